@@ -1,0 +1,2 @@
+#define LAYOUT "heap/glibc/layout.h"
+#include LAYOUT

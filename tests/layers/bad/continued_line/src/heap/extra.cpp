@@ -1,0 +1,3 @@
+
+#include \
+  "heapscan/report/report.h"

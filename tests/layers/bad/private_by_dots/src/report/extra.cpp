@@ -1,0 +1,1 @@
+#include "../heap/walk_internal.h"

@@ -1,0 +1,1 @@
+#include "../../include/heapscan/heap/blocks.h"

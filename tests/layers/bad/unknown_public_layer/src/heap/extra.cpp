@@ -1,0 +1,1 @@
+#include "heapscan/magic/wand.h"

@@ -1,0 +1,2 @@
+#pragma once
+#include "heapscan/heap/blocks.h"

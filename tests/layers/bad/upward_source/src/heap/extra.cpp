@@ -1,0 +1,1 @@
+#include "heapscan/report/report.h"

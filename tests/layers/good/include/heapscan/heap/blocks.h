@@ -1,0 +1,2 @@
+#pragma once
+#include "heapscan/base/addr.h"

@@ -1,0 +1,2 @@
+#include <tbb/parallel_for.h>
+#include "heapscan/base/addr.h"

@@ -1,0 +1,2 @@
+#pragma once
+#include "../walk_internal.h"

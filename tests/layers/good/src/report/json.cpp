@@ -1,0 +1,2 @@
+#include "heapscan/heap/blocks.h"
+#include <nlohmann/json.hpp>
