@@ -1,0 +1,89 @@
+// Which block does an address lie in? Answered in constant time for arena heaps of any size.
+//
+// Made once by its constructor from the finished block table. Arena heaps ("grids") are covered by one bit per 16
+// bytes, set where a block begins, with the number of blocks before every 1 KiB: the block at or below an address is a
+// popcount away. Chunks with a mapping of their own and raw mappings are ranges of one block each. A range is found
+// through a table of windows over each stretch of address space that holds heaps.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "heapscan/base/addr.h"
+#include "heapscan/base/growing_array.h"
+#include "heapscan/base/id.h"
+#include "heapscan/heap/block.h"
+
+namespace heapscan {
+
+class BlockIndex {
+ public:
+  // A stretch of memory in which blocks are found by address.
+  struct Range {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    uint64_t first_word = 0;   // of a grid: its first entry in words(); kNoGrid for a range of one block
+    uint32_t first_block = 0;  // the first block that begins in the range
+    uint32_t blocks = 0;
+  };
+  static constexpr uint64_t kNoGrid = ~uint64_t{0};
+  static constexpr uint64_t kBytesPerWord = 1024;
+  struct Word {
+    uint64_t starts = 0;  // bit i: a block begins at the word's address + 16 * i
+    uint32_t before = 0;  // blocks of the table that begin below the word's address
+    uint32_t unused = 0;
+  };
+
+  BlockIndex() = default;
+  // `blocks`: sorted by address, disjoint. `grids`: sorted, disjoint; blocks in them begin at multiples of 16. Blocks
+  // outside every grid become ranges of their own.
+  BlockIndex(std::span<const Block> blocks, std::span<const AddrRange> grids);
+
+  // The index of the range that holds `address`, or kNoRange.
+  static constexpr uint32_t kNoRange = ~uint32_t{0};
+  [[nodiscard]] uint32_t range_at(uint64_t address) const {
+    for (const Stretch& stretch : stretches_) {
+      const uint64_t offset = address - stretch.begin;
+      if (offset >= stretch.size) continue;
+      uint32_t r = windows_[stretch.first_window + (offset >> stretch.shift)];
+      while (r < ranges_.size() && ranges_[r].end <= address) ++r;
+      return r < ranges_.size() && ranges_[r].begin <= address ? r : kNoRange;
+    }
+    return kNoRange;
+  }
+  // Where a grid keeps what block_before() needs for `address`: prefetch it, come back later.
+  [[nodiscard]] const Word* word_for(const Range& grid, uint64_t address) const {
+    return words_.data() + grid.first_word + (address - grid.begin) / kBytesPerWord;
+  }
+  // The last block that begins at or below `address`, which lies in `range`; none when there is none in the range.
+  [[nodiscard]] BlockId block_before(const Range& range, uint64_t address) const {
+    if (range.first_word == kNoGrid) return BlockId(range.first_block);
+    const Word& word = *word_for(range, address);
+    const uint64_t bit = (address - range.begin) % kBytesPerWord / 16;
+    const uint64_t up_to = word.starts & (~uint64_t{0} >> (63 - bit));
+    const uint64_t index = uint64_t{word.before} + static_cast<uint64_t>(std::popcount(up_to));
+    return index > range.first_block ? BlockId(index - 1) : BlockId::none();
+  }
+  [[nodiscard]] std::span<const Range> ranges() const { return ranges_; }
+
+  // The least stretches of address space that hold every range, largest gaps left out: a word that lies in none of
+  // them points at no block. At most kStretches of them.
+  static constexpr size_t kStretches = 4;
+  struct Stretch {
+    uint64_t begin = 0;
+    uint64_t size = 0;
+    uint64_t first_window = 0;
+    uint32_t shift = 0;  // log2 of a window's bytes
+  };
+  [[nodiscard]] std::span<const Stretch> stretches() const { return stretches_; }
+
+ private:
+  std::vector<Stretch> stretches_;
+  std::vector<uint32_t> windows_;  // first range that ends above the window's begin
+  std::vector<Range> ranges_;      // sorted, disjoint
+  GrowingArray<Word> words_;
+};
+
+}  // namespace heapscan

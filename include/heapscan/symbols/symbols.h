@@ -1,0 +1,80 @@
+// Names for addresses and addresses for names, per module.
+//
+// Made by load_symbols() from each module's .dynsym, its .symtab, and a separate debug file where one matches
+// (build-id under the debug directories, or debuglink). Immutable afterwards. A name may be defined in several modules.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "heapscan/base/addr.h"
+#include "heapscan/base/id.h"
+#include "heapscan/base/note.h"
+#include "heapscan/elf/elf_file.h"
+#include "heapscan/image/image.h"
+
+namespace heapscan {
+
+struct SymbolOptions {
+  std::vector<std::string> debug_dirs = {"/usr/lib/debug"};
+};
+
+struct SymbolHit {
+  std::string name;  // as in the file, not demangled
+  uint64_t offset = 0;
+  ModuleId module;
+};
+
+// Byte offsets of a C struct's members, read from DWARF.
+struct StructLayout {
+  uint64_t size = 0;
+  std::map<std::string, uint64_t, std::less<>> members;
+};
+
+class Symbols {
+ public:
+  Symbols() = default;
+  // The run-time address of a function or object `name` defines in `module` (local symbols too).
+  [[nodiscard]] std::optional<Addr> address_of(ModuleId module, std::string_view name) const;
+  // Offset of thread-local `name` within the module's TLS block.
+  [[nodiscard]] std::optional<uint64_t> tls_offset_of(ModuleId module, std::string_view name) const;
+  // Whether the module's dynamic table defines `name`, so that it can serve others.
+  [[nodiscard]] bool exports(ModuleId module, std::string_view name) const;
+  // The nearest symbol at or below `address` whose size covers it (or that has no size and is the nearest).
+  [[nodiscard]] std::optional<SymbolHit> at(Addr address) const;
+  // From DWARF of the module or its debug file; nothing when there is none.
+  [[nodiscard]] std::optional<StructLayout> struct_layout(ModuleId module, std::string_view name) const;
+  [[nodiscard]] const Notes& notes() const { return notes_; }
+
+ private:
+  friend class SymbolLoader;
+  friend class FakeSymbols;
+  struct Entry {
+    Addr address;  // of a TLS symbol: the offset
+    uint64_t size = 0;
+    uint32_t name = 0;  // into names_
+    uint32_t name_length = 0;
+    bool tls = false;
+    bool exported = false;
+  };
+  struct ModuleSymbols {
+    AddrRange range;
+    std::string names;
+    std::vector<Entry> by_address;      // sorted; without TLS
+    std::vector<Entry> by_name;         // sorted
+    std::map<std::string, StructLayout, std::less<>> structs;  // only those load_symbols was asked for
+  };
+  [[nodiscard]] const Entry* find(ModuleId module, std::string_view name) const;
+  Column<ModuleId, ModuleSymbols> modules_;
+  Notes notes_;
+};
+
+// Struct layouts are read for the C library's own structs (malloc_state, malloc_par, tcache_perthread_struct, …) when DWARF is there.
+[[nodiscard]] Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files,
+                                   const SymbolOptions& options = {});
+
+}  // namespace heapscan

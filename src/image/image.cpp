@@ -1,0 +1,118 @@
+#include "heapscan/image/image.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace heapscan {
+
+std::string_view Module::file_name() const {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? std::string_view(path)
+                                    : std::string_view(path).substr(slash + 1);
+}
+
+const char* name_of(Register r) {
+  static constexpr const char* kNames[kRegisterCount] = {
+      "r15", "r14", "r13", "r12", "rbp", "rbx", "r11",    "r10",     "r9",
+      "r8",  "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip",   "cs",
+      "eflags", "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs"};
+  return kNames[static_cast<size_t>(r)];
+}
+
+const char* name_of(KernelReference::Kind kind) {
+  switch (kind) {
+    case KernelReference::Kind::Epoll: return "epoll";
+    case KernelReference::Kind::Timer: return "timer";
+    case KernelReference::Kind::QueuedSignal: return "queued signal";
+  }
+  return "kernel";
+}
+
+std::optional<uint64_t> MemoryImage::aux(uint64_t type) const {
+  for (const AuxEntry& entry : aux_) {
+    if (entry.type == type) return entry.value;
+  }
+  return std::nullopt;
+}
+
+const Region* MemoryImage::region_at(Addr a) const {
+  auto after = std::upper_bound(regions_.begin(), regions_.end(), a,
+                                [](Addr at, const Region& r) { return at < r.range.begin(); });
+  if (after == regions_.begin()) return nullptr;
+  const Region& candidate = *std::prev(after);
+  return candidate.range.contains(a) ? &candidate : nullptr;
+}
+
+const Module* MemoryImage::module_at(Addr a) const {
+  for (const Module& module : modules_) {
+    for (const ModuleSegment& segment : module.segments) {
+      if (segment.range.contains(a)) return &module;
+    }
+  }
+  return nullptr;
+}
+
+std::optional<Bytes> MemoryImage::view(AddrRange range) const {
+  const Region* region = region_at(range.begin());
+  if (region == nullptr || region->contents != Contents::Saved) return std::nullopt;
+  const std::byte* const begin = region->bytes + (range.begin() - region->range.begin());
+  const Region* const last = regions_.data() + regions_.size() - 1;
+  while (region->range.end() < range.end()) {
+    if (region == last) return std::nullopt;
+    const Region* const next = region + 1;
+    if (next->range.begin() != region->range.end() || next->contents != Contents::Saved ||
+        next->bytes != region->bytes + region->range.size()) {
+      return std::nullopt;
+    }
+    region = next;
+  }
+  return Bytes(begin, range.size());
+}
+
+bool MemoryImage::read_bytes(Addr at, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const Region* const region = region_at(at);
+    if (region == nullptr || region->contents == Contents::Absent) return false;
+    const size_t count = std::min<uint64_t>(out.size(), region->range.end() - at);
+    if (region->contents == Contents::Zero) {
+      std::memset(out.data(), 0, count);
+    } else {
+      std::memcpy(out.data(), region->bytes + (at - region->range.begin()), count);
+    }
+    out = out.subspan(count);
+    at = at + count;
+  }
+  return true;
+}
+
+std::optional<Addr> MemoryImage::read_addr(Addr at) const {
+  const auto value = read<uint64_t>(at);
+  if (!value) return std::nullopt;
+  return Addr(*value);
+}
+
+std::optional<std::string> MemoryImage::read_string(Addr at, size_t limit) const {
+  std::string text;
+  while (text.size() < limit) {
+    const auto c = read<char>(at);
+    if (!c) return std::nullopt;
+    if (*c == '\0') break;
+    text += *c;
+    at = at + 1;
+  }
+  return text;
+}
+
+size_t MemoryImage::first_span_after(Addr a) const {
+  const auto first = std::partition_point(spans_.begin(), spans_.end(),
+                                          [a](const Span& s) { return s.range.end() <= a; });
+  return static_cast<size_t>(first - spans_.begin());
+}
+
+uint64_t MemoryImage::populated_bytes(AddrRange range) const {
+  uint64_t total = 0;
+  for_each_span(range, [&](Addr, Bytes bytes) { total += bytes.size(); });
+  return total;
+}
+
+}  // namespace heapscan
