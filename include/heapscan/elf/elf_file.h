@@ -1,5 +1,5 @@
 // One ELF file, read safely: every offset, size and count in it is checked, whatever libelf lets through.
-// Formats: ELF gABI 4.1, GNU build-id and debuglink notes. x86-64 little endian only; others open and say so.
+// Formats: ELF gABI 4.1, GNU build-id and debuglink notes. x86-64 little endian only.
 #pragma once
 
 #include <elf.h>
@@ -43,6 +43,7 @@ struct DebugLink {
   uint32_t crc = 0;
 };
 
+// Immutable once made; everything is read from the file's bytes, which it owns or borrows.
 class ElfFile {
  public:
   // Nothing, and a note that says why, when `file` is not a readable x86-64 ELF file. `path` is for messages.
@@ -53,24 +54,32 @@ class ElfFile {
   ElfFile& operator=(ElfFile&&) noexcept;
   ~ElfFile();
 
+  // The same over a mapping that the result then owns.
+  [[nodiscard]] static std::optional<ElfFile> from_mapping(MappedMemory memory, const std::string& path, Notes& notes);
+
   [[nodiscard]] const std::string& path() const;
   [[nodiscard]] Bytes bytes() const;
   [[nodiscard]] uint16_t type() const;  // ET_EXEC, ET_DYN, …
+  // Whether code and data were left out of it (objcopy --only-keep-debug).
+  [[nodiscard]] bool is_debug_only() const;
   [[nodiscard]] const std::vector<ElfSegment>& segments() const;
   [[nodiscard]] const std::string& build_id() const;  // lower-case hexadecimal; may be empty
   [[nodiscard]] std::optional<DebugLink> debug_link() const;
   // The interpreter's path (PT_INTERP); empty for a static program.
   [[nodiscard]] std::string interpreter() const;
-  // Symbols of .dynsym / .symtab; empty when the table is missing or its bounds are wrong.
+  // Symbols of .dynsym / .symtab; empty when the table is missing or its bounds are wrong. Names are cut at 64 KiB, and
+  // the list ends early when their sum is beyond what any linker writes.
   [[nodiscard]] std::vector<ElfSymbol> dynamic_symbols() const;
   [[nodiscard]] std::vector<ElfSymbol> symbols() const;
-  // Bytes of the first section of that name, decompressed when SHF_COMPRESSED is not set; nothing otherwise.
+  // Bytes of the first section of that name; nothing when there is none, it has no bytes in the file (.bss, or all code
+  // of a separate debug file) or it is compressed.
   [[nodiscard]] std::optional<Bytes> section(std::string_view name) const;
   // Bytes of the segment's file part, cut to what the file has.
   [[nodiscard]] Bytes segment_bytes(const ElfSegment& segment) const;
 
+  struct State;  // the tables; src/elf only
+
  private:
-  struct State;
   explicit ElfFile(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
