@@ -1,9 +1,10 @@
 // How a file's mappings become modules.
 //
-// The lowest unexplained mapping of a path is taken to be some PT_LOAD of the file; that fixes a bias. A file's last page
-// of text is often mapped a second time as its first page of data, so a mapping can fit two segments: the bias with which
-// most other mappings agree wins. A copy counts when its code is mapped executable, or when two mappings agree; a single
-// readable one is somebody reading the file.
+// The lowest unexplained mapping of a path is taken to be some PT_LOAD of the file; that fixes a
+// bias. A file's last page of text is often mapped a second time as its first page of data, so a
+// mapping can fit two segments: the bias with which most other mappings agree wins. A copy counts
+// when its code is mapped executable, or when two mappings agree; a single readable one is somebody
+// reading the file.
 #include "acquire/module_map.h"
 
 #include <algorithm>
@@ -16,8 +17,8 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kPage = 4096;
-constexpr size_t kMostSegments = 64;      // PT_LOADs of one file that are looked at
-constexpr size_t kMostCopies = 64;        // of one path; glibc allows 16 namespaces
+constexpr size_t kMostSegments = 64;  // PT_LOADs of one file that are looked at
+constexpr size_t kMostCopies = 64;    // of one path; glibc allows 16 namespaces
 constexpr uint64_t kMostTests = 4'000'000;
 constexpr std::string_view kDeleted = " (deleted)";
 
@@ -36,7 +37,9 @@ std::vector<ElfSegment> loadable(const std::vector<ElfSegment>& all) {
 }
 
 // Address minus offset, by pages: two segments with the same delta may share one mapping.
-uint64_t delta_of(const ElfSegment& s) { return page_floor(s.address.value) - page_floor(s.offset); }
+uint64_t delta_of(const ElfSegment& s) {
+  return page_floor(s.address.value) - page_floor(s.offset);
+}
 uint64_t file_begin(const ElfSegment& s) { return page_floor(s.offset); }
 uint64_t file_end(const ElfSegment& s) { return page_ceil(saturating_sum(s.offset, s.file_size)); }
 bool holds_offset(const ElfSegment& s, uint64_t offset) {
@@ -57,8 +60,8 @@ using Found = std::vector<std::pair<Module, std::optional<ElfFile>>>;
 
 class PathMapper {
  public:
-  PathMapper(std::vector<FileMapping> mappings, const std::vector<AddrRange>& all, const ModuleOpener& open,
-             uint64_t& tests)
+  PathMapper(std::vector<FileMapping> mappings, const std::vector<AddrRange>& all,
+             const ModuleOpener& open, uint64_t& tests)
       : mappings_(std::move(mappings)), all_(all), open_(open), tests_(tests) {}
 
   void run(Found& out, Notes& notes);
@@ -105,7 +108,8 @@ const ElfSegment* PathMapper::segment_for(const std::vector<ElfSegment>& loads, 
 PathMapper::Copy PathMapper::copy_with(const std::vector<ElfSegment>& loads, uint64_t bias) const {
   Copy copy;
   copy.bias = bias;
-  const uint64_t end = page_ceil(saturating_sum(loads.back().address.value, loads.back().memory_size));
+  const uint64_t end =
+      page_ceil(saturating_sum(loads.back().address.value, loads.back().memory_size));
   for (size_t i = first_; i < mappings_.size() && tests_ < kMostTests; ++i) {
     if (mappings_[i].range.begin().value - bias >= end) break;
     const ElfSegment* const segment = segment_for(loads, bias, mappings_[i]);
@@ -151,11 +155,13 @@ AddrRange clipped(AddrRange range, uint64_t file_size, const std::vector<AddrRan
   const Addr file_part_end = (range.begin() + file_size).align_up(kPage);
   const auto next = std::lower_bound(sorted.begin(), sorted.end(), file_part_end,
                                      [](const AddrRange& r, Addr a) { return r.begin() < a; });
-  return next == sorted.end() ? range : AddrRange(range.begin(), std::min(range.end(), next->begin()));
+  return next == sorted.end() ? range
+                              : AddrRange(range.begin(), std::min(range.end(), next->begin()));
 }
 
-Module placed(const std::string& path, const ModuleSource& source, const std::vector<ElfSegment>& loads,
-              uint64_t bias, const std::vector<AddrRange>& sorted) {
+Module placed(const std::string& path, const ModuleSource& source,
+              const std::vector<ElfSegment>& loads, uint64_t bias,
+              const std::vector<AddrRange>& sorted) {
   Module module;
   module.path = std::string(without_deleted(path));
   module.build_id = source.build_id;
@@ -173,13 +179,15 @@ Module placed(const std::string& path, const ModuleSource& source, const std::ve
   for (const ElfSegment& s : source.segments) {
     if (s.type == PT_TLS && !module.tls) module.tls = tls_of(s);
     if (s.type == PT_DYNAMIC && module.dynamic.empty()) {
-      module.dynamic = AddrRange::sized(module.at_run_time(s.address), s.memory_size).intersect(module.range);
+      module.dynamic =
+          AddrRange::sized(module.at_run_time(s.address), s.memory_size).intersect(module.range);
     }
   }
   return module;
 }
 
-// What can be said without the file: each mapping is a segment, and the one of offset 0 starts at the file's address 0.
+// What can be said without the file: each mapping is a segment, and the one of offset 0 starts at
+// the file's address 0.
 Module PathMapper::as_mapped() const {
   Module module;
   module.path = std::string(without_deleted(mappings_.front().path));
@@ -205,7 +213,8 @@ void PathMapper::run(Found& out, Notes& notes) {
   const std::string path = mappings_.front().path;
   for (size_t copies = 0; first_ < mappings_.size(); ++copies) {
     if (copies == kMostCopies || tests_ >= kMostTests) {
-      notes.push_back({NoteKind::Input, path, "this file is mapped in too many places; some are left out"});
+      notes.push_back(
+          {NoteKind::Input, path, "this file is mapped in too many places; some are left out"});
       return;
     }
     std::optional<ModuleSource> source = open_(path, std::span(mappings_).subspan(first_));
@@ -253,8 +262,9 @@ ModuleMap build_module_map(std::vector<FileMapping> mappings, const ModuleOpener
   for (size_t begin = 0; begin < mappings.size();) {
     size_t end = begin;
     while (end < mappings.size() && mappings[end].path == mappings[begin].path) ++end;
-    std::vector<FileMapping> group(std::make_move_iterator(mappings.begin() + static_cast<ptrdiff_t>(begin)),
-                                   std::make_move_iterator(mappings.begin() + static_cast<ptrdiff_t>(end)));
+    std::vector<FileMapping> group(
+        std::make_move_iterator(mappings.begin() + static_cast<ptrdiff_t>(begin)),
+        std::make_move_iterator(mappings.begin() + static_cast<ptrdiff_t>(end)));
     PathMapper(std::move(group), ranges, open, tests).run(found, map.notes);
     begin = end;
   }

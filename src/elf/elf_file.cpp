@@ -1,5 +1,6 @@
-// libelf reads the two header tables (it knows PN_XNUM, extended section counts and where tables may lie); they are
-// copied and libelf is let go. Contents are then cut out of the bytes with checks of our own.
+// libelf reads the two header tables (it knows PN_XNUM, extended section counts and where tables
+// may lie); they are copied and libelf is let go. Contents are then cut out of the bytes with
+// checks of our own.
 #include "heapscan/elf/elf_file.h"
 
 #include <libelf.h>
@@ -51,7 +52,8 @@ std::vector<ElfSegment> read_segments(Elf* elf, std::string& problem) {
   segments.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     const auto h = load<Elf64_Phdr>(reinterpret_cast<const std::byte*>(table + i));
-    segments.push_back({h.p_type, h.p_flags, h.p_offset, FileAddr(h.p_vaddr), h.p_filesz, h.p_memsz, h.p_align});
+    segments.push_back(
+        {h.p_type, h.p_flags, h.p_offset, FileAddr(h.p_vaddr), h.p_filesz, h.p_memsz, h.p_align});
   }
   return segments;
 }
@@ -60,7 +62,8 @@ std::vector<Elf64_Shdr> read_sections(Elf* elf, std::string& problem) {
   size_t count = 0;
   if (elf_getshdrnum(elf, &count) != 0) return {};
   if (count > kMostSections) {
-    problem = "it claims " + grouped(count) + " sections, of which the first " + grouped(kMostSections) + " are read";
+    problem = "it claims " + grouped(count) + " sections, of which the first " +
+              grouped(kMostSections) + " are read";
     count = kMostSections;
   }
   std::vector<Elf64_Shdr> sections;
@@ -84,7 +87,8 @@ std::string read_build_id(const ElfFile& file, const ElfFile::State& state);
 const Elf64_Shdr* ElfFile::State::find_section(std::string_view name) const {
   for (const Elf64_Shdr& section : sections) {
     const auto text = slice(section_names, section.sh_name, name.size() + 1);
-    if (text && std::memcmp(text->data(), name.data(), name.size()) == 0 && text->back() == std::byte{0}) {
+    if (text && std::memcmp(text->data(), name.data(), name.size()) == 0 &&
+        text->back() == std::byte{0}) {
       return &section;
     }
   }
@@ -117,13 +121,15 @@ std::optional<ElfFile> ElfFile::open(Fd file, const std::string& path, Notes& no
   if (!file.valid() || ::fstat(file.get(), &status) != 0) return refuse(describe_errno(errno));
   if (!S_ISREG(status.st_mode)) return refuse("it is not a regular file");
   try {
-    return from_mapping(MappedMemory::map_file(file, static_cast<uint64_t>(status.st_size), path), path, notes);
+    return from_mapping(MappedMemory::map_file(file, static_cast<uint64_t>(status.st_size), path),
+                        path, notes);
   } catch (const Error& error) {
     return refuse(error.what());
   }
 }
 
-std::optional<ElfFile> ElfFile::from_mapping(MappedMemory memory, const std::string& path, Notes& notes) {
+std::optional<ElfFile> ElfFile::from_mapping(MappedMemory memory, const std::string& path,
+                                             Notes& notes) {
   std::optional<ElfFile> file = from_bytes(memory.bytes(), path, notes);
   if (file) file->state_->memory = std::move(memory);
   return file;
@@ -137,7 +143,8 @@ std::optional<ElfFile> ElfFile::from_bytes(Bytes bytes, const std::string& path,
   }
   const ElfHandle elf = begin_elf(bytes);
   if (!elf || elf_kind(elf.get()) != ELF_K_ELF) {
-    notes.push_back({NoteKind::MissingFile, path, "this file cannot be used: its ELF header is damaged"});
+    notes.push_back(
+        {NoteKind::MissingFile, path, "this file cannot be used: its ELF header is damaged"});
     return std::nullopt;
   }
   auto state = std::make_unique<State>();
@@ -150,7 +157,8 @@ std::optional<ElfFile> ElfFile::from_bytes(Bytes bytes, const std::string& path,
   if (elf_getshdrstrndx(elf.get(), &names) == 0 && names < state->sections.size()) {
     state->section_names = state->bytes_of(state->sections[names]).value_or(Bytes());
   }
-  if (!problem.empty()) notes.push_back({NoteKind::Input, path, "this ELF file is damaged: " + problem});
+  if (!problem.empty())
+    notes.push_back({NoteKind::Input, path, "this ELF file is damaged: " + problem});
   ElfFile file(std::move(state));
   file.state_->build_id = read_build_id(file, *file.state_);
   return file;
@@ -189,7 +197,8 @@ std::optional<DebugLink> ElfFile::debug_link() const {
   const auto content = section(".gnu_debuglink");
   if (!content) return std::nullopt;
   const std::string_view name = string_at(*content, 0);
-  if (name.empty() || name.size() > kLongestPath || name.find('/') != name.npos) return std::nullopt;
+  if (name.empty() || name.size() > kLongestPath || name.find('/') != name.npos)
+    return std::nullopt;
   const auto crc = read_at<uint32_t>(*content, (name.size() + 1 + 3) / 4 * 4);
   if (!crc) return std::nullopt;
   return DebugLink{std::string(name), *crc};

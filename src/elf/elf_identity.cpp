@@ -33,16 +33,26 @@ bool starts_with(Bytes bytes, std::string_view prefix) {
 
 std::string name_of_machine(uint16_t machine) {
   switch (machine) {
-    case EM_386: return "i386";
-    case EM_X86_64: return "x86-64";
-    case EM_AARCH64: return "aarch64";
-    case EM_ARM: return "arm";
-    case EM_RISCV: return "riscv";
-    case EM_PPC64: return "ppc64";
-    case EM_S390: return "s390";
-    case EM_MIPS: return "mips";
-    case EM_LOONGARCH: return "loongarch";
-    default: return "machine number " + std::to_string(machine);
+    case EM_386:
+      return "i386";
+    case EM_X86_64:
+      return "x86-64";
+    case EM_AARCH64:
+      return "aarch64";
+    case EM_ARM:
+      return "arm";
+    case EM_RISCV:
+      return "riscv";
+    case EM_PPC64:
+      return "ppc64";
+    case EM_S390:
+      return "s390";
+    case EM_MIPS:
+      return "mips";
+    case EM_LOONGARCH:
+      return "loongarch";
+    default:
+      return "machine number " + std::to_string(machine);
   }
 }
 
@@ -58,11 +68,16 @@ bool has_elf_magic(Bytes bytes) { return starts_with(bytes, {ELFMAG, SELFMAG}); 
 
 const char* name_of_elf_type(uint16_t type) {
   switch (type) {
-    case ET_REL: return "an object file";
-    case ET_EXEC: return "an executable";
-    case ET_DYN: return "a shared library or executable";
-    case ET_CORE: return "a core";
-    default: return "an ELF file of unknown type";
+    case ET_REL:
+      return "an object file";
+    case ET_EXEC:
+      return "an executable";
+    case ET_DYN:
+      return "a shared library or executable";
+    case ET_CORE:
+      return "a core";
+    default:
+      return "an ELF file of unknown type";
   }
 }
 
@@ -75,7 +90,8 @@ std::string why_not_x86_64_elf(Bytes bytes) {
   if (bytes.size() < EI_NIDENT + 4) return "ends within its ELF header";
   const auto elf_class = static_cast<unsigned>(bytes[EI_CLASS]);
   const bool big_endian = static_cast<unsigned>(bytes[EI_DATA]) == ELFDATA2MSB;
-  const std::string machine = name_of_machine(field(bytes, offsetof(Elf64_Ehdr, e_machine), big_endian));
+  const std::string machine =
+      name_of_machine(field(bytes, offsetof(Elf64_Ehdr, e_machine), big_endian));
   const bool is_core = field(bytes, offsetof(Elf64_Ehdr, e_type), big_endian) == ET_CORE;
   const std::string what = is_core ? "core" : "ELF file";
   if (elf_class == ELFCLASS32) return "is a 32-bit " + what + " (" + machine + ")";

@@ -15,7 +15,8 @@ struct ElfFile::State {
   Bytes section_names;
   std::string build_id;
 
-  // Null when there is no such section. Compares in place: a hostile name table costs no scan for its NUL.
+  // Null when there is no such section. Compares in place: a hostile name table costs no scan for
+  // its NUL.
   [[nodiscard]] const Elf64_Shdr* find_section(std::string_view name) const;
   [[nodiscard]] const Elf64_Shdr* find_section(uint32_t type_wanted) const;
   // Bytes of a section in the file; nothing when they lie outside it or the section has none.

@@ -1,5 +1,6 @@
-// .dynsym and .symtab. The only cost a hostile table can impose beyond its own size is the search for the end of each
-// name: names may overlap, so their sum is held against the size of the string table.
+// .dynsym and .symtab. The only cost a hostile table can impose beyond its own size is the search
+// for the end of each name: names may overlap, so their sum is held against the size of the string
+// table.
 #include <algorithm>
 
 #include "elf/elf_state.h"
@@ -9,7 +10,8 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kLongestName = size_t{64} << 10;
-constexpr uint64_t kNameShare = 16;  // a string table merged by suffix serves at most a few names per byte
+constexpr uint64_t kNameShare =
+    16;  // a string table merged by suffix serves at most a few names per byte
 
 std::vector<ElfSymbol> read_table(const ElfFile::State& state, uint32_t type) {
   const Elf64_Shdr* const table = state.find_section(type);
@@ -21,7 +23,8 @@ std::vector<ElfSymbol> read_table(const ElfFile::State& state, uint32_t type) {
   std::vector<ElfSymbol> symbols;
   symbols.reserve(rows->size() / sizeof(Elf64_Sym));
   uint64_t budget = kNameShare * names->size();
-  for (size_t at = sizeof(Elf64_Sym); at + sizeof(Elf64_Sym) <= rows->size(); at += sizeof(Elf64_Sym)) {
+  for (size_t at = sizeof(Elf64_Sym); at + sizeof(Elf64_Sym) <= rows->size();
+       at += sizeof(Elf64_Sym)) {
     const auto row = load<Elf64_Sym>(rows->data() + at);
     if (row.st_name >= names->size()) continue;
     const Bytes rest = names->subspan(row.st_name);
@@ -31,7 +34,8 @@ std::vector<ElfSymbol> read_table(const ElfFile::State& state, uint32_t type) {
     if (name.empty()) continue;
     symbols.push_back({name, FileAddr(row.st_value), row.st_size,
                        static_cast<uint8_t>(ELF64_ST_TYPE(row.st_info)),
-                       static_cast<uint8_t>(ELF64_ST_BIND(row.st_info)), row.st_shndx != SHN_UNDEF});
+                       static_cast<uint8_t>(ELF64_ST_BIND(row.st_info)),
+                       row.st_shndx != SHN_UNDEF});
   }
   return symbols;
 }

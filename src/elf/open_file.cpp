@@ -28,8 +28,8 @@ OpenedFile refused(std::string why) {
 
 }  // namespace
 
-// O_PATH names the file without opening it, so its type is known before anything can happen; the second open goes
-// through that same handle and cannot meet another file.
+// O_PATH names the file without opening it, so its type is known before anything can happen; the
+// second open goes through that same handle and cannot meet another file.
 OpenedFile open_regular_file(const std::string& path) {
   const Fd handle(::open(path.c_str(), O_PATH | O_CLOEXEC));
   if (!handle.valid()) return refused(describe_errno(errno));
@@ -42,8 +42,8 @@ OpenedFile open_regular_file(const std::string& path) {
   opened.file = Fd(::open(again.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!opened.file.valid()) return refused(describe_errno(errno));
   opened.size = static_cast<uint64_t>(status.st_size);
-  opened.modified_at =
-      static_cast<double>(status.st_mtim.tv_sec) + 1e-9 * static_cast<double>(status.st_mtim.tv_nsec);
+  opened.modified_at = static_cast<double>(status.st_mtim.tv_sec) +
+                       1e-9 * static_cast<double>(status.st_mtim.tv_nsec);
   return opened;
 }
 

@@ -1,5 +1,5 @@
-// One ELF file, read safely: every offset, size and count in it is checked, whatever libelf lets through.
-// Formats: ELF gABI 4.1, GNU build-id and debuglink notes. x86-64 little endian only.
+// One ELF file, read safely: every offset, size and count in it is checked, whatever libelf lets
+// through. Formats: ELF gABI 4.1, GNU build-id and debuglink notes. x86-64 little endian only.
 #pragma once
 
 #include <elf.h>
@@ -46,16 +46,19 @@ struct DebugLink {
 // Immutable once made; everything is read from the file's bytes, which it owns or borrows.
 class ElfFile {
  public:
-  // Nothing, and a note that says why, when `file` is not a readable x86-64 ELF file. `path` is for messages.
+  // Nothing, and a note that says why, when `file` is not a readable x86-64 ELF file. `path` is for
+  // messages.
   [[nodiscard]] static std::optional<ElfFile> open(Fd file, const std::string& path, Notes& notes);
   // The same over bytes already in memory, which must outlive the result (tests, fuzzers).
-  [[nodiscard]] static std::optional<ElfFile> from_bytes(Bytes bytes, const std::string& path, Notes& notes);
+  [[nodiscard]] static std::optional<ElfFile> from_bytes(Bytes bytes, const std::string& path,
+                                                         Notes& notes);
   ElfFile(ElfFile&&) noexcept;
   ElfFile& operator=(ElfFile&&) noexcept;
   ~ElfFile();
 
   // The same over a mapping that the result then owns.
-  [[nodiscard]] static std::optional<ElfFile> from_mapping(MappedMemory memory, const std::string& path, Notes& notes);
+  [[nodiscard]] static std::optional<ElfFile> from_mapping(MappedMemory memory,
+                                                           const std::string& path, Notes& notes);
 
   [[nodiscard]] const std::string& path() const;
   [[nodiscard]] Bytes bytes() const;
@@ -67,12 +70,12 @@ class ElfFile {
   [[nodiscard]] std::optional<DebugLink> debug_link() const;
   // The interpreter's path (PT_INTERP); empty for a static program.
   [[nodiscard]] std::string interpreter() const;
-  // Symbols of .dynsym / .symtab; empty when the table is missing or its bounds are wrong. Names are cut at 64 KiB, and
-  // the list ends early when their sum is beyond what any linker writes.
+  // Symbols of .dynsym / .symtab; empty when the table is missing or its bounds are wrong. Names
+  // are cut at 64 KiB, and the list ends early when their sum is beyond what any linker writes.
   [[nodiscard]] std::vector<ElfSymbol> dynamic_symbols() const;
   [[nodiscard]] std::vector<ElfSymbol> symbols() const;
-  // Bytes of the first section of that name; nothing when there is none, it has no bytes in the file (.bss, or all code
-  // of a separate debug file) or it is compressed.
+  // Bytes of the first section of that name; nothing when there is none, it has no bytes in the
+  // file (.bss, or all code of a separate debug file) or it is compressed.
   [[nodiscard]] std::optional<Bytes> section(std::string_view name) const;
   // Bytes of the segment's file part, cut to what the file has.
   [[nodiscard]] Bytes segment_bytes(const ElfSegment& segment) const;
@@ -84,7 +87,8 @@ class ElfFile {
   std::unique_ptr<State> state_;
 };
 
-// The file behind each module of an image; nothing where it could not be opened or is not the one that was mapped.
+// The file behind each module of an image; nothing where it could not be opened or is not the one
+// that was mapped.
 using ModuleFiles = Column<ModuleId, std::optional<ElfFile>>;
 
 }  // namespace heapscan

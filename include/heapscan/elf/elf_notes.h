@@ -16,8 +16,8 @@ struct ElfNote {
   Bytes content;
 };
 
-// Calls f for each whole note, until f returns false. Returns false when the bytes end inside a note. `align` is the
-// segment's p_align: 8 pads entries to 8 bytes, everything else to 4.
+// Calls f for each whole note, until f returns false. Returns false when the bytes end inside a
+// note. `align` is the segment's p_align: 8 pads entries to 8 bytes, everything else to 4.
 bool for_each_elf_note(Bytes bytes, uint64_t align, const std::function<bool(const ElfNote&)>& f);
 
 // The GNU build-id among the notes, in lower-case hexadecimal; empty when there is none.

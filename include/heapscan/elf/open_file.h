@@ -1,5 +1,5 @@
-// Opening files whose names the target chose: only regular files, and nothing else is so much as touched. A FIFO
-// cannot make us wait and a device node cannot act on being opened.
+// Opening files whose names the target chose: only regular files, and nothing else is so much as
+// touched. A FIFO cannot make us wait and a device node cannot act on being opened.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,8 @@
 
 namespace heapscan {
 
-// An open regular file; an invalid `file` and `why` otherwise ("No such file or directory", "not a regular file").
+// An open regular file; an invalid `file` and `why` otherwise ("No such file or directory", "not a
+// regular file").
 struct OpenedFile {
   Fd file;
   uint64_t size = 0;

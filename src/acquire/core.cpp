@@ -1,0 +1,121 @@
+#include "heapscan/acquire/core.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "acquire/core_file.h"
+#include "acquire/core_modules.h"
+#include "acquire/core_regions.h"
+#include "acquire/module_map.h"
+#include "heapscan/base/error.h"
+#include "heapscan/base/text.h"
+#include "heapscan/elf/open_file.h"
+#include "heapscan/elf/zstd_file.h"
+#include "heapscan/image/image_builder.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kMostStretches = size_t{1} << 20;
+
+// A core ready to be read: plain bytes, wherever they come from.
+struct CoreInput {
+  Bytes bytes;
+  std::string name;
+  double captured_at = 0;
+  bool open_files = true;
+  std::vector<AddrRange> data;  // stretches that are not holes; empty when there are none
+};
+
+// The file's data stretches, or nothing when it has no holes or the file system does not tell.
+std::vector<AddrRange> find_data(const Fd& file, uint64_t size) {
+  std::vector<AddrRange> data;
+  uint64_t at = 0;
+  while (at < size) {
+    const off_t begin = ::lseek(file.get(), static_cast<off_t>(at), SEEK_DATA);
+    if (begin < 0 && errno == ENXIO) break;
+    if (begin < 0 || static_cast<uint64_t>(begin) < at) return {};
+    const off_t end = ::lseek(file.get(), begin, SEEK_HOLE);
+    if (end <= begin) return {};
+    const bool enough = data.size() + 1 == kMostStretches;
+    data.emplace_back(Addr(static_cast<uint64_t>(begin)),
+                      Addr(enough ? size : static_cast<uint64_t>(end)));
+    at = data.back().end().value;
+  }
+  if (data.size() == 1 && data.front() == AddrRange(Addr(0), Addr(size))) return {};
+  return data;
+}
+
+std::string executable_of(const MemoryImage& image) {
+  for (const Module& module : image.modules()) {
+    if (module.is_executable) return module.path;
+  }
+  const auto name = image.aux(AT_EXECFN);
+  return name ? image.read_string(Addr(*name), 4096).value_or("") : "";
+}
+
+Capture build_capture(const CoreInput& input, const CoreOptions& options, ImageBuilder builder) {
+  CoreFile core = read_core_file(input.bytes, input.name);
+  CoreModules files(core, options, input.open_files, input.captured_at);
+  ModuleMap modules = build_module_map(core.mappings, [&](const std::string& path, auto mappings) {
+    return files.open(path, mappings);
+  });
+  mark_executable(modules.modules, core.aux);
+  add_core_regions(core, modules, files, input.data, builder);
+
+  for (MappedMemory& memory : files.take_memory()) builder.keep(std::move(memory));
+  for (const Notes& notes : {core.notes, files.take_notes(), modules.notes}) {
+    for (const Note& note : notes) builder.add_note(note);
+  }
+  Capture capture;
+  capture.facts.kind = CaptureFacts::Kind::Core;
+  capture.facts.pid = core.pid ? *core.pid : core.threads.empty() ? 0 : core.threads.front().tid;
+  capture.facts.command = core.command;
+  capture.facts.source = input.name;
+  capture.facts.captured_at = input.captured_at;
+  capture.facts.signal = core.signal;
+  for (Module& module : modules.modules) builder.add_module(std::move(module));
+  for (Thread& thread : core.threads) builder.add_thread(std::move(thread));
+  builder.set_aux(std::move(core.aux));
+  capture.image = builder.freeze();
+  capture.files = std::move(modules.files);
+  capture.facts.executable = executable_of(capture.image);
+  return capture;
+}
+
+}  // namespace
+
+Capture load_core(const std::string& path, const CoreOptions& options) {
+  OpenedFile opened = open_regular_file(path);
+  if (!opened.file.valid()) {
+    throw Error(ErrorKind::Acquire,
+                "Cannot open the core " + escaped(path) + ": " + opened.why + ".");
+  }
+  CoreInput input;
+  input.name = path;
+  input.captured_at = opened.modified_at;
+  MappedMemory memory = MappedMemory::map_file(opened.file, opened.size, path);
+  if (has_zstd_magic(memory.bytes())) {
+    UnpackedFile unpacked = unpack_zstd(memory.bytes(), path);
+    memory = MappedMemory::map_file(unpacked.file, unpacked.size, path);
+    opened.file = std::move(unpacked.file);
+  }
+  input.bytes = memory.bytes();
+  input.data = find_data(opened.file, memory.size());
+  ImageBuilder builder;
+  builder.keep(std::move(memory));
+  return build_capture(input, options, std::move(builder));
+}
+
+Capture load_core_bytes(Bytes bytes, const std::string& name, const CoreOptions& options,
+                        bool open_files) {
+  CoreInput input;
+  input.bytes = bytes;
+  input.name = name;
+  input.open_files = open_files;
+  return build_capture(input, options, ImageBuilder());
+}
+
+}  // namespace heapscan

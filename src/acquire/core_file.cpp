@@ -1,0 +1,131 @@
+#include "acquire/core_file.h"
+
+#include <algorithm>
+
+#include "heapscan/base/error.h"
+#include "heapscan/base/text.h"
+#include "heapscan/elf/elf_identity.h"
+
+namespace heapscan {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& name, const std::string& why) {
+  throw Error(ErrorKind::Acquire, escaped(name) + " cannot be read as a core: it " + why + ".");
+}
+
+std::optional<CoreLoad> load_from(const ElfSegment& s, uint64_t file_size) {
+  CoreLoad made;
+  made.range = AddrRange::sized(Addr(s.address.value), s.memory_size);
+  if (made.range.empty()) return std::nullopt;
+  made.perms = {(s.flags & PF_R) != 0, (s.flags & PF_W) != 0, (s.flags & PF_X) != 0, false};
+  made.offset = s.offset;
+  made.promised = std::min(s.file_size, made.range.size());
+  made.saved = s.offset >= file_size ? 0 : std::min(made.promised, file_size - s.offset);
+  return made;
+}
+
+// Later ones lose what earlier ones (by address, then by order) already cover.
+std::vector<CoreLoad> sorted_and_disjoint(std::vector<CoreLoad> loads, Notes& notes) {
+  std::stable_sort(loads.begin(), loads.end(), [](const CoreLoad& a, const CoreLoad& b) {
+    return a.range.begin() < b.range.begin();
+  });
+  std::vector<CoreLoad> disjoint;
+  size_t overlapping = 0;
+  for (CoreLoad& next : loads) {
+    const Addr taken = disjoint.empty() ? Addr(0) : disjoint.back().range.end();
+    if (next.range.begin() < taken) {
+      ++overlapping;
+      const uint64_t cut = taken - next.range.begin();
+      if (cut >= next.range.size()) continue;
+      next.range = {taken, next.range.end()};
+      next.offset = (Addr(next.offset) + cut).value;
+      next.saved -= std::min(next.saved, cut);
+      next.promised -= std::min(next.promised, cut);
+    }
+    disjoint.push_back(next);
+  }
+  if (overlapping != 0) {
+    notes.push_back({NoteKind::Input,
+                     {},
+                     counted(overlapping, "segment") + " of the core overlap others and are cut"});
+  }
+  return disjoint;
+}
+
+void sort_mappings(CoreFile& core) {
+  auto& mappings = core.mappings;
+  std::stable_sort(
+      mappings.begin(), mappings.end(),
+      [](const FileMapping& a, const FileMapping& b) { return a.range.begin() < b.range.begin(); });
+  Addr taken(0);
+  std::erase_if(mappings, [&](const FileMapping& m) {
+    if (m.range.begin() < taken) return true;
+    taken = m.range.end();
+    return false;
+  });
+  for (FileMapping& m : mappings) {
+    const CoreLoad* const load = core.load_at(m.range.begin());
+    if (load == nullptr) continue;
+    m.perms = load->perms;
+    m.perms_known = true;
+  }
+}
+
+}  // namespace
+
+const CoreLoad* CoreFile::load_at(Addr a) const {
+  const auto load = std::partition_point(loads.begin(), loads.end(),
+                                         [a](const CoreLoad& l) { return l.range.end() <= a; });
+  return load != loads.end() && load->range.contains(a) ? &*load : nullptr;
+}
+
+Bytes CoreFile::saved_bytes(AddrRange range) const {
+  const CoreLoad* const load = load_at(range.begin());
+  if (load == nullptr) return {};
+  const uint64_t skip = range.begin() - load->range.begin();
+  if (skip >= load->saved) return {};
+  return bytes.subspan(load->offset + skip, std::min(range.size(), load->saved - skip));
+}
+
+CoreFile read_core_file(Bytes bytes, const std::string& name) {
+  if (const std::string why = why_not_x86_64_elf(bytes); !why.empty()) refuse(name, why);
+  const auto type = load<Elf64_Ehdr>(bytes.data()).e_type;
+  if (type != ET_CORE) refuse(name, std::string("is ") + name_of_elf_type(type) + ", not a core");
+
+  CoreFile core;
+  core.bytes = bytes;
+  const std::optional<ElfFile> elf = ElfFile::from_bytes(bytes, name, core.notes);
+  if (!elf || elf->segments().empty()) {
+    refuse(name, "has no readable program headers (cut off, or damaged)");
+  }
+  std::vector<CoreLoad> loads;
+  for (const ElfSegment& segment : elf->segments()) {
+    if (segment.type == PT_LOAD) {
+      if (auto made = load_from(segment, bytes.size())) loads.push_back(*made);
+    } else if (segment.type == PT_NOTE) {
+      const Bytes content = elf->segment_bytes(segment);
+      read_core_notes(content, segment.align, core);
+      if (content.size() < segment.file_size) {
+        core.notes.push_back({NoteKind::Input, {}, "the core is cut off within its notes"});
+      }
+    }
+  }
+  core.loads = sorted_and_disjoint(std::move(loads), core.notes);
+  sort_mappings(core);
+  if (core.loads.empty()) refuse(name, "holds no memory");
+  if (core.threads.empty()) {
+    core.notes.push_back(
+        {NoteKind::Thread, {}, "the core holds no thread: stacks and registers are not roots"});
+  }
+  if (!core.has_files) {
+    core.notes.push_back(
+        {NoteKind::Input,
+         {},
+         "the core does not say which files were mapped (no usable NT_FILE note)"});
+  }
+  if (core.by_gdb) core.signal.reset();
+  return core;
+}
+
+}  // namespace heapscan

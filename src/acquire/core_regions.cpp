@@ -1,0 +1,287 @@
+// A core is two lists: what was in memory (PT_LOAD) and which files were mapped (NT_FILE). Neither
+// is complete: the kernel leaves bytes out but keeps the header, gcore leaves out the header too. A
+// sweep over both, cut again where modules begin and end, gives pieces about which every question
+// has one answer. Bytes that were not saved are then
+//   from the module's file  code and constants, and data that was never written (else the kernel
+//   had saved it); zero                    anonymous memory without a single page: never touched,
+//   as far as a core can tell; absent                  everything else; and missing when the
+//   program could have kept pointers there.
+#include "acquire/core_regions.h"
+
+#include <algorithm>
+
+#include "heapscan/base/text.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr Addr kVsyscall(0xffffffffff600000);
+
+struct Piece {
+  AddrRange range;
+  const CoreLoad* load = nullptr;        // null: gcore left it out
+  const FileMapping* mapping = nullptr;  // null: anonymous
+  ModuleId module;
+};
+
+struct Tally {
+  size_t count = 0;
+  uint64_t bytes = 0;
+  void add(AddrRange range) {
+    ++count;
+    bytes += range.size();
+  }
+  [[nodiscard]] std::string words() const {
+    return counted(count, "region") + " (" + human_bytes(bytes) + ")";
+  }
+};
+
+// The pieces of the union of two sorted, disjoint lists.
+template <typename F>
+void sweep(const CoreFile& core, F&& f) {
+  size_t load = 0;
+  size_t mapping = 0;
+  Addr at(0);
+  while (load < core.loads.size() || mapping < core.mappings.size()) {
+    const CoreLoad* l = load < core.loads.size() ? &core.loads[load] : nullptr;
+    const FileMapping* m = mapping < core.mappings.size() ? &core.mappings[mapping] : nullptr;
+    if (l != nullptr && l->range.end() <= at) {
+      ++load;
+      continue;
+    }
+    if (m != nullptr && m->range.end() <= at) {
+      ++mapping;
+      continue;
+    }
+    const Addr load_begin = l != nullptr ? std::max(at, l->range.begin()) : Addr(~uint64_t{0});
+    const Addr mapping_begin = m != nullptr ? std::max(at, m->range.begin()) : Addr(~uint64_t{0});
+    const Addr begin = std::min(load_begin, mapping_begin);
+    const bool in_load = l != nullptr && l->range.contains(begin);
+    const bool in_mapping = m != nullptr && m->range.contains(begin);
+    const Addr load_edge = in_load ? l->range.end() : load_begin;
+    const Addr mapping_edge = in_mapping ? m->range.end() : mapping_begin;
+    const Addr end = std::min(load_edge, mapping_edge);
+    if (end <= begin) return;
+    f(AddrRange(begin, end), in_load ? l : nullptr, in_mapping ? m : nullptr);
+    at = end;
+  }
+}
+
+bool is_shared_by_name(std::string_view path) {
+  return path.starts_with("/SYSV") || path.starts_with("/dev/zero") ||
+         path.starts_with("/dev/shm/");
+}
+
+bool is_device(std::string_view path) {
+  return path.starts_with("/dev/") && !is_shared_by_name(path) &&
+         !path.starts_with("/dev/hugepages/");
+}
+
+class RegionMaker {
+ public:
+  RegionMaker(const CoreFile& core, const ModuleMap& modules, CoreModules& files,
+              std::span<const AddrRange> data, ImageBuilder& builder)
+      : core_(core), modules_(modules), files_(files), data_(data), builder_(builder) {
+    stacks_withheld_ = any_stack_withheld();
+  }
+  void run();
+
+ private:
+  [[nodiscard]] bool any_stack_withheld() const;
+  void make(const Piece& piece);
+  [[nodiscard]] Region described(const Piece& piece) const;
+  void add_saved(const Piece& piece, AddrRange range);
+  void add_unsaved(const Piece& piece, AddrRange range, bool cut_off);
+  AddrRange add_from_file(const Piece& piece, AddrRange range);
+  void add_missing(const Piece& piece, AddrRange range, bool cut_off);
+  [[nodiscard]] bool is_data(const Piece& piece) const;
+  void add_notes();
+
+  const CoreFile& core_;
+  const ModuleMap& modules_;
+  CoreModules& files_;
+  std::span<const AddrRange> data_;
+  ImageBuilder& builder_;
+  bool stacks_withheld_ = false;
+  Tally cut_off_, withheld_, untouched_, unsaved_files_;
+};
+
+// A running thread has written to its stack: when a core has no bytes there, anonymous memory was
+// filtered out of it, and an empty segment does not mean memory that was never touched.
+bool RegionMaker::any_stack_withheld() const {
+  return std::any_of(core_.threads.begin(), core_.threads.end(), [&](const Thread& thread) {
+    const CoreLoad* const stack = core_.load_at(thread.sp());
+    return stack != nullptr && stack->perms.write && stack->promised == 0;
+  });
+}
+
+// Whether the program can have written here: .data, .bss, and what relocation wrote before it was
+// made read-only.
+bool RegionMaker::is_data(const Piece& piece) const {
+  if (piece.load != nullptr && piece.load->perms.write) return true;
+  if (!piece.module.valid()) return false;
+  const auto& segments = modules_.modules[piece.module].segments;
+  return std::any_of(segments.begin(), segments.end(), [&](const ModuleSegment& s) {
+    return s.writable && s.range.overlaps(piece.range);
+  });
+}
+
+Region RegionMaker::described(const Piece& piece) const {
+  Region region;
+  region.range = piece.range;
+  region.module = piece.module;
+  if (piece.load != nullptr) region.perms = piece.load->perms;
+  if (piece.mapping != nullptr) {
+    region.backing = is_device(piece.mapping->path) ? Backing::Device : Backing::File;
+    region.perms.shared = is_shared_by_name(piece.mapping->path);
+    region.file_offset =
+        piece.mapping->file_offset + (piece.range.begin() - piece.mapping->range.begin());
+    region.label = piece.mapping->path;
+    if (piece.load == nullptr) {
+      region.perms.read = true;
+      if (piece.module.valid()) {
+        for (const ModuleSegment& s : modules_.modules[piece.module].segments) {
+          if (!s.range.overlaps(piece.range)) continue;
+          region.perms.write = region.perms.write || s.writable;
+          region.perms.execute = region.perms.execute || s.executable;
+        }
+      }
+    }
+    return region;
+  }
+  const auto vdso = std::find_if(core_.aux.begin(), core_.aux.end(),
+                                 [](const AuxEntry& e) { return e.type == AT_SYSINFO_EHDR; });
+  if (vdso != core_.aux.end() && piece.load->range.contains(Addr(vdso->value))) {
+    region.backing = Backing::Special;
+    region.label = "[vdso]";
+  } else if (piece.range.begin() == kVsyscall) {
+    region.backing = Backing::Special;
+    region.label = "[vsyscall]";
+  }
+  return region;
+}
+
+void RegionMaker::make(const Piece& piece) {
+  const Addr begin = piece.range.begin();
+  const Addr saved_end =
+      piece.load == nullptr ? begin : piece.load->range.begin() + piece.load->saved;
+  const Addr promised_end =
+      piece.load == nullptr ? begin : piece.load->range.begin() + piece.load->promised;
+  const AddrRange saved = piece.range.intersect({begin, saved_end});
+  const AddrRange cut_off = piece.range.intersect({std::max(begin, saved_end), promised_end});
+  const AddrRange unsaved =
+      piece.range.intersect({std::max(begin, promised_end), piece.range.end()});
+  if (!saved.empty()) add_saved(piece, saved);
+  if (!cut_off.empty()) add_unsaved(piece, cut_off, true);
+  if (!unsaved.empty()) add_unsaved(piece, unsaved, false);
+}
+
+void RegionMaker::add_saved(const Piece& piece, AddrRange range) {
+  Region region = described(piece);
+  region.range = range;
+  region.contents = Contents::Saved;
+  const uint64_t offset = piece.load->offset + (range.begin() - piece.load->range.begin());
+  region.bytes = core_.bytes.data() + offset;
+  builder_.add_region(std::move(region));
+  if (data_.empty()) return;
+  const auto in_file = AddrRange::sized(Addr(offset), range.size());
+  auto stretch = std::partition_point(
+      data_.begin(), data_.end(), [&](const AddrRange& r) { return r.end() <= in_file.begin(); });
+  for (; stretch != data_.end() && stretch->begin() < in_file.end(); ++stretch) {
+    const AddrRange part = stretch->intersect(in_file);
+    builder_.add_populated(
+        AddrRange::sized(range.begin() + (part.begin() - in_file.begin()), part.size()));
+  }
+}
+
+// Adds what the module's file has of `range`; returns the rest.
+AddrRange RegionMaker::add_from_file(const Piece& piece, AddrRange range) {
+  if (piece.mapping == nullptr || !piece.module.valid()) return range;
+  Region region = described(piece);
+  region.file_offset += range.begin() - piece.range.begin();
+  const Bytes bytes = files_.file_bytes(piece.mapping->path, region.file_offset, range.size());
+  if (bytes.empty()) return range;
+  region.range = AddrRange::sized(range.begin(), bytes.size());
+  region.contents = Contents::Saved;
+  region.bytes = bytes.data();
+  const Addr end = region.range.end();
+  if (!data_.empty()) builder_.add_populated(region.range);
+  builder_.add_region(std::move(region));
+  return {end, range.end()};
+}
+
+void RegionMaker::add_unsaved(const Piece& piece, AddrRange range, bool cut_off) {
+  Region region = described(piece);
+  const bool reserved = piece.load != nullptr && region.perms == Perms{};
+  const bool data = is_data(piece);
+  const bool whole = piece.load == nullptr || piece.load->promised == 0;
+  const bool trusted = !data || (whole && !cut_off && !stacks_withheld_);
+  if (!reserved && trusted) range = add_from_file(piece, range);
+  if (range.empty()) return;
+  region.file_offset += range.begin() - piece.range.begin();
+  region.range = range;
+  const bool anonymous = piece.mapping == nullptr && region.backing == Backing::Anonymous;
+  if (anonymous && data && whole && !cut_off && !stacks_withheld_) {
+    region.contents = Contents::Zero;
+    untouched_.add(range);
+    builder_.add_region(std::move(region));
+    return;
+  }
+  builder_.add_region(std::move(region));
+  if (!reserved) add_missing(piece, range, cut_off);
+}
+
+void RegionMaker::add_missing(const Piece& piece, AddrRange range, bool cut_off) {
+  if (cut_off) {
+    cut_off_.add(range);
+  } else if (piece.mapping != nullptr &&
+             !(is_data(piece) && stacks_withheld_ && piece.module.valid())) {
+    unsaved_files_.add(range);
+    return;
+  } else if (is_data(piece)) {
+    withheld_.add(range);
+  }
+  if (is_data(piece)) builder_.add_missing_bytes(range.size());
+}
+
+void RegionMaker::add_notes() {
+  const auto note = [&](NoteKind kind, const std::string& text) {
+    builder_.add_note({kind, {}, text});
+  };
+  if (cut_off_.count != 0) {
+    note(NoteKind::MissingMemory, "the core is cut off: " + cut_off_.words() +
+                                      " missing. Raise `ulimit -c`, or the collector's size limit");
+  }
+  if (withheld_.count != 0) {
+    note(NoteKind::MissingMemory, "the core was written without " + withheld_.words() +
+                                      " of the program's memory; see /proc/PID/coredump_filter");
+  }
+  if (untouched_.count != 0) {
+    note(NoteKind::MissingMemory,
+         untouched_.words() +
+             " not in the core: read as zero, being memory never touched, or "
+             "memory kept out of it with MADV_DONTDUMP, which a core cannot tell apart");
+  }
+  if (unsaved_files_.count != 0) {
+    note(NoteKind::MissingFile,
+         unsaved_files_.words() + " of mapped files are not in the core: never written, or shared");
+  }
+}
+
+void RegionMaker::run() {
+  sweep(core_, [&](AddrRange range, const CoreLoad* load, const FileMapping* mapping) {
+    for (const ModulePart& part : modules_.divide(range))
+      make({part.range, load, mapping, part.module});
+  });
+  add_notes();
+}
+
+}  // namespace
+
+void add_core_regions(const CoreFile& core, const ModuleMap& modules, CoreModules& files,
+                      std::span<const AddrRange> data, ImageBuilder& builder) {
+  RegionMaker(core, modules, files, data, builder).run();
+}
+
+}  // namespace heapscan
