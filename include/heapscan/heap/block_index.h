@@ -36,6 +36,16 @@ class BlockIndex {
     uint32_t unused = 0;
   };
 
+  // The least stretches of address space that hold every range, largest gaps left out: a word that lies in none of
+  // them points at no block. At most kStretches of them.
+  static constexpr size_t kStretches = 4;
+  struct Stretch {
+    uint64_t begin = 0;
+    uint64_t size = 0;
+    uint64_t first_window = 0;
+    uint32_t shift = 0;  // log2 of a window's bytes
+  };
+
   BlockIndex() = default;
   // `blocks`: sorted by address, disjoint. `grids`: sorted, disjoint; blocks in them begin at multiples of 16. Blocks
   // outside every grid become ranges of their own.
@@ -46,12 +56,24 @@ class BlockIndex {
   [[nodiscard]] uint32_t range_at(uint64_t address) const {
     for (const Stretch& stretch : stretches_) {
       const uint64_t offset = address - stretch.begin;
-      if (offset >= stretch.size) continue;
-      uint32_t r = windows_[stretch.first_window + (offset >> stretch.shift)];
-      while (r < ranges_.size() && ranges_[r].end <= address) ++r;
-      return r < ranges_.size() && ranges_[r].begin <= address ? r : kNoRange;
+      if (offset < stretch.size) return range_in(stretch, offset, address);
     }
     return kNoRange;
+  }
+  // The same once it is known that `address` lies `offset` bytes into `stretch`.
+  [[nodiscard]] uint32_t range_in(const Stretch& stretch, uint64_t offset, uint64_t address) const {
+    const uint32_t* const window = windows_.data() + stretch.first_window + (offset >> stretch.shift);
+    uint32_t low = window[0];   // the first range that ends above the window's begin
+    uint32_t high = window[1];  // the answer is not above this one
+    while (low < high) {
+      const uint32_t middle = low + (high - low) / 2;
+      if (ranges_[middle].end <= address) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low < ranges_.size() && ranges_[low].begin <= address ? low : kNoRange;
   }
   // Where a grid keeps what block_before() needs for `address`: prefetch it, come back later.
   [[nodiscard]] const Word* word_for(const Range& grid, uint64_t address) const {
@@ -68,15 +90,6 @@ class BlockIndex {
   }
   [[nodiscard]] std::span<const Range> ranges() const { return ranges_; }
 
-  // The least stretches of address space that hold every range, largest gaps left out: a word that lies in none of
-  // them points at no block. At most kStretches of them.
-  static constexpr size_t kStretches = 4;
-  struct Stretch {
-    uint64_t begin = 0;
-    uint64_t size = 0;
-    uint64_t first_window = 0;
-    uint32_t shift = 0;  // log2 of a window's bytes
-  };
   [[nodiscard]] std::span<const Stretch> stretches() const { return stretches_; }
 
  private:

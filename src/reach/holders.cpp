@@ -1,0 +1,260 @@
+// Every word of the image is asked whether it names one of the blocks in question; the best answer per block is kept. A
+// holder is packed into one integer whose order is the order of strength, so that threads only need an atomic minimum:
+// strong holders before weak ones before lost blocks before diagnostic ones before free blocks, aligned and untagged
+// words before hidden ones, start pointers before interior ones, lower addresses before higher ones.
+#include "heapscan/reach/holders.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "heapscan/base/parallel.h"
+#include "heapscan/base/text.h"
+#include "reach/bitmap.h"
+#include "reach/hidden_pointers.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kNoHolder = ~uint64_t{0};
+constexpr uint64_t kPiece = 1 << 20;
+
+enum Rank : uint64_t { kStrong, kWeak, kPossibleBlock, kLostBlock, kDiagnostic, kFreeBlock };
+
+// rank:4 hidden:1 tagged:1 interior:1 word:1 address:48, from the top; `word` marks a root word, whose index stands for the address.
+uint64_t pack(Rank rank, bool hidden, bool tagged, bool interior, bool is_word, uint64_t address) {
+  return rank << 60 | uint64_t{hidden} << 59 | uint64_t{tagged} << 58 | uint64_t{interior} << 57 |
+         uint64_t{is_word} << 56 | (address & ((uint64_t{1} << 48) - 1));
+}
+
+Rank rank_of(RootKind kind) {
+  switch (strength_of(kind)) {
+    case RootStrength::Strong: return kStrong;
+    case RootStrength::Weak: return kWeak;
+    case RootStrength::Diagnostic: return kDiagnostic;
+  }
+  return kDiagnostic;
+}
+
+Rank rank_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::Reachable: return kStrong;
+    case Verdict::Possible: return kPossibleBlock;
+    case Verdict::Indirect:
+    case Verdict::Definite: return kLostBlock;
+    case Verdict::NotJudged: return kFreeBlock;
+  }
+  return kFreeBlock;
+}
+
+class Search {
+ public:
+  Search(const MemoryImage& image, const HeapModel& heap, const Roots& roots, const Reachability& reach,
+         std::span<const BlockId> blocks)
+      : image_(image),
+        heap_(heap),
+        roots_(roots),
+        reach_(reach),
+        blocks_(blocks),
+        wanted_(heap.blocks.size()),
+        best_(blocks.size(), kNoHolder) {
+    for (const BlockId id : blocks) wanted_.set(id);
+  }
+
+  void look_through_roots() {
+    for (size_t i = 0; i < roots_.words.size(); ++i) {
+      const RootWord& word = roots_.words[i];
+      note(word.value, rank_of(word.kind), true, i);
+    }
+    for (const RootRange& root : roots_.ranges) {
+      image_.for_each_span(root.range, [&](Addr begin, Bytes bytes) {
+        look(begin, bytes, rank_of(root.kind), BlockId::none());
+      });
+    }
+  }
+
+  void look_through_blocks() {
+    parallel_for_pieces(heap_.blocks.size(), 4096, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) {
+        const Block& block = heap_.blocks[i];
+        if (block.state() == BlockState::Top || block.state() == BlockState::Bookkeeping) continue;
+        const Rank rank = rank_of(reach_.verdicts[i]);
+        image_.for_each_span(block.range(),
+                             [&](Addr at, Bytes bytes) { look(at, bytes, rank, BlockId(i)); });
+      }
+    });
+  }
+
+  // Needed only where the verdict came from such a word.
+  void look_for_hidden() {
+    BlockBitmap candidates(heap_.blocks.size());
+    bool any = false;
+    for (const PossibleBlock& possible : reach_.possible) {
+      if (possible.reason != Reason::Unaligned && possible.reason != Reason::Tagged) continue;
+      if (!wanted_.test(possible.block)) continue;
+      candidates.set(possible.block);
+      any = true;
+    }
+    if (!any) return;
+    BlockBitmap searched(heap_.blocks.size());
+    for (size_t i = 0; i < heap_.blocks.size(); ++i) {
+      const Verdict verdict = reach_.verdicts[i];
+      if (verdict == Verdict::Reachable || verdict == Verdict::Possible) searched.set(BlockId(i));
+    }
+    const auto places = places_to_search(heap_, roots_, searched);
+    for (const HiddenPointer& hidden : find_hidden_pointers(image_, heap_, candidates, places)) {
+      keep(heap_.block_at(Addr(hidden.value)),
+           pack(kWeak, true, hidden.tagged, false, false, hidden.at.value));
+    }
+  }
+
+  [[nodiscard]] std::vector<std::optional<Holder>> holders() const {
+    std::vector<std::optional<Holder>> result(blocks_.size());
+    for (size_t i = 0; i < blocks_.size(); ++i) {
+      if (best_[i] != kNoHolder) result[i] = unpack(best_[i], heap_.block(blocks_[i]));
+    }
+    return result;
+  }
+
+ private:
+  void look(Addr begin, Bytes bytes, Rank rank, BlockId within) {
+    for (size_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8) {
+      const auto value = load<uint64_t>(bytes.data() + i);
+      const BlockId id = named_by(value);
+      if (!id.valid() || id == within) continue;
+      keep(id, pack(rank, false, false, value != heap_.block(id).begin().value, false, (begin + i).value));
+    }
+  }
+
+  void note(uint64_t value, Rank rank, bool is_word, size_t index) {
+    const BlockId id = named_by(value);
+    if (id.valid()) keep(id, pack(rank, false, false, value != heap_.block(id).begin().value, is_word, index));
+  }
+
+  [[nodiscard]] BlockId named_by(uint64_t value) const {
+    const uint32_t range = heap_.index.range_at(value);
+    if (range == BlockIndex::kNoRange) return BlockId::none();
+    const BlockId id = heap_.index.block_before(heap_.index.ranges()[range], value);
+    if (!id.valid() || !wanted_.test(id) || !heap_.block(id).range().contains(Addr(value))) {
+      return BlockId::none();
+    }
+    return id;
+  }
+
+  void keep(BlockId id, uint64_t packed) {
+    const auto at = std::lower_bound(blocks_.begin(), blocks_.end(), id);
+    if (at == blocks_.end() || *at != id) return;
+    std::atomic_ref best(best_[static_cast<size_t>(at - blocks_.begin())]);
+    uint64_t current = best.load(std::memory_order_relaxed);
+    while (packed < current && !best.compare_exchange_weak(current, packed, std::memory_order_relaxed)) {
+    }
+  }
+
+  [[nodiscard]] Holder unpack(uint64_t packed, const Block& held) const {
+    Holder holder;
+    const uint64_t address = packed & ((uint64_t{1} << 48) - 1);
+    const bool hidden = (packed >> 59 & 1) != 0;
+    holder.tagged = (packed >> 58 & 1) != 0;
+    holder.unaligned = hidden && !holder.tagged;
+    if ((packed >> 56 & 1) != 0) {
+      holder.kind = Holder::Kind::Root;
+      holder.root = roots_.ranges.size() + address;
+      holder.into = Addr(roots_.words[address].value) - held.begin();
+      return holder;
+    }
+    holder.at = Addr(address);
+    if (!hidden) holder.into = image_.read_addr(holder.at).value_or(held.begin()) - held.begin();
+    locate(holder, packed >> 60);
+    return holder;
+  }
+
+  void locate(Holder& holder, uint64_t rank) const {
+    const BlockId block = heap_.block_at(holder.at);
+    const bool diagnostic = rank == kDiagnostic;
+    if (block.valid() && !diagnostic) {
+      holder.block = block;
+      holder.kind = heap_.block(block).is_judged() ? Holder::Kind::Block : Holder::Kind::FreeBlock;
+      return;
+    }
+    holder.kind = Holder::Kind::Root;
+    for (size_t i = 0; i < roots_.ranges.size(); ++i) {
+      const bool is_diagnostic = strength_of(roots_.ranges[i].kind) == RootStrength::Diagnostic;
+      if (is_diagnostic == diagnostic && roots_.ranges[i].range.contains(holder.at)) {
+        holder.root = i;
+        return;
+      }
+    }
+  }
+
+  const MemoryImage& image_;
+  const HeapModel& heap_;
+  const Roots& roots_;
+  const Reachability& reach_;
+  std::span<const BlockId> blocks_;
+  BlockBitmap wanted_;
+  std::vector<uint64_t> best_;
+};
+
+std::string describe_root_range(const RootRange& root, Addr at, const MemoryImage& image) {
+  std::string text = name_of(root.kind);
+  if (root.module.valid()) {
+    const Module& module = image.modules()[root.module];
+    text = std::string(module.file_name()) + " data";
+  }
+  if (root.tid != 0) text += " of thread " + std::to_string(root.tid);
+  return text + " at " + hex(at);
+}
+
+std::string describe_root_word(const RootWord& word) {
+  std::string text = word.name.empty() ? std::string(name_of(word.kind))
+                                       : std::string(name_of(word.kind)) + " " + word.name;
+  if (word.tid != 0) text += " of thread " + std::to_string(word.tid);
+  return text;
+}
+
+const char* state_of(const Holder& holder, const HeapModel& heap, const Reachability& reach) {
+  if (holder.kind == Holder::Kind::FreeBlock) return "free";
+  if (heap.block(holder.block).state() == BlockState::Mapping) {
+    return reach.verdict(holder.block) == Verdict::Reachable ? "a reachable mapping" : "a mapping nothing names";
+  }
+  switch (reach.verdict(holder.block)) {
+    case Verdict::Reachable: return "reachable";
+    case Verdict::Possible: return "possibly lost itself";
+    case Verdict::Indirect:
+    case Verdict::Definite: return "lost itself";
+    case Verdict::NotJudged: return "free";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+std::vector<std::optional<Holder>> find_holders(const MemoryImage& image, const HeapModel& heap,
+                                                const Roots& roots, const Reachability& reach,
+                                                std::span<const BlockId> blocks) {
+  Search search(image, heap, roots, reach, blocks);
+  search.look_through_roots();
+  search.look_through_blocks();
+  search.look_for_hidden();
+  return search.holders();
+}
+
+std::string describe(const Holder& holder, const MemoryImage& image, const HeapModel& heap,
+                     const Roots& roots, const Reachability& reach) {
+  std::string text;
+  if (holder.kind != Holder::Kind::Root) {
+    const Block& block = heap.block(holder.block);
+    text = "block " + hex(block.begin()) + " (+" + hex(holder.at - block.begin()) + "), which is " +
+           state_of(holder, heap, reach);
+  } else if (holder.root >= roots.ranges.size()) {
+    text = describe_root_word(roots.words[holder.root - roots.ranges.size()]);
+  } else {
+    text = describe_root_range(roots.ranges[holder.root], holder.at, image);
+  }
+  if (holder.into != 0) text += ", pointing " + counted(holder.into, "byte") + " into it";
+  if (holder.unaligned) text += ", in an unaligned word";
+  if (holder.tagged) text += ", in a word with tagged top bits";
+  return text;
+}
+
+}  // namespace heapscan

@@ -1,0 +1,125 @@
+// A pointer into the middle of a block is weak evidence that the block is held: integers and stale words look the same.
+// But many programs keep such pointers by design, and then the block shows why. Each rule below asks the block itself:
+// is there a count, a length, a vtable, a reference count or a back pointer that makes this offset the one that the
+// program was given? Sizes are usable sizes, up to 24 bytes more than was asked for (glibc rounds to 16 and does not
+// split off a rest below 32), so lengths are compared with that slack.
+#include "reach/interior_rules.h"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kSlack = 24;
+constexpr uint64_t kVtableWords = 20;
+constexpr uint32_t kMostReferences = 1U << 24;
+
+uint64_t word_at(Bytes content, uint64_t offset) {
+  return read_at<uint64_t>(content, offset).value_or(0);
+}
+
+bool fills(uint64_t bytes, uint64_t usable) { return bytes <= usable && usable - bytes <= kSlack; }
+
+bool is_low_tag(const Block& block, uint64_t value) { return value - block.begin().value < 8; }
+
+// new T[n] of a type with a destructor: n stands before the first element.
+bool is_array_cookie(const Block& block, uint64_t offset, Bytes content) {
+  const uint64_t count = word_at(content, 0);
+  if (offset != 8 || count == 0 || block.size() < 8 || count > block.size() - 8) return false;
+  const uint64_t element = (block.size() - 8) / count;
+  return fills(8 + count * element, block.size());
+}
+
+// A length in the first word, the data behind it.
+bool is_length_prefixed(const Block& block, uint64_t offset, Bytes content) {
+  const uint64_t length = word_at(content, 0);
+  return offset == 8 && length != 0 && length <= block.size() && fills(8 + length, block.size());
+}
+
+// std::string of libstdc++ before C++11: {length, capacity, references} and then the characters.
+bool is_old_string(const Block& block, uint64_t offset, Bytes content) {
+  const uint64_t length = word_at(content, 0);
+  const uint64_t capacity = word_at(content, 8);
+  return offset == 24 && length <= capacity && capacity < block.size() &&
+         fills(24 + capacity + 1, block.size());
+}
+
+// Rust's Arc and Rc: strong and weak counts, then the value.
+bool is_counted_value(uint64_t offset, Bytes content) {
+  const uint64_t strong = word_at(content, 0);
+  const uint64_t weak = word_at(content, 8);
+  return offset == 16 && strong >= 1 && strong < kMostReferences && weak >= 1 && weak < kMostReferences;
+}
+
+// An aligned block inside a larger one, the larger one's begin noted right before or at the head of it.
+bool notes_own_begin(const Block& block, uint64_t offset, Bytes content) {
+  const uint64_t begin = block.begin().value;
+  if (offset % 8 != 0) return false;
+  if (offset >= 8 && word_at(content, offset - 8) == begin) return true;
+  if (offset >= 16 && word_at(content, offset - 16) == begin) return true;
+  for (uint64_t i = 0; i < 4; ++i) {
+    if (word_at(content, offset + 8 * i) == begin) return true;
+  }
+  return false;
+}
+
+std::vector<AddrRange> sorted(std::vector<AddrRange> ranges) {
+  std::sort(ranges.begin(), ranges.end());
+  return ranges;
+}
+
+bool any_contains(const std::vector<AddrRange>& ranges, Addr address) {
+  auto after = std::upper_bound(ranges.begin(), ranges.end(), address,
+                                [](Addr a, const AddrRange& r) { return a < r.begin(); });
+  return after != ranges.begin() && std::prev(after)->contains(address);
+}
+
+}  // namespace
+
+InteriorRules::InteriorRules(const MemoryImage& image) : image_(image) {
+  for (const Module& module : image.modules()) {
+    for (const ModuleSegment& segment : module.segments) {
+      (segment.executable ? code_ : modules_).push_back(segment.range);
+    }
+  }
+  modules_ = sorted(std::move(modules_));
+  code_ = sorted(std::move(code_));
+}
+
+// A vtable lies in a module and holds addresses of code and nulls; also one whose class has few virtual functions, followed
+// by whatever the linker put next, so that only its first words must be code.
+bool InteriorRules::is_vtable(uint64_t address) const {
+  if (address % 8 != 0 || !any_contains(modules_, Addr(address))) return false;
+  uint64_t functions = 0;
+  for (uint64_t i = 0; i < kVtableWords; ++i) {
+    const auto word = image_.read<uint64_t>(Addr(address + 8 * i));
+    if (!word) return false;
+    if (*word == 0) continue;
+    if (!any_contains(code_, Addr(*word))) break;
+    ++functions;
+  }
+  return functions >= 1;
+}
+
+bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) const {
+  if (is_low_tag(block, value)) return true;
+  const uint64_t offset = value - block.begin().value;
+  if (std::binary_search(links_.begin(), links_.end(), LinkClass{block.size(), offset})) return true;
+  if (offset % 8 != 0) return false;
+  if (is_array_cookie(block, offset, content) || is_length_prefixed(block, offset, content) ||
+      is_old_string(block, offset, content) || is_counted_value(offset, content) ||
+      notes_own_begin(block, offset, content)) {
+    return true;
+  }
+  if (content.size() < 16 || !is_vtable(word_at(content, 0))) return false;
+  // std::make_shared: the control block's vtable, its two counts, the object.
+  const auto use_count = read_at<uint32_t>(content, 8).value_or(0);
+  const auto weak_count = read_at<uint32_t>(content, 12).value_or(0);
+  if (offset == 16 && weak_count >= 1 && weak_count < kMostReferences && use_count < kMostReferences) return true;
+  // A second base class has a vtable of its own.
+  return is_vtable(word_at(content, offset));
+}
+
+}  // namespace heapscan

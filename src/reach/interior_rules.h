@@ -1,0 +1,42 @@
+// Interior pointers that are as good as start pointers, because something in the block explains them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "heapscan/base/addr.h"
+#include "heapscan/base/id.h"
+#include "heapscan/heap/block.h"
+#include "heapscan/image/image.h"
+
+namespace heapscan {
+
+// Blocks of one size that are all held at the same offset: the hooks of an intrusive list or tree.
+struct LinkClass {
+  uint64_t size = 0;
+  uint64_t offset = 0;
+  constexpr auto operator<=>(const LinkClass&) const = default;
+};
+
+class InteriorRules {
+ public:
+  explicit InteriorRules(const MemoryImage& image);
+
+  // Whether `value`, which points into `block` but not at its begin, is explained. `content` is what the block holds, as
+  // far as it is saved from its begin on.
+  [[nodiscard]] bool explain(const Block& block, uint64_t value, Bytes content) const;
+
+  // Replaces the consistent links that count as explained.
+  void set_links(std::vector<LinkClass> sorted) { links_ = std::move(sorted); }
+  [[nodiscard]] const std::vector<LinkClass>& links() const { return links_; }
+
+ private:
+  [[nodiscard]] bool is_vtable(uint64_t address) const;
+
+  const MemoryImage& image_;
+  std::vector<AddrRange> modules_;  // where vtables can be; sorted
+  std::vector<AddrRange> code_;     // executable segments; sorted
+  std::vector<LinkClass> links_;    // sorted
+};
+
+}  // namespace heapscan

@@ -1,0 +1,378 @@
+// The verdicts, in the order in which they can be given.
+//
+//  1. Mark from the strong roots along start pointers and explained interior ones: reachable.
+//  2. Mark from the interior pointers left over and from the weak roots along every pointer: possible. If among what is
+//     held that way many blocks of one size hang on one offset, those are intrusive links: they count as explained, and
+//     both steps go on with that knowledge.
+//  3. Look through everything held so far, byte by byte, for hidden pointers at what is still unheld: possible.
+//  4. A raw mapping nobody names is lost, but we cannot know how it was used: heap blocks it names are possible.
+//  5. What is left is lost. Its components and their heads tell definite from indirect.
+//  6. Lower what evidence we lack could overturn: memory that is missing, stacks the kernel may hold.
+//
+// The marker may run on any number of threads: each step's result is a set that does not depend on the order.
+#include <algorithm>
+#include <map>
+
+#include "heapscan/base/parallel.h"
+#include "heapscan/base/text.h"
+#include "heapscan/reach/reachability.h"
+#include "reach/bitmap.h"
+#include "reach/block_memory.h"
+#include "reach/consistent_links.h"
+#include "reach/hidden_pointers.h"
+#include "reach/interior_rules.h"
+#include "reach/lost_components.h"
+#include "reach/marker.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr int kMostRounds = 4;
+constexpr size_t kWordsPerPiece = 1024;  // of a bitmap: 64 blocks each
+constexpr uint64_t kSmallestSignalStack = 2048;  // MINSIGSTKSZ
+constexpr uint64_t kLargestSignalStack = 64 << 10;
+
+std::vector<RootRange> ranges_of(const Roots& roots, RootStrength strength) {
+  std::vector<RootRange> chosen;
+  for (const RootRange& root : roots.ranges) {
+    if (strength_of(root.kind) == strength) chosen.push_back(root);
+  }
+  return chosen;
+}
+
+std::vector<RootWord> words_of(const Roots& roots, RootStrength strength) {
+  std::vector<RootWord> chosen;
+  for (const RootWord& root : roots.words) {
+    if (strength_of(root.kind) == strength) chosen.push_back(root);
+  }
+  return chosen;
+}
+
+BlockBitmap judged_blocks(const HeapModel& heap) {
+  BlockBitmap judged(heap.blocks.size());
+  parallel_for_pieces(judged.word_count(), kWordsPerPiece, [&](size_t begin, size_t end) {
+    for (size_t w = begin; w < end; ++w) {
+      uint64_t bits = 0;
+      for (size_t i = 0; i < 64 && w * 64 + i < heap.blocks.size(); ++i) {
+        bits |= uint64_t{heap.blocks[w * 64 + i].is_judged()} << i;
+      }
+      judged.set_word(w, bits);
+    }
+  });
+  return judged;
+}
+
+// Bits of `a` that are not in `b`.
+BlockBitmap without(const BlockBitmap& a, const BlockBitmap& b) {
+  BlockBitmap result(a);
+  for (size_t i = 0; i < a.word_count(); ++i) result.set_word(i, a.word(i) & ~b.word(i));
+  return result;
+}
+
+void merge(std::vector<uint64_t>& into, const std::vector<uint64_t>& more) {
+  std::vector<uint64_t> merged;
+  merged.reserve(into.size() + more.size());
+  std::set_union(into.begin(), into.end(), more.begin(), more.end(), std::back_inserter(merged));
+  into = std::move(merged);
+}
+
+class Tracing {
+ public:
+  Tracing(const MemoryImage& image, const HeapModel& heap, const Roots& roots)
+      : image_(image),
+        heap_(heap),
+        roots_(roots),
+        memory_(image, heap.index),
+        rules_(image),
+        marker_(image, heap, memory_, rules_),
+        judged_(judged_blocks(heap)),
+        unreached_(judged_),
+        unheld_(0) {}
+
+  void mark_reachable() {
+    interior_ = marker_.run(Marker::Mode::Firm, unreached_, unreached_,
+                            ranges_of(roots_, RootStrength::Strong),
+                            words_of(roots_, RootStrength::Strong), {}, funnels_);
+    forget_reached_interior();
+  }
+
+  void mark_possible() {
+    const std::vector<RootRange> weak_ranges = ranges_of(roots_, RootStrength::Weak);
+    const std::vector<RootWord> weak_words = words_of(roots_, RootStrength::Weak);
+    for (int round = 0;; ++round) {
+      unheld_ = BlockBitmap(unreached_);
+      Funnels funnels{};
+      std::vector<uint64_t> seen = marker_.run(Marker::Mode::Loose, unheld_, unreached_, weak_ranges,
+                                               weak_words, interior_, funnels);
+      if (round == kMostRounds || seen.empty() || !follow_consistent_links(seen)) {
+        keep_weak_rows(funnels);
+        return;
+      }
+    }
+  }
+
+  void mark_hidden() {
+    BlockBitmap searched = without(judged_, unheld_);
+    Roots no_roots;
+    for (int round = 0; round < kMostRounds && unheld_.any(); ++round) {
+      const std::vector<AddrRange> places =
+          places_to_search(heap_, round == 0 ? roots_ : no_roots, searched);
+      const std::vector<HiddenPointer> found = find_hidden_pointers(image_, heap_, unheld_, places);
+      if (found.empty()) return;
+      std::vector<uint64_t> addresses;
+      for (const HiddenPointer& hidden : found) {
+        const BlockId id = heap_.block_at(Addr(hidden.value));
+        hidden_.emplace(id, hidden.tagged ? Reason::Tagged : Reason::Unaligned);
+        addresses.push_back(hidden.value);
+      }
+      const BlockBitmap before(unheld_);
+      follow_loosely(addresses);
+      searched = without(before, unheld_);
+    }
+  }
+
+  void mark_from_lost_mappings() {
+    std::vector<RootRange> lost_mappings;
+    unheld_.for_each([&](BlockId id) {
+      const Block& block = heap_.block(id);
+      if (block.state() != BlockState::Mapping) return;
+      lost_mappings.push_back({RootKind::UnknownMemory, block.range(), 0, ModuleId::none()});
+    });
+    if (lost_mappings.empty()) return;
+    // Mappings that only each other's contents name stay lost.
+    BlockBitmap open(unheld_);
+    for (const RootRange& mapping : lost_mappings) {
+      static_cast<void>(open.claim(heap_.block_at(mapping.range.begin())));
+    }
+    Funnels funnels{};
+    static_cast<void>(marker_.run(Marker::Mode::Loose, open, unreached_, lost_mappings, {}, {}, funnels));
+    for (const RootRange& mapping : lost_mappings) open.set(heap_.block_at(mapping.range.begin()));
+    unheld_ = std::move(open);
+    weak_mappings_ = std::move(lost_mappings);
+  }
+
+  [[nodiscard]] Reachability judge() {
+    Reachability result;
+    result.lost = find_lost_components(heap_, memory_, unheld_);
+    spare_signal_stacks(result);
+    if (image_.missing_bytes() != 0 && !result.lost.empty()) lower_all(result);
+    list_possible(result);
+    give_verdicts(result);
+    result.funnel = funnel_rows();
+    return result;
+  }
+
+ private:
+  void forget_reached_interior() {
+    std::erase_if(interior_, [this](uint64_t value) {
+      const BlockId id = heap_.block_at(Addr(value));
+      return !id.valid() || !unreached_.test(id);
+    });
+  }
+
+  // Learns from interior pointers seen so far. True when that made more blocks reachable.
+  bool follow_consistent_links(const std::vector<uint64_t>& seen) {
+    std::vector<LinkClass> links = find_consistent_links(heap_, seen, without(unreached_, unheld_));
+    const size_t known = rules_.links().size();
+    for (const LinkClass& link : rules_.links()) links.push_back(link);
+    std::sort(links.begin(), links.end());
+    links.erase(std::unique(links.begin(), links.end()), links.end());
+    if (links.size() == known) return false;
+    rules_.set_links(std::move(links));
+    merge(interior_, marker_.run(Marker::Mode::Firm, unreached_, unreached_, {}, {}, interior_, funnels_));
+    forget_reached_interior();
+    return true;
+  }
+
+  void follow_loosely(const std::vector<uint64_t>& addresses) {
+    Funnels funnels{};
+    static_cast<void>(marker_.run(Marker::Mode::Loose, unheld_, unreached_, {}, {}, addresses, funnels));
+  }
+
+  void keep_weak_rows(const Funnels& funnels) {
+    for (size_t i = 0; i < kRootKinds; ++i) {
+      if (funnels[i].words != 0) funnels_[i] = funnels[i];
+    }
+  }
+
+  // A thread's alternative signal stack may be known to the kernel alone. It is of a usual size, was never written
+  // while no handler ran, and there is at most one per thread.
+  void spare_signal_stacks(Reachability& result) {
+    std::map<uint64_t, std::vector<BlockId>> untouched;  // by size
+    std::map<BlockId, size_t> members;
+    for (const LostBlock& lost : result.lost) {
+      if (lost.head != lost.block) ++members[lost.head];
+    }
+    for (const LostBlock& lost : result.lost) {
+      const Block& block = heap_.block(lost.block);
+      if (lost.head != lost.block || block.state() != BlockState::Used || members.contains(lost.block) ||
+          block.size() < kSmallestSignalStack || block.size() > kLargestSignalStack || !is_zero(block)) {
+        continue;
+      }
+      untouched[block.size()].push_back(lost.block);
+    }
+    for (const auto& [size, blocks] : untouched) {
+      if (blocks.size() > image_.threads().size()) continue;
+      for (const BlockId id : blocks) signal_stacks_.push_back(id);
+    }
+    std::sort(signal_stacks_.begin(), signal_stacks_.end());
+    for (const BlockId id : signal_stacks_) static_cast<void>(unheld_.claim(id));
+    std::erase_if(result.lost, [this](const LostBlock& lost) { return !unheld_.test(lost.block); });
+  }
+
+  [[nodiscard]] bool is_zero(const Block& block) const {
+    bool zero = true;
+    image_.for_each_span(block.range(), [&](Addr, Bytes bytes) {
+      zero = zero && std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+    });
+    return zero;
+  }
+
+  void lower_all(Reachability& result) {
+    for (const LostBlock& lost : result.lost) static_cast<void>(unheld_.claim(lost.block));
+    lowered_ = without(judged_, judged_);
+    for (const LostBlock& lost : result.lost) lowered_.set(lost.block);
+    result.notes.push_back({NoteKind::MissingMemory, "",
+                            counted(result.lost.size(), "block") + " that nothing names " +
+                                (result.lost.size() == 1 ? "is" : "are") + " called possible, not lost: " +
+                                human_bytes(image_.missing_bytes()) +
+                                " of the program's memory could not be searched"});
+    result.lost.clear();
+  }
+
+  [[nodiscard]] std::vector<BlockId> blocks_named_by_weak_roots() const {
+    std::vector<BlockId> named;
+    auto add = [&](uint64_t value) {
+      const BlockId id = heap_.block_at(Addr(value));
+      if (id.valid() && unreached_.test(id) && !unheld_.test(id)) named.push_back(id);
+    };
+    std::vector<RootRange> ranges = ranges_of(roots_, RootStrength::Weak);
+    ranges.insert(ranges.end(), weak_mappings_.begin(), weak_mappings_.end());
+    for (const RootRange& root : ranges) {
+      image_.for_each_span(root.range, [&](Addr begin, Bytes bytes) {
+        for (size_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8) {
+          add(load<uint64_t>(bytes.data() + i));
+        }
+      });
+    }
+    for (const RootWord& word : words_of(roots_, RootStrength::Weak)) add(word.value);
+    std::sort(named.begin(), named.end());
+    return named;
+  }
+
+  void list_possible(Reachability& result) const {
+    const BlockBitmap possible = without(unreached_, unheld_);
+    if (!possible.any()) return;
+    std::vector<BlockId> interior;
+    for (const uint64_t value : interior_) interior.push_back(heap_.block_at(Addr(value)));
+    const std::vector<BlockId> weak = blocks_named_by_weak_roots();
+    auto in = [](const std::vector<BlockId>& sorted, BlockId id) {
+      return std::binary_search(sorted.begin(), sorted.end(), id);
+    };
+    possible.for_each([&](BlockId id) {
+      Reason reason = Reason::ViaPossible;
+      if (in(interior, id)) {
+        reason = Reason::Interior;
+      } else if (in(weak, id)) {
+        reason = Reason::WeakRoot;
+      } else if (const auto hidden = hidden_.find(id); hidden != hidden_.end()) {
+        reason = hidden->second;
+      } else if (in(signal_stacks_, id)) {
+        reason = Reason::MayBeSignalStack;
+      } else if (lowered_.word_count() > id.index() / 64 && lowered_.test(id)) {
+        reason = Reason::MissingMemory;
+      }
+      result.possible.push_back({id, reason});
+    });
+  }
+
+  void give_verdicts(Reachability& result) const {
+    const size_t count = heap_.blocks.size();
+    result.verdicts = GrowingArray<Verdict>(count);
+    result.verdicts.resize(count);
+    parallel_for_pieces(judged_.word_count(), kWordsPerPiece, [&](size_t begin, size_t end) {
+      for (size_t i = begin * 64; i < std::min(end * 64, count); ++i) {
+        const BlockId id(i);
+        result.verdicts[i] = !judged_.test(id)      ? Verdict::NotJudged
+                             : !unreached_.test(id) ? Verdict::Reachable
+                             : !unheld_.test(id)    ? Verdict::Possible
+                                                    : Verdict::Indirect;
+      }
+    });
+    for (const LostBlock& lost : result.lost) {
+      if (lost.head == lost.block) result.verdicts[lost.block.index()] = Verdict::Definite;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const Block& block = heap_.blocks[i];
+      const bool mapping = block.state() == BlockState::Mapping;
+      auto& total = (mapping ? result.mapping_totals : result.totals)[static_cast<size_t>(result.verdicts[i])];
+      total.blocks += 1;
+      total.bytes += block.size();
+    }
+  }
+
+  [[nodiscard]] std::vector<FunnelRow> funnel_rows() const {
+    std::vector<FunnelRow> rows;
+    for (size_t i = 0; i < funnels_.size(); ++i) {
+      if (funnels_[i].words == 0) continue;
+      rows.push_back({i == kHeapRow ? "heap blocks" : name_of(static_cast<RootKind>(i)), funnels_[i]});
+    }
+    return rows;
+  }
+
+  const MemoryImage& image_;
+  const HeapModel& heap_;
+  const Roots& roots_;
+  const BlockMemory memory_;
+  InteriorRules rules_;
+  Marker marker_;
+  const BlockBitmap judged_;
+  BlockBitmap unreached_;  // judged, not reachable
+  BlockBitmap unheld_;     // judged, neither reachable nor possible
+  BlockBitmap lowered_{0};
+  std::vector<uint64_t> interior_;  // unexplained pointers from reachable memory at blocks not reachable; sorted
+  std::map<BlockId, Reason> hidden_;
+  std::vector<RootRange> weak_mappings_;
+  std::vector<BlockId> signal_stacks_;
+  Funnels funnels_{};
+};
+
+}  // namespace
+
+Reachability trace(const MemoryImage& image, const HeapModel& heap, const Roots& roots,
+                   const TraceOptions& options) {
+  Tracing tracing(image, heap, roots);
+  tracing.mark_reachable();
+  tracing.mark_possible();
+  if (options.find_unaligned) tracing.mark_hidden();
+  tracing.mark_from_lost_mappings();
+  return tracing.judge();
+}
+
+const char* name_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::NotJudged: return "not judged";
+    case Verdict::Reachable: return "reachable";
+    case Verdict::Possible: return "possible";
+    case Verdict::Indirect: return "indirect";
+    case Verdict::Definite: return "definite";
+  }
+  return "unknown";
+}
+
+const char* name_of(Reason reason) {
+  switch (reason) {
+    case Reason::Interior: return "held only by a pointer into its middle";
+    case Reason::WeakRoot: return "held only by a word in memory of unknown use";
+    case Reason::Unaligned: return "held only by a word at an odd address";
+    case Reason::Tagged: return "held only by a word with tags in its top bits";
+    case Reason::MayBeSignalStack:
+      return "never written and of a signal stack's size: the kernel may hold it";
+    case Reason::MissingMemory: return "nothing found names it, but not all memory was there to be searched";
+    case Reason::ViaPossible: return "held only by blocks that are themselves possible";
+  }
+  return "unknown";
+}
+
+}  // namespace heapscan
