@@ -13,12 +13,19 @@ constexpr size_t kLongestName = size_t{64} << 10;
 constexpr uint64_t kNameShare =
     16;  // a string table merged by suffix serves at most a few names per byte
 
+constexpr uint16_t kHiddenVersion = 0x8000;
+
 std::vector<ElfSymbol> read_table(const ElfFile::State& state, uint32_t type) {
   const Elf64_Shdr* const table = state.find_section(type);
   if (table == nullptr || table->sh_link >= state.sections.size()) return {};
   const auto rows = state.bytes_of(*table);
   const auto names = state.bytes_of(state.sections[table->sh_link]);
   if (!rows || !names) return {};
+
+  const Elf64_Shdr* const version_table =
+      type == SHT_DYNSYM ? state.find_section(SHT_GNU_versym) : nullptr;
+  const Bytes versions =
+      version_table == nullptr ? Bytes() : state.bytes_of(*version_table).value_or(Bytes());
 
   std::vector<ElfSymbol> symbols;
   symbols.reserve(rows->size() / sizeof(Elf64_Sym));
@@ -32,10 +39,17 @@ std::vector<ElfSymbol> read_table(const ElfFile::State& state, uint32_t type) {
     if (name.size() > budget) break;
     budget -= name.size();
     if (name.empty()) continue;
-    symbols.push_back({name, FileAddr(row.st_value), row.st_size,
-                       static_cast<uint8_t>(ELF64_ST_TYPE(row.st_info)),
-                       static_cast<uint8_t>(ELF64_ST_BIND(row.st_info)),
-                       row.st_shndx != SHN_UNDEF});
+    ElfSymbol symbol;
+    symbol.name = name;
+    symbol.address = FileAddr(row.st_value);
+    symbol.size = row.st_size;
+    symbol.type = static_cast<uint8_t>(ELF64_ST_TYPE(row.st_info));
+    symbol.binding = static_cast<uint8_t>(ELF64_ST_BIND(row.st_info));
+    symbol.defined = row.st_shndx != SHN_UNDEF;
+    symbol.absolute = row.st_shndx == SHN_ABS;
+    const uint64_t index = at / sizeof(Elf64_Sym);
+    symbol.hidden = (read_at<uint16_t>(versions, index * 2).value_or(0) & kHiddenVersion) != 0;
+    symbols.push_back(symbol);
   }
   return symbols;
 }

@@ -36,6 +36,9 @@ struct ElfSymbol {
   uint8_t type = 0;     // STT_*
   uint8_t binding = 0;  // STB_*
   bool defined = false;
+  bool absolute = false;  // SHN_ABS: a number or a version's name, not a place
+  bool hidden =
+      false;  // an old version of the name (.gnu.version), not the one new programs link to
 };
 
 struct DebugLink {

@@ -1,7 +1,8 @@
 // Names for addresses and addresses for names, per module.
 //
-// Made by load_symbols() from each module's .dynsym, its .symtab, and a separate debug file where one matches
-// (build-id under the debug directories, or debuglink). Immutable afterwards. A name may be defined in several modules.
+// Made by load_symbols() (by hand, in tests: SymbolsBuilder) from each module's .dynsym, its
+// .symtab, and a separate debug file where one matches (build-id under the debug directories, or
+// debuglink). Immutable afterwards. A name may be defined in several modules.
 #pragma once
 
 #include <cstdint>
@@ -44,36 +45,45 @@ class Symbols {
   [[nodiscard]] std::optional<uint64_t> tls_offset_of(ModuleId module, std::string_view name) const;
   // Whether the module's dynamic table defines `name`, so that it can serve others.
   [[nodiscard]] bool exports(ModuleId module, std::string_view name) const;
-  // The nearest symbol at or below `address` whose size covers it (or that has no size and is the nearest).
+  // The nearest symbol at or below `address` whose size covers it (or that has no size and is the
+  // nearest).
   [[nodiscard]] std::optional<SymbolHit> at(Addr address) const;
   // From DWARF of the module or its debug file; nothing when there is none.
-  [[nodiscard]] std::optional<StructLayout> struct_layout(ModuleId module, std::string_view name) const;
+  [[nodiscard]] std::optional<StructLayout> struct_layout(ModuleId module,
+                                                          std::string_view name) const;
   [[nodiscard]] const Notes& notes() const { return notes_; }
 
  private:
-  friend class SymbolLoader;
-  friend class FakeSymbols;
+  friend class SymbolsBuilder;
   struct Entry {
     Addr address;  // of a TLS symbol: the offset
     uint64_t size = 0;
-    uint32_t name = 0;  // into names_
-    uint32_t name_length = 0;
-    bool tls = false;
-    bool exported = false;
+    uint32_t name = 0;  // into names
+    uint32_t name_length : 20 = 0;
+    uint32_t rank : 4 = 0;  // of several with one name or one place, the lowest is meant
+    uint32_t tls : 1 = 0;
+    uint32_t exported : 1 = 0;
   };
   struct ModuleSymbols {
-    AddrRange range;
     std::string names;
-    std::vector<Entry> by_address;      // sorted; without TLS
-    std::vector<Entry> by_name;         // sorted
-    std::map<std::string, StructLayout, std::less<>> structs;  // only those load_symbols was asked for
+    std::vector<Entry> entries;     // sorted by address, those of TLS after all others
+    size_t places = 0;              // entries that are not TLS
+    std::vector<uint64_t> by_name;  // hash << 32 | entry; sorted
+    std::map<std::string, StructLayout, std::less<>> structs;
   };
-  [[nodiscard]] const Entry* find(ModuleId module, std::string_view name) const;
+  struct Place {
+    AddrRange range;  // a segment
+    ModuleId module;
+  };
+  [[nodiscard]] static std::string_view name_of(const ModuleSymbols& module, const Entry& entry);
+  [[nodiscard]] const Entry* find(ModuleId module, std::string_view name, bool tls) const;
   Column<ModuleId, ModuleSymbols> modules_;
+  std::vector<Place> places_;  // sorted
   Notes notes_;
 };
 
-// Struct layouts are read for the C library's own structs (malloc_state, malloc_par, tcache_perthread_struct, …) when DWARF is there.
+// Struct layouts are read for the C library's own structs (malloc_state, malloc_par,
+// tcache_perthread_struct, …) when DWARF is there.
 [[nodiscard]] Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files,
                                    const SymbolOptions& options = {});
 

@@ -1,0 +1,88 @@
+#include "symbols/debug_files.h"
+
+#include <array>
+#include <vector>
+
+#include "heapscan/base/text.h"
+#include "heapscan/elf/open_file.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr std::array<uint32_t, 256> make_crc_table() {
+  std::array<uint32_t, 256> table{};
+  for (uint32_t i = 0; i < 256; ++i) {
+    uint32_t value = i;
+    for (int bit = 0; bit < 8; ++bit)
+      value = (value & 1) != 0 ? 0xedb88320U ^ (value >> 1) : value >> 1;
+    table[i] = value;
+  }
+  return table;
+}
+
+std::optional<ElfFile> open_elf(const std::string& path, Notes& notes) {
+  OpenedFile opened = open_regular_file(path);
+  if (!opened.file.valid()) return std::nullopt;
+  return ElfFile::open(std::move(opened.file), path, notes);
+}
+
+void refuse(const std::string& path, const std::string& why, Notes& notes) {
+  notes.push_back({NoteKind::MissingFile, path, "this debug file is not used: " + why});
+}
+
+std::optional<ElfFile> by_build_id(const std::string& id, const SymbolOptions& options,
+                                   Notes& notes) {
+  if (id.size() <= 2) return std::nullopt;
+  for (const std::string& root : options.debug_dirs) {
+    const std::string path = root + "/.build-id/" + id.substr(0, 2) + "/" + id.substr(2) + ".debug";
+    std::optional<ElfFile> file = open_elf(path, notes);
+    if (!file) continue;
+    if (file->build_id() == id) return file;
+    refuse(path, "its build-id is not the one it is filed under", notes);
+  }
+  return std::nullopt;
+}
+
+std::optional<ElfFile> by_debug_link(const ElfFile& file, const SymbolOptions& options,
+                                     Notes& notes) {
+  const auto link = file.debug_link();
+  const size_t slash = file.path().rfind('/');
+  if (!link || slash == std::string::npos) return std::nullopt;
+  const std::string folder = file.path().substr(0, slash + 1);
+  std::vector<std::string> paths = {folder + link->file_name, folder + ".debug/" + link->file_name};
+  for (const std::string& root : options.debug_dirs)
+    paths.push_back(root + folder + link->file_name);
+  for (const std::string& path : paths) {
+    if (path == file.path()) continue;
+    std::optional<ElfFile> found = open_elf(path, notes);
+    if (!found) continue;
+    const bool ids = !found->build_id().empty() && !file.build_id().empty();
+    const bool same =
+        ids ? found->build_id() == file.build_id() : debuglink_crc(found->bytes()) == link->crc;
+    if (same) return found;
+    refuse(path,
+           "its " + std::string(ids ? "build-id" : "checksum") + " is not that of " +
+               escaped(file.path()),
+           notes);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+uint32_t debuglink_crc(Bytes bytes) {
+  static constexpr std::array<uint32_t, 256> kTable = make_crc_table();
+  uint32_t crc = 0xffffffffU;
+  for (const std::byte b : bytes)
+    crc = kTable[(crc ^ static_cast<uint32_t>(b)) & 0xff] ^ (crc >> 8);
+  return ~crc;
+}
+
+std::optional<ElfFile> find_debug_file(const Module& module, const ElfFile* file,
+                                       const SymbolOptions& options, Notes& notes) {
+  if (auto found = by_build_id(module.build_id, options, notes)) return found;
+  return file == nullptr ? std::nullopt : by_debug_link(*file, options, notes);
+}
+
+}  // namespace heapscan

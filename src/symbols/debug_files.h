@@ -1,0 +1,21 @@
+// Separate debug files: by build-id under the debug directories, or by .gnu_debuglink beside the
+// module.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "heapscan/elf/elf_file.h"
+#include "heapscan/symbols/symbols.h"
+
+namespace heapscan {
+
+// `file` may be null: then only the module's build-id can lead somewhere. A file that does not
+// match is refused with a note; that there is none is no note.
+[[nodiscard]] std::optional<ElfFile> find_debug_file(const Module& module, const ElfFile* file,
+                                                     const SymbolOptions& options, Notes& notes);
+
+// The checksum of .gnu_debuglink (CRC-32, IEEE 802.3).
+[[nodiscard]] uint32_t debuglink_crc(Bytes bytes);
+
+}  // namespace heapscan
