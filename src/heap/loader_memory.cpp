@@ -1,0 +1,230 @@
+// The loader hands out memory from the end of its own data's last page and then from anonymous mappings, and never says
+// which. Its objects name each other, so they are found by following pointers: from its writable data and its link maps
+// into anonymous memory, and on from every page reached. Three things keep that from running away into the program's
+// memory: stacks, the brk heap and thread heaps are no candidates; an address with a malloc chunk's header in front of
+// it is not followed (what the loader allocates after start-up comes from malloc); and the first thread's storage,
+// which the loader also laid out, counts but is not followed.
+//
+// The kernel joins neighbouring mappings, and what a program maps later usually lands right below the loader's memory:
+// so it is pages that are claimed, not whole regions.
+#include "heap/loader_memory.h"
+
+#include <algorithm>
+#include <set>
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kPage = 4096;
+constexpr size_t kMostPages = 1 << 16;
+constexpr uint64_t kLargestGap = 8 * kPage;   // within one of the loader's mappings, nothing of it referenced
+constexpr uint64_t kLongestTail = 4 * kPage;  // of its last mapping, not yet handed out
+constexpr uint64_t kHeapAlignment = uint64_t{64} << 20;  // HEAP_MAX_SIZE
+constexpr uint64_t kMostDtvEntries = 1 << 16;
+
+std::vector<AddrRange> without(const std::vector<AddrRange>& ranges, AddrRange hole) {
+  std::vector<AddrRange> rest;
+  for (const AddrRange& range : ranges) {
+    const AddrRange below(range.begin(), std::min(range.end(), hole.begin()));
+    const AddrRange above(std::max(range.begin(), hole.end()), range.end());
+    if (!range.overlaps(hole)) {
+      rest.push_back(range);
+      continue;
+    }
+    if (!below.empty()) rest.push_back(below);
+    if (!above.empty()) rest.push_back(above);
+  }
+  return rest;
+}
+
+AddrRange whole_pages(AddrRange range) {
+  return {range.begin().align_down(kPage), range.end().align_up(kPage)};
+}
+
+// heap_info: the arena's address, then the previous heap's; glibc arena.c.
+bool is_thread_heap(const MemoryImage& image, Addr at) {
+  const auto arena = image.read_addr(at);
+  const auto previous = image.read_addr(at + 8);
+  if (!arena || !previous || !previous->is_aligned(kHeapAlignment)) return false;
+  const uint64_t header = arena->value % kHeapAlignment;
+  return !arena->is_null() && (header == 0x20 || header == 0x30);
+}
+
+bool may_be_loaders(const Region& region) {
+  return region.backing == Backing::Anonymous && region.perms.write && !region.perms.shared;
+}
+
+class LoaderMemory {
+ public:
+  LoaderMemory(const MemoryImage& image, const Symbols& symbols, std::span<const AddrRange> taken)
+      : image_(image) {
+    for (const Region& region : image.regions()) {
+      if (!may_be_loaders(region)) continue;
+      if (!candidates_.empty() && candidates_.back().end() == region.range.begin()) {
+        candidates_.back() = {candidates_.back().begin(), region.range.end()};
+      } else {
+        candidates_.push_back(region.range);
+      }
+    }
+    exclude_modules();
+    exclude_heaps(symbols);
+    std::vector<AddrRange> rest;
+    for (const AddrRange& candidate : candidates_) {
+      std::vector<AddrRange> parts = {candidate};
+      auto stack = std::lower_bound(taken.begin(), taken.end(), candidate.begin(),
+                                    [](AddrRange t, Addr a) { return t.end() <= a; });
+      for (; stack != taken.end() && stack->begin() < candidate.end(); ++stack) {
+        const AddrRange last = parts.empty() ? AddrRange() : parts.back();
+        if (!parts.empty()) parts.pop_back();
+        for (const AddrRange& part : without({last}, *stack)) parts.push_back(part);
+      }
+      rest.insert(rest.end(), parts.begin(), parts.end());
+    }
+    candidates_ = std::move(rest);
+  }
+
+  void skip_words_of(AddrRange range) { skipped_.push_back(range); }
+
+  // Claims the page of an object of the loader's, to be searched for more.
+  void claim(Addr object) {
+    const AddrRange* const candidate = candidate_at(object);
+    if (candidate == nullptr || looks_like_chunk(object, *candidate)) return;
+    const Addr page = object.align_down(kPage);
+    if (pages_.size() < kMostPages && pages_.insert(page).second) unsearched_.push_back(page);
+  }
+
+  void claim_range(AddrRange range) {
+    const AddrRange pages = whole_pages(range);
+    if (pages.size() / kPage > kMostPages) return;
+    for (Addr page = pages.begin(); page < pages.end(); page = page + kPage) {
+      if (candidate_at(page) != nullptr && pages_.insert(page).second) unsearched_.push_back(page);
+    }
+  }
+
+  void search(AddrRange range) {
+    image_.for_each_span(range, [this](Addr begin, Bytes bytes) {
+      for (uint64_t at = begin.align_up(8) - begin; at + 8 <= bytes.size(); at += 8) {
+        const Addr value(load<uint64_t>(bytes.data() + at));
+        if (value.value < kPage || is_skipped(begin + at)) continue;
+        claim(value);
+        // Where the memory it still has ends.
+        if (value.is_aligned(kPage)) claim(value - 1);
+      }
+    });
+  }
+
+  void search_claimed() {
+    while (!unsearched_.empty()) {
+      const Addr page = unsearched_.back();
+      unsearched_.pop_back();
+      search(AddrRange::sized(page, kPage));
+    }
+  }
+
+  [[nodiscard]] std::vector<AddrRange> claimed() const {
+    std::vector<AddrRange> ranges;
+    for (const Addr page : pages_) {
+      const AddrRange* const candidate = candidate_at(page);
+      if (candidate == nullptr) continue;
+      const bool joins = !ranges.empty() && candidate->contains(ranges.back().begin()) &&
+                         page - ranges.back().end() <= kLargestGap;
+      if (joins) {
+        ranges.back() = {ranges.back().begin(), page + kPage};
+      } else {
+        ranges.push_back(AddrRange::sized(page, kPage));
+      }
+    }
+    for (AddrRange& range : ranges) {
+      const AddrRange* const candidate = candidate_at(range.begin());
+      if (candidate->end() - range.end() <= kLongestTail) range = {range.begin(), candidate->end()};
+    }
+    return ranges;
+  }
+
+ private:
+  void exclude_modules() {
+    for (const Module& module : image_.modules()) {
+      for (const ModuleSegment& segment : module.segments) {
+        candidates_ = without(candidates_, whole_pages(segment.range));
+      }
+    }
+  }
+
+  void exclude_heaps(const Symbols& symbols) {
+    for (size_t i = 0; i < image_.modules().size(); ++i) {
+      const auto symbol = symbols.address_of(ModuleId(i), "__curbrk");
+      const auto brk = symbol ? image_.read_addr(*symbol) : std::nullopt;
+      const Region* const region = brk ? image_.region_at(*brk - 1) : nullptr;
+      if (region != nullptr) candidates_ = without(candidates_, region->range);
+    }
+    std::vector<AddrRange> heaps;
+    for (const AddrRange& range : candidates_) {
+      for (Addr at = range.begin().align_up(kHeapAlignment); at < range.end(); at = at + kHeapAlignment) {
+        if (is_thread_heap(image_, at)) heaps.push_back(AddrRange::sized(at, kHeapAlignment));
+      }
+    }
+    for (const AddrRange& heap : heaps) candidates_ = without(candidates_, heap);
+  }
+
+  [[nodiscard]] const AddrRange* candidate_at(Addr a) const {
+    auto after = std::upper_bound(candidates_.begin(), candidates_.end(), a,
+                                  [](Addr at, const AddrRange& r) { return at < r.begin(); });
+    if (after == candidates_.begin()) return nullptr;
+    --after;
+    return after->contains(a) ? &*after : nullptr;
+  }
+
+  [[nodiscard]] bool is_skipped(Addr a) const {
+    return std::any_of(skipped_.begin(), skipped_.end(), [a](AddrRange r) { return r.contains(a); });
+  }
+
+  // A chunk's size in front of the address, and where it ends another size, or the end of memory.
+  [[nodiscard]] bool looks_like_chunk(Addr object, const AddrRange& candidate) const {
+    if (!object.is_aligned(16) || object - candidate.begin() < 16) return false;
+    const uint64_t word = image_.read<uint64_t>(object - 8).value_or(0);
+    const uint64_t size = word & ~uint64_t{7};
+    if (size < 0x20 || size % 16 != 0 || size > candidate.end() - (object - 16)) return false;
+    const bool mapped = (word & 2) != 0;
+    if (mapped) return true;
+    const auto next = image_.read<uint64_t>(object - 16 + size + 8);
+    return !next || (*next & ~uint64_t{7}) >= 0x20;
+  }
+
+  const MemoryImage& image_;
+  std::vector<AddrRange> candidates_;  // sorted, disjoint
+  std::vector<AddrRange> skipped_;
+  std::set<Addr> pages_;
+  std::vector<Addr> unsearched_;
+};
+
+AddrRange dtv_range(const MemoryImage& image, Addr dtv) {
+  if (dtv.value < 16) return {};
+  const uint64_t entries = image.read<uint64_t>(dtv - 16).value_or(0);
+  if (entries > kMostDtvEntries) return AddrRange::sized(dtv - 16, 16);
+  return AddrRange::sized(dtv - 16, (entries + 2) * 16);
+}
+
+}  // namespace
+
+std::vector<AddrRange> find_loader_memory(const MemoryImage& image, const Symbols& symbols,
+                                          std::span<const LinkMap> maps,
+                                          const FirstThreadStorage& first,
+                                          std::span<const AddrRange> taken) {
+  const ModuleId loader = find_loader(image, symbols);
+  if (!loader.valid()) return {};
+  LoaderMemory memory(image, symbols, taken);
+  const AddrRange dtv = dtv_range(image, first.dtv);
+  memory.skip_words_of(first.tls_and_descriptor);
+  memory.skip_words_of(dtv);
+  memory.claim_range(first.tls_and_descriptor);
+  if (!dtv.empty()) memory.claim(dtv.begin());
+  for (const LinkMap& map : maps) memory.claim(map.at);
+  for (const ModuleSegment& segment : image.modules()[loader].segments) {
+    if (segment.writable) memory.search(whole_pages(segment.range));
+  }
+  memory.search_claimed();
+  return memory.claimed();
+}
+
+}  // namespace heapscan
