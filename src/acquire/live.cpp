@@ -1,0 +1,308 @@
+// The live door, in order: look while it runs, prepare memory, stop, copy, release, make the image.
+#include "heapscan/acquire/live.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <exception>
+#include <map>
+#include <optional>
+#include <thread>
+
+#include "acquire/copy_plan.h"
+#include "acquire/destination.h"
+#include "acquire/kernel_references.h"
+#include "acquire/live_image.h"
+#include "acquire/memory_copy.h"
+#include "acquire/page_map.h"
+#include "acquire/proc_errors.h"
+#include "acquire/proc_maps.h"
+#include "acquire/proc_status.h"
+#include "acquire/process_stop.h"
+#include "acquire/target_files.h"
+#include "acquire/termination.h"
+#include "acquire/thread_state.h"
+#include "heapscan/base/error.h"
+#include "heapscan/base/text.h"
+
+namespace heapscan {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+// What was learnt and prepared while the process still ran.
+struct Preparation {
+  int pid = 0;
+  uint64_t start_time = 0;  // tells the process from a later one with its number
+  std::chrono::milliseconds stop_limit{};
+  std::map<int, TaskName> names;
+  std::vector<MappingUse> uses;
+  WatchedDescriptors descriptors;
+  TargetFiles files;
+  Destination destination;
+  Notes notes;
+};
+
+// Threads may be named instead of their process.
+int process_of(int pid, Notes& notes) {
+  check_capturable(pid);
+  const auto status = read_status(pid);
+  if (!status) throw_gone(pid);
+  if (status->tgid == pid) return pid;
+  notes.push_back({NoteKind::Input, std::to_string(pid),
+                   "this is a thread; its process " + std::to_string(status->tgid) + " was taken"});
+  check_capturable(status->tgid);
+  return status->tgid;
+}
+
+// A main thread that has ended has no memory to show, the others still do.
+int thread_with_memory(int pid) {
+  for (const int tid : list_threads(pid)) {
+    const auto stat = read_task_stat(pid, tid);
+    if (stat && !stat->is_dead()) return tid;
+  }
+  throw_gone(pid);
+}
+
+std::string read_of_process(int pid, const std::string& path) {
+  errno = 0;
+  std::string text = read_text_file(path);
+  if (!text.empty() || errno == 0) return text;
+  if (errno == EACCES || errno == EPERM) throw_refused(pid, errno);
+  throw_gone(pid);
+}
+
+std::map<int, TaskName> read_task_names(int pid) {
+  std::map<int, TaskName> names;
+  for (const int tid : list_threads(pid)) {
+    if (const auto stat = read_task_stat(pid, tid))
+      names[tid] = {stat->name, stat->is_kernel_worker()};
+  }
+  return names;
+}
+
+CopyPlan look_at_memory(int pid, const std::string& folder, const std::vector<MappingUse>& uses,
+                        Notes& notes) {
+  std::vector<Mapping> mappings = parse_maps(read_of_process(pid, folder + "/maps"), notes);
+  PageMap pages(folder);
+  const std::vector<PageRun> runs = pages.scan(mappings, uses);
+  return plan_copy(std::move(mappings), uses, runs);
+}
+
+void check_there_is_room(int pid, uint64_t needed) {
+  const std::string text = read_text_file("/proc/meminfo", 65536);
+  const size_t line = text.find("MemAvailable:");
+  if (line == std::string::npos) return;
+  const uint64_t available = std::strtoull(text.c_str() + line + 13, nullptr, 10) * 1024;
+  if (needed <= available) return;
+  throw Error(ErrorKind::Acquire,
+              "Copying process " + std::to_string(pid) + " needs " + human_bytes(needed) +
+                  " of memory and " + human_bytes(available) +
+                  " are available. Free some, or take a core with gcore and analyse it on a "
+                  "larger machine.");
+}
+
+Preparation prepare(int pid, const CaptureOptions& options, Notes notes) {
+  const int tid = thread_with_memory(pid);
+  const std::string folder = process_folder(tid);
+  const auto stat = read_task_stat(pid, pid);
+  if (!stat) throw_gone(pid);
+  Notes of_running;  // maps read from a running process may contradict themselves
+  Preparation p{pid,
+                stat->start_time,
+                options.stop_limit,
+                read_task_names(pid),
+                parse_smaps(read_of_process(pid, folder + "/smaps"), of_running),
+                WatchedDescriptors(folder),
+                TargetFiles(folder),
+                {},
+                std::move(notes)};
+  const CopyPlan plan = look_at_memory(pid, folder, p.uses, of_running);
+  const std::vector<AddrRange> copied = plan.copied();
+  uint64_t needed = 0;
+  for (const AddrRange& range : copied) needed += range.size();
+  check_there_is_room(pid, needed);
+  p.files.open_files(plan.mappings);
+  p.destination.reserve(plan.stored_runs());
+  p.destination.fault_in(copied);
+  return p;
+}
+
+std::vector<AuxEntry> read_aux(const std::string& folder) {
+  const std::string raw = read_text_file(folder + "/auxv", 65536);
+  const Bytes bytes = std::as_bytes(std::span(raw));
+  std::vector<AuxEntry> aux;
+  for (uint64_t at = 0;; at += 2 * sizeof(uint64_t)) {
+    const auto type = read_at<uint64_t>(bytes, at);
+    const auto value = read_at<uint64_t>(bytes, at + sizeof(uint64_t));
+    if (!type || !value || *type == 0) return aux;
+    aux.push_back({*type, *value});
+  }
+}
+
+// ---- while it stands still
+// ------------------------------------------------------------------------------------------
+
+void read_threads(const StoppedProcess& process, FrozenProcess& frozen) {
+  for (const SeizedThread& thread : process.threads()) {
+    if (!thread.stopped()) continue;
+    frozen.threads.push_back(
+        read_registers(thread.tid(), process.name_of_thread(thread.tid()), frozen.notes));
+  }
+  for (const int tid : process.kernel_workers()) {
+    Thread worker;
+    worker.tid = tid;
+    worker.name = process.name_of_thread(tid);
+    frozen.notes.push_back(
+        {NoteKind::Thread, "thread " + std::to_string(tid) + " (" + worker.name + ")",
+         "it works inside the kernel and was not stopped; it has no registers of the program"});
+    frozen.threads.push_back(std::move(worker));
+  }
+}
+
+void add_references(std::vector<KernelReference> found, std::vector<KernelReference>& all) {
+  std::move(found.begin(), found.end(), std::back_inserter(all));
+}
+
+std::vector<KernelReference> collect_references(const StoppedProcess& process,
+                                                const std::string& folder,
+                                                WatchedDescriptors& descriptors, Notes& notes) {
+  descriptors.refresh();
+  std::vector<KernelReference> references = read_kernel_references(folder, descriptors, notes);
+  bool shared_read = false;
+  for (const SeizedThread& thread : process.threads()) {
+    if (!thread.stopped()) continue;
+    if (!shared_read) add_references(queued_signals(thread.tid(), true), references);
+    shared_read = true;
+    add_references(queued_signals(thread.tid(), false), references);
+    if (thread.held_signal() == 0) continue;
+    if (auto held = held_signal(thread.tid())) references.push_back(std::move(*held));
+  }
+  return references;
+}
+
+// Where a private file mapping's file is out of reach, its clean pages come from memory too.
+void copy_clean_pages_without_file(CopyPlan& plan, const TargetFiles& files) {
+  for (PlannedMapping& planned : plan.mappings) {
+    if (planned.treatment != Treatment::Private || !planned.stored ||
+        files.file_of(planned.mapping))
+      continue;
+    planned.copied.insert(planned.copied.end(), planned.clean.begin(), planned.clean.end());
+    std::sort(planned.copied.begin(), planned.copied.end());
+  }
+}
+
+std::vector<CopyPiece> pieces_of(const CopyPlan& plan, Destination& destination) {
+  std::vector<CopyPiece> pieces;
+  for (const PlannedMapping& planned : plan.mappings) {
+    for (const AddrRange& range : planned.copied) {
+      pieces.push_back({range, destination.at(range.begin()), planned.mapping.perms.read});
+    }
+  }
+  return pieces;
+}
+
+std::vector<AddrRange> copy_planned(int pid, int tid, const CopyPlan& plan,
+                                    Destination& destination) {
+  const Fd mem = Fd::open_read(process_folder(tid) + "/mem");
+  CopyResult result =
+      copy_memory(tid, mem, pieces_of(plan, destination), TerminationWatch::requested);
+  if (result.cancelled) throw Interrupted();
+  if (result.process_gone) throw_gone(pid);
+  return std::move(result.unreadable);
+}
+
+int first_stopped(int pid, const StoppedProcess& process) {
+  for (const SeizedThread& thread : process.threads()) {
+    if (thread.stopped()) return thread.tid();
+  }
+  throw_gone(pid);
+}
+
+double seconds_since_epoch() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// The only function during which the process stands still.
+FrozenProcess freeze(Preparation& p) {
+  FrozenProcess frozen;
+  StoppedProcess process(p.pid, p.stop_limit, std::move(p.names));
+  frozen.facts.captured_at = seconds_since_epoch();
+  const int tid = first_stopped(p.pid, process);
+  const std::string folder = process_folder(tid);
+  const auto stat = read_task_stat(p.pid, p.pid);
+  if (!stat || stat->start_time != p.start_time) throw_gone(p.pid);
+
+  read_threads(process, frozen);
+  frozen.plan = look_at_memory(p.pid, folder, p.uses, frozen.notes);
+  p.files.open_files(frozen.plan.mappings);
+  copy_clean_pages_without_file(frozen.plan, p.files);
+  p.destination.reserve(frozen.plan.stored_runs());
+  frozen.aux = read_aux(folder);
+  frozen.kernel_references = collect_references(process, folder, p.descriptors, frozen.notes);
+  frozen.unreadable = copy_planned(p.pid, tid, frozen.plan, p.destination);
+
+  process.release();
+  frozen.facts.pause_seconds =
+      std::chrono::duration<double>(steady_clock::now() - process.stopped_since()).count();
+  return frozen;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+// On a thread of its own: when that ends, the kernel frees whatever it still traces.
+FrozenProcess freeze_on_own_thread(Preparation& p) {
+  TerminationWatch watch;
+  std::optional<FrozenProcess> frozen;
+  std::exception_ptr problem;
+  std::thread tracer([&] {
+    try {
+      frozen.emplace(freeze(p));
+    } catch (...) {
+      problem = std::current_exception();
+    }
+  });
+  tracer.join();
+  watch.finish();
+  if (problem) std::rethrow_exception(problem);
+  return std::move(*frozen);
+}
+
+std::string link_target(const std::string& path) {
+  std::array<char, 4096> target{};
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  return length < 0 ? std::string() : std::string(target.data(), static_cast<size_t>(length));
+}
+
+CaptureFacts describe_process(int pid) {
+  CaptureFacts facts;
+  facts.kind = CaptureFacts::Kind::Live;
+  facts.pid = pid;
+  facts.source = "pid " + std::to_string(pid);
+  facts.executable = link_target(process_folder(pid) + "/exe");
+  if (const auto status = read_task_stat(pid, pid)) facts.command = status->name;
+  return facts;
+}
+
+}  // namespace
+
+Capture capture_process(int pid, const CaptureOptions& options) {
+  Notes notes;
+  pid = process_of(pid, notes);
+  CaptureFacts facts = describe_process(pid);
+  Preparation preparation = prepare(pid, options, std::move(notes));
+  FrozenProcess frozen = freeze_on_own_thread(preparation);
+
+  facts.captured_at = frozen.facts.captured_at;
+  facts.pause_seconds = frozen.facts.pause_seconds;
+  frozen.facts = std::move(facts);
+  frozen.destination = std::move(preparation.destination);
+  frozen.destination.give_back_unused(frozen.plan.copied());
+  frozen.notes.insert(frozen.notes.begin(), preparation.notes.begin(), preparation.notes.end());
+  return make_capture(std::move(frozen), preparation.files);
+}
+
+}  // namespace heapscan

@@ -1,0 +1,47 @@
+// Which pages of a process are in memory, told by the kernel without touching one of them:
+// PAGEMAP_SCAN (Linux 6.7), or the entries of /proc/PID/pagemap where that is missing.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "acquire/proc_maps.h"
+#include "heapscan/base/addr.h"
+#include "heapscan/base/fd.h"
+
+namespace heapscan {
+
+// A stretch of pages that are all alike. Pages that are neither present nor swapped appear in no
+// stretch.
+struct PageRun {
+  AddrRange range;
+  bool present = false;
+  bool swapped = false;
+  bool of_file =
+      false;  // page cache or shmem; a page of a private file mapping without it was modified
+  bool zero = false;   // the kernel's zero page: present, yet nothing was ever written
+  bool guard = false;  // MADV_GUARD_INSTALL: cannot be read
+};
+
+class PageMap {
+ public:
+  // `process_folder` is "/proc/TID". Throws Error when its pagemap cannot be opened.
+  explicit PageMap(const std::string& process_folder);
+
+  // Runs within `mappings` (ascending), ascending and disjoint. `uses` spares mappings known to be
+  // empty where every page would have to be asked for.
+  [[nodiscard]] std::vector<PageRun> scan(std::span<const Mapping> mappings,
+                                          const std::vector<MappingUse>& uses);
+
+ private:
+  bool scan_by_ioctl(AddrRange range, std::vector<PageRun>& runs);
+  void scan_by_entries(AddrRange range, std::vector<PageRun>& runs);
+
+  Fd file_;
+  bool has_ioctl_ = true;
+  bool has_guards_ = true;
+};
+
+}  // namespace heapscan

@@ -1,0 +1,210 @@
+#include "acquire/proc_errors.h"
+
+#include <elf.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "acquire/proc_status.h"
+#include "heapscan/base/error.h"
+#include "heapscan/base/fd.h"
+#include "heapscan/base/text.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kCapSysPtrace = uint64_t{1} << 19;
+
+std::string user_name(uint32_t uid) {
+  const passwd* const entry = ::getpwuid(uid);
+  return entry == nullptr ? std::string() : escaped(entry->pw_name);
+}
+
+std::string person(const std::string& name, uint32_t uid) {
+  return name.empty() ? "uid " + std::to_string(uid) : name + " (uid " + std::to_string(uid) + ")";
+}
+
+std::string process(int pid, const std::string& name) {
+  return "process " + std::to_string(pid) + (name.empty() ? "" : " (" + escaped(name) + ")");
+}
+
+int yama_scope() {
+  const std::string text = read_text_file("/proc/sys/kernel/yama/ptrace_scope", 64);
+  int scope = -1;
+  std::from_chars(text.data(), text.data() + text.size(), scope);
+  return scope;
+}
+
+// The initial user namespace maps every id to itself.
+bool in_user_namespace() {
+  const std::string map = read_text_file("/proc/self/uid_map", 4096);
+  uint64_t first = 1;
+  const size_t begin = map.find_first_not_of(' ');
+  if (begin == std::string::npos) return false;
+  std::from_chars(map.data() + begin, map.data() + map.size(), first);
+  return first != 0 || map.find("4294967295") == std::string::npos;
+}
+
+AccessFacts gather_access_facts(int pid, int error) {
+  AccessFacts facts;
+  facts.pid = pid;
+  facts.error = error;
+  facts.our_uid = ::getuid();
+  facts.our_user = user_name(facts.our_uid);
+  facts.yama_scope = yama_scope();
+  facts.we_are_in_user_namespace = in_user_namespace();
+  const auto ours = read_status(::getpid());
+  const auto theirs = read_status(pid);
+  if (!ours || !theirs) return facts;
+  facts.we_may_trace_anything = (ours->effective_capabilities & kCapSysPtrace) != 0;
+  facts.name = theirs->name;
+  facts.their_uid = theirs->uids[1];
+  facts.their_user = user_name(facts.their_uid);
+  for (size_t i = 0; i < 3; ++i) facts.uids_differ |= theirs->uids[i] != facts.our_uid;
+  facts.has_capabilities_we_lack =
+      (theirs->permitted_capabilities & ~ours->permitted_capabilities) != 0;
+  struct stat owner {};
+  // The files of a process that is not dumpable belong to root.
+  if (::stat((process_folder(pid) + "/status").c_str(), &owner) == 0) {
+    facts.dumpable = owner.st_uid == facts.their_uid;
+  }
+  return facts;
+}
+
+std::string why_despite_capability(const AccessFacts& facts) {
+  if (facts.yama_scope == 3) {
+    return "kernel.yama.ptrace_scope is 3: nobody may look into processes until the next boot.";
+  }
+  if (facts.we_are_in_user_namespace) {
+    return "heapscan runs in a user namespace (a container) that does not own the process. Run "
+           "heapscan "
+           "outside it, as root of the host.";
+  }
+  return "a security module (SELinux, AppArmor) or a seccomp filter forbids it. Look into the "
+         "kernel log, or "
+         "run heapscan outside this confinement.";
+}
+
+std::string why_without_capability(const AccessFacts& facts) {
+  if (facts.uids_differ) {
+    return "it belongs to " + person(facts.their_user, facts.their_uid) + " and heapscan runs as " +
+           person(facts.our_user, facts.our_uid) +
+           " without CAP_SYS_PTRACE. Run heapscan as that user or as root (sudo).";
+  }
+  if (!facts.dumpable) {
+    return "it is not dumpable: it changed its user (setuid), asked for it with "
+           "prctl(PR_SET_DUMPABLE, 0), or "
+           "its executable cannot be read. Run heapscan as root (sudo).";
+  }
+  if (facts.has_capabilities_we_lack) {
+    return "it has capabilities that heapscan has not. Run heapscan as root (sudo).";
+  }
+  if (facts.yama_scope == 1) {
+    return "kernel.yama.ptrace_scope is 1: only a parent may look into its processes. Run heapscan "
+           "as root "
+           "(sudo), or `sysctl kernel.yama.ptrace_scope=0`.";
+  }
+  if (facts.yama_scope == 2) {
+    return "kernel.yama.ptrace_scope is 2: only holders of CAP_SYS_PTRACE may look into processes. "
+           "Run "
+           "heapscan as root (sudo).";
+  }
+  if (facts.yama_scope == 3) return why_despite_capability(facts);
+  if (facts.we_are_in_user_namespace) {
+    return "heapscan runs in a user namespace (a container) other than the process's. Run heapscan "
+           "in the "
+           "process's namespace, or as root of the host.";
+  }
+  return "it may run in another user namespace, or a security module or seccomp filter forbids it. "
+         "Run "
+         "heapscan as root (sudo).";
+}
+
+void check_architecture(int pid, const std::string& name) {
+  const Fd exe = Fd::open_read(process_folder(pid) + "/exe");
+  unsigned char header[20] = {};
+  if (!exe.valid() || ::pread(exe.get(), header, sizeof header, 0) != sizeof header) return;
+  const int machine = header[18] | header[19] << 8;
+  if (header[EI_CLASS] == ELFCLASS64 && machine == EM_X86_64) return;
+  if (header[EI_CLASS] == ELFCLASS32) {
+    throw Error(ErrorKind::Unsupported,
+                "Cannot analyse " + process(pid, name) +
+                    ": it is a 32-bit program; heapscan reads 64-bit x86 processes only.");
+  }
+  throw Error(ErrorKind::Unsupported,
+              "Cannot analyse " + process(pid, name) +
+                  ": its machine is not x86-64, the only one heapscan reads.");
+}
+
+}  // namespace
+
+std::string explain_refusal(const AccessFacts& facts) {
+  return "Cannot attach to " + process(facts.pid, facts.name) + ": " + describe_errno(facts.error) +
+         ": " +
+         (facts.we_may_trace_anything ? why_despite_capability(facts)
+                                      : why_without_capability(facts));
+}
+
+void check_capturable(int pid) {
+  if (pid == ::getpid()) throw Error(ErrorKind::Acquire, "Cannot capture heapscan itself.");
+  const auto status = read_status(pid);
+  if (!status) {
+    throw Error(ErrorKind::Acquire, "There is no process " + std::to_string(pid) +
+                                        ". `heapscan attach NAME` finds processes by name.");
+  }
+  const std::string who = process(pid, status->name);
+  const auto stat = read_task_stat(pid, pid);
+  if (stat && stat->is_kernel_thread()) {
+    throw Error(ErrorKind::Acquire,
+                "Cannot capture " + who + ": it is a kernel thread and has no memory of its own.");
+  }
+  if (stat && stat->is_dead() && list_threads(pid).size() <= 1) {
+    throw Error(
+        ErrorKind::Acquire,
+        "Cannot capture " + who + ": it has ended already (a zombie) and its memory is gone.");
+  }
+  if (status->tracer != 0) {
+    const auto tracer = read_status(status->tracer);
+    throw Error(ErrorKind::Acquire,
+                "Cannot attach to " + who + ": it is being traced by " +
+                    process(status->tracer, tracer ? tracer->name : "") +
+                    ", and a process can have one tracer only. End that first.");
+  }
+  check_architecture(pid, status->name);
+}
+
+void throw_gone(int pid) {
+  throw Error(ErrorKind::Acquire,
+              "Process " + std::to_string(pid) + " ended before it could be captured.");
+}
+
+void throw_refused(int pid, int error) {
+  const auto status = read_status(pid);
+  if (!status) throw_gone(pid);
+  check_capturable(pid);
+  throw Error(ErrorKind::Acquire, explain_refusal(gather_access_facts(pid, error)));
+}
+
+void throw_unstoppable(int pid, int tid, const std::string& thread_name) {
+  const auto stat = read_task_stat(pid, tid);
+  const std::string place =
+      read_text_file(process_folder(pid) + "/task/" + std::to_string(tid) + "/wchan", 256);
+  std::string message = "Process " + std::to_string(pid) +
+                        " could not be stopped in time: its thread " + std::to_string(tid) + " (" +
+                        escaped(thread_name) + ") did not come to a halt";
+  if (stat && stat->state == 'D') {
+    message += " because it waits inside the kernel";
+    if (!place.empty() && place != "0") message += " in " + escaped(place);
+  }
+  throw Error(
+      ErrorKind::Acquire,
+      message +
+          ". Nothing was changed. Try again later: a vfork, a hung disk or a hung network file "
+          "system holds a thread like this.");
+}
+
+}  // namespace heapscan

@@ -1,0 +1,167 @@
+#include "acquire/process_stop.h"
+
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+#include <utility>
+
+#include "acquire/proc_errors.h"
+#include "acquire/proc_status.h"
+#include "acquire/termination.h"
+#include "heapscan/base/error.h"
+
+namespace heapscan {
+
+namespace {
+
+using std::chrono::steady_clock;
+constexpr auto kShortestNap = std::chrono::microseconds(20);
+constexpr auto kLongestNap = std::chrono::microseconds(1000);
+// A stop for PTRACE_EVENT_STOP: interrupted, or part of a group stop. Nothing is owed to the thread
+// then.
+constexpr int kEventShift = 8;
+
+}  // namespace
+
+SeizedThread::SeizedThread(SeizedThread&& other) noexcept
+    : tid_(std::exchange(other.tid_, 0)), stopped_(other.stopped_), signal_(other.signal_) {}
+
+SeizedThread& SeizedThread::operator=(SeizedThread&& other) noexcept {
+  if (this != &other) {
+    release();
+    tid_ = std::exchange(other.tid_, 0);
+    stopped_ = other.stopped_;
+    signal_ = other.signal_;
+  }
+  return *this;
+}
+
+void SeizedThread::interrupt() { ::ptrace(PTRACE_INTERRUPT, tid_, 0, 0); }
+
+SeizedThread::State SeizedThread::poll(bool leave_exit) {
+  if (stopped_) return State::Stopped;
+  siginfo_t info{};
+  const auto id = static_cast<id_t>(tid_);
+  if (::waitid(P_PID, id, &info, WSTOPPED | WNOHANG | __WALL) == 0 && info.si_pid != 0) {
+    stopped_ = true;
+    if ((info.si_status >> kEventShift) == 0) signal_ = info.si_status;
+    return State::Stopped;
+  }
+  info = {};
+  const int leave = leave_exit ? WNOWAIT : 0;
+  if (::waitid(P_PID, id, &info, WEXITED | WNOHANG | __WALL | leave) == 0 && info.si_pid == 0) {
+    return State::Running;
+  }
+  tid_ = 0;
+  return State::Gone;
+}
+
+void SeizedThread::release() {
+  if (tid_ == 0) return;
+  if (!stopped_) poll(true);
+  if (stopped_) ::ptrace(PTRACE_DETACH, tid_, 0, signal_);
+  tid_ = 0;
+}
+
+StoppedProcess::StoppedProcess(int pid, std::chrono::milliseconds limit,
+                               std::map<int, TaskName> names)
+    : pid_(pid),
+      deadline_(steady_clock::now() + limit),
+      stopped_since_(steady_clock::now()),
+      names_(std::move(names)) {
+  const auto status = read_status(pid);
+  if (!status) throw_gone(pid);
+  ours_ = status->parent == ::getpid();
+  // A thread that has not stopped yet may start another one: only a look that finds nobody new ends
+  // this. The look is taken twice, because a folder listing may pass over an entry when another one
+  // vanishes.
+  for (int quiet_looks = 0; quiet_looks < 2; ++quiet_looks) {
+    if (seize_new_threads()) quiet_looks = -1;
+    wait_until_stopped();
+  }
+  if (threads_.empty()) throw_gone(pid);
+}
+
+bool StoppedProcess::seize_new_threads() {
+  const size_t before = threads_.size();
+  for (const int tid : list_threads(pid_)) {
+    if (known_.insert(tid).second && !seize(tid)) known_.erase(tid);
+  }
+  if (before == 0) stopped_since_ = steady_clock::now();
+  for (size_t i = before; i < threads_.size(); ++i) threads_[i].interrupt();
+  return threads_.size() != before;
+}
+
+// False when the thread went away meanwhile: its number may come back as another thread's.
+bool StoppedProcess::seize(int tid) {
+  auto known = names_.find(tid);
+  if (known == names_.end()) {
+    const auto stat = read_task_stat(pid_, tid);
+    if (!stat) return false;
+    known = names_.emplace(tid, TaskName{stat->name, stat->is_kernel_worker()}).first;
+  }
+  if (known->second.kernel_worker) {
+    kernel_workers_.insert(tid);
+    return true;
+  }
+  if (::ptrace(PTRACE_SEIZE, tid, 0, 0) == 0) {
+    threads_.emplace_back(tid);
+    return true;
+  }
+  const int error = errno;
+  if (error == ESRCH) return false;
+  const auto stat = read_task_stat(pid_, tid);
+  if (!stat) return false;
+  if (stat->is_dead()) return true;
+  throw_refused(pid_, error);
+}
+
+void StoppedProcess::wait_until_stopped() {
+  std::chrono::microseconds nap = kShortestNap;
+  for (;;) {
+    if (TerminationWatch::requested()) throw Interrupted();
+    if (poll_all(nap == kLongestNap)) return;
+    if (steady_clock::now() > deadline_) give_up();
+    std::this_thread::sleep_for(nap);
+    nap = std::min(nap * 2, kLongestNap);
+  }
+}
+
+// True when every thread we hold has stopped. Those that ended are dropped.
+bool StoppedProcess::poll_all(bool look_for_dead) {
+  bool all = true;
+  std::erase_if(threads_, [&](SeizedThread& thread) {
+    const int tid = thread.tid();
+    const auto state = thread.poll(ours_ && tid == pid_);
+    if (state == SeizedThread::State::Gone) {
+      known_.erase(tid);
+      names_.erase(tid);
+      return true;
+    }
+    if (state == SeizedThread::State::Running) {
+      // A main thread that has ended while others live on reports nothing, not even its end.
+      const auto stat = look_for_dead ? read_task_stat(pid_, tid) : std::nullopt;
+      if (!stat || !stat->is_dead()) all = false;
+    }
+    return false;
+  });
+  return all;
+}
+
+void StoppedProcess::give_up() const {
+  for (const SeizedThread& thread : threads_) {
+    if (!thread.stopped()) throw_unstoppable(pid_, thread.tid(), name_of_thread(thread.tid()));
+  }
+  throw_gone(pid_);
+}
+
+std::string StoppedProcess::name_of_thread(int tid) const {
+  const auto known = names_.find(tid);
+  return known == names_.end() ? std::string() : known->second.name;
+}
+
+}  // namespace heapscan

@@ -1,0 +1,94 @@
+#include "acquire/thread_state.h"
+
+#include <elf.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include "heapscan/base/error.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kXsaveLimit = size_t{1} << 20;
+constexpr size_t kXsaveGuess = size_t{16} << 10;
+constexpr size_t kSignalBatch = 64;
+constexpr uint64_t kSignalLimit = 1 << 20;
+
+std::vector<std::byte> read_xsave(int tid) {
+  for (size_t size = kXsaveGuess; size <= kXsaveLimit; size *= 4) {
+    std::vector<std::byte> area(size);
+    iovec request{area.data(), area.size()};
+    if (::ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, &request) != 0) return {};
+    if (request.iov_len == area.size()) continue;
+    area.resize(request.iov_len);
+    area.shrink_to_fit();
+    return area;
+  }
+  return {};
+}
+
+// The program gave these a value of its own: sigqueue, timers, message queues, asynchronous I/O.
+bool carries_value(const siginfo_t& info) {
+  return info.si_code < 0 && info.si_code != SI_TKILL && info.si_code != SI_SIGIO;
+}
+
+KernelReference reference_of(const siginfo_t& info, const std::string& receiver) {
+  return {KernelReference::Kind::QueuedSignal, reinterpret_cast<uint64_t>(info.si_ptr),
+          "signal " + std::to_string(info.si_signo) + " queued for " + receiver};
+}
+
+std::string thread_name(int tid) { return "thread " + std::to_string(tid); }
+
+}  // namespace
+
+Thread read_registers(int tid, std::string name, Notes& notes) {
+  Thread thread;
+  thread.tid = tid;
+  thread.name = std::move(name);
+  iovec request{thread.registers.data(), sizeof thread.registers};
+  if (::ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &request) != 0) {
+    notes.push_back({NoteKind::Thread, thread_name(tid),
+                     "its registers could not be read: " + describe_errno(errno)});
+    return thread;
+  }
+  if (request.iov_len != sizeof thread.registers) {
+    throw Error(ErrorKind::Unsupported,
+                "Thread " + std::to_string(tid) +
+                    " runs 32-bit code; heapscan reads 64-bit x86 processes only.");
+  }
+  thread.has_registers = true;
+  thread.xsave = read_xsave(tid);
+  return thread;
+}
+
+std::vector<KernelReference> queued_signals(int tid, bool shared) {
+  std::vector<KernelReference> references;
+  std::array<siginfo_t, kSignalBatch> batch{};
+  __ptrace_peeksiginfo_args wanted{};
+  wanted.flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0;
+  wanted.nr = static_cast<int>(batch.size());
+  while (wanted.off < kSignalLimit) {
+    const long got = ::ptrace(PTRACE_PEEKSIGINFO, tid, &wanted, batch.data());
+    if (got <= 0) break;
+    for (size_t i = 0; i < static_cast<size_t>(got); ++i) {
+      if (carries_value(batch[i])) {
+        references.push_back(reference_of(batch[i], shared ? "the process" : thread_name(tid)));
+      }
+    }
+    wanted.off += static_cast<uint64_t>(got);
+  }
+  return references;
+}
+
+std::optional<KernelReference> held_signal(int tid) {
+  siginfo_t info{};
+  if (::ptrace(PTRACE_GETSIGINFO, tid, 0, &info) != 0 || !carries_value(info)) return std::nullopt;
+  return reference_of(info, thread_name(tid));
+}
+
+}  // namespace heapscan
