@@ -1,4 +1,8 @@
-// Which allocator serves malloc in this process: decided by symbol resolution order and by known signatures.
+// Which allocator serves malloc in this process.
+//
+// Decided as the dynamic loader decides: the first object in lookup order whose dynamic table defines malloc serves it;
+// what that object is, known symbols and strings tell. An object that only wraps the C library's malloc is seen through:
+// the C library's arenas are in use then. Facts: the allocators' public symbols and messages.
 #pragma once
 
 #include <string>
@@ -9,8 +13,10 @@
 namespace heapscan {
 
 struct AllocatorInCharge {
-  std::string name;      // "glibc", "jemalloc", "tcmalloc", "mimalloc", "musl", …; "unknown" when nothing was recognised
-  ModuleId module;       // which module serves malloc; none when unknown
+  // "glibc", "jemalloc", "tcmalloc", "mimalloc", "musl", …; the file name of a module that serves malloc and is none of
+  // them; "unknown" when nothing serves it.
+  std::string name;
+  ModuleId module;       // which module holds the allocator's state; none when unknown
   std::string evidence;  // a sentence
 };
 
