@@ -1,0 +1,71 @@
+// A program made of blocks and words: what reach's tests trace.
+//
+// Blocks are laid out one behind the other with 16 bytes between them, as glibc does it; words are poked into them, into a
+// data area of strong roots, or into a weak one. No allocator is involved: the block table is written down directly.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "heapscan/heap/heap_model.h"
+#include "heapscan/image/image_builder.h"
+#include "heapscan/reach/reachability.h"
+#include "heapscan/reach/roots.h"
+
+namespace heapscan {
+
+class FakeProgram {
+ public:
+  static constexpr uint64_t kHeap = 0x7f5500000000;
+  static constexpr uint64_t kStrong = 0x555555558000;  // strong root words
+  static constexpr uint64_t kWeak = 0x7f6600000000;    // weak root words
+  static constexpr uint64_t kMappings = 0x7f7700000000;
+  static constexpr uint64_t kCode = 0x555555550000;    // an executable segment of the one module
+  static constexpr uint64_t kAreaSize = 1 << 16;
+
+  // `size`: usable bytes, 8 mod 16 as of a glibc chunk; rounded up to that.
+  Addr block(uint64_t size, BlockState state = BlockState::Used);
+  Addr mapping(uint64_t size);
+  void poke(Addr at, uint64_t value);
+  void poke(Addr at, Addr value) { poke(at, value.value); }
+  // Puts a word where strong (weak) roots are, one behind the other.
+  Addr strong_root(uint64_t value);
+  Addr strong_root(Addr value) { return strong_root(value.value); }
+  Addr weak_root(Addr value);
+  void add_root_word(RootWord word) { roots_.words.push_back(std::move(word)); }
+  void add_threads(size_t count) { threads_ = count; }
+  void lose_memory(uint64_t bytes) { missing_ = bytes; }
+
+  struct World {
+    MemoryImage image;
+    HeapModel heap;
+    Roots roots;
+    [[nodiscard]] Reachability trace() const { return heapscan::trace(image, heap, roots); }
+    [[nodiscard]] Verdict verdict(const Reachability& reach, Addr block) const {
+      return reach.verdict(heap.block_at(block));
+    }
+  };
+  // May be called once.
+  [[nodiscard]] World build();
+
+ private:
+  struct Area {
+    uint64_t begin;
+    std::vector<std::byte> bytes;
+  };
+  std::byte* place(Addr at, size_t size);
+
+  std::vector<Block> blocks_;
+  Area heap_{kHeap, {}};
+  Area strong_{kStrong, std::vector<std::byte>(kAreaSize)};
+  Area weak_{kWeak, std::vector<std::byte>(kAreaSize)};
+  Area mappings_{kMappings, {}};
+  uint64_t heap_used_ = 0;
+  uint64_t strong_used_ = 0;
+  uint64_t weak_used_ = 0;
+  size_t threads_ = 1;
+  uint64_t missing_ = 0;
+  Roots roots_;
+};
+
+}  // namespace heapscan

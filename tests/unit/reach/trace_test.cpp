@@ -1,0 +1,386 @@
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "heapscan/base/parallel.h"
+#include "support/fake_program.h"
+
+namespace heapscan {
+namespace {
+
+// A fake program is made, traced, and asked for verdicts.
+class Trace : public testing::Test {
+ protected:
+  void trace() {
+    world_ = program_.build();
+    reach_ = world_.trace();
+  }
+  [[nodiscard]] Verdict verdict(Addr block) const { return world_.verdict(reach_, block); }
+  [[nodiscard]] std::optional<Reason> reason(Addr block) const {
+    for (const PossibleBlock& possible : reach_.possible) {
+      if (possible.block == world_.heap.block_at(block)) return possible.reason;
+    }
+    return std::nullopt;
+  }
+
+  FakeProgram program_;
+  FakeProgram::World world_;
+  Reachability reach_;
+};
+
+// Valgrind's nine chains: R a root, A and B blocks, --> start pointers, -?-> pointers into the middle.
+TEST_F(Trace, NineChains) {
+  const Addr b1 = program_.block(104);
+  program_.strong_root(b1);  // R --> B
+  const Addr a2 = program_.block(104);
+  const Addr b2 = program_.block(104);
+  program_.strong_root(a2);
+  program_.poke(a2, b2);  // R --> A --> B
+  const Addr b3 = program_.block(104);  // B
+  const Addr a4 = program_.block(104);
+  const Addr b4 = program_.block(104);
+  program_.poke(a4, b4);  // A --> B
+  const Addr b5 = program_.block(104);
+  program_.strong_root(b5 + 40);  // R -?-> B
+  const Addr a6 = program_.block(104);
+  const Addr b6 = program_.block(104);
+  program_.strong_root(a6);
+  program_.poke(a6, b6 + 40);  // R --> A -?-> B
+  const Addr a7 = program_.block(104);
+  const Addr b7 = program_.block(104);
+  program_.strong_root(a7 + 40);
+  program_.poke(a7, b7);  // R -?-> A --> B
+  const Addr a8 = program_.block(104);
+  const Addr b8 = program_.block(104);
+  program_.strong_root(a8 + 40);
+  program_.poke(a8, b8 + 40);  // R -?-> A -?-> B
+  const Addr a9 = program_.block(104);
+  const Addr b9 = program_.block(104);
+  program_.poke(a9, b9 + 40);  // A -?-> B
+  trace();
+  EXPECT_EQ(verdict(b1), Verdict::Reachable);
+  EXPECT_EQ(verdict(a2), Verdict::Reachable);
+  EXPECT_EQ(verdict(b2), Verdict::Reachable);
+  EXPECT_EQ(verdict(b3), Verdict::Definite);
+  EXPECT_EQ(verdict(a4), Verdict::Definite);
+  EXPECT_EQ(verdict(b4), Verdict::Indirect);
+  EXPECT_EQ(verdict(b5), Verdict::Possible);
+  EXPECT_EQ(verdict(a6), Verdict::Reachable);
+  EXPECT_EQ(verdict(b6), Verdict::Possible);
+  EXPECT_EQ(verdict(a7), Verdict::Possible);
+  EXPECT_EQ(verdict(b7), Verdict::Possible);
+  EXPECT_EQ(verdict(a8), Verdict::Possible);
+  EXPECT_EQ(verdict(b8), Verdict::Possible);
+  EXPECT_EQ(verdict(a9), Verdict::Definite);
+  EXPECT_EQ(verdict(b9), Verdict::Indirect);
+  EXPECT_EQ(reason(b5), Reason::Interior);
+  EXPECT_EQ(reason(b7), Reason::ViaPossible);
+}
+
+TEST_F(Trace, StrongerHolderWins) {
+  const Addr both = program_.block(104);
+  program_.strong_root(both + 40);
+  program_.strong_root(both);
+  const Addr weakly_and_interior = program_.block(104);
+  program_.weak_root(weakly_and_interior);
+  const Addr lost = program_.block(104);
+  program_.poke(lost, weakly_and_interior);
+  trace();
+  EXPECT_EQ(verdict(both), Verdict::Reachable);
+  EXPECT_EQ(verdict(weakly_and_interior), Verdict::Possible);
+  EXPECT_EQ(reason(weakly_and_interior), Reason::WeakRoot);
+  EXPECT_EQ(verdict(lost), Verdict::Definite);
+}
+
+TEST_F(Trace, AllocatorStateAndFreeBlocksHoldNothing) {
+  const Addr held_by_free = program_.block(104);
+  const Addr cached = program_.block(104, BlockState::Tcache);
+  const Addr binned = program_.block(104, BlockState::Binned);
+  const Addr bookkeeping = program_.block(648, BlockState::Bookkeeping);
+  program_.strong_root(cached);
+  program_.strong_root(binned);
+  program_.strong_root(bookkeeping);
+  program_.poke(cached + 16, held_by_free);
+  program_.poke(binned + 16, held_by_free);
+  program_.poke(bookkeeping + 16, held_by_free);
+  trace();
+  EXPECT_EQ(verdict(held_by_free), Verdict::Definite);
+  EXPECT_EQ(verdict(cached), Verdict::NotJudged);
+  EXPECT_EQ(verdict(bookkeeping), Verdict::NotJudged);
+}
+
+TEST_F(Trace, NeitherEndNorHeaderHolds) {
+  const Addr first = program_.block(104);
+  const Addr second = program_.block(104);
+  program_.strong_root(first.value + 104);  // one past the end: the next chunk's size word
+  program_.strong_root(second.value - 8);
+  program_.strong_root(second.value - 1);
+  trace();
+  EXPECT_EQ(verdict(first), Verdict::Definite);
+  EXPECT_EQ(verdict(second), Verdict::Definite);
+}
+
+TEST_F(Trace, LowTagBitsAreAStartPointer) {
+  std::vector<Addr> blocks;
+  for (uint64_t tag = 1; tag < 8; ++tag) {
+    blocks.push_back(program_.block(104));
+    program_.strong_root(blocks.back().value | tag);
+  }
+  trace();
+  for (const Addr block : blocks) EXPECT_EQ(verdict(block), Verdict::Reachable);
+}
+
+TEST_F(Trace, HiddenPointersMakePossible) {
+  const Addr holder = program_.block(104);
+  program_.strong_root(holder);
+  const Addr unaligned = program_.block(104);
+  const Addr tagged = program_.block(104);
+  const Addr below_unaligned = program_.block(104);
+  const Addr tagged_interior = program_.block(104);
+  program_.poke(holder + 3, unaligned);
+  program_.poke(holder + 16, tagged.value | uint64_t{0x8123} << 48);
+  program_.poke(holder + 24, (tagged_interior + 16).value | uint64_t{0x8123} << 48);
+  program_.poke(unaligned, below_unaligned);
+  trace();
+  EXPECT_EQ(verdict(unaligned), Verdict::Possible);
+  EXPECT_EQ(reason(unaligned), Reason::Unaligned);
+  EXPECT_EQ(verdict(tagged), Verdict::Possible);
+  EXPECT_EQ(reason(tagged), Reason::Tagged);
+  EXPECT_EQ(verdict(below_unaligned), Verdict::Possible);
+  EXPECT_EQ(verdict(tagged_interior), Verdict::Definite);
+}
+
+TEST_F(Trace, UnalignedWordAtEveryOffsetIsFound) {
+  const Addr holder = program_.block(4000);
+  program_.strong_root(holder);
+  std::vector<Addr> blocks;
+  for (uint64_t i = 0; i < 100; ++i) {
+    blocks.push_back(program_.block(104));
+    program_.poke(holder + 17 * i + 1, blocks.back());
+  }
+  trace();
+  for (uint64_t i = 0; i < 100; ++i) {
+    const bool aligned = (17 * i + 1) % 8 == 0;
+    EXPECT_EQ(verdict(blocks[i]), aligned ? Verdict::Reachable : Verdict::Possible) << i;
+  }
+}
+
+TEST_F(Trace, HiddenPointerInALostBlockHoldsNothing) {
+  const Addr lost = program_.block(104);
+  const Addr named = program_.block(104);
+  program_.poke(lost + 3, named);
+  trace();
+  EXPECT_EQ(verdict(lost), Verdict::Definite);
+  EXPECT_EQ(verdict(named), Verdict::Definite);
+}
+
+TEST_F(Trace, RingHasOneHead) {
+  const Addr a = program_.block(104);
+  const Addr b = program_.block(104);
+  const Addr c = program_.block(104);
+  const Addr tail = program_.block(104);
+  const Addr alone = program_.block(104);
+  program_.poke(c, a);
+  program_.poke(a, b);
+  program_.poke(b, c);
+  program_.poke(b + 8, tail);
+  program_.poke(alone, alone);
+  trace();
+  EXPECT_EQ(verdict(a), Verdict::Definite);
+  EXPECT_EQ(verdict(b), Verdict::Indirect);
+  EXPECT_EQ(verdict(c), Verdict::Indirect);
+  EXPECT_EQ(verdict(tail), Verdict::Indirect);
+  EXPECT_EQ(verdict(alone), Verdict::Definite);
+  for (const LostBlock& lost : reach_.lost) {
+    const Addr block = world_.heap.block(lost.block).begin();
+    EXPECT_EQ(world_.heap.block(lost.head).begin(), block == alone ? alone : a);
+  }
+}
+
+TEST_F(Trace, ConsistentLinksAreExplained) {
+  std::vector<Addr> nodes;
+  for (int i = 0; i < 50; ++i) nodes.push_back(program_.block(104));
+  for (size_t i = 0; i + 1 < nodes.size(); ++i) program_.poke(nodes[i] + 24, nodes[i + 1] + 24);
+  program_.strong_root(nodes[0] + 24);
+  const Addr payload = program_.block(56);
+  program_.poke(nodes[30], payload);
+  std::vector<Addr> too_few;
+  for (int i = 0; i < 5; ++i) too_few.push_back(program_.block(200));
+  for (size_t i = 0; i + 1 < too_few.size(); ++i) program_.poke(too_few[i] + 40, too_few[i + 1] + 40);
+  program_.strong_root(too_few[0] + 40);
+  trace();
+  for (const Addr node : nodes) EXPECT_EQ(verdict(node), Verdict::Reachable);
+  EXPECT_EQ(verdict(payload), Verdict::Reachable);
+  for (const Addr node : too_few) EXPECT_EQ(verdict(node), Verdict::Possible);
+}
+
+TEST_F(Trace, LinksAtScatteredOffsetsStayPossible) {
+  std::vector<Addr> blocks;
+  for (uint64_t i = 0; i < 40; ++i) {
+    blocks.push_back(program_.block(1000));
+    program_.strong_root(blocks.back() + 24 * (i + 1));
+  }
+  trace();
+  for (const Addr block : blocks) EXPECT_EQ(verdict(block), Verdict::Possible);
+}
+
+TEST_F(Trace, LostMappingKeepsHeapBlocksPossibleButNotOtherMappings) {
+  const Addr lost = program_.mapping(0x4000);
+  const Addr lost_too = program_.mapping(0x4000);
+  const Addr held = program_.mapping(0x4000);
+  const Addr block = program_.block(104);
+  const Addr in_held = program_.block(104);
+  program_.poke(lost + 0x100, block);
+  program_.poke(lost + 0x108, lost_too);
+  program_.poke(lost_too + 8, lost);
+  program_.strong_root(held + 0x234);
+  program_.poke(held + 0x3ff8, in_held);
+  trace();
+  EXPECT_EQ(verdict(lost), Verdict::Definite);
+  EXPECT_EQ(verdict(lost_too), Verdict::Indirect);
+  EXPECT_EQ(verdict(held), Verdict::Reachable);
+  EXPECT_EQ(verdict(in_held), Verdict::Reachable);
+  EXPECT_EQ(verdict(block), Verdict::Possible);
+  EXPECT_EQ(reason(block), Reason::WeakRoot);
+  EXPECT_EQ(reach_.mapping_totals[static_cast<size_t>(Verdict::Definite)].bytes, 0x4000U);
+  EXPECT_EQ(reach_.totals[static_cast<size_t>(Verdict::Definite)].blocks, 0U);
+}
+
+TEST_F(Trace, UntouchedBlockMayBeASignalStack) {
+  const Addr stack = program_.block(16392);
+  const Addr small = program_.block(1000);
+  const Addr written = program_.block(16408);
+  program_.poke(written + 8000, uint64_t{1});
+  trace();
+  EXPECT_EQ(verdict(stack), Verdict::Possible);
+  EXPECT_EQ(reason(stack), Reason::MayBeSignalStack);
+  EXPECT_EQ(verdict(small), Verdict::Definite);
+  EXPECT_EQ(verdict(written), Verdict::Definite);
+}
+
+TEST_F(Trace, MoreUntouchedBlocksThanThreadsAreNoSignalStacks) {
+  const Addr one = program_.block(16392);
+  const Addr two = program_.block(16392);
+  trace();
+  EXPECT_EQ(verdict(one), Verdict::Definite);
+  EXPECT_EQ(verdict(two), Verdict::Definite);
+}
+
+TEST_F(Trace, MissingMemoryLowersEveryLostBlock) {
+  const Addr a = program_.block(104);
+  const Addr b = program_.block(104);
+  program_.poke(a, b);
+  program_.lose_memory(4096);
+  trace();
+  EXPECT_EQ(verdict(a), Verdict::Possible);
+  EXPECT_EQ(verdict(b), Verdict::Possible);
+  EXPECT_EQ(reason(a), Reason::MissingMemory);
+  EXPECT_TRUE(reach_.lost.empty());
+  ASSERT_EQ(reach_.notes.size(), 1U);
+  EXPECT_EQ(reach_.notes[0].kind, NoteKind::MissingMemory);
+}
+
+TEST_F(Trace, RootWordsCountByTheirKind) {
+  const Addr in_register = program_.block(104);
+  const Addr in_argument = program_.block(104);
+  const Addr dtv = program_.block(104);
+  program_.add_root_word({RootKind::Register, in_register.value, 1, "rbx", false});
+  program_.add_root_word({RootKind::ThreadArgument, in_argument.value, 1, "", false});
+  program_.add_root_word({RootKind::Dtv, dtv.value + 16, 1, "", true});
+  trace();
+  EXPECT_EQ(verdict(in_register), Verdict::Reachable);
+  EXPECT_EQ(verdict(in_argument), Verdict::Possible);
+  EXPECT_EQ(verdict(dtv), Verdict::Reachable);
+}
+
+TEST_F(Trace, FunnelAddsUp) {
+  const Addr a = program_.block(104);
+  program_.strong_root(a);
+  program_.strong_root(a);
+  program_.strong_root(uint64_t{42});
+  program_.strong_root(a.value - 8);
+  trace();
+  const auto row = std::find_if(reach_.funnel.begin(), reach_.funnel.end(), [](const FunnelRow& r) {
+    return r.source == name_of(RootKind::ModuleData);
+  });
+  ASSERT_NE(row, reach_.funnel.end());
+  const Funnel& f = row->funnel;
+  EXPECT_EQ(f.words, FakeProgram::kAreaSize / 8);
+  EXPECT_EQ(f.followed, 1U);
+  EXPECT_EQ(f.duplicate, 1U);
+  EXPECT_EQ(f.no_block, 1U);
+  EXPECT_EQ(f.words, f.out_of_range + f.no_block + f.duplicate + f.followed);
+}
+
+// A random program: every kind of word at random places.
+FakeProgram random_program(unsigned seed) {
+  std::mt19937_64 random(seed);
+  FakeProgram program;
+  std::vector<Addr> blocks;
+  for (int i = 0; i < 3000; ++i) blocks.push_back(program.block(24 + random() % 20 * 16));
+  for (int i = 0; i < 5; ++i) blocks.push_back(program.mapping(0x1000));
+  for (int i = 0; i < 4000; ++i) {
+    const Addr from = blocks[random() % blocks.size()];
+    const uint64_t into = random() % 8 == 0 ? 8 * (random() % 3) : 0;
+    const uint64_t odd = random() % 50 == 0 ? 3 : 0;
+    program.poke(from + 8 * (random() % 2) + odd, blocks[random() % blocks.size()] + into);
+  }
+  for (int i = 0; i < 300; ++i) program.strong_root(blocks[random() % blocks.size()]);
+  for (int i = 0; i < 30; ++i) program.weak_root(blocks[random() % blocks.size()]);
+  return program;
+}
+
+TEST(TraceThreads, SameAnswerForEveryThreadCount) {
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    const FakeProgram::World world = random_program(seed).build();
+    std::vector<Reachability> answers;
+    for (const unsigned threads : {1U, 2U, 4U}) {
+      const ThreadLimit limit(threads);
+      answers.push_back(world.trace());
+    }
+    EXPECT_GT(answers[0].lost.size(), 100U);
+    EXPECT_GT(answers[0].possible.size(), 10U);
+    for (size_t i = 1; i < answers.size(); ++i) {
+      ASSERT_TRUE(std::equal(answers[0].verdicts.begin(), answers[0].verdicts.end(), answers[i].verdicts.begin()));
+      for (size_t l = 0; l < answers[0].lost.size(); ++l) {
+        ASSERT_EQ(answers[0].lost[l].head, answers[i].lost[l].head);
+      }
+      ASSERT_EQ(answers[0].possible.size(), answers[i].possible.size());
+      for (size_t p = 0; p < answers[0].possible.size(); ++p) {
+        ASSERT_EQ(answers[0].possible[p].reason, answers[i].possible[p].reason);
+      }
+    }
+  }
+}
+
+TEST(TraceMetamorphic, AnUnrelatedReachableBlockChangesNoVerdict) {
+  FakeProgram plain = random_program(3);
+  FakeProgram larger = random_program(3);
+  const Addr added = larger.block(64);
+  larger.strong_root(added);
+  const auto before = plain.build();
+  const auto after = larger.build();
+  const Reachability a = before.trace();
+  const Reachability b = after.trace();
+  for (size_t i = 0; i < before.heap.blocks.size(); ++i) {
+    const BlockId same = after.heap.block_at(before.heap.blocks[i].begin());
+    ASSERT_EQ(a.verdicts[i], b.verdict(same));
+  }
+}
+
+TEST(TraceMetamorphic, DroppingARootNeverMakesALostBlockReachable) {
+  FakeProgram program = random_program(4);
+  FakeProgram::World world = program.build();
+  const Reachability with = world.trace();
+  std::erase_if(world.roots.ranges, [](const RootRange& r) { return r.kind == RootKind::ModuleData; });
+  const Reachability without = world.trace();
+  for (size_t i = 0; i < with.verdicts.size(); ++i) {
+    if (with.verdicts[i] == Verdict::Definite || with.verdicts[i] == Verdict::Indirect) {
+      EXPECT_TRUE(without.verdicts[i] == Verdict::Definite || without.verdicts[i] == Verdict::Indirect);
+    }
+  }
+  EXPECT_EQ(without.totals[static_cast<size_t>(Verdict::Reachable)].blocks, 0U);
+}
+
+}  // namespace
+}  // namespace heapscan
