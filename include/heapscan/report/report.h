@@ -1,4 +1,6 @@
 // Values into words. describe() decides what is worth saying; render_text and render_json only write it down.
+//
+// Every string that may hold bytes of the target is escaped() by describe(): printing a Report is safe on a terminal.
 #pragma once
 
 #include <array>
@@ -6,10 +8,12 @@
 #include <iosfwd>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/image/capture_facts.h"
+#include "heapscan/report/block_listing.h"
 
 namespace heapscan {
 
@@ -17,31 +21,37 @@ enum class SortBy { ByBytes, ByCount };
 enum class BlockList { None, Lost, All };
 
 struct ReportOptions {
-  size_t top = 10;                // groups on the first screen and in `leaks`
+  size_t top = 10;                // groups to list of lost, of possible and of reachable blocks each
   SortBy sort = SortBy::ByBytes;
-  uint64_t min_size = 0;          // inclusive, usable bytes
+  uint64_t min_size = 0;          // inclusive, usable bytes; of blocks in groups and listings
   uint64_t max_size = ~uint64_t{0};
-  std::vector<Verdict> kinds = {Verdict::Definite, Verdict::Possible};  // groups to list
+  // Which groups and blocks to list. Nothing: groups of definite and possible blocks, and every block `blocks` names.
+  std::optional<VerdictSet> kinds;
   BlockList blocks = BlockList::None;
   bool content = true;            // false: no byte of the target's content anywhere
   bool verbose = false;
   bool quiet = false;             // verdict lines and SUMMARY only
   bool timing = false;
+  std::string command;            // the shell words that lead to this report again: "heapscan attach 4711"
+
+  [[nodiscard]] VerdictSet group_kinds() const;
+  [[nodiscard]] VerdictSet block_kinds() const;
 };
 
-// Lost or possible blocks that belong together: for now, those of one verdict and one size.
+// Lost, possible or reachable blocks that belong together: for now, those of one verdict and one size.
 struct LeakGroup {
   std::string id;  // stable across runs and hosts: made of verdict and size, never of addresses
   Verdict verdict = Verdict::Definite;
   uint64_t blocks = 0;
   uint64_t bytes = 0;
   VerdictTotal indirect;  // what is reached only through these
-  std::vector<std::pair<uint64_t, uint64_t>> sizes;  // size, blocks
+  std::vector<std::pair<uint64_t, uint64_t>> sizes;  // size, blocks; sorted by size
   std::string label;
+  bool label_shows_content = false;
   std::vector<std::string> evidence;  // "why": holders, nearest misses, reasons
   std::string content_hex;   // of the example's first bytes; empty without content
-  std::string content_text;
-  Addr example;
+  std::string content_text;  // the same, escaped
+  Addr example;              // the lowest
   std::vector<Addr> members_shown;
 };
 
@@ -53,14 +63,6 @@ struct MappingRow {
   std::string evidence;
 };
 
-struct BlockRow {
-  Addr address;
-  uint64_t size = 0;
-  Verdict verdict = Verdict::Definite;
-  std::string cluster;  // id of its group; empty when none
-  std::string held_by;  // empty when nothing holds it
-};
-
 struct Report {
   CaptureFacts target;
   size_t threads = 0;
@@ -70,15 +72,17 @@ struct Report {
   std::string found_by;
   size_t arenas = 0;
   std::vector<Check> checks;
-  uint64_t mapped_bytes = 0;
+  uint64_t mapped_bytes = 0;   // everything that is mapped, whatever it is for
+  uint64_t damaged_bytes = 0;  // of heaps that could not be parsed
+  uint64_t missing_bytes = 0;  // of the program's memory that was not there to be searched
   HeapTotals heap;
   std::array<VerdictTotal, kVerdictCount> verdicts{};
   std::array<VerdictTotal, kVerdictCount> mapping_verdicts{};
-  std::vector<LeakGroup> leaks;
-  uint64_t groups_left_out = 0;  // groups beyond `top`
-  std::vector<MappingRow> mappings;
+  std::vector<LeakGroup> leaks;       // lost ones first, then possible, then reachable ones
+  uint64_t groups_left_out = 0;       // groups beyond `top`, of any verdict
+  std::vector<MappingRow> mappings;   // largest first
   Notes notes;
-  std::vector<BlockRow> blocks;
+  BlockListing blocks;
   std::vector<FunnelRow> funnel;
   std::vector<std::pair<std::string, double>> timing;
   ReportOptions options;
@@ -86,10 +90,11 @@ struct Report {
   [[nodiscard]] bool anything_definitely_lost() const;
 };
 
+// `analysis` must outlive the report: its block listing is made row by row while it is rendered.
 [[nodiscard]] Report describe(const CaptureFacts& target, const Analysis& analysis, const ReportOptions& options);
 
 void render_text(const Report& report, bool color, std::ostream& out);
-// Schema "heapscan.report/1" (docs/report.schema.json).
+// Schema "heapscan.report/1" (docs/report.schema.json). Blocks are written as they come.
 void render_json(const Report& report, std::ostream& out);
 
 }  // namespace heapscan

@@ -1,0 +1,81 @@
+// The rows of `--blocks`, made one at a time: a listing of millions of blocks costs no memory for them.
+//
+// Refers to the Analysis it was made from, which must outlive it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "heapscan/analysis/analysis.h"
+#include "heapscan/reach/holders.h"
+
+namespace heapscan {
+
+// Which blocks to name and to group, by verdict.
+class VerdictSet {
+ public:
+  constexpr VerdictSet() = default;
+  constexpr VerdictSet(std::initializer_list<Verdict> verdicts) {
+    for (const Verdict verdict : verdicts) add(verdict);
+  }
+  constexpr void add(Verdict verdict) { bits_ |= bit(verdict); }
+  [[nodiscard]] constexpr bool has(Verdict verdict) const { return (bits_ & bit(verdict)) != 0; }
+  [[nodiscard]] constexpr bool empty() const { return bits_ == 0; }
+  constexpr bool operator==(const VerdictSet&) const = default;
+
+ private:
+  static constexpr unsigned bit(Verdict verdict) { return 1U << static_cast<unsigned>(verdict); }
+  unsigned bits_ = 0;
+};
+
+struct BlockRow {
+  Addr address;
+  uint64_t size = 0;
+  Verdict verdict = Verdict::Definite;
+  std::string cluster;  // id of its group; empty when blocks of its verdict are not grouped
+  std::string held_by;  // the best word that names it; empty when nothing does, or when it was not looked for
+};
+
+// Holders are looked for of lost and possible blocks only, and of no more than these: lost ones first, by address.
+constexpr size_t kMostHolders = size_t{1} << 20;
+
+// Blocks and what holds each.
+struct HolderTable {
+  std::vector<BlockId> blocks;  // sorted
+  std::vector<std::optional<Holder>> holders;
+
+  // Null when the block is not in the table or nothing holds it.
+  [[nodiscard]] const Holder* of(BlockId block) const;
+};
+
+class BlockListing {
+ public:
+  struct Filter {
+    VerdictSet verdicts;  // which blocks to list
+    VerdictSet grouped;   // which of them have a group
+    uint64_t min_size = 0;
+    uint64_t max_size = ~uint64_t{0};
+
+    [[nodiscard]] bool admits(const Block& block, Verdict verdict) const {
+      return block.state() == BlockState::Used && verdicts.has(verdict) &&
+             block.size() >= min_size && block.size() <= max_size;
+    }
+  };
+
+  BlockListing() = default;  // without rows
+  BlockListing(const Analysis& analysis, const Filter& filter, HolderTable holders);
+
+  // f(row) for every row, in the order of addresses. The row is valid during the call.
+  void for_each(const std::function<void(const BlockRow&)>& f) const;
+
+ private:
+  const Analysis* analysis_ = nullptr;
+  Filter filter_;
+  HolderTable holders_;
+};
+
+}  // namespace heapscan

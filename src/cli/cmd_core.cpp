@@ -1,0 +1,61 @@
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/run_report.h"
+#include "cli/shell.h"
+#include "heapscan/acquire/core.h"
+
+namespace heapscan {
+
+namespace {
+
+struct FileOptions {
+  std::string file;
+  std::string sysroot;
+  SharedOptions shared;
+};
+
+std::string again(const FileOptions& options) {
+  std::string words = "heapscan core " + shell_word(options.file);
+  if (!options.sysroot.empty()) words += " --sysroot " + shell_word(options.sysroot);
+  return words;
+}
+
+CoreOptions core_options(const FileOptions& options) {
+  CoreOptions core;
+  core.sysroot = options.sysroot;
+  core.debug_dirs = options.shared.debug_dirs;
+  core.debug_dirs.emplace_back("/usr/lib/debug");
+  return core;
+}
+
+int run_core(const FileOptions& options) {
+  return run_report(options.shared, again(options),
+                    [&] { return load_core(options.file, core_options(options)); });
+}
+
+}  // namespace
+
+void setup_core(CLI::App& program, Run& run) {
+  CLI::App* const command = program.add_subcommand(
+      "core",
+      "Look into a core dump\n"
+      "Reads a core made by the kernel, gcore or coredumpctl (.zst too) and reports on it as attach does on a process. "
+      "A core does not record what the kernel holds for the program, and may leave memory out: the report says so.");
+  const auto options = std::make_shared<FileOptions>();
+  command->add_option("file", options->file, "The core dump")->required()->type_name("FILE");
+  command->add_option("--sysroot", options->sysroot, "Look below DIR for the files the process had mapped")
+      ->type_name("DIR");
+  add_shared_options(*command, options->shared);
+  command->footer(examples({
+      {"heapscan core core.4711", "What had the process lost when the core was made?"},
+      {"gcore -o core 4711 && heapscan core core.4711", "Make the core now, look into it as often as you like."},
+      {"heapscan core core.4711 --sysroot /srv/images/web",
+       "The core comes from a container or another host whose files lie below /srv/images/web."},
+      {"heapscan core core.4711 --no-content -o report.txt", "A report to pass on: without what the memory contains."},
+  }));
+  command->callback([options, &run] { run = [options] { return run_core(*options); }; });
+}
+
+}  // namespace heapscan

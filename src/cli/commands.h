@@ -1,0 +1,15 @@
+// The commands, one file each. setup_x() adds a command to the program; when it was chosen, `run` is set to what it
+// does, which returns the exit code or throws Error.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace heapscan {
+
+using Run = std::function<int()>;
+
+void setup_attach(CLI::App& program, Run& run);
+void setup_core(CLI::App& program, Run& run);
+
+}  // namespace heapscan

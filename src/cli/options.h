@@ -1,0 +1,30 @@
+// Options that several commands share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "heapscan/report/report.h"
+
+namespace heapscan {
+
+enum class Format { Text, Json };
+enum class ColorMode { Auto, Always, Never };
+
+struct SharedOptions {
+  Format format = Format::Text;
+  std::string output;  // empty or "-": standard output
+  ColorMode color = ColorMode::Auto;
+  unsigned threads = 0;  // 0: one per processor
+  std::vector<std::string> debug_dirs;
+  ReportOptions report;
+};
+
+void add_shared_options(CLI::App& command, SharedOptions& options);
+
+// "Examples:" and the lines, laid out for the foot of a help page.
+[[nodiscard]] std::string examples(const std::vector<std::pair<std::string, std::string>>& commands_and_meanings);
+
+}  // namespace heapscan

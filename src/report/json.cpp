@@ -1,0 +1,174 @@
+// Schema heapscan.report/1, written member by member: no part of it is ever held as a whole, so that a listing of
+// millions of blocks needs no more memory than a short one.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <string_view>
+
+#include "heapscan/base/text.h"
+#include "heapscan/report/report.h"
+#include "report/text_style.h"
+
+namespace heapscan {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string dumped(const Json& value) { return value.dump(-1, ' ', true, Json::error_handler_t::replace); }
+
+Json or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+template <typename T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json json_of(const VerdictTotal& total) { return {{"blocks", total.blocks}, {"bytes", total.bytes}}; }
+Json json_of(const StateTotal& total) { return {{"blocks", total.blocks}, {"bytes", total.bytes}}; }
+
+Json target_json(const Report& report) {
+  const CaptureFacts& target = report.target;
+  return {{"kind", target.kind == CaptureFacts::Kind::Live ? "live" : "core"},
+          {"pid", target.pid == 0 ? Json(nullptr) : Json(target.pid)},
+          {"command", target.command},
+          {"executable", target.executable},
+          {"threads", report.threads},
+          {"captured_at", target.captured_at},
+          {"pause_seconds", or_null(target.pause_seconds)}};
+}
+
+Json allocator_json(const Report& report) {
+  Json checks = Json::array();
+  for (const Check& check : report.checks) {
+    checks.push_back({{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}});
+  }
+  return {{"name", report.allocator},
+          {"version", report.version},
+          {"layout_source", report.layout_source},
+          {"arenas", report.arenas},
+          {"checks", std::move(checks)}};
+}
+
+Json totals_json(const Report& report) {
+  const HeapTotals& heap = report.heap;
+  Json verdicts = Json::object();
+  for (const Verdict verdict : {Verdict::Reachable, Verdict::Possible, Verdict::Indirect, Verdict::Definite}) {
+    verdicts[name_of(verdict)] = json_of(total_of(report.verdicts, verdict));
+  }
+  verdicts["suppressed"] = json_of(VerdictTotal());
+  return {{"mapped_bytes", report.mapped_bytes},
+          {"heap",
+           {{"used", json_of(heap.used)},
+            {"free", json_of(heap.free)},
+            {"top_bytes", heap.top_bytes},
+            {"trimmable_bytes", or_null(heap.trimmable_bytes)}}},
+          {"verdicts", std::move(verdicts)}};
+}
+
+Json leak_json(const LeakGroup& group) {
+  Json sizes = Json::array();
+  for (const auto& [size, blocks] : group.sizes) sizes.push_back({{"size", size}, {"blocks", blocks}});
+  Json members = Json::array();
+  for (const Addr member : group.members_shown) members.push_back(hex(member));
+  return {{"id", group.id},
+          {"verdict", name_of(group.verdict)},
+          {"blocks", group.blocks},
+          {"bytes", group.bytes},
+          {"indirect", json_of(group.indirect)},
+          {"sizes", std::move(sizes)},
+          {"label", group.label},
+          {"evidence", group.evidence},
+          {"content", {{"hex", or_null(group.content_hex)}, {"text", or_null(group.content_text)}}},
+          {"pointers", Json::array()},
+          {"sites", Json::array()},
+          {"example", hex(group.example)},
+          {"members_shown", std::move(members)}};
+}
+
+Json mapping_json(const MappingRow& row) {
+  return {{"address", hex(row.address)},
+          {"size", row.size},
+          {"verdict", name_of(row.verdict)},
+          {"resident_bytes", or_null(row.resident_bytes)},
+          {"evidence", row.evidence}};
+}
+
+Json note_json(const Note& note) {
+  return {{"kind", name_of(note.kind)}, {"where", note.where}, {"text", note.text}};
+}
+
+Json timing_json(const Report& report) {
+  Json timing = Json::object();
+  if (!report.options.timing) return timing;
+  for (const auto& [phase, seconds] : report.timing) timing[phase] = seconds;
+  return timing;
+}
+
+class ObjectWriter {
+ public:
+  explicit ObjectWriter(std::ostream& out) : out_(out) { out_ << '{'; }
+  void member(std::string_view name, const Json& value) {
+    begin(name);
+    out_ << dumped(value);
+  }
+  template <typename Rows, typename F>
+  void array(std::string_view name, const Rows& rows, F&& json_of_row) {
+    begin_array(name);
+    for (const auto& row : rows) element(dumped(json_of_row(row)));
+    end_array();
+  }
+  void begin_array(std::string_view name) {
+    begin(name);
+    out_ << '[';
+    first_element_ = true;
+  }
+  void element(std::string_view json) {
+    out_ << (first_element_ ? "\n    " : ",\n    ") << json;
+    first_element_ = false;
+  }
+  void end_array() { out_ << (first_element_ ? "]" : "\n  ]"); }
+  void end() { out_ << "\n}\n"; }
+
+ private:
+  void begin(std::string_view name) {
+    out_ << (first_member_ ? "\n  \"" : ",\n  \"") << name << "\": ";
+    first_member_ = false;
+  }
+  std::ostream& out_;
+  bool first_member_ = true;
+  bool first_element_ = true;
+};
+
+void write_block_rows(const Report& report, ObjectWriter& writer) {
+  writer.begin_array("blocks");
+  fmt::memory_buffer row_text;
+  report.blocks.for_each([&](const BlockRow& row) {
+    row_text.clear();
+    fmt::format_to(std::back_inserter(row_text),
+                   R"({{"address":"{:#x}","size":{},"verdict":"{}","cluster":{},"held_by":{}}})", row.address.value,
+                   row.size, name_of(row.verdict), row.cluster.empty() ? "null" : '"' + row.cluster + '"',
+                   row.held_by.empty() ? "null" : dumped(row.held_by));
+    writer.element({row_text.data(), row_text.size()});
+  });
+  writer.end_array();
+}
+
+}  // namespace
+
+void render_json(const Report& report, std::ostream& out) {
+  ObjectWriter writer(out);
+  writer.member("schema", "heapscan.report/1");
+  writer.member("target", target_json(report));
+  writer.member("allocator", allocator_json(report));
+  writer.member("totals", totals_json(report));
+  writer.array("leaks", report.leaks, leak_json);
+  writer.array("mappings", report.mappings, mapping_json);
+  writer.array("notes", report.notes, note_json);
+  write_block_rows(report, writer);
+  writer.member("timing", timing_json(report));
+  writer.end();
+}
+
+}  // namespace heapscan

@@ -1,0 +1,290 @@
+// The text report: one screen that begins with the verdict, then what was asked for beyond it, then one line to grep.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <ostream>
+#include <span>
+
+#include "heapscan/base/text.h"
+#include "heapscan/report/report.h"
+#include "report/text_style.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kCoveragePercent = 90;  // of the lost bytes; groups beyond it get one line each
+constexpr size_t kDetailedGroups = 5;
+constexpr size_t kBriefPossible = 3;
+constexpr size_t kBriefMappings = 3;
+constexpr size_t kBriefNotes = 5;
+
+// "31.0 MiB in 126,976 blocks".
+std::string amount(const VerdictTotal& total) {
+  return fmt::format("{} in {}", human_bytes(total.bytes), counted(total.blocks, "block"));
+}
+
+bool is_lost(const LeakGroup& group) {
+  return group.verdict == Verdict::Definite || group.verdict == Verdict::Indirect;
+}
+
+std::span<const LeakGroup> section(const Report& report, bool (*belongs)(const LeakGroup&)) {
+  const auto begin = std::find_if(report.leaks.begin(), report.leaks.end(), belongs);
+  const auto end = std::find_if_not(begin, report.leaks.end(), belongs);
+  return {begin, end};
+}
+
+// How many of `groups` it takes to cover most of what is lost, and how much they cover.
+struct Coverage {
+  size_t groups = 0;
+  uint64_t percent = 0;
+};
+
+Coverage coverage_of(std::span<const LeakGroup> groups, uint64_t lost_bytes) {
+  Coverage coverage;
+  uint64_t covered = 0;
+  for (const LeakGroup& group : groups) {
+    if (coverage.percent >= kCoveragePercent) break;
+    ++coverage.groups;
+    if (group.verdict == Verdict::Definite) covered += group.bytes + group.indirect.bytes;
+    if (lost_bytes != 0) {
+      coverage.percent = static_cast<uint64_t>(100.0 * static_cast<double>(covered) / static_cast<double>(lost_bytes));
+    }
+  }
+  return coverage;
+}
+
+std::string pause_text(double seconds) {
+  return seconds < 1 ? fmt::format("{:.0f} ms", seconds * 1000) : fmt::format("{:.1f} s", seconds);
+}
+
+class TextReport {
+ public:
+  TextReport(const Report& report, bool color, std::ostream& out)
+      : report_(report), options_(report.options), style_(color), out_(out) {}
+
+  void write() {
+    if (!options_.quiet) {
+      write_header();
+      write_heap();
+    }
+    write_lost();
+    write_possible();
+    if (!options_.quiet) write_section_of_reachable();
+    write_mappings();
+    write_not_judged();
+    if (!options_.quiet) {
+      write_checks(report_, out_);
+      write_notes();
+      if (options_.verbose) write_details();
+    }
+    write_blocks(report_, out_);
+    write_timing(report_, out_);
+    write_summary();
+  }
+
+ private:
+  void heading(const char* name, const std::string& rest) { out_ << fmt::format("{:<11} {}\n", name, rest); }
+
+  void write_header() {
+    const CaptureFacts& target = report_.target;
+    std::string line = target.kind == CaptureFacts::Kind::Core ? "heapscan: core " : "heapscan: ";
+    line += target.source;
+    if (!target.command.empty()) line += fmt::format(" ({})", target.command);
+    if (target.kind == CaptureFacts::Kind::Core && target.pid != 0) line += fmt::format(", pid {}", target.pid);
+    line += ", " + counted(report_.threads, "thread");
+    if (target.pause_seconds) line += ", stopped for " + pause_text(*target.pause_seconds);
+    if (target.signal) line += fmt::format(", killed by signal {} ({})", *target.signal, strsignal(*target.signal));
+    out_ << style_.bold(line) << '\n';
+  }
+
+  void write_heap() {
+    const HeapTotals& heap = report_.heap;
+    std::string text = fmt::format("{} in {}, {} ({}{}{})", human_bytes(heap.used.bytes),
+                                   counted(heap.used.blocks, "block"), counted(report_.arenas, "arena"),
+                                   report_.allocator, report_.version.empty() ? "" : " ", report_.version);
+    text += fmt::format("    free in arenas {}", human_bytes(heap.free.bytes + heap.top_bytes));
+    if (heap.trimmable_bytes) text += fmt::format(", trimmable {}", human_bytes(*heap.trimmable_bytes));
+    heading("heap", text);
+  }
+
+  void write_lost() {
+    const VerdictTotal& definite = total_of(report_.verdicts, Verdict::Definite);
+    const VerdictTotal& indirect = total_of(report_.verdicts, Verdict::Indirect);
+    const VerdictTotal lost{definite.blocks + indirect.blocks, definite.bytes + indirect.bytes};
+    if (lost.blocks == 0) {
+      heading("lost", "nothing");
+      return;
+    }
+    const auto groups = section(report_, is_lost);
+    const Coverage coverage = coverage_of(groups, lost.bytes);
+    std::string text = fmt::format("{} ({} definite, {} indirect)", amount(lost), human_bytes(definite.bytes),
+                                   human_bytes(indirect.bytes));
+    if (coverage.percent > 0) {
+      text += fmt::format(", {} % in {}", coverage.percent, counted(coverage.groups, "group"));
+    }
+    heading("lost", style_.red(text));
+    if (!options_.quiet) write_groups(groups, groups.size(), std::min(coverage.groups, kDetailedGroups));
+  }
+
+  void write_possible() {
+    const VerdictTotal& possible = total_of(report_.verdicts, Verdict::Possible);
+    if (possible.blocks == 0) {
+      heading("possible", "nothing");
+      return;
+    }
+    heading("possible", style_.yellow(amount(possible) + ", held only by interior or weak words"));
+    if (options_.quiet) return;
+    const auto groups = section(report_, [](const LeakGroup& g) { return g.verdict == Verdict::Possible; });
+    const bool brief = !options_.verbose && !options_.kinds;
+    const size_t shown = brief ? std::min(groups.size(), kBriefPossible) : groups.size();
+    write_groups(groups, shown, brief ? 1 : kDetailedGroups);
+    if (shown < groups.size()) {
+      out_ << fmt::format("  ... {} more: {} --kinds possible\n", counted(groups.size() - shown, "group"),
+                          options_.command);
+    }
+  }
+
+  void write_section_of_reachable() {
+    const auto groups = section(report_, [](const LeakGroup& g) { return g.verdict == Verdict::Reachable; });
+    if (groups.empty()) return;
+    heading("reachable", amount(total_of(report_.verdicts, Verdict::Reachable)));
+    write_groups(groups, groups.size(), kDetailedGroups);
+  }
+
+  void write_groups(std::span<const LeakGroup> groups, size_t shown, size_t detailed) {
+    for (size_t i = 0; i < shown; ++i) {
+      write_headline(groups[i]);
+      if (options_.verbose || i < detailed) write_detail(groups[i]);
+    }
+    write_where_the_rest_is(groups);
+  }
+
+  void write_headline(const LeakGroup& group) {
+    std::string line = fmt::format("  #{:<3}{:>10}  {:>14}   {}", ++number_, human_bytes(group.bytes),
+                                   fmt::format("{} × {} B", grouped(group.blocks), group.sizes.front().first),
+                                   group.label);
+    if (group.verdict == Verdict::Indirect) line += "   (indirect)";
+    if (group.indirect.blocks > 0) line += fmt::format("   + {} reached only from them", amount(group.indirect));
+    if (options_.verbose) line += "   id " + group.id;
+    out_ << line << '\n';
+  }
+
+  void write_detail(const LeakGroup& group) {
+    if (!group.content_hex.empty() && (options_.verbose || !group.label_shows_content)) {
+      write_content(group);
+    }
+    const size_t sentences = group.verdict == Verdict::Possible ? 2 : 1;
+    for (size_t i = 0; i < group.evidence.size() && (options_.verbose || i < sentences); ++i) {
+      out_ << "      " << group.evidence[i] << '\n';
+    }
+    out_ << "      " << style_.dim(command_for(group)) << '\n';
+  }
+
+  void write_content(const LeakGroup& group) {
+    std::string words;
+    for (size_t at = 0; at < group.content_hex.size(); at += 16) words += ' ' + group.content_hex.substr(at, 16);
+    out_ << fmt::format("      at {}:{}\n", hex(group.example), words);
+    if (options_.verbose) out_ << fmt::format("      as text: {}\n", group.content_text);
+  }
+
+  std::string command_for(const LeakGroup& group) const {
+    const uint64_t size = group.sizes.front().first;
+    const std::string which = is_lost(group) ? std::string("lost") : fmt::format("all --kinds {}", name_of(group.verdict));
+    return fmt::format("{} --blocks {} --min-size {} --max-size {}", options_.command, which, size, size);
+  }
+
+  // After the last group of all.
+  void write_where_the_rest_is(std::span<const LeakGroup> groups) {
+    if (report_.groups_left_out == 0 || groups.empty() || &groups.back() != &report_.leaks.back()) return;
+    out_ << fmt::format("  ... {} more: {} -n {}\n", counted(report_.groups_left_out, "group"), options_.command,
+                        report_.leaks.size() + report_.groups_left_out);
+  }
+
+  void write_mappings() {
+    const VerdictTotal& definite = total_of(report_.mapping_verdicts, Verdict::Definite);
+    const VerdictTotal& indirect = total_of(report_.mapping_verdicts, Verdict::Indirect);
+    const VerdictTotal& possible = total_of(report_.mapping_verdicts, Verdict::Possible);
+    const uint64_t lost = definite.blocks + indirect.blocks;
+    if (lost + possible.blocks == 0) return;
+    const std::string text = fmt::format("{} of {} lost, {} of {} possibly", lost,
+                                         human_bytes(definite.bytes + indirect.bytes), possible.blocks,
+                                         human_bytes(possible.bytes));
+    heading("mappings", lost > 0 ? style_.red(text) : style_.yellow(text));
+    if (!options_.quiet) write_mapping_rows();
+  }
+
+  void write_mapping_rows() {
+    const size_t most = options_.verbose ? report_.mappings.size() : kBriefMappings;
+    const size_t shown = std::min(report_.mappings.size(), most);
+    for (size_t i = 0; i < shown; ++i) {
+      const MappingRow& row = report_.mappings[i];
+      const std::string resident =
+          row.resident_bytes ? fmt::format(" ({} resident)", human_bytes(*row.resident_bytes)) : "";
+      out_ << fmt::format("  {:<15} {:>10}{}  {:<9} {}\n", hex(row.address), human_bytes(row.size), resident,
+                          name_of(row.verdict), row.evidence);
+    }
+    if (shown < report_.mappings.size()) {
+      out_ << fmt::format("  ... {} more: {} -v\n", counted(report_.mappings.size() - shown, "mapping"),
+                          options_.command);
+    }
+  }
+
+  void write_not_judged() {
+    const uint64_t blocks = total_of(report_.verdicts, Verdict::NotJudged).bytes;
+    const uint64_t bytes = blocks + report_.damaged_bytes + report_.missing_bytes;
+    std::string text = human_bytes(bytes);
+    if (report_.damaged_bytes > 0) text += fmt::format(", {} of it damaged heap", human_bytes(report_.damaged_bytes));
+    if (report_.missing_bytes > 0) {
+      text += fmt::format(", {} of it memory that was not there to be searched", human_bytes(report_.missing_bytes));
+    }
+    heading("not judged", text);
+  }
+
+  void write_notes() {
+    if (report_.notes.empty()) return;
+    heading("notes", std::to_string(report_.notes.size()));
+    const size_t shown = options_.verbose ? report_.notes.size() : std::min(report_.notes.size(), kBriefNotes);
+    for (size_t i = 0; i < shown; ++i) {
+      const Note& note = report_.notes[i];
+      out_ << fmt::format("  {}{}{}: {}\n", name_of(note.kind), note.where.empty() ? "" : " ", note.where, note.text);
+    }
+    if (shown < report_.notes.size()) {
+      out_ << fmt::format("  ... {} more: {} -v\n", counted(report_.notes.size() - shown, "note"), options_.command);
+    }
+  }
+
+  void write_details() {
+    heading("allocator", fmt::format("{} {}, layout from {}; {}", report_.allocator, report_.version,
+                                     report_.layout_source, report_.found_by));
+    write_verdict_table(report_, out_);
+    write_funnel(report_, out_);
+  }
+
+  void write_summary() {
+    const VerdictTotal& definite = total_of(report_.verdicts, Verdict::Definite);
+    std::string line = fmt::format("SUMMARY: {} definitely lost in {}, {} indirectly, {} possibly",
+                                   human_bytes(definite.bytes), counted(definite.blocks, "block"),
+                                   human_bytes(total_of(report_.verdicts, Verdict::Indirect).bytes),
+                                   human_bytes(total_of(report_.verdicts, Verdict::Possible).bytes));
+    const VerdictTotal& mappings = total_of(report_.mapping_verdicts, Verdict::Definite);
+    if (mappings.blocks > 0) {
+      line += fmt::format("; {} of {} definitely lost", counted(mappings.blocks, "mapping"),
+                          human_bytes(mappings.bytes));
+    }
+    out_ << style_.bold(line) << '\n';
+  }
+
+  const Report& report_;
+  const ReportOptions& options_;
+  const Style style_;
+  std::ostream& out_;
+  size_t number_ = 0;
+};
+
+}  // namespace
+
+void render_text(const Report& report, bool color, std::ostream& out) { TextReport(report, color, out).write(); }
+
+}  // namespace heapscan

@@ -1,0 +1,43 @@
+// What the two halves of the text report share: colours and totals by verdict.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <array>
+#include <iosfwd>
+#include <string>
+#include <string_view>
+
+#include "heapscan/report/report.h"
+
+namespace heapscan {
+
+// Colours underline what the words already say; without them the text is the same.
+class Style {
+ public:
+  explicit Style(bool color) : color_(color) {}
+  [[nodiscard]] std::string bold(std::string_view text) const { return wrapped("1", text); }
+  [[nodiscard]] std::string red(std::string_view text) const { return wrapped("1;31", text); }
+  [[nodiscard]] std::string yellow(std::string_view text) const { return wrapped("33", text); }
+  [[nodiscard]] std::string dim(std::string_view text) const { return wrapped("2", text); }
+
+ private:
+  [[nodiscard]] std::string wrapped(std::string_view code, std::string_view text) const {
+    return color_ ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
+  }
+  bool color_;
+};
+
+[[nodiscard]] inline const VerdictTotal& total_of(const std::array<VerdictTotal, kVerdictCount>& totals,
+                                                  Verdict verdict) {
+  return totals[static_cast<size_t>(verdict)];
+}
+
+// The parts of the report beyond the first screen; each writes nothing when it was not asked for.
+void write_verdict_table(const Report& report, std::ostream& out);
+void write_checks(const Report& report, std::ostream& out);
+void write_funnel(const Report& report, std::ostream& out);
+void write_blocks(const Report& report, std::ostream& out);
+void write_timing(const Report& report, std::ostream& out);
+
+}  // namespace heapscan
