@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <set>
 
+#include "heap/intervals.h"
+
 namespace heapscan {
 
 namespace {
@@ -22,21 +24,6 @@ constexpr uint64_t kLargestGap = 8 * kPage;   // within one of the loader's mapp
 constexpr uint64_t kLongestTail = 4 * kPage;  // of its last mapping, not yet handed out
 constexpr uint64_t kHeapAlignment = uint64_t{64} << 20;  // HEAP_MAX_SIZE
 constexpr uint64_t kMostDtvEntries = 1 << 16;
-
-std::vector<AddrRange> without(const std::vector<AddrRange>& ranges, AddrRange hole) {
-  std::vector<AddrRange> rest;
-  for (const AddrRange& range : ranges) {
-    const AddrRange below(range.begin(), std::min(range.end(), hole.begin()));
-    const AddrRange above(std::max(range.begin(), hole.end()), range.end());
-    if (!range.overlaps(hole)) {
-      rest.push_back(range);
-      continue;
-    }
-    if (!below.empty()) rest.push_back(below);
-    if (!above.empty()) rest.push_back(above);
-  }
-  return rest;
-}
 
 AddrRange whole_pages(AddrRange range) {
   return {range.begin().align_down(kPage), range.end().align_up(kPage)};
@@ -67,21 +54,9 @@ class LoaderMemory {
         candidates_.push_back(region.range);
       }
     }
-    exclude_modules();
-    exclude_heaps(symbols);
-    std::vector<AddrRange> rest;
-    for (const AddrRange& candidate : candidates_) {
-      std::vector<AddrRange> parts = {candidate};
-      auto stack = std::lower_bound(taken.begin(), taken.end(), candidate.begin(),
-                                    [](AddrRange t, Addr a) { return t.end() <= a; });
-      for (; stack != taken.end() && stack->begin() < candidate.end(); ++stack) {
-        const AddrRange last = parts.empty() ? AddrRange() : parts.back();
-        if (!parts.empty()) parts.pop_back();
-        for (const AddrRange& part : without({last}, *stack)) parts.push_back(part);
-      }
-      rest.insert(rest.end(), parts.begin(), parts.end());
-    }
-    candidates_ = std::move(rest);
+    candidates_ = subtract(candidates_, module_pages(image));
+    candidates_ = subtract(candidates_, joined({taken.begin(), taken.end()}));
+    candidates_ = subtract(candidates_, find_heaps(symbols));
   }
 
   void skip_words_of(AddrRange range) { skipped_.push_back(range); }
@@ -143,28 +118,21 @@ class LoaderMemory {
   }
 
  private:
-  void exclude_modules() {
-    for (const Module& module : image_.modules()) {
-      for (const ModuleSegment& segment : module.segments) {
-        candidates_ = without(candidates_, whole_pages(segment.range));
-      }
-    }
-  }
-
-  void exclude_heaps(const Symbols& symbols) {
+  // The brk heap and the heaps of other arenas.
+  [[nodiscard]] std::vector<AddrRange> find_heaps(const Symbols& symbols) const {
+    std::vector<AddrRange> heaps;
     for (size_t i = 0; i < image_.modules().size(); ++i) {
       const auto symbol = symbols.address_of(ModuleId(i), "__curbrk");
       const auto brk = symbol ? image_.read_addr(*symbol) : std::nullopt;
       const Region* const region = brk ? image_.region_at(*brk - 1) : nullptr;
-      if (region != nullptr) candidates_ = without(candidates_, region->range);
+      if (region != nullptr) heaps.push_back(region->range);
     }
-    std::vector<AddrRange> heaps;
     for (const AddrRange& range : candidates_) {
       for (Addr at = range.begin().align_up(kHeapAlignment); at < range.end(); at = at + kHeapAlignment) {
         if (is_thread_heap(image_, at)) heaps.push_back(AddrRange::sized(at, kHeapAlignment));
       }
     }
-    for (const AddrRange& heap : heaps) candidates_ = without(candidates_, heap);
+    return joined(std::move(heaps));
   }
 
   [[nodiscard]] const AddrRange* candidate_at(Addr a) const {

@@ -1,0 +1,132 @@
+// Memory goes to the first that names it, from the most to the least specific: what is the allocator's own is no root;
+// then threads' stacks and storage, which may lie in anything; then what could not be parsed of the heap; all blocks are
+// left out, for they must be reached; then module data, the loader's memory, and whatever writable memory is left.
+#include "heapscan/reach/roots.h"
+
+#include <utility>
+
+#include "reach/root_collector.h"
+#include "reach/roots_registers.h"
+#include "reach/roots_threads.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kPage = 4096;
+
+void exclude_blocks(const HeapModel& heap, RootCollector& roots) {
+  for (const HeapRange& range : heap.ranges) roots.exclude(range.range);
+  for (const BlockIndex::Range& range : heap.index.ranges()) {
+    roots.exclude(AddrRange(Addr(range.begin), Addr(range.end)));
+  }
+}
+
+// To the end of the last page: the loader begins to hand out memory behind its own data.
+void add_module_data(const MemoryImage& image, RootCollector& roots) {
+  for (size_t i = 0; i < image.modules().size(); ++i) {
+    for (const ModuleSegment& segment : image.modules()[ModuleId(i)].segments) {
+      if (!segment.writable) continue;
+      roots.add(RootRange{RootKind::ModuleData,
+                          {segment.range.begin(), segment.range.end().align_up(kPage)}, 0, ModuleId(i)});
+    }
+  }
+}
+
+// Memory that was made read-only still holds what it held. Of files only what can differ from the file counts.
+bool may_hold_words(const Region& region) {
+  switch (region.backing) {
+    case Backing::Anonymous: return region.perms.write || !region.perms.shared;
+    case Backing::File: return region.perms.write;
+    case Backing::Device:
+    case Backing::Special: return false;
+  }
+  return false;
+}
+
+void add_remaining_memory(const MemoryImage& image, RootCollector& roots) {
+  for (const Region& region : image.regions()) {
+    if (!may_hold_words(region) || region.contents == Contents::Absent) continue;
+    const RootKind kind = region.perms.shared ? RootKind::SharedMemory : RootKind::UnknownMemory;
+    roots.add(RootRange{kind, region.range, 0, ModuleId::none()});
+  }
+}
+
+RootKind kind_of(KernelReference::Kind kind) {
+  switch (kind) {
+    case KernelReference::Kind::Epoll: return RootKind::Epoll;
+    case KernelReference::Kind::Timer: return RootKind::Timer;
+    case KernelReference::Kind::QueuedSignal: return RootKind::QueuedSignal;
+  }
+  return RootKind::Epoll;
+}
+
+void add_kernel_references(const MemoryImage& image, RootCollector& roots) {
+  if (!image.kernel_references()) {
+    roots.add(Note{NoteKind::KernelReferences, "",
+                   "what only the kernel holds (epoll data, timers, queued signals) is not known here; a block that "
+                   "nothing else names looks lost"});
+    return;
+  }
+  for (const KernelReference& reference : *image.kernel_references()) {
+    roots.add(RootWord{kind_of(reference.kind), reference.value, 0, reference.detail, false});
+  }
+}
+
+}  // namespace
+
+const char* name_of(RootKind kind) {
+  switch (kind) {
+    case RootKind::ModuleData: return "module data";
+    case RootKind::LoaderMemory: return "loader memory";
+    case RootKind::Stack: return "stack";
+    case RootKind::SignalStack: return "signal stack";
+    case RootKind::Register: return "register";
+    case RootKind::VectorRegister: return "vector register";
+    case RootKind::ThreadLocal: return "thread-local storage";
+    case RootKind::ThreadResult: return "thread result";
+    case RootKind::Dtv: return "dynamic TLS";
+    case RootKind::Epoll: return "epoll";
+    case RootKind::Timer: return "timer";
+    case RootKind::QueuedSignal: return "queued signal";
+    case RootKind::SharedMemory: return "shared memory";
+    case RootKind::ThreadArgument: return "thread argument";
+    case RootKind::DamagedHeap: return "damaged heap";
+    case RootKind::UnknownMemory: return "unknown memory";
+    case RootKind::DeadStack: return "dead stack";
+    case RootKind::CachedStack: return "stack of a finished thread";
+  }
+  return "unknown";
+}
+
+RootStrength strength_of(RootKind kind) {
+  switch (kind) {
+    case RootKind::SharedMemory:
+    case RootKind::ThreadArgument:
+    case RootKind::DamagedHeap:
+    case RootKind::UnknownMemory: return RootStrength::Weak;
+    case RootKind::DeadStack:
+    case RootKind::CachedStack: return RootStrength::Diagnostic;
+    default: return RootStrength::Strong;
+  }
+}
+
+Roots find_roots(const MemoryImage& image, const HeapModel& heap) {
+  RootCollector roots;
+  for (const AddrRange& state : heap.allocator_state) roots.exclude(state);
+  add_thread_roots(image, heap, roots);
+  for (const Thread& thread : image.threads()) add_registers(thread, roots);
+  for (const AddrRange& damaged : heap.damaged) {
+    roots.add(RootRange{RootKind::DamagedHeap, damaged, 0, ModuleId::none()});
+  }
+  exclude_blocks(heap, roots);
+  add_module_data(image, roots);
+  for (const AddrRange& memory : heap.threads.loader_memory) {
+    roots.add(RootRange{RootKind::LoaderMemory, memory, 0, ModuleId::none()});
+  }
+  add_remaining_memory(image, roots);
+  add_kernel_references(image, roots);
+  return roots.take();
+}
+
+}  // namespace heapscan

@@ -1,0 +1,12 @@
+// What threads keep alive: stacks, thread-local storage, results.
+#pragma once
+
+#include "heapscan/heap/heap_model.h"
+#include "heapscan/image/image.h"
+#include "reach/root_collector.h"
+
+namespace heapscan {
+
+void add_thread_roots(const MemoryImage& image, const HeapModel& heap, RootCollector& roots);
+
+}  // namespace heapscan
