@@ -25,7 +25,19 @@ std::optional<CoreLoad> load_from(const ElfSegment& s, uint64_t file_size) {
   return made;
 }
 
-// Later ones lose what earlier ones (by address, then by order) already cover.
+// Drops what lies below `begin`; false when nothing is left.
+bool cut_before(CoreLoad& load, Addr begin) {
+  const uint64_t cut = begin - load.range.begin();
+  if (cut >= load.range.size()) return false;
+  load.range = {load.range.begin() + cut, load.range.end()};
+  load.offset = (Addr(load.offset) + cut).value;
+  load.saved -= std::min(load.saved, cut);
+  load.promised -= std::min(load.promised, cut);
+  return true;
+}
+
+// Of two that overlap, the lower one keeps what the core has bytes for, and gives way where it only
+// claims memory: an absurd size may not bury everything above.
 std::vector<CoreLoad> sorted_and_disjoint(std::vector<CoreLoad> loads, Notes& notes) {
   std::stable_sort(loads.begin(), loads.end(), [](const CoreLoad& a, const CoreLoad& b) {
     return a.range.begin() < b.range.begin();
@@ -33,15 +45,14 @@ std::vector<CoreLoad> sorted_and_disjoint(std::vector<CoreLoad> loads, Notes& no
   std::vector<CoreLoad> disjoint;
   size_t overlapping = 0;
   for (CoreLoad& next : loads) {
-    const Addr taken = disjoint.empty() ? Addr(0) : disjoint.back().range.end();
-    if (next.range.begin() < taken) {
+    if (!disjoint.empty() && next.range.begin() < disjoint.back().range.end()) {
       ++overlapping;
-      const uint64_t cut = taken - next.range.begin();
-      if (cut >= next.range.size()) continue;
-      next.range = {taken, next.range.end()};
-      next.offset = (Addr(next.offset) + cut).value;
-      next.saved -= std::min(next.saved, cut);
-      next.promised -= std::min(next.promised, cut);
+      CoreLoad& lower = disjoint.back();
+      const Addr kept = lower.range.begin() + lower.saved;
+      lower.range = {lower.range.begin(), std::max(kept, next.range.begin())};
+      lower.promised = std::min(lower.promised, lower.range.size());
+      if (!cut_before(next, lower.range.end())) continue;
+      if (lower.range.empty()) disjoint.pop_back();
     }
     disjoint.push_back(next);
   }
