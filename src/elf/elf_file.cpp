@@ -213,6 +213,10 @@ std::string ElfFile::interpreter() const {
   return {};
 }
 
+bool ElfFile::has_section(std::string_view name) const {
+  return state_->find_section(name) != nullptr;
+}
+
 std::optional<Bytes> ElfFile::section(std::string_view name) const {
   const Elf64_Shdr* const found = state_->find_section(name);
   if (found == nullptr || (found->sh_flags & SHF_COMPRESSED) != 0) return std::nullopt;

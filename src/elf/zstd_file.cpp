@@ -138,7 +138,8 @@ UnpackedFile unpack_zstd(Bytes packed, const std::string& name, uint64_t limit) 
   std::vector<std::byte> buffer(kBuffer);
   ZSTD_inBuffer in{packed.data(), packed.size(), 0};
   size_t open_frame = 0;
-  // Input used up does not mean output complete: the stream is asked until it neither takes nor gives.
+  // Input used up does not mean output complete: the stream is asked until it neither takes nor
+  // gives.
   for (bool progress = !packed.empty(); progress;) {
     ZSTD_outBuffer out{buffer.data(), buffer.size(), 0};
     const size_t before = in.pos;
@@ -147,7 +148,8 @@ UnpackedFile unpack_zstd(Bytes packed, const std::string& name, uint64_t limit) 
     progress = in.pos != before || out.pos != 0;
     if (progress) open_frame = left;
     writer.write(Bytes(buffer).first(out.pos));
-    if (writer.size() > limit) fail(name, "it is larger than " + human_bytes(limit) + " when unpacked");
+    if (writer.size() > limit)
+      fail(name, "it is larger than " + human_bytes(limit) + " when unpacked");
     progress = progress && (in.pos < in.size || open_frame != 0);
   }
   if (open_frame != 0) fail(name, "its zstd data is cut off");

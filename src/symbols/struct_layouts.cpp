@@ -5,13 +5,16 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 namespace heapscan {
 
 namespace {
 
+constexpr size_t kLargestFile = size_t{512} << 20;
 constexpr size_t kMostUnits = 200'000;
 constexpr size_t kMostDies = 400'000;  // looked at in all
 constexpr size_t kMostMembers = 1024;
@@ -101,9 +104,14 @@ class StructReader {
 
 Structs read_malloc_structs(const ElfFile& file) {
   Structs structs;
+  const Bytes bytes = file.bytes();
+  if (!file.has_section(".debug_info") || bytes.size() > kLargestFile) return structs;
   elf_version(EV_CURRENT);
-  auto* const data = const_cast<char*>(reinterpret_cast<const char*>(file.bytes().data()));
-  const std::unique_ptr<Elf, ElfEnd> elf(elf_memory(data, file.bytes().size()));
+  // libdw unpacks compressed sections and marks them as unpacked in the headers it was given, so it
+  // gets its own.
+  std::vector<char> copy(bytes.size());
+  std::memcpy(copy.data(), bytes.data(), bytes.size());
+  const std::unique_ptr<Elf, ElfEnd> elf(elf_memory(copy.data(), copy.size()));
   if (!elf) return structs;
   const std::unique_ptr<Dwarf, DwarfEnd> dwarf(dwarf_begin_elf(elf.get(), DWARF_C_READ, nullptr));
   if (!dwarf) return structs;

@@ -77,6 +77,8 @@ class ElfFile {
   // are cut at 64 KiB, and the list ends early when their sum is beyond what any linker writes.
   [[nodiscard]] std::vector<ElfSymbol> dynamic_symbols() const;
   [[nodiscard]] std::vector<ElfSymbol> symbols() const;
+  // Also when section() cannot hand its bytes out.
+  [[nodiscard]] bool has_section(std::string_view name) const;
   // Bytes of the first section of that name; nothing when there is none, it has no bytes in the
   // file (.bss, or all code of a separate debug file) or it is compressed.
   [[nodiscard]] std::optional<Bytes> section(std::string_view name) const;

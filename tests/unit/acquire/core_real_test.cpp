@@ -97,7 +97,7 @@ class RealCore : public testing::Test {
       EXPECT_FALSE(module.dynamic.empty());
       executables += module.is_executable ? 1 : 0;
       math += module.file_name() == "libm.so.6" ? 1 : 0;
-      if (module.is_executable) EXPECT_EQ(module.path, PROGRAM_VICTIM);
+      EXPECT_EQ(module.is_executable, module.path == PROGRAM_VICTIM);
       for (const ModuleSegment& s : module.segments) {
         EXPECT_NE(image.region_at(s.range.begin()), nullptr);
         const Region* const last = image.region_at(s.range.end() - 1);

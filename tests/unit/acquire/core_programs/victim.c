@@ -30,8 +30,9 @@ int main(void) {
   }
   char* touched = map(1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE);
   touched[300000] = 1;
-  void* untouched = map(1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE);
-  void* reserved = map(1 << 20, PROT_NONE, MAP_PRIVATE);
+  char* reserved = map(3 << 20, PROT_NONE, MAP_PRIVATE);
+  char* untouched = reserved + (1 << 20); /* a mapping of its own: it cannot merge with its neighbours */
+  mprotect(untouched, 1 << 20, PROT_READ | PROT_WRITE);
   char* shared = map(1 << 16, PROT_READ | PROT_WRITE, MAP_SHARED);
   strcpy(shared, "shared");
   char* readable = map(1 << 16, PROT_READ | PROT_WRITE, MAP_PRIVATE);
@@ -39,7 +40,7 @@ int main(void) {
   mprotect(readable, 1 << 16, PROT_READ);
   void* second = dlmopen(LM_ID_NEWLM, "libm.so.6", RTLD_NOW);
   void* first = dlopen("libm.so.6", RTLD_NOW);
-  printf("%p %p %p %p %p %d\n", (void*)touched, untouched, reserved, (void*)shared, (void*)readable,
+  printf("%p %p %p %p %p %d\n", (void*)touched, (void*)untouched, (void*)reserved, (void*)shared, (void*)readable,
          first != NULL && second != NULL ? initialised : 0);
   fflush(stdout);
   return getchar() == EOF;
