@@ -83,8 +83,8 @@ class LoaderMemory {
         const Addr value(load<uint64_t>(bytes.data() + at));
         if (value.value < kPage || is_skipped(begin + at)) continue;
         claim(value);
-        // Where the memory it still has ends.
-        if (value.is_aligned(kPage)) claim(value - 1);
+        // Where the memory it still has ends. An object at the start of a page says nothing about the page below.
+        if (value.is_aligned(kPage) && candidate_at(value) == nullptr) claim(value - 1);
       }
     });
   }

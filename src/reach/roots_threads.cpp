@@ -75,6 +75,7 @@ class ThreadRoots {
   void add_from(RootKind kind, const ThreadArea& area, AddrRange stack, Addr sp) {
     const Addr low = std::max(sp - kRedZone, stack.begin());
     add_stack(kind, area, {low, stack.end()});
+    roots_.exclude({stack.begin(), low});
     roots_.add_diagnostic(
         RootRange{RootKind::DeadStack, {stack.begin(), low}, area.tid, ModuleId::none()});
   }
