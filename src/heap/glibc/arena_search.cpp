@@ -1,0 +1,314 @@
+// Distribution libraries are stripped, so the main arena is usually found by its shape: 127 list heads in a row, each of
+// which, when empty, points 16 bytes before itself. Nothing else looks like that. From it, `next` leads through all
+// arenas and back, which also tells how far the start of the structure lies before the list heads, and that is what tells
+// the versions apart. Symbols and DWARF, where there are any, only propose a place; it is held to the same shape. Where
+// no module's data has an arena, a heap header (at a multiple of its size, pointing just behind itself) names one.
+
+#include "heap/glibc/arena_search.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "heap/glibc/arena_shape.h"
+#include "heap/glibc/chunk.h"
+#include "heapscan/base/text.h"
+
+namespace heapscan::glibc {
+
+namespace {
+
+constexpr size_t kMostArenas = 0xfff0;           // what an ArenaId within a Block can tell apart
+constexpr size_t kMostPlaces = 64;               // in one module
+constexpr size_t kMostFalseStarts = 1000;        // likewise: empty list heads that turn out to be something else
+constexpr uint64_t kHeapStep = uint64_t{8} << 20;  // heaps lie at multiples of this at least
+
+struct Place {
+  Addr bins;
+  ModuleId module;
+};
+
+// Every run of list heads in [begin, begin + bytes.size()).
+void find_bins(WordReader& reader, Addr begin, Bytes bytes, ModuleId module, std::vector<Place>& places) {
+  if (bytes.size() < kBinBytes) return;
+  const uint64_t first = begin.align_up(8).value - begin.value;
+  size_t false_starts = 0;
+  for (uint64_t offset = first; offset + kBinBytes <= bytes.size(); offset += 8) {
+    const uint64_t slot = begin.value + offset;
+    if (load<uint64_t>(bytes.data() + offset) != slot - kHeader) continue;
+    if (load<uint64_t>(bytes.data() + offset + 8) != slot - kHeader) continue;
+    Place best{Addr(), module};
+    unsigned most = 0;
+    for (uint64_t before = 0; before < kBins; ++before) {
+      const Addr bins = Addr(slot) - before * kBinBytes;
+      const BinsShape shape = shape_of_bins(reader, bins);
+      if (!shape.is_arena()) {
+        if (most != 0) break;
+        continue;
+      }
+      if (shape.sound > most) {
+        most = shape.sound;
+        best.bins = bins;
+      }
+    }
+    if (most == 0) {
+      if (++false_starts >= kMostFalseStarts) return;
+      continue;
+    }
+    places.push_back(best);
+    offset = best.bins.value + kBins * kBinBytes - begin.value - 8;
+    if (places.size() >= kMostPlaces) return;
+  }
+}
+
+std::optional<ArenaLayout> layout_from_dwarf(const Symbols& symbols, ModuleId module) {
+  const auto layout = symbols.struct_layout(module, "malloc_state");
+  if (!layout) return std::nullopt;
+  const auto member = [&](std::string_view name) -> std::optional<uint64_t> {
+    const auto found = layout->members.find(name);
+    if (found == layout->members.end()) return std::nullopt;
+    return found->second;
+  };
+  const auto bins = member("bins");
+  if (!bins || member("top") != *bins - 0x10 || member("next") != *bins + ArenaLayout::kNextFromBins) {
+    return std::nullopt;
+  }
+  ArenaLayout result;
+  result.versions = "from DWARF";
+  result.bins = *bins;
+  result.fastbins = member("fastbinsY").value_or(0);
+  result.has_attached = member("attached_threads").has_value();
+  result.size = layout->size;
+  if (member("system_mem") != result.system_mem()) return std::nullopt;
+  return result;
+}
+
+// Follows `next` from `start` with the bins at `layout`'s distance.
+struct RingWalk {
+  std::vector<Addr> states;
+  bool closed = false;
+};
+RingWalk follow_ring(WordReader& reader, Addr start, const ArenaLayout& layout) {
+  RingWalk walk;
+  std::unordered_set<Addr> seen;
+  for (Addr at = start; walk.states.size() < kMostArenas; ) {
+    if (!seen.insert(at).second) break;
+    if (at != start && !shape_of_bins(reader, at + layout.bins).is_arena()) break;
+    walk.states.push_back(at);
+    const auto next = reader.word(at + layout.next());
+    if (!next) break;
+    if (*next == start.value) {
+      walk.closed = true;
+      break;
+    }
+    at = Addr(*next);
+  }
+  return walk;
+}
+
+// The row that fits the arena whose bins are at `bins`, and the ring that follows from it.
+Ring ring_from_bins(WordReader& reader, const Place& place, const std::optional<ArenaLayout>& dwarf) {
+  Ring best;
+  best.module = place.module;
+  const auto consider = [&](const ArenaLayout& layout, LayoutSource source) {
+    const Addr start = place.bins - layout.bins;
+    RingWalk walk = follow_ring(reader, start, layout);
+    if (walk.states.empty()) return;
+    const auto value = [](bool closed, size_t count) { return (closed ? kMostArenas : 0) + count; };
+    if (!best.states.empty() && value(walk.closed, walk.states.size()) <= value(best.is_closed, best.states.size())) return;
+    best.layout = layout;
+    best.source = source;
+    best.main = start;
+    best.states = std::move(walk.states);
+    best.is_closed = walk.closed;
+  };
+  if (dwarf) consider(*dwarf, LayoutSource::Dwarf);
+  const bool attached = has_attached_threads(reader, place.bins);
+  // The rows most in use first: where the ring is broken all are equally good.
+  const auto rows = arena_layouts();
+  for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
+    if (row->has_attached == attached) consider(*row, LayoutSource::Table);
+  }
+  return best;
+}
+
+// Heap headers: the first word names an arena, and the arena of a first heap lies directly behind the header.
+std::vector<Addr> arenas_behind_heap_headers(WordReader& reader, const MemoryImage& image) {
+  std::vector<Addr> found;
+  for (const Region& region : image.regions()) {
+    if (region.backing != Backing::Anonymous || region.contents != Contents::Saved || region.perms.shared) continue;
+    for (Addr at = region.range.begin().align_up(kHeapStep); region.range.contains(at) && found.size() < kMostArenas;
+         at = at + kHeapStep) {
+      const auto arena = reader.word(at);
+      if (!arena) continue;
+      for (const uint64_t header : heap_info_sizes()) {
+        if (*arena == at.value + header) found.push_back(Addr(*arena));
+      }
+    }
+  }
+  return found;
+}
+
+bool is_heap_arena(WordReader& reader, Addr state) {
+  for (const uint64_t header : heap_info_sizes()) {
+    const Addr heap = state - header;
+    if (heap.is_aligned(kHeapStep) && reader.word(heap) == state.value) return true;
+  }
+  return false;
+}
+
+bool is_listed(const std::vector<Ring>& rings, Addr state) {
+  return std::any_of(rings.begin(), rings.end(), [&](const Ring& ring) {
+    return std::find(ring.states.begin(), ring.states.end(), state) != ring.states.end();
+  });
+}
+
+// Arenas that no ring names yet: just made, or cut off by damage. They join the ring they point into, or become one.
+void add_unlisted_arenas(WordReader& reader, const MemoryImage& image, std::vector<Ring>& rings) {
+  std::unordered_set<Addr> known;
+  for (const Ring& ring : rings) known.insert(ring.states.begin(), ring.states.end());
+  for (const Addr state : arenas_behind_heap_headers(reader, image)) {
+    if (known.contains(state)) continue;
+    Ring* home = nullptr;
+    for (Ring& ring : rings) {
+      if (!shape_of_bins(reader, state + ring.layout.bins).is_arena()) continue;
+      const auto next = reader.word(state + ring.layout.next());
+      if (next && (*next == 0 || is_listed({ring}, Addr(*next)))) home = &ring;
+    }
+    if (home == nullptr && rings.size() == 1 &&
+        shape_of_bins(reader, state + rings.front().layout.bins).is_arena()) {
+      home = &rings.front();
+    }
+    if (home != nullptr) {
+      home->states.push_back(state);
+      known.insert(state);
+      continue;
+    }
+    for (const ArenaLayout& row : arena_layouts()) {
+      if (!shape_of_bins(reader, state + row.bins).is_arena()) continue;
+      Ring ring;
+      ring.layout = row;
+      ring.source = LayoutSource::Table;
+      RingWalk walk = follow_ring(reader, state, row);
+      ring.is_closed = walk.closed;
+      ring.states = std::move(walk.states);
+      ring.found_by = "a heap header that names its arena";
+      const auto main = std::find_if(ring.states.begin(), ring.states.end(),
+                                     [&](Addr a) { return !is_heap_arena(reader, a); });
+      if (main != ring.states.end()) {
+        ring.main = *main;
+        std::rotate(ring.states.begin(), main, ring.states.end());
+      }
+      known.insert(ring.states.begin(), ring.states.end());
+      rings.push_back(std::move(ring));
+      break;
+    }
+    if (known.size() >= kMostArenas) break;
+  }
+}
+
+// Up to 2.41 an unused main arena is all zero but for `next`, which names the arena itself.
+std::optional<Ring> unused_arena_in(const MemoryImage& image, ModuleId module, AddrRange range) {
+  std::optional<Ring> ring;
+  image.for_each_span(range, [&](Addr begin, Bytes bytes) {
+    const uint64_t first = begin.align_up(8).value - begin.value;
+    for (uint64_t offset = first; !ring && offset + 8 <= bytes.size(); offset += 8) {
+      const uint64_t here = begin.value + offset;
+      const uint64_t word = load<uint64_t>(bytes.data() + offset);
+      for (const ArenaLayout& row : arena_layouts()) {
+        if (word == 0 || word + row.next() != here || offset < row.next()) continue;
+        const Bytes before = bytes.subspan(offset - row.next(), row.next());
+        if (!std::all_of(before.begin(), before.end(), [](std::byte b) { return b == std::byte{0}; })) continue;
+        ring.emplace();
+        ring->module = module;
+        ring->layout = row;
+        ring->source = LayoutSource::Table;
+        ring->main = Addr(word);
+        ring->states = {ring->main};
+        ring->is_closed = ring->is_unused = true;
+        break;
+      }
+    }
+  });
+  return ring;
+}
+
+std::string named(const MemoryImage& image, ModuleId module) {
+  return module.valid() ? std::string(image.modules()[module].file_name()) : std::string("the program");
+}
+
+}  // namespace
+
+std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, ModuleId in_charge, Notes& notes) {
+  WordReader reader(image);
+  std::vector<Ring> rings;
+  std::vector<ModuleId> order;
+  if (in_charge.valid() && in_charge.index() < image.modules().size()) order.push_back(in_charge);
+  for (size_t m = 0; m < image.modules().size(); ++m) {
+    if (ModuleId(m) != in_charge) order.push_back(ModuleId(m));
+  }
+
+  const auto add = [&](const Place& place, const std::string& how, const std::optional<ArenaLayout>& dwarf) {
+    if (!shape_of_bins(reader, place.bins).is_arena()) return false;
+    Ring ring = ring_from_bins(reader, place, dwarf);
+    if (ring.states.empty() || is_listed(rings, ring.main)) return false;
+    ring.found_by = how;
+    rings.push_back(std::move(ring));
+    return true;
+  };
+
+  for (const ModuleId module : order) {
+    const auto dwarf = layout_from_dwarf(symbols, module);
+    const std::string name = named(image, module);
+    if (const auto symbol = symbols.address_of(module, "main_arena")) {
+      bool found = false;
+      if (dwarf) found = add({*symbol + dwarf->bins, module}, "symbol and DWARF of " + name, dwarf);
+      for (const ArenaLayout& row : arena_layouts()) {
+        if (!found) found = add({*symbol + row.bins, module}, "symbol main_arena of " + name, dwarf);
+      }
+    }
+    std::vector<Place> places;
+    for (const ModuleSegment& segment : image.modules()[module].segments) {
+      if (!segment.writable) continue;
+      const AddrRange pages(segment.range.begin().align_down(kPage), segment.range.end().align_up(kPage));
+      image.for_each_span(pages, [&](Addr begin, Bytes bytes) { find_bins(reader, begin, bytes, module, places); });
+    }
+    for (const Place& place : places) add(place, "shape of the bins in " + name, dwarf);
+  }
+  if (rings.empty()) {
+    // Modules may be unknown: a core without a single readable file. Then any private file mapping will do, and what
+    // follows it without a gap, which is where its .bss lies.
+    std::vector<Place> places;
+    for (const Region& region : image.regions()) {
+      if (!region.perms.write || region.perms.shared || region.backing != Backing::File) continue;
+      const Region* const tail = image.region_at(region.range.end());
+      const bool has_tail = tail != nullptr && tail->backing == Backing::Anonymous;
+      const AddrRange range(region.range.begin(), has_tail ? tail->range.end() : region.range.end());
+      image.for_each_span(range, [&](Addr begin, Bytes bytes) {
+        find_bins(reader, begin, bytes, region.module, places);
+      });
+    }
+    for (const Place& place : places) add(place, "shape of the bins in a mapped file", std::nullopt);
+  }
+  // An arena whose first heap lies behind a heap header was met in the ring of its main arena, or will be.
+  add_unlisted_arenas(reader, image, rings);
+  if (rings.empty()) {
+    for (const ModuleId module : order) {
+      for (const ModuleSegment& segment : image.modules()[module].segments) {
+        if (!segment.writable) continue;
+        auto unused = unused_arena_in(image, module, segment.range);
+        if (!unused) continue;
+        unused->found_by = "initial state of the main arena in " + named(image, module);
+        rings.push_back(std::move(*unused));
+        return rings;
+      }
+    }
+  }
+  for (const Ring& ring : rings) {
+    if (ring.is_closed) continue;
+    notes.push_back({NoteKind::Allocator, hex(ring.main),
+                     "the ring of arenas does not lead back to its start; arenas were also looked for by their heaps"});
+  }
+  return rings;
+}
+
+}  // namespace heapscan::glibc

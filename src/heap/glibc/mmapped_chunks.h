@@ -1,0 +1,29 @@
+// Chunks with a mapping of their own.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "heapscan/base/addr.h"
+#include "heapscan/image/image.h"
+
+namespace heapscan::glibc {
+
+struct MmappedChunk {
+  AddrRange mapping;
+  AddrRange block;  // what malloc returned
+};
+
+struct MmappedChunks {
+  std::vector<MmappedChunk> chunks;  // sorted, disjoint
+  uint64_t bytes = 0;                // of their mappings
+  uint64_t trailer = 0;              // the layout that won: bytes of a mapping beyond its chunk's size (16 from 2.43)
+};
+
+// Within `free` (sorted, disjoint: raw memory that nothing else explains). `expected`: how many there should be, or
+// nothing; `likely_trailer`: which layout to believe when the chunks found do not tell.
+[[nodiscard]] MmappedChunks find_mmapped_chunks(const MemoryImage& image, const std::vector<AddrRange>& free,
+                                                std::optional<uint64_t> expected, uint64_t likely_trailer);
+
+}  // namespace heapscan::glibc
