@@ -38,6 +38,21 @@ bool is_thread_heap(const MemoryImage& image, Addr at) {
   return !arena->is_null() && (header == 0x20 || header == 0x30);
 }
 
+// Chunks one after the other from the start, as in a brk heap.
+bool begins_with_chunks(const MemoryImage& image, AddrRange range) {
+  constexpr int kEnough = 3;
+  Addr at = range.begin();
+  for (int i = 0; i < kEnough; ++i) {
+    const uint64_t word = image.read<uint64_t>(at + 8).value_or(0);
+    const uint64_t size = word & ~uint64_t{7};
+    const bool mapped = (word & 2) != 0;
+    if (size < 0x20 || size % 16 != 0 || mapped || (i == 0 && word % 2 == 0)) return false;
+    if (at + size >= range.end()) return i > 0 && at + size == range.end();
+    at = at + size;
+  }
+  return true;
+}
+
 bool may_be_loaders(const Region& region) {
   return region.backing == Backing::Anonymous && region.perms.write && !region.perms.shared;
 }
@@ -128,6 +143,7 @@ class LoaderMemory {
       if (region != nullptr) heaps.push_back(region->range);
     }
     for (const AddrRange& range : candidates_) {
+      if (begins_with_chunks(image_, range)) heaps.push_back(range);
       for (Addr at = range.begin().align_up(kHeapAlignment); at < range.end(); at = at + kHeapAlignment) {
         if (is_thread_heap(image_, at)) heaps.push_back(AddrRange::sized(at, kHeapAlignment));
       }
