@@ -48,7 +48,7 @@ constexpr auto kSymbols = std::to_array<Signature>({
 constexpr auto kStrings = std::to_array<Signature>({
     {"jemalloc", "<jemalloc>: "},
     {"mimalloc", "mimalloc: warning: "},
-    {"tcmalloc", "tcmalloc: allocation failed"},
+    {"tcmalloc", "Tcmalloc page size"},
     {"tcmalloc", "tcmalloc: large alloc "},
     {"scudo", "Scudo ERROR: "},
 });
@@ -96,8 +96,8 @@ class Detection {
            (module(id).file_name().starts_with("libc.so") && !is_glibc(id));
   }
   [[nodiscard]] bool is_glibc(ModuleId id) const {
-    return symbols_.exports(id, "gnu_get_libc_version") || symbols_.exports(id, "__libc_malloc") ||
-           module(id).file_name().starts_with("libc.so.6") || module(id).file_name().starts_with("libc-2.");
+    return symbols_.exports(id, "gnu_get_libc_version") || module(id).file_name().starts_with("libc.so.6") ||
+           module(id).file_name().starts_with("libc-2.");
   }
 
   // Modules in the order in which the loader looks symbols up, then those it does not know.
@@ -194,8 +194,10 @@ class Detection {
           return {"glibc", id, name(id) + " is linked with glibc's malloc: it has \"" + std::string(symbol) + "\""};
         }
       }
-      if (symbols_.address_of(id, "__malloc_context")) {
-        return {"musl", id, name(id) + " is linked with musl's malloc: it has \"__malloc_context\""};
+      for (const std::string_view symbol : {"__malloc_context", "__malloc_alloc_meta", "__libc_malloc_impl"}) {
+        if (symbols_.address_of(id, symbol)) {
+          return {"musl", id, name(id) + " is linked with musl's malloc: it has \"" + std::string(symbol) + "\""};
+        }
       }
       if (const auto message = glibc_message(id)) return {"glibc", id, *message};
       if (symbols_.address_of(id, kGoSymbol) || holds(image_, module(id), kGoString)) {
@@ -216,6 +218,12 @@ class Detection {
   // A core without the files it needs: no dynamic table could be read, but a C library was there.
   AllocatorInCharge judge_without_symbols() const {
     if (glibc_in_use()) return {"glibc", c_library_, "arenas of glibc's shape are in use"};
+    for (size_t i = 0; i < image_.modules().size(); ++i) {
+      if (const auto known = signature(ModuleId(i), kStrings)) {
+        return {std::string(known->allocator), ModuleId(i),
+                "no arena of glibc's is in use, and " + name(ModuleId(i)) + " has \"" + std::string(known->text) + "\""};
+      }
+    }
     if (!c_library_.valid()) return {"unknown", ModuleId::none(), "no module defines malloc"};
     if (is_musl(c_library_)) return {"musl", c_library_, "the C library is " + name(c_library_)};
     return {"glibc", c_library_, "the C library is " + name(c_library_) + ", and no symbols tell more"};
