@@ -15,6 +15,7 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kLargestFile = size_t{512} << 20;
+constexpr size_t kMostSections = 65536;
 constexpr size_t kMostUnits = 200'000;
 constexpr size_t kMostDies = 400'000;  // looked at in all
 constexpr size_t kMostMembers = 1024;
@@ -35,6 +36,24 @@ using Structs = std::map<std::string, StructLayout, std::less<>>;
 std::string_view name_of_die(Dwarf_Die& die) {
   const char* const name = dwarf_diename(&die);
   return name == nullptr ? std::string_view() : std::string_view(name);
+}
+
+// libdw unpacks every debug section when it opens a file; most of them say nothing about types and
+// are taken out of its sight.
+void hide_unneeded_sections(Elf* elf) {
+  static constexpr std::array<std::string_view, 6> kHidden = {".debug_line",   ".debug_loclists",
+                                                              ".debug_loc",    ".debug_rnglists",
+                                                              ".debug_ranges", ".debug_aranges"};
+  size_t names = 0;
+  if (elf_getshdrstrndx(elf, &names) != 0) return;
+  Elf_Scn* section = nullptr;
+  for (size_t i = 0; i < kMostSections && (section = elf_nextscn(elf, section)) != nullptr; ++i) {
+    Elf64_Shdr* const header = elf64_getshdr(section);
+    const char* const name = header == nullptr ? nullptr : elf_strptr(elf, names, header->sh_name);
+    if (name == nullptr) continue;
+    if (std::find(kHidden.begin(), kHidden.end(), std::string_view(name)) != kHidden.end())
+      header->sh_type = SHT_NULL;
+  }
 }
 
 class StructReader {
@@ -113,6 +132,7 @@ Structs read_malloc_structs(const ElfFile& file) {
   std::memcpy(copy.data(), bytes.data(), bytes.size());
   const std::unique_ptr<Elf, ElfEnd> elf(elf_memory(copy.data(), copy.size()));
   if (!elf) return structs;
+  hide_unneeded_sections(elf.get());
   const std::unique_ptr<Dwarf, DwarfEnd> dwarf(dwarf_begin_elf(elf.get(), DWARF_C_READ, nullptr));
   if (!dwarf) return structs;
 
