@@ -19,6 +19,10 @@ constexpr uint64_t kMostStackPages = 16384;  // of one stack, when looking for t
 constexpr size_t kMostTries = 16;
 constexpr uint64_t kLeastUnits = 5;          // four places where two meet
 
+AddrRange whole_pages(AddrRange range) {
+  return range.empty() ? range : AddrRange(range.begin().align_down(kPage), range.end().align_up(kPage));
+}
+
 bool holds_something(const MemoryImage& image, AddrRange range) {
   bool found = false;
   image.for_each_span(range, [&](Addr, Bytes bytes) {
@@ -62,24 +66,30 @@ std::optional<uint64_t> unit_of_stacks(const MemoryImage& image, AddrRange range
 
 }  // namespace
 
-std::vector<AddrRange> thread_and_loader_memory(const MemoryImage& image, const ThreadAreas& threads) {
+std::vector<AddrRange> thread_stacks(const MemoryImage& image, const ThreadAreas& threads) {
   // struct pthread: where the stack's mapping begins, its guard included, and how long it is.
   constexpr uint64_t kStackBlock = 0x690;
   constexpr uint64_t kStackBlockSize = 0x698;
-  std::vector<AddrRange> taken = threads.loader_memory;
+  std::vector<AddrRange> stacks;
   for (const ThreadArea& area : threads.areas) {
-    taken.push_back(area.stack);
-    taken.push_back(area.static_tls);
+    stacks.push_back(whole_pages(area.stack));
     if (area.descriptor.is_null()) continue;
-    taken.push_back(AddrRange::sized(area.descriptor, area.descriptor_size));
     const auto begin = image.read_addr(area.descriptor + kStackBlock);
     const auto size = image.read<uint64_t>(area.descriptor + kStackBlockSize);
     if (!begin || !size) continue;
     const AddrRange whole = AddrRange::sized(*begin, *size);
-    if (whole.contains(area.descriptor) && (area.stack.empty() || whole.contains(area.stack))) taken.push_back(whole);
+    if (whole.contains(area.descriptor) && whole.contains(area.stack)) stacks.push_back(whole_pages(whole));
   }
-  for (AddrRange& range : taken) {
-    if (!range.empty()) range = AddrRange(range.begin().align_down(kPage), range.end().align_up(kPage));
+  return joined(std::move(stacks));
+}
+
+std::vector<AddrRange> thread_and_loader_memory(const ThreadAreas& threads) {
+  std::vector<AddrRange> taken = threads.loader_memory;
+  for (const ThreadArea& area : threads.areas) {
+    taken.push_back(whole_pages(area.static_tls));
+    if (!area.descriptor.is_null()) {
+      taken.push_back(whole_pages(AddrRange::sized(area.descriptor, area.descriptor_size)));
+    }
   }
   return joined(std::move(taken));
 }

@@ -52,6 +52,13 @@ std::vector<AddrRange> grids_of(const HeapModel& heap) {
   return grids;
 }
 
+// Loader memory is told by what points at it, and so are its neighbours; the heap is told by its own structure.
+std::vector<AddrRange> outside_heap(const std::vector<AddrRange>& memory, const HeapModel& heap) {
+  std::vector<AddrRange> ranges;
+  for (const HeapRange& range : heap.ranges) ranges.push_back(range.range);
+  return subtract(memory, joined(std::move(ranges)));
+}
+
 // The whole pages of a free chunk or of top that malloc_trim would give back: all but the links at its start.
 AddrRange trimmable_pages(const Block& block) {
   constexpr uint64_t kLinks = 32;
@@ -108,9 +115,9 @@ HeapModel walk_heap(const MemoryImage& image, const Symbols& symbols) {
   HeapModel heap;
   const AllocatorInCharge allocator = find_allocator(image, symbols);
   heap.threads = find_thread_areas(image, symbols);
-  const std::vector<AddrRange> thread_memory = thread_and_loader_memory(image, heap.threads);
+  const std::vector<AddrRange> stacks = thread_stacks(image, heap.threads);
 
-  glibc::GlibcHeap found = glibc::find_heap(image, symbols, allocator.module, thread_memory, heap.notes);
+  glibc::GlibcHeap found = glibc::find_heap(image, symbols, allocator.module, stacks, heap.notes);
   require_understood(allocator, found);
   heap.allocator = "glibc";
   heap.version = glibc::version_of(image, found);
@@ -118,12 +125,15 @@ HeapModel walk_heap(const MemoryImage& image, const Symbols& symbols) {
   heap.arenas = arenas_of(found);
 
   std::vector<AddrRange> taken = module_pages(image);
-  taken.insert(taken.end(), thread_memory.begin(), thread_memory.end());
+  taken.insert(taken.end(), stacks.begin(), stacks.end());
+  const std::vector<AddrRange> storage = thread_and_loader_memory(heap.threads);
+  taken.insert(taken.end(), storage.begin(), storage.end());
   taken.insert(taken.end(), found.owned.begin(), found.owned.end());
   for (const glibc::HeapArea& area : found.areas) taken.push_back(area.range);
   const std::vector<AddrRange> mappings = find_mappings(image, joined(std::move(taken)));
 
   glibc::walk_areas(image, found, mappings, heap);
+  heap.threads.loader_memory = outside_heap(heap.threads.loader_memory, heap);
   heap.index = BlockIndex(heap.blocks.rows(), grids_of(heap));
   glibc::mark_free_blocks(image, found, heap);
 

@@ -71,7 +71,7 @@ void make_disjoint(GlibcHeap& found) {
 std::vector<AddrRange> unexplained_memory(const MemoryImage& image, const std::vector<AddrRange>& taken) {
   std::vector<AddrRange> raw;
   for (const Region& region : image.regions()) {
-    if (is_raw_memory(region) && region.perms.write && region.contents != Contents::Absent) raw.push_back(region.range);
+    if (is_raw_memory(region)) raw.push_back(region.range);
   }
   return subtract(joined(std::move(raw)), taken);
 }
@@ -85,11 +85,11 @@ std::vector<AddrRange> with_areas(const GlibcHeap& found, std::vector<AddrRange>
 }  // namespace
 
 GlibcHeap find_heap(const MemoryImage& image, const Symbols& symbols, ModuleId in_charge,
-                    const std::vector<AddrRange>& thread_memory, Notes& notes) {
+                    const std::vector<AddrRange>& stacks, Notes& notes) {
   GlibcHeap found;
   WordReader reader(image);
   std::vector<AddrRange> taken = module_pages(image);
-  taken.insert(taken.end(), thread_memory.begin(), thread_memory.end());
+  taken.insert(taken.end(), stacks.begin(), stacks.end());
   taken = joined(std::move(taken));
 
   std::vector<ArenaFields> main_fields;

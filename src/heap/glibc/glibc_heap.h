@@ -56,9 +56,9 @@ struct GlibcHeap {
   DamageLog damage;
 };
 
-// Empty, without an arena, when there is no sign of glibc's malloc. `taken`: memory of threads and of the loader.
+// Empty, without an arena, when there is no sign of glibc's malloc. `stacks`: of threads, sorted and disjoint.
 [[nodiscard]] GlibcHeap find_heap(const MemoryImage& image, const Symbols& symbols, ModuleId in_charge,
-                                  const std::vector<AddrRange>& taken, Notes& notes);
+                                  const std::vector<AddrRange>& stacks, Notes& notes);
 
 // Writes the block table: the chunks of all areas, chunks with a mapping of their own, and `mappings`. Fills ranges and
 // damaged as well.

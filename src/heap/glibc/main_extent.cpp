@@ -17,13 +17,13 @@ namespace heapscan::glibc {
 
 namespace {
 
-// Private anonymous memory around `at`, across regions that touch.
-AddrRange memory_around(const MemoryImage& image, Addr at) {
+// Private memory around `at`, across regions that touch, up to what is taken.
+AddrRange memory_around(const MemoryImage& image, Addr at, const std::vector<AddrRange>& taken) {
   const Region* const here = image.region_at(at);
   if (here == nullptr) return {};
   const auto& regions = image.regions();
   const auto fits = [](const Region& r) {
-    return r.backing != Backing::Device && r.backing != Backing::Special && !r.perms.shared && r.perms.write;
+    return r.backing != Backing::Device && r.backing != Backing::Special && !r.perms.shared;
   };
   if (!fits(*here)) return here->range;
   size_t first = static_cast<size_t>(here - regions.data());
@@ -33,7 +33,10 @@ AddrRange memory_around(const MemoryImage& image, Addr at) {
          regions[last + 1].range.begin() == regions[last].range.end()) {
     ++last;
   }
-  return AddrRange(regions[first].range.begin(), regions[last].range.end());
+  const AddrRange whole(regions[first].range.begin(), regions[last].range.end());
+  const std::vector<AddrRange> left = subtract({whole}, taken);
+  const auto part = std::find_if(left.begin(), left.end(), [&](AddrRange r) { return r.contains(at); });
+  return part == left.end() ? AddrRange() : *part;
 }
 
 // Where top ends: its own size says so unless the process was stopped just before writing it.
@@ -60,16 +63,16 @@ std::vector<AddrRange> mapped_stretches(WordReader& reader, const ArenaFields& m
   const MemoryImage& image = reader.image();
   std::vector<AddrRange> memory;
   for (const Region& region : image.regions()) {
-    if (is_raw_memory(region) && region.perms.write && region.contents == Contents::Saved) memory.push_back(region.range);
+    if (is_raw_memory(region) && region.contents == Contents::Saved) memory.push_back(region.range);
   }
   std::vector<AddrRange> found;
-  for (const AddrRange& range : subtract(joined(std::move(memory)), taken)) {
+  const auto search = [&](AddrRange range, Addr top) {
     HeapArea area;
     area.is_main = true;
-    area.top = range.contains(main.top) ? main.top : Addr();
-    area.range = AddrRange(range.begin(), area.top.is_null() ? range.end() : end);
+    area.top = top;
+    area.range = range;
     ChainProbe probe(image, area);
-    image.for_each_span(area.range, [&](Addr begin, Bytes bytes) {
+    image.for_each_span(range, [&](Addr begin, Bytes bytes) {
       for (Addr page = begin.align_up(kPage); page + kPage <= begin + bytes.size(); page = page + kPage) {
         if (!found.empty() && page < found.back().end()) continue;
         const auto word = reader.word(page + 8);
@@ -77,6 +80,14 @@ std::vector<AddrRange> mapped_stretches(WordReader& reader, const ArenaFields& m
         if (const auto chain_end = probe.end_of_chain(page.value)) found.push_back(AddrRange(page, Addr(*chain_end)));
       }
     });
+  };
+  for (const AddrRange& range : subtract(joined(std::move(memory)), taken)) {
+    if (!range.contains(main.top)) {
+      search(range, Addr());
+      continue;
+    }
+    search(AddrRange(range.begin(), end), main.top);
+    search(AddrRange(end, range.end()), Addr());
   }
   return found;
 }
@@ -96,7 +107,7 @@ MainExtent find_main_extent(WordReader& reader, const Ring& ring, const ArenaFie
   const MemoryImage& image = reader.image();
   MainExtent extent;
   if (main.top.is_null()) return extent;
-  const AddrRange memory = memory_around(image, main.top);
+  const AddrRange memory = memory_around(image, main.top, taken);
   if (memory.empty() || !main.top.is_aligned(kAlignment)) {
     notes.push_back({NoteKind::HeapDamage, hex(ring.main),
                      "malloc(): corrupted top size: top of the main arena, " + hex(main.top) + ", is not in memory"});
@@ -110,7 +121,7 @@ MainExtent find_main_extent(WordReader& reader, const Ring& ring, const ArenaFie
     extent.stretches = mapped_stretches(reader, main, end, taken);
     if (!recorded.is_null()) {
       // What was grown by brk, before that failed, need not begin at a page.
-      const AddrRange by_brk = memory_around(image, recorded);
+      const AddrRange by_brk = memory_around(image, recorded, taken);
       HeapArea area;
       area.is_main = true;
       area.range = AddrRange(recorded, by_brk.contains(main.top) ? end : by_brk.end());
@@ -123,7 +134,8 @@ MainExtent find_main_extent(WordReader& reader, const Ring& ring, const ArenaFie
         extent.stretches.push_back(AddrRange(recorded, chain_end ? Addr(*chain_end) : area.range.end()));
       }
     }
-    extent.stretches = joined(std::move(extent.stretches));
+    // Stretches that touch stay apart: each is closed by headers of its own.
+    std::sort(extent.stretches.begin(), extent.stretches.end());
     const bool has_top = std::any_of(extent.stretches.begin(), extent.stretches.end(),
                                      [&](AddrRange r) { return r.contains(main.top); });
     if (has_top) return extent;
@@ -146,7 +158,7 @@ MainExtent find_main_extent(WordReader& reader, const Ring& ring, const ArenaFie
   }
   if (begin.is_null()) begin = main.top;
   extent.stretches.push_back(AddrRange(begin, end));
-  extent.stretches = joined(std::move(extent.stretches));
+  std::sort(extent.stretches.begin(), extent.stretches.end());
   return extent;
 }
 
