@@ -40,7 +40,7 @@ int score(const Fields& at, const ParamsLayout& row, Addr sbrk_base) {
   if (most == kDefaultMaxMmaps) points += 3;
   const uint64_t mapped = at.word(row.mmapped_mem);
   const uint64_t most_mapped = at.word(row.mmapped_mem + 8);
-  if (mapped % kPage != 0 || mapped > most_mapped || (n_mmaps == 0) != (mapped == 0)) return -1;
+  if (mapped % kAlignment != 0 || mapped > most_mapped || (n_mmaps == 0) != (mapped == 0)) return -1;
   if ((high_water == 0) != (most_mapped == 0)) return -1;
   points += n_mmaps != 0 ? 2 : 1;
   const uint64_t base = at.word(row.sbrk_base);
