@@ -1,0 +1,277 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "heapscan/base/text.h"
+#include "unit/report/judged_program.h"
+
+namespace heapscan {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+const VerdictTotal& definite_of(const Report& report) {
+  return report.verdicts[static_cast<size_t>(Verdict::Definite)];
+}
+
+Report report_of(const Analysis& analysis, const ReportOptions& options = {}) {
+  return describe(live_facts(), analysis, options);
+}
+
+std::vector<uint64_t> group_sizes(const Report& report) {
+  std::vector<uint64_t> sizes;
+  for (const LeakGroup& group : report.leaks) sizes.push_back(group.sizes.at(0).first);
+  return sizes;
+}
+
+TEST(Describe, GroupsByVerdictAndSize) {
+  JudgedProgram program;
+  const Addr first = program.definite(40);
+  program.definite(40);
+  program.definite(72);
+  program.possible(40);
+  program.reachable(40);
+  const Analysis analysis = program.judge();
+  const Report report = report_of(analysis);
+
+  ASSERT_THAT(report.leaks, SizeIs(3));
+  const LeakGroup& group = report.leaks[0];
+  EXPECT_EQ(group.verdict, Verdict::Definite);
+  EXPECT_EQ(group.blocks, 2U);
+  EXPECT_EQ(group.bytes, 80U);
+  EXPECT_THAT(group.sizes, ElementsAre(std::pair(uint64_t{40}, uint64_t{2})));
+  EXPECT_EQ(group.example, first);
+  EXPECT_THAT(group.members_shown, SizeIs(2));
+  EXPECT_EQ(group.label, "40-byte blocks");
+  EXPECT_EQ(report.leaks[1].sizes[0].first, 72U);
+  EXPECT_EQ(report.leaks[2].verdict, Verdict::Possible);
+}
+
+TEST(Describe, IdsComeFromVerdictAndSizeAlone) {
+  JudgedProgram one;
+  one.definite(40);
+  JudgedProgram other;
+  other.reachable(1000);
+  other.definite(40);
+  other.possible(40);
+  const Analysis first = one.judge();
+  const Analysis second = other.judge();
+  const Report a = report_of(first);
+  const Report b = report_of(second);
+  EXPECT_EQ(a.leaks[0].id, "d161d3ec");  // written down in users' files: may not change
+  EXPECT_EQ(b.leaks[0].id, a.leaks[0].id);
+  EXPECT_NE(b.leaks[1].id, a.leaks[0].id);
+}
+
+TEST(Describe, CreditsIndirectBlocksToTheGroupOfTheirHead) {
+  JudgedProgram program;
+  const Addr head = program.definite(40);
+  program.definite(40);
+  program.indirect(1000, head);
+  program.indirect(24, head);
+  const Analysis analysis = program.judge();
+  const Report report = report_of(analysis);
+  ASSERT_THAT(report.leaks, SizeIs(1));
+  EXPECT_EQ(report.leaks[0].indirect.blocks, 2U);
+  EXPECT_EQ(report.leaks[0].indirect.bytes, 1000U + 24);
+}
+
+TEST(Describe, SortsByWhatWouldBeWonAndByCount) {
+  JudgedProgram program;
+  const Addr head = program.definite(24);
+  program.indirect(5000, head);
+  program.definite(1000);
+  for (int i = 0; i < 3; ++i) program.definite(56);
+  const Analysis analysis = program.judge();
+  EXPECT_THAT(group_sizes(report_of(analysis)), ElementsAre(24, 1000, 56));
+  ReportOptions by_count;
+  by_count.sort = SortBy::ByCount;
+  EXPECT_THAT(group_sizes(report_of(analysis, by_count)), ElementsAre(56, 1000, 24));
+}
+
+TEST(Describe, KeepsTheFirstGroupsOfEachSection) {
+  JudgedProgram program;
+  for (uint64_t size = 24; size <= 200; size += 16) program.definite(size);
+  for (uint64_t size = 24; size <= 88; size += 16) program.possible(size);
+  const Analysis analysis = program.judge();
+  ReportOptions options;
+  options.top = 2;
+  const Report report = report_of(analysis, options);
+  EXPECT_THAT(group_sizes(report), ElementsAre(200, 184, 88, 72));
+  EXPECT_EQ(report.groups_left_out, 10U + 3U);
+  EXPECT_EQ(definite_of(report).blocks, 12U);
+}
+
+TEST(Describe, FiltersBySizeInclusivelyAndLeavesTotalsWhole) {
+  JudgedProgram program;
+  for (const uint64_t size : {24, 40, 56, 72}) program.definite(size);
+  const Analysis analysis = program.judge();
+  ReportOptions options;
+  options.min_size = 40;
+  options.max_size = 56;
+  const Report report = report_of(analysis, options);
+  EXPECT_THAT(group_sizes(report), ElementsAre(56, 40));
+  EXPECT_EQ(definite_of(report).bytes, 24U + 40 + 56 + 72);
+}
+
+TEST(Describe, ListsTheKindsAskedFor) {
+  JudgedProgram program;
+  const Addr head = program.definite(24);
+  program.indirect(40, head);
+  program.possible(56);
+  program.reachable(72);
+  const Analysis analysis = program.judge();
+  ReportOptions options;
+  options.kinds = VerdictSet{Verdict::Indirect, Verdict::Reachable};
+  EXPECT_THAT(group_sizes(report_of(analysis, options)), ElementsAre(40, 72));
+}
+
+TEST(Describe, ShowsNoMoreThanTenMembers) {
+  JudgedProgram program;
+  for (int i = 0; i < 30; ++i) program.definite(40);
+  const Analysis analysis = program.judge();
+  const Report report = report_of(analysis);
+  EXPECT_THAT(report.leaks.at(0).members_shown, SizeIs(10));
+  EXPECT_EQ(report.leaks[0].members_shown[0], report.leaks[0].example);
+}
+
+TEST(Describe, ShowsTheFirstBytes) {
+  JudgedProgram program;
+  program.definite(200, "GET /index.html?lang=en HTTP/1.1 and so on");
+  program.definite(40, std::string_view("\x01\x00\x02\\\x1b[31m", 8));
+  const Analysis analysis = program.judge();
+  const Report report = report_of(analysis);
+  EXPECT_EQ(report.leaks.at(0).label, "\"GET /index.html?lang=en HTTP...\"");
+  EXPECT_TRUE(report.leaks[0].label_shows_content);
+  EXPECT_EQ(report.leaks[0].content_text, "GET /index.html?lang=en HTTP/1.1");
+  EXPECT_THAT(report.leaks[0].content_hex, SizeIs(64));
+  EXPECT_EQ(report.leaks.at(1).label, "40-byte blocks");
+  EXPECT_EQ(report.leaks[1].content_hex.substr(0, 16), "0100025c1b5b3331");
+  EXPECT_THAT(report.leaks[1].content_text, StartsWith("\\x01\\x00\\x02\\\\\\x1b[31\\x00"));
+}
+
+TEST(Describe, ShowsOnlyWhatTheBlockHolds) {
+  JudgedProgram program;
+  program.definite(24, "abcdefghijklmnopqrstuvwx");
+  program.definite(24, "behind the first block");
+  const Analysis analysis = program.judge();
+  const Report report = report_of(analysis);
+  EXPECT_EQ(report.leaks.at(0).content_text, "abcdefghijklmnopqrstuvwx");
+  EXPECT_EQ(report.leaks[0].label, "\"abcdefghijklmnopqrstuvwx\"");
+}
+
+TEST(Describe, KeepsContentOutWhenAsked) {
+  JudgedProgram program;
+  program.definite(200, "secret token");
+  const Analysis analysis = program.judge();
+  ReportOptions options;
+  options.content = false;
+  const Report report = report_of(analysis, options);
+  EXPECT_EQ(report.leaks.at(0).label, "200-byte blocks");
+  EXPECT_THAT(report.leaks[0].content_hex, IsEmpty());
+  EXPECT_THAT(report.leaks[0].content_text, IsEmpty());
+}
+
+TEST(Describe, EscapesWhatTheTargetSays) {
+  JudgedProgram program;
+  program.definite(40, "\x1b]0;owned\x07 text");
+  Analysis analysis = program.judge();
+  analysis.heap.notes.push_back({NoteKind::HeapDamage, "/tmp/\x1b[2J", "a name: \xc2\x9b 31m"});
+  analysis.heap.checks.push_back({"name\n", false, "\x1b"});
+  analysis.heap.version = "2.36\x1b[31m";
+  CaptureFacts facts = live_facts();
+  facts.command = "fa\x1bke";
+  facts.executable = "/bin/\xff";
+  const Report report = describe(facts, analysis, {});
+  EXPECT_EQ(report.target.command, "fa\\x1bke");
+  EXPECT_EQ(report.target.executable, "/bin/\\xff");
+  EXPECT_EQ(report.notes.at(0).where, "/tmp/\\x1b[2J");
+  EXPECT_EQ(report.notes[0].text, "a name: \\xc2\\x9b 31m");
+  EXPECT_EQ(report.checks.at(0).name, "name\\n");
+  EXPECT_EQ(report.version, "2.36\\x1b[31m");
+  EXPECT_EQ(report.leaks.at(0).content_text.find('\x1b'), std::string::npos);
+}
+
+TEST(Describe, SaysThatNothingNamesABlock) {
+  JudgedProgram program;
+  const Addr block = program.definite(40);
+  const Analysis analysis = program.judge();
+  EXPECT_THAT(report_of(analysis).leaks.at(0).evidence, ElementsAre("no word names " + hex(block)));
+}
+
+TEST(Describe, NamesTheNearestMiss) {
+  JudgedProgram program;
+  const Addr block = program.definite(40);
+  const Addr freed = program.free_block(56);
+  program.program().poke(freed + 16, block);
+  const Analysis analysis = program.judge();
+  const Report report = report_of(analysis);
+  ASSERT_THAT(report.leaks.at(0).evidence, SizeIs(1));
+  EXPECT_THAT(report.leaks[0].evidence[0], HasSubstr(hex(block) + " was last named by"));
+  EXPECT_THAT(report.leaks[0].evidence[0], HasSubstr(hex(freed)));
+}
+
+TEST(Describe, NamesWhatHoldsAPossibleBlock) {
+  JudgedProgram program;
+  const Addr block = program.possible(40, Reason::Interior);
+  const Addr word = program.program().strong_root(block + 8);
+  const Analysis analysis = program.judge();
+  const auto evidence = report_of(analysis).leaks.at(0).evidence;
+  ASSERT_THAT(evidence, SizeIs(2));
+  EXPECT_EQ(evidence[0], std::string("1 block: ") + name_of(Reason::Interior));
+  EXPECT_THAT(evidence[1], HasSubstr(hex(block) + " is named by"));
+  EXPECT_THAT(evidence[1], HasSubstr(hex(word)));
+}
+
+TEST(Describe, SurveysTheFirstMembers) {
+  JudgedProgram program;
+  const Addr first = program.definite(40);
+  const Addr second = program.definite(40);
+  program.definite(40);
+  const Addr freed = program.free_block(56);
+  program.program().poke(freed, second);
+  program.program().poke(second, first);
+  const Analysis analysis = program.judge();
+  EXPECT_THAT(report_of(analysis).leaks.at(0).evidence.back(),
+              "of the first 3: 1 named by nothing, 1 only by memory no longer in use, 1 only by blocks that are lost too");
+}
+
+TEST(Describe, ListsLostMappingsLargestFirst) {
+  JudgedProgram program;
+  program.mapping(4096, Verdict::Reachable);
+  const Addr small = program.mapping(4096, Verdict::Definite);
+  const Addr large = program.mapping(65536, Verdict::Possible);
+  const Analysis analysis = program.judge();
+  const Report report = report_of(analysis);
+  ASSERT_THAT(report.mappings, SizeIs(2));
+  EXPECT_EQ(report.mappings[0].address, large);
+  EXPECT_EQ(report.mappings[1].address, small);
+  EXPECT_EQ(report.mappings[1].evidence, "no word names " + hex(small));
+  EXPECT_EQ(report.mappings[1].resident_bytes, std::nullopt);
+  EXPECT_THAT(report.leaks, IsEmpty());
+  EXPECT_TRUE(report.anything_definitely_lost());
+}
+
+TEST(Describe, PossibleBlocksAloneAreNotALoss) {
+  JudgedProgram program;
+  program.possible(40);
+  const Analysis analysis = program.judge();
+  EXPECT_FALSE(report_of(analysis).anything_definitely_lost());
+}
+
+TEST(Describe, CountsWhatWasNotJudged) {
+  JudgedProgram program;
+  program.reachable(40);
+  program.program().lose_memory(12288);
+  Analysis analysis = program.judge();
+  analysis.heap.damaged = {AddrRange::sized(Addr(0x1000), 64), AddrRange::sized(Addr(0x2000), 32)};
+  const Report report = report_of(analysis);
+  EXPECT_EQ(report.damaged_bytes, 96U);
+  EXPECT_EQ(report.missing_bytes, 12288U);
+}
+
+}  // namespace
+}  // namespace heapscan

@@ -1,0 +1,222 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <regex>
+#include <sstream>
+
+#include "unit/report/judged_program.h"
+
+namespace heapscan {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::string text_of(const Report& report, bool color = false) {
+  std::ostringstream out;
+  render_text(report, color, out);
+  return out.str();
+}
+
+LeakGroup group(Verdict verdict, uint64_t size, uint64_t blocks) {
+  LeakGroup group;
+  group.id = "19e0ab4c";
+  group.verdict = verdict;
+  group.blocks = blocks;
+  group.bytes = size * blocks;
+  group.sizes = {{size, blocks}};
+  group.label = std::to_string(size) + "-byte blocks";
+  group.evidence = {"no word names 0x55550010", "of the first 2: 2 named by nothing"};
+  group.content_hex = "00000000000000000100000000000000";
+  group.content_text = "\\x00";
+  group.example = Addr(0x55550010);
+  group.members_shown = {Addr(0x55550010)};
+  return group;
+}
+
+void set_total(Report& report, Verdict verdict, uint64_t blocks, uint64_t bytes) {
+  report.verdicts[static_cast<size_t>(verdict)] = {blocks, bytes};
+}
+
+Report small_report() {
+  Report report;
+  report.target = live_facts();
+  report.threads = 9;
+  report.allocator = "glibc";
+  report.version = "2.36";
+  report.layout_source = "dwarf";
+  report.arenas = 4;
+  report.heap.used = {3104220, 1524713390};
+  report.heap.free = {1000, 200 << 20};
+  report.heap.top_bytes = 10 << 20;
+  report.heap.trimmable_bytes = 180 << 20;
+  report.options.command = "heapscan attach 4711";
+  set_total(report, Verdict::Definite, 127000, 127000 * 256);
+  set_total(report, Verdict::Indirect, 10, 400);
+  set_total(report, Verdict::Possible, 3, 120);
+  report.leaks = {group(Verdict::Definite, 256, 127000), group(Verdict::Possible, 40, 3)};
+  report.leaks[0].indirect = {10, 400};
+  return report;
+}
+
+TEST(Text, FitsOneScreenAndBeginsWithTheVerdict) {
+  EXPECT_EQ(text_of(small_report()),
+            R"(heapscan: pid 4711 (fake), 9 threads, stopped for 38 ms
+heap        1.4 GiB in 3,104,220 blocks, 4 arenas (glibc 2.36)    free in arenas 210.0 MiB, trimmable 180.0 MiB
+lost        31.0 MiB in 127,010 blocks (31.0 MiB definite, 400 B indirect), 100 % in 1 group
+  #1    31.0 MiB  127,000 × 256 B   256-byte blocks   + 400 B in 10 blocks reached only from them
+      at 0x55550010: 0000000000000000 0100000000000000
+      no word names 0x55550010
+      heapscan attach 4711 --blocks lost --min-size 256 --max-size 256
+possible    120 B in 3 blocks, held only by interior or weak words
+  #2       120 B        3 × 40 B   40-byte blocks
+      at 0x55550010: 0000000000000000 0100000000000000
+      no word names 0x55550010
+      of the first 2: 2 named by nothing
+      heapscan attach 4711 --blocks all --kinds possible --min-size 40 --max-size 40
+not judged  0 B
+SUMMARY: 31.0 MiB definitely lost in 127,000 blocks, 400 B indirectly, 120 B possibly
+)");
+}
+
+TEST(Text, SaysWhenNothingIsLost) {
+  Report report = small_report();
+  report.leaks.clear();
+  report.verdicts = {};
+  const std::string text = text_of(report);
+  EXPECT_THAT(text, HasSubstr("\nlost        nothing\n"));
+  EXPECT_THAT(text, HasSubstr("\npossible    nothing\n"));
+  EXPECT_THAT(text, EndsWith("\nSUMMARY: 0 B definitely lost in 0 blocks, 0 B indirectly, 0 B possibly\n"));
+}
+
+TEST(Text, QuietKeepsTheVerdictsOnly) {
+  Report report = small_report();
+  report.options.quiet = true;
+  report.notes = {{NoteKind::Thread, "", "a note"}};
+  EXPECT_EQ(text_of(report),
+            R"(lost        31.0 MiB in 127,010 blocks (31.0 MiB definite, 400 B indirect), 100 % in 1 group
+possible    120 B in 3 blocks, held only by interior or weak words
+not judged  0 B
+SUMMARY: 31.0 MiB definitely lost in 127,000 blocks, 400 B indirectly, 120 B possibly
+)");
+}
+
+TEST(Text, ColoursOnlyUnderline) {
+  Report report = small_report();
+  report.notes = {{NoteKind::Thread, "", "a note"}};
+  const std::string plain = text_of(report);
+  const std::string colored = text_of(report, true);
+  EXPECT_THAT(plain, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(colored, HasSubstr("\x1b["));
+  EXPECT_EQ(std::regex_replace(colored, std::regex("\x1b\\[[0-9;]*m"), ""), plain);
+}
+
+TEST(Text, PrintsNoControlByteOfTheTarget) {
+  JudgedProgram program;
+  program.definite(200, "title \x1b]0;owned\x07");
+  program.definite(72, "four\nlines\twide");
+  program.possible(40);
+  Analysis analysis = program.judge();
+  analysis.heap.notes.push_back({NoteKind::HeapDamage, "\x1b[2J", "\x9b\x7f"});
+  CaptureFacts facts = live_facts();
+  facts.command = "\x1b[31m";
+  ReportOptions options;
+  options.verbose = true;
+  options.blocks = BlockList::All;
+  std::string text = text_of(describe(facts, analysis, options));
+  text = std::regex_replace(text, std::regex("×"), "x");
+  EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) { return c == '\n' || (c >= 0x20 && c < 0x7f); }))
+      << text;
+}
+
+TEST(Text, SaysHowMuchTheFirstGroupsCover) {
+  Report report = small_report();
+  report.leaks = {group(Verdict::Definite, 1000, 60), group(Verdict::Definite, 100, 310), group(Verdict::Definite, 90, 100)};
+  set_total(report, Verdict::Definite, 470, 100000);
+  set_total(report, Verdict::Indirect, 0, 0);
+  EXPECT_THAT(text_of(report), HasSubstr("91 % in 2 groups\n"));
+}
+
+TEST(Text, GivesGroupsBeyondMostOfTheLossOneLineEach) {
+  Report report = small_report();
+  report.leaks = {group(Verdict::Definite, 256, 127000), group(Verdict::Definite, 24, 1)};
+  EXPECT_THAT(text_of(report), Not(HasSubstr("--min-size 24")));
+  report.options.verbose = true;
+  EXPECT_THAT(text_of(report), HasSubstr("--min-size 24 --max-size 24"));
+}
+
+TEST(Text, SaysWhereTheOtherGroupsAre) {
+  Report report = small_report();
+  report.groups_left_out = 12;
+  EXPECT_THAT(text_of(report), HasSubstr("\n  ... 12 groups more: heapscan attach 4711 -n 14\n"));
+}
+
+TEST(Text, ShowsFivePerhapsAllNotes) {
+  Report report = small_report();
+  for (int i = 1; i <= 7; ++i) report.notes.push_back({NoteKind::MissingFile, "", "file " + std::to_string(i)});
+  const std::string brief = text_of(report);
+  EXPECT_THAT(brief, HasSubstr("\nnotes       7\n  missing-file: file 1\n"));
+  EXPECT_THAT(brief, HasSubstr("  missing-file: file 5\n  ... 2 notes more: heapscan attach 4711 -v\n"));
+  EXPECT_THAT(brief, Not(HasSubstr("file 6")));
+  report.options.verbose = true;
+  EXPECT_THAT(text_of(report), HasSubstr("file 7\n"));
+}
+
+TEST(Text, TellsOfFailedChecksUnasked) {
+  Report report = small_report();
+  report.checks = {{"system bytes", true, "same"}, {"mmapped chunks", false, "5, not 6"}};
+  const std::string text = text_of(report);
+  EXPECT_THAT(text, HasSubstr("\nchecks      1 of 2 figures of the allocator's own are not what was found\n"));
+  EXPECT_THAT(text, HasSubstr("\n  differs mmapped chunks: 5, not 6\n"));
+  EXPECT_THAT(text, Not(HasSubstr("system bytes")));
+}
+
+TEST(Text, NamesTheCoreAndWhatKilledIt) {
+  Report report = small_report();
+  report.target.kind = CaptureFacts::Kind::Core;
+  report.target.source = "/tmp/core.1";
+  report.target.pause_seconds.reset();
+  report.target.signal = 11;
+  EXPECT_THAT(text_of(report),
+              StartsWith("heapscan: core /tmp/core.1 (fake), pid 4711, 9 threads, killed by signal 11 (Segmentation fault)\n"));
+}
+
+TEST(Text, CountsMappingsInTheSummary) {
+  Report report = small_report();
+  report.mapping_verdicts[static_cast<size_t>(Verdict::Definite)] = {1, 1 << 20};
+  report.mappings = {{Addr(0x7f0000000000), 1 << 20, Verdict::Definite, 4096, "no word names 0x7f0000000000"}};
+  const std::string text = text_of(report);
+  EXPECT_THAT(text, HasSubstr("\nmappings    1 of 1.0 MiB lost, 0 of 0 B possibly\n"));
+  EXPECT_THAT(text, HasSubstr("\n  0x7f0000000000     1.0 MiB (4.0 KiB resident)  definite  no word names 0x7f0000000000\n"));
+  EXPECT_THAT(text, EndsWith("; 1 mapping of 1.0 MiB definitely lost\n"));
+}
+
+TEST(Text, ListsBlocks) {
+  JudgedProgram program;
+  program.definite(24);
+  program.possible(40);
+  const Analysis analysis = program.judge();
+  ReportOptions options;
+  options.blocks = BlockList::All;
+  EXPECT_THAT(text_of(describe(live_facts(), analysis, options)),
+              HasSubstr("blocks\n"
+                        "  0x7f5500000010           24 definite   d163d166\n"
+                        "  0x7f5500000030           40 possible   9b0ce599\n"));
+}
+
+TEST(Text, ShowsTimingOnRequest) {
+  Report report = small_report();
+  report.timing = {{"acquire", 0.25}, {"trace", 1.5}};
+  EXPECT_THAT(text_of(report), Not(HasSubstr("timing")));
+  report.options.timing = true;
+  EXPECT_THAT(text_of(report), HasSubstr("timing\n"
+                                         "  acquire                  0.250 s\n"
+                                         "  trace                    1.500 s\n"
+                                         "  all                      1.750 s\n"));
+}
+
+}  // namespace
+}  // namespace heapscan
