@@ -43,7 +43,6 @@ struct Preparation {
   WatchedDescriptors descriptors;
   TargetFiles files;
   Destination destination;
-  Notes notes;
 };
 
 // Threads may be named instead of their process.
@@ -60,7 +59,9 @@ int process_of(int pid, Notes& notes) {
 
 // A main thread that has ended has no memory to show, the others still do.
 int thread_with_memory(int pid) {
-  for (const int tid : list_threads(pid)) {
+  std::vector<int> tids = list_threads(pid);
+  tids.insert(tids.begin(), pid);
+  for (const int tid : tids) {
     const auto stat = read_task_stat(pid, tid);
     if (stat && !stat->is_dead()) return tid;
   }
@@ -105,8 +106,7 @@ void check_there_is_room(int pid, uint64_t needed) {
                   "larger machine.");
 }
 
-Preparation prepare(int pid, const CaptureOptions& options, Notes notes) {
-  const int tid = thread_with_memory(pid);
+Preparation prepare(int pid, int tid, const CaptureOptions& options) {
   const std::string folder = process_folder(tid);
   const auto stat = read_task_stat(pid, pid);
   if (!stat) throw_gone(pid);
@@ -118,8 +118,7 @@ Preparation prepare(int pid, const CaptureOptions& options, Notes notes) {
                 parse_smaps(read_of_process(pid, folder + "/smaps"), of_running),
                 WatchedDescriptors(folder),
                 TargetFiles(folder),
-                {},
-                std::move(notes)};
+                {}};
   const CopyPlan plan = look_at_memory(pid, folder, p.uses, of_running);
   const std::vector<AddrRange> copied = plan.copied();
   uint64_t needed = 0;
@@ -129,6 +128,18 @@ Preparation prepare(int pid, const CaptureOptions& options, Notes notes) {
   p.destination.reserve(plan.stored_runs());
   p.destination.fault_in(copied);
   return p;
+}
+
+// Where the main thread has ended, the one looked through instead may end at any time.
+Preparation prepare_by_any_thread(int pid, const CaptureOptions& options) {
+  for (int attempts_left = 10;; --attempts_left) {
+    const int tid = thread_with_memory(pid);
+    try {
+      return prepare(pid, tid, options);
+    } catch (const Error&) {
+      if (tid == pid || attempts_left == 0 || read_task_stat(pid, tid)) throw;
+    }
+  }
 }
 
 std::vector<AuxEntry> read_aux(const std::string& folder) {
@@ -175,9 +186,9 @@ std::vector<KernelReference> collect_references(const StoppedProcess& process,
   bool shared_read = false;
   for (const SeizedThread& thread : process.threads()) {
     if (!thread.stopped()) continue;
-    if (!shared_read) add_references(queued_signals(thread.tid(), true), references);
+    if (!shared_read) add_references(queued_signals(thread.tid(), true, notes), references);
     shared_read = true;
-    add_references(queued_signals(thread.tid(), false), references);
+    add_references(queued_signals(thread.tid(), false, notes), references);
     if (thread.held_signal() == 0) continue;
     if (auto held = held_signal(thread.tid())) references.push_back(std::move(*held));
   }
@@ -293,7 +304,7 @@ Capture capture_process(int pid, const CaptureOptions& options) {
   Notes notes;
   pid = process_of(pid, notes);
   CaptureFacts facts = describe_process(pid);
-  Preparation preparation = prepare(pid, options, std::move(notes));
+  Preparation preparation = prepare_by_any_thread(pid, options);
   FrozenProcess frozen = freeze_on_own_thread(preparation);
 
   facts.captured_at = frozen.facts.captured_at;
@@ -301,7 +312,7 @@ Capture capture_process(int pid, const CaptureOptions& options) {
   frozen.facts = std::move(facts);
   frozen.destination = std::move(preparation.destination);
   frozen.destination.give_back_unused(frozen.plan.copied());
-  frozen.notes.insert(frozen.notes.begin(), preparation.notes.begin(), preparation.notes.end());
+  frozen.notes.insert(frozen.notes.begin(), notes.begin(), notes.end());
   return make_capture(std::move(frozen), preparation.files);
 }
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "heapscan/base/error.h"
+#include "heapscan/base/parallel.h"
 
 namespace heapscan {
 
@@ -38,6 +39,9 @@ constexpr uint64_t kEntryFile = uint64_t{1} << 61;
 constexpr uint64_t kEntryGuard = uint64_t{1} << 58;
 constexpr size_t kEntryBatch = 65536;
 
+// Pieces that threads share out among themselves.
+constexpr uint64_t kPiece = uint64_t{128} << 20;
+
 // Up to this size a mapping is asked page by page even if smaps, read earlier, said that it was
 // empty.
 constexpr uint64_t kAlwaysAsked = uint64_t{64} << 20;
@@ -65,64 +69,54 @@ PageRun run_of(const ScanRegion& region) {
           is(kScanGuard)};
 }
 
-}  // namespace
-
-PageMap::PageMap(const std::string& process_folder)
-    : file_(Fd::open_read(process_folder + "/pagemap")) {
-  if (!file_.valid()) {
-    throw Error(ErrorKind::Acquire, "Cannot open " + process_folder + "/pagemap: " +
-                                        describe_errno(errno) + ". Run heapscan as root.");
+// Asks for one empty range: which categories does this kernel know?
+uint64_t known_categories(const Fd& file) {
+  const uint64_t always = kScanPresent | kScanSwapped | kScanFile | kScanZero;
+  for (const uint64_t categories : {always | kScanGuard, always}) {
+    ScanArgument argument{};
+    argument.size = sizeof argument;
+    argument.return_mask = categories;
+    ScanRegion none{};
+    argument.vec = reinterpret_cast<uint64_t>(&none);
+    argument.vec_len = 1;
+    if (::ioctl(file.get(), kPagemapScan, &argument) >= 0) return categories;
   }
+  return 0;
 }
 
-std::vector<PageRun> PageMap::scan(std::span<const Mapping> mappings,
-                                   const std::vector<MappingUse>& uses) {
-  std::vector<PageRun> runs;
-  for (const Mapping& mapping : mappings) {
-    if (mapping.range.end() > kUserEnd) continue;
-    if (has_ioctl_ && scan_by_ioctl(mapping.range, runs)) continue;
-    const MappingUse* const use = use_of(uses, mapping.range);
-    const bool was_empty = use != nullptr && use->resident_bytes == 0 && use->swapped_bytes == 0;
-    if (was_empty && mapping.range.size() > kAlwaysAsked) continue;
-    scan_by_entries(mapping.range, runs);
-  }
-  return runs;
-}
+// Which part of which mapping one thread looks at.
+struct Piece {
+  AddrRange range;
+  bool private_file = false;
+};
 
-bool PageMap::scan_by_ioctl(AddrRange range, std::vector<PageRun>& runs) {
-  static thread_local std::vector<ScanRegion> found(kScanBatch);
+void scan_by_ioctl(const Fd& file, uint64_t categories, const Piece& piece,
+                   std::vector<PageRun>& runs) {
+  std::vector<ScanRegion> found(std::min<uint64_t>(kScanBatch, piece.range.size() / kPage));
   ScanArgument argument{};
   argument.size = sizeof argument;
-  argument.end = range.end().value;
+  argument.end = piece.range.end().value;
   argument.vec = reinterpret_cast<uint64_t>(found.data());
   argument.vec_len = found.size();
   argument.category_anyof_mask = kScanPresent | kScanSwapped;
-  for (uint64_t at = range.begin().value; at < range.end().value;) {
+  // Whether a page is the file's is the dearest question; elsewhere its answer is of no use.
+  argument.return_mask = piece.private_file ? categories : categories & ~kScanFile;
+  for (uint64_t at = piece.range.begin().value; at < piece.range.end().value;) {
     argument.start = at;
-    argument.return_mask = kScanPresent | kScanSwapped | kScanFile | kScanZero;
-    if (has_guards_) argument.return_mask |= kScanGuard;
-    const int count = ::ioctl(file_.get(), kPagemapScan, &argument);
+    const int count = ::ioctl(file.get(), kPagemapScan, &argument);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno == EINVAL && has_guards_) {
-      has_guards_ = false;
-      continue;
-    }
-    if (count < 0) {
-      has_ioctl_ = errno != ENOTTY && errno != EINVAL;
-      return at != range.begin().value;
-    }
+    if (count < 0) return;
     for (int i = 0; i < count; ++i) add_run(runs, run_of(found[static_cast<size_t>(i)]));
-    if (argument.walk_end <= at) break;
+    if (argument.walk_end <= at) return;
     at = argument.walk_end;
   }
-  return true;
 }
 
-void PageMap::scan_by_entries(AddrRange range, std::vector<PageRun>& runs) {
+void scan_by_entries(const Fd& file, AddrRange range, std::vector<PageRun>& runs) {
   std::vector<uint64_t> entries(std::min<uint64_t>(kEntryBatch, range.size() / kPage));
   for (Addr at = range.begin(); at < range.end();) {
     const uint64_t wanted = std::min<uint64_t>(entries.size(), (range.end() - at) / kPage);
-    const ssize_t got = ::pread(file_.get(), entries.data(), wanted * sizeof(uint64_t),
+    const ssize_t got = ::pread(file.get(), entries.data(), wanted * sizeof(uint64_t),
                                 static_cast<off_t>(at.value / kPage * sizeof(uint64_t)));
     if (got < 0 && errno == EINTR) continue;
     if (got < static_cast<ssize_t>(sizeof(uint64_t))) return;
@@ -135,6 +129,56 @@ void PageMap::scan_by_entries(AddrRange range, std::vector<PageRun>& runs) {
                      (entry & kEntryGuard) != 0});
     }
   }
+}
+
+bool was_empty(const MappingUse* use) {
+  return use != nullptr && use->resident_bytes == 0 && use->swapped_bytes == 0;
+}
+
+// A terabyte of reserved address space is walked quickly by the kernel, but not page by page, and
+// is not worth a thousand pieces.
+void add_pieces(const Mapping& mapping, bool empty, std::vector<Piece>& pieces) {
+  const bool private_file = mapping.inode != 0 && !mapping.perms.shared;
+  const uint64_t size = empty ? mapping.range.size() : kPiece;
+  for (Addr at = mapping.range.begin(); at < mapping.range.end(); at = at + size) {
+    pieces.push_back(
+        {AddrRange::sized(at, std::min(size, mapping.range.end() - at)), private_file});
+  }
+}
+
+}  // namespace
+
+PageMap::PageMap(const std::string& process_folder)
+    : file_(Fd::open_read(process_folder + "/pagemap")) {
+  if (!file_.valid()) {
+    throw Error(ErrorKind::Acquire, "Cannot open " + process_folder + "/pagemap: " +
+                                        describe_errno(errno) + ". Run heapscan as root.");
+  }
+  categories_ = known_categories(file_);
+}
+
+std::vector<PageRun> PageMap::scan(std::span<const Mapping> mappings,
+                                   const std::vector<MappingUse>& uses) const {
+  std::vector<Piece> pieces;
+  for (const Mapping& mapping : mappings) {
+    if (mapping.range.end() > kUserEnd) continue;
+    const bool empty = was_empty(use_of(uses, mapping.range));
+    if (categories_ == 0 && empty && mapping.range.size() > kAlwaysAsked) continue;
+    add_pieces(mapping, empty, pieces);
+  }
+  std::vector<std::vector<PageRun>> found(pieces.size());
+  parallel_for(pieces.size(), [&](size_t i) {
+    if (categories_ != 0) {
+      scan_by_ioctl(file_, categories_, pieces[i], found[i]);
+    } else {
+      scan_by_entries(file_, pieces[i].range, found[i]);
+    }
+  });
+  std::vector<PageRun> runs;
+  for (const auto& part : found) {
+    for (const PageRun& run : part) add_run(runs, run);
+  }
+  return runs;
 }
 
 }  // namespace heapscan

@@ -31,17 +31,13 @@ class PageMap {
   explicit PageMap(const std::string& process_folder);
 
   // Runs within `mappings` (ascending), ascending and disjoint. `uses` spares mappings known to be
-  // empty where every page would have to be asked for.
+  // empty where every page would have to be asked for. Works on several threads.
   [[nodiscard]] std::vector<PageRun> scan(std::span<const Mapping> mappings,
-                                          const std::vector<MappingUse>& uses);
+                                          const std::vector<MappingUse>& uses) const;
 
  private:
-  bool scan_by_ioctl(AddrRange range, std::vector<PageRun>& runs);
-  void scan_by_entries(AddrRange range, std::vector<PageRun>& runs);
-
   Fd file_;
-  bool has_ioctl_ = true;
-  bool has_guards_ = true;
+  uint64_t categories_ = 0;  // that PAGEMAP_SCAN knows here; 0: there is none
 };
 
 }  // namespace heapscan

@@ -42,20 +42,21 @@ SeizedThread& SeizedThread::operator=(SeizedThread&& other) noexcept {
 
 void SeizedThread::interrupt() { ::ptrace(PTRACE_INTERRUPT, tid_, 0, 0); }
 
+// A stop is only looked at, not taken (WNOWAIT): a signal that the thread was stopped in front of
+// stays with it then, and is delivered even if we are killed before we can hand it back.
 SeizedThread::State SeizedThread::poll(bool leave_exit) {
   if (stopped_) return State::Stopped;
   siginfo_t info{};
   const auto id = static_cast<id_t>(tid_);
-  if (::waitid(P_PID, id, &info, WSTOPPED | WNOHANG | __WALL) == 0 && info.si_pid != 0) {
+  const int result = ::waitid(P_PID, id, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL);
+  if (result == 0 && info.si_pid == 0) return State::Running;
+  if (result == 0 && (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED)) {
     stopped_ = true;
     if ((info.si_status >> kEventShift) == 0) signal_ = info.si_status;
     return State::Stopped;
   }
-  info = {};
-  const int leave = leave_exit ? WNOWAIT : 0;
-  if (::waitid(P_PID, id, &info, WEXITED | WNOHANG | __WALL | leave) == 0 && info.si_pid == 0) {
-    return State::Running;
-  }
+  if (result != 0 && errno != ECHILD) return State::Running;
+  if (!leave_exit) ::waitid(P_PID, id, &info, WEXITED | WNOHANG | __WALL);
   tid_ = 0;
   return State::Gone;
 }
@@ -116,7 +117,8 @@ bool StoppedProcess::seize(int tid) {
   if (error == ESRCH) return false;
   const auto stat = read_task_stat(pid_, tid);
   if (!stat) return false;
-  if (stat->is_dead()) return true;
+  // A dead main thread stays listed; the number of another one may come back as a new thread's.
+  if (stat->is_dead()) return tid == pid_;
   throw_refused(pid_, error);
 }
 

@@ -17,7 +17,8 @@ namespace {
 constexpr size_t kXsaveLimit = size_t{1} << 20;
 constexpr size_t kXsaveGuess = size_t{16} << 10;
 constexpr size_t kSignalBatch = 64;
-constexpr uint64_t kSignalLimit = 1 << 20;
+// The kernel walks the queue from its head for each one: a queue of n costs n * n steps.
+constexpr uint64_t kSignalLimit = 2048;
 
 std::vector<std::byte> read_xsave(int tid) {
   for (size_t size = kXsaveGuess; size <= kXsaveLimit; size *= 4) {
@@ -66,7 +67,7 @@ Thread read_registers(int tid, std::string name, Notes& notes) {
   return thread;
 }
 
-std::vector<KernelReference> queued_signals(int tid, bool shared) {
+std::vector<KernelReference> queued_signals(int tid, bool shared, Notes& notes) {
   std::vector<KernelReference> references;
   std::array<siginfo_t, kSignalBatch> batch{};
   __ptrace_peeksiginfo_args wanted{};
@@ -81,6 +82,11 @@ std::vector<KernelReference> queued_signals(int tid, bool shared) {
       }
     }
     wanted.off += static_cast<uint64_t>(got);
+  }
+  if (wanted.off >= kSignalLimit) {
+    notes.push_back(
+        {NoteKind::KernelReferences, shared ? "the process" : thread_name(tid),
+         "of its queued signals only the first " + std::to_string(kSignalLimit) + " were read"});
   }
   return references;
 }

@@ -17,7 +17,7 @@ namespace heapscan {
 
 // Values of signals that wait to be delivered: to one thread, or (`shared`) to the process as a
 // whole.
-[[nodiscard]] std::vector<KernelReference> queued_signals(int tid, bool shared);
+[[nodiscard]] std::vector<KernelReference> queued_signals(int tid, bool shared, Notes& notes);
 
 // The value that comes with the signal which the thread was stopped in front of.
 [[nodiscard]] std::optional<KernelReference> held_signal(int tid);
