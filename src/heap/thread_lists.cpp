@@ -1,5 +1,5 @@
-// How the lists are found without knowing the version: a list head is a pair of words in a module's writable data that
-// point at the list member of a descriptor which points back at the pair. A descriptor names itself, so nothing else
+// How the lists are found without knowing the version: a list head is a pair of words in a module's writable data whose
+// first points at the list member of a descriptor that points back at the pair. A descriptor names itself, so nothing else
 // looks like that. Which list a head is of is told by symbols where there are any; else by who is on it (the first
 // thread is on the user list, a running thread with a stack of glibc's on the used list); else by its place: since
 // 2.34 the three heads follow each other, used, user, cache. An empty list has nothing on it that matters.
@@ -29,29 +29,13 @@ struct Head {
   bool whole = false;  // the ring closes
 };
 
-struct Link {
-  Addr next;
-  Addr previous;
-};
-
-std::optional<Link> read_link(const MemoryImage& image, Addr at) {
-  const auto next = image.read_addr(at);
-  const auto previous = image.read_addr(at + 8);
-  if (!next || !previous) return std::nullopt;
-  return Link{*next, *previous};
-}
-
 std::optional<Descriptor> member_at(const MemoryImage& image, Addr link) {
   if (link < Addr(kDescriptorList)) return std::nullopt;
   return read_descriptor(image, link - kDescriptorList);
 }
 
-bool is_head(const MemoryImage& image, Addr at, Link link) {
-  if (!link.next.is_aligned(8) || link.next == at) return false;
-  const auto first = read_link(image, link.next);
-  if (!first || first->previous != at) return false;
-  const auto last = read_link(image, link.previous);
-  return last && last->next == at && member_at(image, link.next);
+bool is_head(const MemoryImage& image, Addr at, Addr next) {
+  return next != at && image.read_addr(next + 8) == at && member_at(image, next);
 }
 
 // Modules that may hold the heads: the loader, libpthread of old, and the program when it is static.
@@ -72,9 +56,9 @@ void find_heads_in(const MemoryImage& image, AddrRange data, std::vector<Head>& 
   image.for_each_span(data, [&](Addr begin, Bytes bytes) {
     const Addr first = begin.align_up(8);
     for (uint64_t at = first - begin; at + kHeadSize <= bytes.size(); at += 8) {
-      const Link link{Addr(load<uint64_t>(bytes.data() + at)), Addr(load<uint64_t>(bytes.data() + at + 8))};
-      if (link.next.value < kHeadSize || link.previous.value < kHeadSize) continue;
-      if (is_head(image, begin + at, link)) heads.push_back({begin + at, List::Unknown, {}, false});
+      const Addr next(load<uint64_t>(bytes.data() + at));
+      if (next.value < kHeadSize || !next.is_aligned(8)) continue;
+      if (is_head(image, begin + at, next)) heads.push_back({begin + at, List::Unknown, {}, false});
     }
   });
 }

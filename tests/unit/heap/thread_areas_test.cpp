@@ -1,0 +1,333 @@
+#include "heapscan/heap/thread_areas.h"
+
+#include <gmock/gmock.h>
+
+#include <random>
+
+#include "heapscan/symbols/symbols_builder.h"
+#include "support/fake_process.h"
+
+namespace heapscan {
+namespace {
+
+using Fate = ThreadArea::Fate;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+constexpr Addr kStackA{0x7f5000000000};
+constexpr Addr kStackB{0x7f5100000000};
+constexpr Addr kStackC{0x7f5200000000};
+constexpr uint64_t kStackSize = 0x10000;
+constexpr AddrRange kMainStack =
+    AddrRange::sized(FakeProcess::kFirstStack, FakeProcess::kFirstStackSize);
+
+AddrRange without_guard(Addr begin) { return {begin + FakeProcess::kPage, begin + kStackSize}; }
+
+ThreadAreas areas_of(FakeProcess& process) { return find_thread_areas(process.build(), Symbols()); }
+
+const ThreadArea* area_at(const ThreadAreas& areas, Addr descriptor) {
+  for (const ThreadArea& area : areas.areas) {
+    if (area.descriptor == descriptor) return &area;
+  }
+  return nullptr;
+}
+
+TEST(ThreadAreas, FirstThreadHasTheKernelsStackAndStorageElsewhere) {
+  FakeProcess process;
+  process.module(process.program).tls = TlsSegment{0x130, 0x40};
+  process.add_first_thread(7);
+  const ThreadAreas found = areas_of(process);
+  ASSERT_THAT(found.areas, SizeIs(1));
+  const ThreadArea& area = found.areas[0];
+  EXPECT_EQ(area.fate, Fate::Live);
+  EXPECT_EQ(area.tid, 7);
+  EXPECT_EQ(area.descriptor, FakeProcess::kFirstDescriptor);
+  EXPECT_EQ(area.stack, kMainStack);
+  EXPECT_EQ(area.static_tls, AddrRange(FakeProcess::kFirstDescriptor - 0x140, FakeProcess::kFirstDescriptor));
+  EXPECT_TRUE(area.argument.is_null());
+  EXPECT_THAT(found.loader_memory, ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
+}
+
+TEST(ThreadAreas, StartedThreadHasItsStackWithoutTheGuard) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr worker = process.add_stack(kStackA, kStackSize, 12);
+  process.link(FakeProcess::kStackUsed, {worker});
+  process.add_thread(12, worker, worker - 0x800);
+  const ThreadAreas found = areas_of(process);
+  ASSERT_THAT(found.areas, SizeIs(2));
+  EXPECT_EQ(found.areas[1].stack, without_guard(kStackA));
+  EXPECT_EQ(found.areas[1].descriptor_size, FakeProcess::kDescriptorSize);
+  EXPECT_EQ(found.areas[1].argument, worker + 0x640);
+  EXPECT_EQ(found.areas[1].thread, 1u);
+  EXPECT_THAT(found.notes, IsEmpty());
+}
+
+TEST(ThreadAreas, StacksThatTheKernelJoinedAreToldApartByTheirDescriptors) {
+  FakeProcess process;
+  process.add_first_thread();
+  process.map(kStackA, 2 * kStackSize);
+  const Addr low = kStackA + kStackSize - FakeProcess::kDescriptorSize;
+  const Addr high = low + kStackSize;
+  process.add_descriptor(low, AddrRange::sized(kStackA, kStackSize), FakeProcess::kPage, 12);
+  process.add_descriptor(high, AddrRange::sized(kStackA + kStackSize, kStackSize), FakeProcess::kPage, 13);
+  process.link(FakeProcess::kStackUsed, {low, high});
+  process.add_thread(12, low, low - 0x800);
+  process.add_thread(13, high, high - 0x800);
+  const ThreadAreas found = areas_of(process);
+  EXPECT_EQ(area_at(found, low)->stack, without_guard(kStackA));
+  EXPECT_EQ(area_at(found, high)->stack, without_guard(kStackA + kStackSize));
+}
+
+TEST(ThreadAreas, ListsTellExitedFromCached) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr running = process.add_stack(kStackA, kStackSize, 12);
+  const Addr exited = process.add_stack(kStackB, kStackSize, 0);
+  const Addr cached = process.add_stack(kStackC, kStackSize, 0);
+  process.link(FakeProcess::kStackUsed, {running, exited});
+  process.link(FakeProcess::kStackCache, {cached});
+  process.add_thread(12, running, running - 0x800);
+  const ThreadAreas found = areas_of(process);
+  ASSERT_THAT(found.areas, SizeIs(4));
+  EXPECT_EQ(area_at(found, exited)->fate, Fate::Exited);
+  EXPECT_EQ(area_at(found, exited)->result, exited + 0x628);
+  EXPECT_EQ(area_at(found, cached)->fate, Fate::Cached);
+  EXPECT_TRUE(area_at(found, cached)->result.is_null());
+}
+
+TEST(ThreadAreas, ListsWithoutRunningThreadsAreKnownByTheirPlace) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr exited = process.add_stack(kStackB, kStackSize, 0);
+  const Addr cached = process.add_stack(kStackC, kStackSize, 0);
+  process.link(FakeProcess::kStackUsed, {exited});
+  process.link(FakeProcess::kStackCache, {cached});
+  const ThreadAreas found = areas_of(process);
+  EXPECT_EQ(area_at(found, exited)->fate, Fate::Exited);
+  EXPECT_EQ(area_at(found, cached)->fate, Fate::Cached);
+}
+
+TEST(ThreadAreas, SymbolsNameListsWhereverTheyAre) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr exited = process.add_stack(kStackB, kStackSize, 0);
+  const Addr cached = process.add_stack(kStackC, kStackSize, 0);
+  const ModuleId threads = process.add_module("/lib/libpthread.so.0", Addr(0x7ffff7e00000), 0x2000);
+  const Addr used_head(0x7ffff7e01100);
+  const Addr cache_head(0x7ffff7e01200);
+  process.link(used_head, {exited});
+  process.link(cache_head, {cached});
+  const MemoryImage image = process.build();
+  SymbolsBuilder builder(image);
+  builder.add(threads, {.name = "stack_used", .address = used_head, .size = 16});
+  builder.add(threads, {.name = "stack_cache", .address = cache_head, .size = 16});
+  const ThreadAreas found = find_thread_areas(image, builder.freeze());
+  EXPECT_EQ(area_at(found, exited)->fate, Fate::Exited);
+  EXPECT_EQ(area_at(found, cached)->fate, Fate::Cached);
+}
+
+TEST(ThreadAreas, ThreadInheritedOverForkIsCached) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr parents = process.add_stack(kStackB, kStackSize, 4711);
+  process.link(FakeProcess::kStackUsed, {parents});
+  const ThreadAreas found = areas_of(process);
+  EXPECT_EQ(area_at(found, parents)->fate, Fate::Cached);
+  EXPECT_THAT(found.notes, SizeIs(1));
+}
+
+TEST(ThreadAreas, Since243TheJoinStateTellsWhoHasExited) {
+  FakeProcess process(FakeProcess::k243);
+  process.add_first_thread();
+  process.poke_half(FakeProcess::kFirstDescriptor + process.members.joiner, 2);
+  const Addr running = process.add_stack(kStackA, kStackSize, 12);
+  const Addr exited = process.add_stack(kStackB, kStackSize, 13);  // its tid stays
+  process.poke_half(running + process.members.joiner, 2);
+  process.link(FakeProcess::kStackUsed, {running, exited});
+  process.add_thread(12, running, running - 0x800);
+  const ThreadAreas found = areas_of(process);
+  EXPECT_EQ(area_at(found, exited)->fate, Fate::Exited);
+  EXPECT_EQ(area_at(found, exited)->result, exited + 0x630);
+  EXPECT_EQ(area_at(found, running)->argument, running + 0x648);
+}
+
+TEST(ThreadAreas, WithoutListsTheShapeTells) {
+  FakeProcess process;
+  process.add_first_thread();
+  process.link(FakeProcess::kStackUser, {});
+  const Addr exited = process.add_stack(kStackA, kStackSize, 0);
+  const Addr joined = process.add_stack(kStackB, kStackSize, -1);
+  const Addr detached = process.add_stack(kStackC, kStackSize, 0);
+  process.poke(detached + process.members.joiner, detached);
+  const ThreadAreas found = areas_of(process);
+  ASSERT_THAT(found.areas, SizeIs(4));
+  EXPECT_EQ(area_at(found, exited)->fate, Fate::Exited);
+  EXPECT_EQ(area_at(found, joined)->fate, Fate::Cached);
+  EXPECT_EQ(area_at(found, detached)->fate, Fate::Cached);
+  EXPECT_EQ(area_at(found, joined)->stack, without_guard(kStackB));
+}
+
+TEST(ThreadAreas, ThreadWithoutRegistersIsKnownByItsTid) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr worker = process.add_stack(kStackA, kStackSize, 12);
+  process.link(FakeProcess::kStackUsed, {worker});
+  process.add_thread(12, Addr(), Addr()).has_registers = false;
+  const ThreadAreas found = areas_of(process);
+  ASSERT_THAT(found.areas, SizeIs(2));
+  EXPECT_EQ(found.areas[1].fate, Fate::Live);
+  EXPECT_EQ(found.areas[1].stack, without_guard(kStackA));
+}
+
+TEST(ThreadAreas, SharedThreadPointerBelongsToTheThreadOnItsStack) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr worker = process.add_stack(kStackA, kStackSize, 12);
+  process.link(FakeProcess::kStackUsed, {worker});
+  process.map(kStackB, kStackSize);
+  process.add_thread(99, worker, kStackB + 0x8000);  // a raw clone()
+  process.add_thread(12, worker, worker - 0x800);
+  const ThreadAreas found = areas_of(process);
+  ASSERT_THAT(found.areas, SizeIs(3));
+  EXPECT_TRUE(found.areas[1].descriptor.is_null());
+  EXPECT_TRUE(found.areas[1].stack.empty());
+  EXPECT_EQ(found.areas[2].descriptor, worker);
+}
+
+TEST(ThreadAreas, FirstStackWithoutItsThreadIsNobodysButKnown) {
+  FakeProcess process;
+  const Addr worker = process.add_stack(kStackA, kStackSize, 12);
+  process.link(FakeProcess::kStackUsed, {worker});
+  process.add_thread(12, worker, worker - 0x800);
+  const ThreadAreas found = areas_of(process);
+  ASSERT_THAT(found.areas, SizeIs(2));
+  EXPECT_EQ(found.areas[1].fate, Fate::Exited);
+  EXPECT_EQ(found.areas[1].stack, kMainStack);
+  EXPECT_TRUE(found.areas[1].descriptor.is_null());
+}
+
+TEST(ThreadAreas, AbsurdStackIsNotBelieved) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr worker = process.add_stack(kStackA, kStackSize, 12);
+  process.poke(worker + 0x690, kStackC);
+  process.add_thread(12, worker, worker - 0x800);
+  EXPECT_TRUE(area_at(areas_of(process), worker)->stack.empty());
+}
+
+TEST(ThreadAreas, StackThatReachesTooFarIsCutToWhatIsThere) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr worker = process.add_stack(kStackA, kStackSize, 12);
+  process.poke(worker + 0x690, Addr(0x7f4000000000));
+  process.poke(worker + 0x698, uint64_t{1} << 39);
+  process.add_thread(12, worker, worker - 0x800);
+  EXPECT_EQ(area_at(areas_of(process), worker)->stack, AddrRange::sized(kStackA, kStackSize));
+}
+
+TEST(ThreadAreas, OfTwoClaimsToOneStackTheLiveOneIsBelieved) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr worker = process.add_stack(kStackA, kStackSize, 12);
+  const Addr liar = kStackA + 0x4000;
+  process.add_descriptor(liar, AddrRange::sized(kStackA, kStackSize), 0, 0);
+  process.link(FakeProcess::kStackUsed, {worker, liar});
+  process.add_thread(12, worker, worker - 0x800);
+  const ThreadAreas found = areas_of(process);
+  EXPECT_EQ(area_at(found, worker)->stack, without_guard(kStackA));
+  EXPECT_TRUE(area_at(found, liar)->stack.empty());
+}
+
+TEST(ThreadAreas, RingThatNeverReturnsToItsHeadEnds) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr a = process.add_stack(kStackA, kStackSize, 0);
+  const Addr b = process.add_stack(kStackB, kStackSize, 0);
+  process.link(FakeProcess::kStackUsed, {a, b});
+  process.poke(b + 0x2c0, a + 0x2c0);
+  EXPECT_THAT(areas_of(process).areas, SizeIs(3));
+}
+
+TEST(LoaderMemory, FollowsTheLoadersPointersAndLeavesNeighboursAlone) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr begin(0x7ffff7a00000);
+  process.map(begin, 0x20000);
+  const Addr link_map = begin + 0x1e000;
+  process.poke(FakeProcess::kLoaderData, link_map);
+  process.poke(link_map + 8, begin + 0x1d010);  // a name, on the page below
+  EXPECT_THAT(areas_of(process).loader_memory, Contains(AddrRange(begin + 0x1d000, begin + 0x20000)));
+}
+
+TEST(LoaderMemory, DoesNotFollowBlocksOfMalloc) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr heap(0x7ffff7a00000);
+  process.map(heap, 0x20000);
+  process.poke(heap + 0x1008, 0x4c1);  // a chunk, and the next
+  process.poke(heap + 0x14c8, 0x1eb39);
+  process.poke(FakeProcess::kLoaderData, heap + 0x1010);
+  EXPECT_THAT(areas_of(process).loader_memory, ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
+}
+
+TEST(LoaderMemory, ProgramsPointersInTheFirstThreadsStorageAreNotFollowed) {
+  FakeProcess process;
+  process.module(process.program).tls = TlsSegment{0x40, 8};
+  process.add_first_thread();
+  const Addr mapping(0x7f6600000000);
+  process.map(mapping, 0x1000);
+  process.poke(FakeProcess::kFirstDescriptor - 0x10, mapping);
+  EXPECT_THAT(areas_of(process).loader_memory, ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
+}
+
+TEST(LoaderMemory, StacksAreNeverTheLoaders) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr cached = process.add_stack(kStackA, kStackSize, 0);
+  process.link(FakeProcess::kStackCache, {cached});
+  EXPECT_THAT(areas_of(process).loader_memory, ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
+}
+
+TEST(ThreadAreas, NoThreadsNoAreas) {
+  FakeProcess process;
+  EXPECT_THAT(areas_of(process).areas, IsEmpty());
+}
+
+// Descriptors, heads and stacks with words of each other in random places: whatever comes out, it comes out, and
+// stacks do not overlap.
+TEST(ThreadAreas, SurvivesAnyWords) {
+  std::mt19937_64 random(1);
+  for (int round = 0; round < 300; ++round) {
+    FakeProcess process;
+    process.add_first_thread();
+    std::vector<Addr> interesting = {FakeProcess::kStackUsed, FakeProcess::kStackUser, FakeProcess::kFirstDescriptor,
+                                     Addr(0), Addr(~uint64_t{0}), FakeProcess::kCode, kStackA, kStackB};
+    for (const Addr stack : {kStackA, kStackB, kStackC}) {
+      const Addr descriptor = process.add_stack(stack, kStackSize, static_cast<int>(random() % 3));
+      interesting.push_back(descriptor);
+      interesting.push_back(descriptor + 0x2c0);
+      process.add_thread(static_cast<int>(random() % 3), descriptor, descriptor - 0x800);
+    }
+    for (int i = 0; i < 200; ++i) {
+      const Addr base = interesting[random() % interesting.size()];
+      const Addr at = base.align_down(8) + random() % 0x900 / 8 * 8;
+      const bool mapped = FakeProcess::kLoaderData <= at && at < FakeProcess::kLoaderData + 0xf00;
+      const bool on_stack = AddrRange::sized(kStackA, kStackSize - 8).contains(at) ||
+                            AddrRange::sized(kStackB, kStackSize - 8).contains(at);
+      if (mapped || on_stack) process.poke(at, interesting[random() % interesting.size()] + random() % 3 * 8);
+    }
+    ThreadAreas found = areas_of(process);
+    std::vector<AddrRange> stacks;
+    for (const ThreadArea& area : found.areas) {
+      if (!area.stack.empty()) stacks.push_back(area.stack);
+    }
+    std::sort(stacks.begin(), stacks.end());
+    for (size_t i = 1; i < stacks.size(); ++i) EXPECT_FALSE(stacks[i].overlaps(stacks[i - 1]));
+  }
+}
+
+}  // namespace
+}  // namespace heapscan
