@@ -64,6 +64,25 @@ std::vector<CoreLoad> sorted_and_disjoint(std::vector<CoreLoad> loads, Notes& no
   return disjoint;
 }
 
+// In a sound core no two segments share bytes of the file. Where they do, a small file could pose
+// as terabytes.
+void limit_to_file_size(CoreFile& core) {
+  uint64_t left = core.bytes.size();
+  uint64_t denied = 0;
+  for (CoreLoad& load : core.loads) {
+    const uint64_t granted = std::min(load.saved, left);
+    denied += load.saved - granted;
+    load.saved = granted;
+    left -= granted;
+  }
+  if (denied != 0) {
+    core.notes.push_back({NoteKind::Input,
+                          {},
+                          "the core's segments share bytes of the file: " + human_bytes(denied) +
+                              " more than it has are left out"});
+  }
+}
+
 void sort_mappings(CoreFile& core) {
   auto& mappings = core.mappings;
   std::stable_sort(
@@ -123,6 +142,7 @@ CoreFile read_core_file(Bytes bytes, const std::string& name) {
     }
   }
   core.loads = sorted_and_disjoint(std::move(loads), core.notes);
+  limit_to_file_size(core);
   sort_mappings(core);
   if (core.loads.empty()) refuse(name, "holds no memory");
   if (core.threads.empty()) {

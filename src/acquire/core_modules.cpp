@@ -15,6 +15,9 @@ namespace {
 
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kLongestNotes = uint64_t{1} << 20;
+constexpr uint64_t kLongestHeader = uint64_t{64} << 10;
+constexpr uint64_t kMostUses =
+    64;  // of one file's bytes: as often as glibc can place it, and then some
 constexpr size_t kNamedInNotes = 3;
 
 bool names_a_file(std::string_view path) {
@@ -41,7 +44,8 @@ CoreModules::Expected CoreModules::expected_of(std::span<const FileMapping> mapp
   const auto first = std::find_if(mappings.begin(), mappings.end(),
                                   [](const FileMapping& m) { return m.file_offset == 0; });
   if (first == mappings.end()) return expected;
-  expected.header = core_.saved_bytes(first->range);
+  expected.header = core_.saved_bytes(
+      AddrRange::sized(first->range.begin(), std::min(first->range.size(), kLongestHeader)));
   if (expected.header.empty()) return expected;
   Notes ignored;
   const std::optional<ElfFile> elf = ElfFile::from_bytes(expected.header, first->path, ignored);
@@ -164,8 +168,11 @@ Bytes CoreModules::file_bytes(const std::string& path, uint64_t offset, uint64_t
     memory_.push_back(MappedMemory::map_file(file.file, whole_pages, path));
     file.mapped = memory_.back().bytes();
   }
-  if (offset >= file.mapped.size()) return {};
-  return file.mapped.subspan(offset, std::min<uint64_t>(size, file.mapped.size() - offset));
+  if (offset >= file.mapped.size() || file.used / kMostUses > file.mapped.size()) return {};
+  const Bytes bytes =
+      file.mapped.subspan(offset, std::min<uint64_t>(size, file.mapped.size() - offset));
+  file.used += bytes.size();
+  return bytes;
 }
 
 std::vector<MappedMemory> CoreModules::take_memory() { return std::move(memory_); }

@@ -44,6 +44,7 @@ class CoreModules {
     Fd file;
     uint64_t size = 0;
     Bytes mapped;
+    uint64_t used = 0;  // bytes given out
   };
   struct Candidate {
     std::string path;

@@ -75,7 +75,8 @@ std::vector<Elf64_Shdr> read_sections(Elf* elf, std::string& problem) {
       problem = "its section headers cannot be read";
       break;
     }
-    sections.push_back(*header);
+    // A hostile e_shoff leaves the table unaligned.
+    sections.push_back(load<Elf64_Shdr>(reinterpret_cast<const std::byte*>(header)));
   }
   return sections;
 }

@@ -10,8 +10,7 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kLongestName = size_t{64} << 10;
-constexpr uint64_t kNameShare =
-    16;  // a string table merged by suffix serves at most a few names per byte
+constexpr uint64_t kNameShare = 4;  // names per byte of table; merged suffixes need little over 1
 
 constexpr uint16_t kHiddenVersion = 0x8000;
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <string_view>
@@ -48,11 +49,15 @@ void hide_unneeded_sections(Elf* elf) {
   if (elf_getshdrstrndx(elf, &names) != 0) return;
   Elf_Scn* section = nullptr;
   for (size_t i = 0; i < kMostSections && (section = elf_nextscn(elf, section)) != nullptr; ++i) {
-    Elf64_Shdr* const header = elf64_getshdr(section);
-    const char* const name = header == nullptr ? nullptr : elf_strptr(elf, names, header->sh_name);
-    if (name == nullptr) continue;
-    if (std::find(kHidden.begin(), kHidden.end(), std::string_view(name)) != kHidden.end())
-      header->sh_type = SHT_NULL;
+    auto* const header = reinterpret_cast<std::byte*>(elf64_getshdr(section));  // perhaps unaligned
+    if (header == nullptr) continue;
+    const char* const name = elf_strptr(elf, names, load<Elf64_Shdr>(header).sh_name);
+    if (name == nullptr ||
+        std::find(kHidden.begin(), kHidden.end(), std::string_view(name)) == kHidden.end()) {
+      continue;
+    }
+    const uint32_t hidden = SHT_NULL;
+    std::memcpy(header + offsetof(Elf64_Shdr, sh_type), &hidden, sizeof hidden);
   }
 }
 

@@ -200,6 +200,22 @@ TEST(CoreDoor, OverlappingSegmentsAreCut) {
   EXPECT_THAT(capture.image.notes(), note_with("2 segments of the core overlap"));
 }
 
+TEST(CoreDoor, SegmentsThatShareBytesOfTheFileDoNotMultiplyIt) {
+  CoreWriter core = small_core();
+  for (uint64_t i = 0; i < 100; ++i)
+    core.segment(0x10000000 + i * 0x10000, pattern(16), 0x8000, kRw);
+  ByteString bytes = core.write();
+  for (size_t i = 3; i < 103; ++i) {
+    Elf64_Phdr header = program_header(bytes, i);
+    header.p_offset = program_header(bytes, 1).p_offset;
+    header.p_filesz = 0x8000;
+    set_program_header(bytes, i, header);
+  }
+  const Capture capture = loaded(bytes);
+  EXPECT_LE(capture.image.populated_bytes({Addr(0), Addr(~uint64_t{0})}), bytes.size());
+  EXPECT_THAT(capture.image.notes(), note_with("share bytes of the file"));
+}
+
 TEST(CoreDoor, WrappingSegmentsAreSurvived) {
   for (const uint64_t absurd :
        {~uint64_t{0}, ~uint64_t{0} - 4095, uint64_t{1} << 63, uint64_t{1} << 47}) {

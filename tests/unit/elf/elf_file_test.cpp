@@ -130,6 +130,21 @@ TEST(ElfFile, FirstPageAloneGivesSegmentsAndBuildId) {
   EXPECT_EQ(file->build_id().size(), 40U);
 }
 
+TEST(ElfFile, UnalignedTablesAreRead) {
+  ByteString bytes = small_library().write();
+  const auto header = load<Elf64_Ehdr>(bytes.data());
+  const size_t size = header.e_shnum * sizeof(Elf64_Shdr);
+  const ByteString table(bytes.begin() + static_cast<ptrdiff_t>(header.e_shoff),
+                         bytes.begin() + static_cast<ptrdiff_t>(header.e_shoff + size));
+  bytes.resize(bytes.size() + 1);
+  overwrite(bytes, offsetof(Elf64_Ehdr, e_shoff), uint64_t{bytes.size()});
+  bytes.insert(bytes.end(), table.begin(), table.end());
+  Notes notes;
+  const auto file = opened(bytes, notes);
+  ASSERT_TRUE(file);
+  EXPECT_THAT(file->symbols(), SizeIs(2));
+}
+
 TEST(ElfFile, SymbolTableOutsideTheFileIsEmpty) {
   ByteString bytes = small_library().write();
   const auto header = load<Elf64_Ehdr>(bytes.data());
