@@ -1,0 +1,116 @@
+// The test that guards the architecture: every fixture program is analysed live, as a gcore core
+// and as a kernel core of the same waiting process, each with one thread and with several. All of
+// these have to say the same, and what they say has to be what the program knows about its own
+// heap.
+//
+// Which programs: FIXTURE_LIST, written by CMake.
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <optional>
+#include <ostream>
+#include <string>
+#include <utility>
+
+#include "heapscan/acquire/core.h"
+#include "heapscan/acquire/live.h"
+#include "heapscan/analysis/analysis.h"
+#include "heapscan/base/parallel.h"
+#include "heapscan/symbols/symbols.h"
+#include "pipeline/accounting.h"
+#include "pipeline/judgement.h"
+#include "support/fixture_process.h"
+
+namespace heapscan {
+namespace {
+
+struct FixtureProgram {
+  std::string name;
+  std::string path;
+};
+
+void PrintTo(const FixtureProgram& fixture, std::ostream* out) { *out << fixture.path; }
+
+const FixtureProgram kFixtures[] = {
+#include FIXTURE_LIST
+};
+
+constexpr unsigned kThreadCounts[] = {1, 4};
+
+class ThreeDoors : public testing::TestWithParam<FixtureProgram> {
+ protected:
+  [[nodiscard]] bool is(const std::string& name) const {
+    return GetParam().name == name || GetParam().name.ends_with("_" + name);
+  }
+  // Its threads go on allocating: only the blocks it lists have a verdict that can be known.
+  [[nodiscard]] bool keeps_allocating() const { return is("inside_malloc"); }
+  [[nodiscard]] bool is_damaged() const { return is("damaged"); }
+
+  // Analyses `capture` and holds the result against the truth, the books, and what was said before.
+  void examine(Capture capture, Door door, unsigned threads, const Truth& truth,
+               const std::string& title) {
+    const ThreadLimit limit(threads);
+    Symbols symbols = load_symbols(capture.image, capture.files);
+    const Analysis analysis = analyze(std::move(capture.image), std::move(symbols));
+    const Coverage coverage = keeps_allocating() ? Coverage::Listed : Coverage::Whole;
+    expect_none(title + ": verdicts", contradictions(analysis, truth, door, coverage));
+    expect_none(title + ": bytes", accounting_errors(analysis));
+    if (!is_damaged() && !keeps_allocating()) {
+      expect_none(title + ": allocator's figures", failed_checks(analysis.heap));
+    }
+    if (keeps_allocating()) return;
+    Judgement judgement = judgement_of(analysis, truth);
+    if (before_) {
+      expect_none(before_title_ + ", then " + title, differences(*before_, judgement));
+    } else {
+      before_ = std::move(judgement);
+      before_title_ = title;
+    }
+  }
+
+  void examine_live(const FixtureProcess& fixture) {
+    for (const unsigned threads : kThreadCounts) {
+      examine(capture_process(fixture.pid()), Door::Live, threads, fixture.truth(),
+              "live with " + std::to_string(threads) + " threads");
+    }
+  }
+
+  void examine_core(const std::string& core, const Truth& truth, const std::string& kind) {
+    for (const unsigned threads : kThreadCounts) {
+      examine(load_core(core), Door::Core, threads, truth,
+              kind + " with " + std::to_string(threads) + " threads");
+    }
+  }
+
+ private:
+  static void expect_none(const std::string& title, const std::vector<std::string>& problems) {
+    EXPECT_TRUE(problems.empty()) << listing(title, problems);
+  }
+
+  std::optional<Judgement> before_;
+  std::string before_title_;
+};
+
+TEST_P(ThreeDoors, LiveAndGcore) {
+  if (const auto reason = why_no_gcore()) GTEST_SKIP() << *reason;
+  FixtureProcess fixture(GetParam().path);
+  examine_live(fixture);
+  examine_core(fixture.make_gcore(), fixture.truth(), "gcore core");
+  const int status = fixture.end();
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0)
+      << "looking into it has changed how it ends: wait status " << status;
+}
+
+TEST_P(ThreeDoors, KernelCore) {
+  if (const auto reason = why_kernel_writes_no_core()) GTEST_SKIP() << *reason;
+  FixtureProcess fixture(GetParam().path);
+  if (!why_ptrace_is_refused()) examine_live(fixture);
+  examine_core(fixture.abort_for_core(), fixture.truth(), "kernel core");
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, ThreeDoors, testing::ValuesIn(kFixtures),
+                         [](const auto& test) { return test.param.name; });
+
+}  // namespace
+}  // namespace heapscan
