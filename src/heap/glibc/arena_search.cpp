@@ -22,8 +22,10 @@ constexpr size_t kMostPlaces = 64;               // in one module
 constexpr size_t kMostFalseStarts = 1000;        // likewise: empty list heads that turn out to be something else
 constexpr uint64_t kHeapStep = uint64_t{8} << 20;  // heaps lie at multiples of this at least
 
+// A run of list heads. Where one pair of them is being changed, or was overwritten, the run may seem to begin one pair
+// further up or down: the ring decides.
 struct Place {
-  Addr bins;
+  std::vector<Addr> bins;
   ModuleId module;
 };
 
@@ -36,7 +38,7 @@ void find_bins(WordReader& reader, Addr begin, Bytes bytes, ModuleId module, std
     const uint64_t slot = begin.value + offset;
     if (load<uint64_t>(bytes.data() + offset) != slot - kHeader) continue;
     if (load<uint64_t>(bytes.data() + offset + 8) != slot - kHeader) continue;
-    Place best{Addr(), module};
+    Place place{{}, module};
     unsigned most = 0;
     for (uint64_t before = 0; before < kBins; ++before) {
       const Addr bins = Addr(slot) - before * kBinBytes;
@@ -47,15 +49,16 @@ void find_bins(WordReader& reader, Addr begin, Bytes bytes, ModuleId module, std
       }
       if (shape.sound > most) {
         most = shape.sound;
-        best.bins = bins;
+        place.bins.clear();
       }
+      if (shape.sound == most) place.bins.push_back(bins);
     }
     if (most == 0) {
       if (++false_starts >= kMostFalseStarts) return;
       continue;
     }
-    places.push_back(best);
-    offset = best.bins.value + kBins * kBinBytes - begin.value - 8;
+    offset = place.bins.front().value + kBins * kBinBytes - begin.value - 8;
+    places.push_back(std::move(place));
     if (places.size() >= kMostPlaces) return;
   }
 }
@@ -109,8 +112,8 @@ RingWalk follow_ring(WordReader& reader, Addr start, const ArenaLayout& layout) 
 Ring ring_from_bins(WordReader& reader, const Place& place, const std::optional<ArenaLayout>& dwarf) {
   Ring best;
   best.module = place.module;
-  const auto consider = [&](const ArenaLayout& layout, LayoutSource source) {
-    const Addr start = place.bins - layout.bins;
+  const auto consider = [&](Addr bins, const ArenaLayout& layout, LayoutSource source) {
+    const Addr start = bins - layout.bins;
     RingWalk walk = follow_ring(reader, start, layout);
     if (walk.states.empty()) return;
     const auto value = [](bool closed, size_t count) { return (closed ? kMostArenas : 0) + count; };
@@ -121,12 +124,14 @@ Ring ring_from_bins(WordReader& reader, const Place& place, const std::optional<
     best.states = std::move(walk.states);
     best.is_closed = walk.closed;
   };
-  if (dwarf) consider(*dwarf, LayoutSource::Dwarf);
-  const bool attached = has_attached_threads(reader, place.bins);
-  // The rows most in use first: where the ring is broken all are equally good.
-  const auto rows = arena_layouts();
-  for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
-    if (row->has_attached == attached) consider(*row, LayoutSource::Table);
+  for (const Addr bins : place.bins) {
+    if (dwarf) consider(bins, *dwarf, LayoutSource::Dwarf);
+    const bool attached = has_attached_threads(reader, bins);
+    // The rows most in use first: where the ring is broken all are equally good.
+    const auto rows = arena_layouts();
+    for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
+      if (row->has_attached == attached) consider(bins, *row, LayoutSource::Table);
+    }
   }
   return best;
 }
@@ -156,9 +161,11 @@ bool is_heap_arena(WordReader& reader, Addr state) {
   return false;
 }
 
-bool is_listed(const std::vector<Ring>& rings, Addr state) {
-  return std::any_of(rings.begin(), rings.end(), [&](const Ring& ring) {
-    return std::find(ring.states.begin(), ring.states.end(), state) != ring.states.end();
+bool overlaps_known(const std::vector<Ring>& rings, const Ring& ring) {
+  const AddrRange main = AddrRange::sized(ring.main, ring.layout.size);
+  return std::any_of(rings.begin(), rings.end(), [&](const Ring& known) {
+    return AddrRange::sized(known.main, known.layout.size).overlaps(main) ||
+           std::find(known.states.begin(), known.states.end(), ring.main) != known.states.end();
   });
 }
 
@@ -172,7 +179,9 @@ void add_unlisted_arenas(WordReader& reader, const MemoryImage& image, std::vect
     for (Ring& ring : rings) {
       if (!shape_of_bins(reader, state + ring.layout.bins).is_arena()) continue;
       const auto next = reader.word(state + ring.layout.next());
-      if (next && (*next == 0 || is_listed({ring}, Addr(*next)))) home = &ring;
+      if (!next) continue;
+      const bool into_ring = std::find(ring.states.begin(), ring.states.end(), Addr(*next)) != ring.states.end();
+      if (*next == 0 || into_ring) home = &ring;
     }
     if (home == nullptr && rings.size() == 1 &&
         shape_of_bins(reader, state + rings.front().layout.bins).is_arena()) {
@@ -248,9 +257,9 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
   }
 
   const auto add = [&](const Place& place, const std::string& how, const std::optional<ArenaLayout>& dwarf) {
-    if (!shape_of_bins(reader, place.bins).is_arena()) return false;
+    if (!shape_of_bins(reader, place.bins.front()).is_arena()) return false;
     Ring ring = ring_from_bins(reader, place, dwarf);
-    if (ring.states.empty() || is_listed(rings, ring.main)) return false;
+    if (ring.states.empty() || overlaps_known(rings, ring)) return false;
     ring.found_by = how;
     rings.push_back(std::move(ring));
     return true;
@@ -261,9 +270,9 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
     const std::string name = named(image, module);
     if (const auto symbol = symbols.address_of(module, "main_arena")) {
       bool found = false;
-      if (dwarf) found = add({*symbol + dwarf->bins, module}, "symbol and DWARF of " + name, dwarf);
+      if (dwarf) found = add({{*symbol + dwarf->bins}, module}, "symbol and DWARF of " + name, dwarf);
       for (const ArenaLayout& row : arena_layouts()) {
-        if (!found) found = add({*symbol + row.bins, module}, "symbol main_arena of " + name, dwarf);
+        if (!found) found = add({{*symbol + row.bins}, module}, "symbol main_arena of " + name, dwarf);
       }
     }
     std::vector<Place> places;
