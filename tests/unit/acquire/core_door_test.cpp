@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <zstd.h>
 
+#include <deque>
+#include <utility>
+
 #include "heapscan/acquire/core.h"
 #include "heapscan/base/error.h"
 #include "support/elf_writer.h"
@@ -32,6 +35,12 @@ CoreWriter small_core() {
 }
 
 Capture loaded(const ByteString& bytes) { return load_core_bytes(bytes, "core.42", {}, false); }
+
+// The capture points into the bytes; those of a temporary are kept until the tests end.
+Capture loaded(ByteString&& bytes) {
+  static std::deque<ByteString> kept;
+  return loaded(std::as_const(kept.emplace_back(std::move(bytes))));
+}
 
 std::string refusal(const ByteString& bytes) {
   try {

@@ -229,7 +229,8 @@ TEST_F(CoreModulesTest, DevicesAndMemoryFilesAreNeverOpened) {
        {"/dev/zero (deleted)", "/memfd:x (deleted)", "/SYSV00000000 (deleted)", "relative"}) {
     CoreWriter core = kernel_core(pattern(0x1000));
     list_files(core, path);
-    const Capture capture = load_core_bytes(core.write(), "core", {}, true);
+    const ByteString bytes = core.write();
+    const Capture capture = load_core_bytes(bytes, "core", {}, true);
     EXPECT_THAT(capture.image.notes(), Not(note_with("module")));
   }
 }
