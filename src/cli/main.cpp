@@ -36,6 +36,7 @@ void fill_standard_descriptors() {
 
 void describe_program(CLI::App& program) {
   program.formatter(std::make_shared<HelpPage>());
+  program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   program.description(
       "heapscan finds the memory that a running process or a core dump has lost: malloc blocks that nothing can reach "
       "any more. No restart, no recompilation, nothing preloaded.");
@@ -79,6 +80,10 @@ std::string complaint(const CLI::App* command, const CLI::ParseError& error) {
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
     return command == nullptr ? fmt::format("there is no command \"{}\"", unexpected_words(error))
                               : fmt::format("{} does not take \"{}\"", command->get_name(), unexpected_words(error));
+  }
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+    const std::string text = error.what();
+    return text.substr(0, text.find(':')) + " needs a value";
   }
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && command != nullptr) {
     return fmt::format("{} needs to know what to look at", command->get_name());

@@ -50,13 +50,24 @@ void describe_heap(const Analysis& analysis, Report& report) {
   report.missing_bytes = analysis.image.missing_bytes();
 }
 
-void describe_content(const Analysis& analysis, AddrRange example, LeakGroup& group) {
-  ContentPreview preview = preview_content(analysis.image, example);
+// What the members shown begin with, if all of them begin like strings: the same one or each its own.
+void label_by_words(const Analysis& analysis, const BlockGroup& from, LeakGroup& group) {
+  bool same = true;
+  for (const BlockId member : from.members) {
+    const std::string words = preview_content(analysis.image, analysis.heap.block(member).range()).words;
+    if (words.empty()) return;
+    same = same && words == group.content_words;
+  }
+  group.label = same ? group.content_words : "text such as " + group.content_words;
+  group.label_shows_content = true;
+}
+
+void describe_content(const Analysis& analysis, const BlockGroup& from, LeakGroup& group) {
+  ContentPreview preview = preview_content(analysis.image, analysis.heap.block(from.members.front()).range());
   group.content_hex = std::move(preview.hex);
   group.content_text = std::move(preview.text);
-  if (preview.words.empty()) return;
-  group.label = std::move(preview.words);
-  group.label_shows_content = true;
+  group.content_words = std::move(preview.words);
+  label_by_words(analysis, from, group);
 }
 
 LeakGroup describe_group(const Analysis& analysis, const BlockGroup& from, const HolderTable& holders,
@@ -72,7 +83,7 @@ LeakGroup describe_group(const Analysis& analysis, const BlockGroup& from, const
   group.evidence = explain_group(analysis, from, holders);
   group.example = analysis.heap.block(from.members.front()).begin();
   for (const BlockId member : from.members) group.members_shown.push_back(analysis.heap.block(member).begin());
-  if (content) describe_content(analysis, analysis.heap.block(from.members.front()).range(), group);
+  if (content) describe_content(analysis, from, group);
   return group;
 }
 

@@ -56,6 +56,7 @@ Coverage coverage_of(std::span<const LeakGroup> groups, uint64_t lost_bytes) {
 }
 
 std::string pause_text(double seconds) {
+  if (seconds < 0.01) return fmt::format("{:.1f} ms", seconds * 1000);
   return seconds < 1 ? fmt::format("{:.0f} ms", seconds * 1000) : fmt::format("{:.1f} s", seconds);
 }
 
@@ -166,7 +167,9 @@ class TextReport {
                                    fmt::format("{} × {} B", grouped(group.blocks), group.sizes.front().first),
                                    group.label);
     if (group.verdict == Verdict::Indirect) line += "   (indirect)";
-    if (group.indirect.blocks > 0) line += fmt::format("   + {} reached only from them", amount(group.indirect));
+    if (group.indirect.blocks > 0) {
+      line += fmt::format("   + {} reached only from {}", amount(group.indirect), group.blocks == 1 ? "it" : "them");
+    }
     if (options_.verbose) line += "   id " + group.id;
     out_ << line << '\n';
   }
@@ -183,9 +186,10 @@ class TextReport {
   }
 
   void write_content(const LeakGroup& group) {
-    std::string words;
-    for (size_t at = 0; at < group.content_hex.size(); at += 16) words += ' ' + group.content_hex.substr(at, 16);
-    out_ << fmt::format("      at {}:{}\n", hex(group.example), words);
+    std::string bytes;
+    for (size_t at = 0; at < group.content_hex.size(); at += 16) bytes += ' ' + group.content_hex.substr(at, 16);
+    const bool as_words = !group.content_words.empty() && !options_.verbose;
+    out_ << fmt::format("      at {}:{}\n", hex(group.example), as_words ? ' ' + group.content_words : bytes);
     if (options_.verbose) out_ << fmt::format("      as text: {}\n", group.content_text);
   }
 
@@ -232,9 +236,7 @@ class TextReport {
   }
 
   void write_not_judged() {
-    const uint64_t blocks = total_of(report_.verdicts, Verdict::NotJudged).bytes;
-    const uint64_t bytes = blocks + report_.damaged_bytes + report_.missing_bytes;
-    std::string text = human_bytes(bytes);
+    std::string text = human_bytes(report_.damaged_bytes + report_.missing_bytes);
     if (report_.damaged_bytes > 0) text += fmt::format(", {} of it damaged heap", human_bytes(report_.damaged_bytes));
     if (report_.missing_bytes > 0) {
       text += fmt::format(", {} of it memory that was not there to be searched", human_bytes(report_.missing_bytes));

@@ -23,8 +23,8 @@ void write_checks(const Report& report, std::ostream& out) {
   const auto failed =
       std::count_if(report.checks.begin(), report.checks.end(), [](const Check& c) { return !c.ok; });
   if (report.checks.empty() || (failed == 0 && !report.options.verbose)) return;
-  out << fmt::format("checks      {} of {} figures of the allocator's own are not what was found\n", failed,
-                     report.checks.size());
+  out << fmt::format("checks      {} of {} figures of the allocator's own agree with what was found\n",
+                     report.checks.size() - static_cast<size_t>(failed), report.checks.size());
   for (const Check& check : report.checks) {
     if (check.ok && !report.options.verbose) continue;
     out << fmt::format("  {:<7} {}: {}\n", check.ok ? "agrees" : "differs", check.name, check.detail);

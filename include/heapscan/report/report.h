@@ -51,6 +51,7 @@ struct LeakGroup {
   std::vector<std::string> evidence;  // "why": holders, nearest misses, reasons
   std::string content_hex;   // of the example's first bytes; empty without content
   std::string content_text;  // the same, escaped
+  std::string content_words;  // the same in quotes when they begin like a string; empty otherwise
   Addr example;              // the lowest
   std::vector<Addr> members_shown;
 };

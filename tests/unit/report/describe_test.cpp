@@ -153,10 +153,26 @@ TEST(Describe, ShowsTheFirstBytes) {
   EXPECT_THAT(report.leaks[1].content_text, StartsWith("\\x01\\x00\\x02\\\\\\x1b[31\\x00"));
 }
 
+TEST(Describe, LabelsAGroupByWhatItsMembersHaveInCommon) {
+  JudgedProgram program;
+  program.definite(200, "the same");
+  program.definite(200, "the same");
+  program.definite(104, "user anna");
+  program.definite(104, "user bert");
+  program.definite(56, "words");
+  program.definite(56, "\x01");
+  const Analysis analysis = program.judge();
+  const Report report = report_of(analysis);
+  EXPECT_EQ(report.leaks.at(0).label, "\"the same\"");
+  EXPECT_EQ(report.leaks.at(1).label, "text such as \"user anna\"");
+  EXPECT_EQ(report.leaks.at(2).label, "56-byte blocks");
+  EXPECT_EQ(report.leaks[2].content_words, "\"words\"");
+}
+
 TEST(Describe, ShowsOnlyWhatTheBlockHolds) {
   JudgedProgram program;
   program.definite(24, "abcdefghijklmnopqrstuvwx");
-  program.definite(24, "behind the first block");
+  program.reachable(24, "behind the first block");
   const Analysis analysis = program.judge();
   const Report report = report_of(analysis);
   EXPECT_EQ(report.leaks.at(0).content_text, "abcdefghijklmnopqrstuvwx");
@@ -173,6 +189,7 @@ TEST(Describe, KeepsContentOutWhenAsked) {
   EXPECT_EQ(report.leaks.at(0).label, "200-byte blocks");
   EXPECT_THAT(report.leaks[0].content_hex, IsEmpty());
   EXPECT_THAT(report.leaks[0].content_text, IsEmpty());
+  EXPECT_THAT(report.leaks[0].content_words, IsEmpty());
 }
 
 TEST(Describe, EscapesWhatTheTargetSays) {

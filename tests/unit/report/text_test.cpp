@@ -169,7 +169,7 @@ TEST(Text, TellsOfFailedChecksUnasked) {
   Report report = small_report();
   report.checks = {{"system bytes", true, "same"}, {"mmapped chunks", false, "5, not 6"}};
   const std::string text = text_of(report);
-  EXPECT_THAT(text, HasSubstr("\nchecks      1 of 2 figures of the allocator's own are not what was found\n"));
+  EXPECT_THAT(text, HasSubstr("\nchecks      1 of 2 figures of the allocator's own agree with what was found\n"));
   EXPECT_THAT(text, HasSubstr("\n  differs mmapped chunks: 5, not 6\n"));
   EXPECT_THAT(text, Not(HasSubstr("system bytes")));
 }

@@ -1,0 +1,417 @@
+#!/usr/bin/env python3
+"""heapscan as a user meets it.
+
+usage: cli_test.py --heapscan PROGRAM --fixtures FOLDER [--regenerate] [SUITE...]
+With --regenerate the golden files are written, not compared. Exit code 77: everything that ran passed, but something
+had to be skipped.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from heapscan_cli import fixture, normalised, run, why_ptrace_is_refused
+from validate_json import parse, violations
+
+HERE = pathlib.Path(__file__).resolve().parent
+GOLDEN = HERE / "golden"
+SCHEMA = HERE.parent.parent / "docs" / "report.schema.json"
+OPTIONS = argparse.Namespace(heapscan="", fixtures="", regenerate=False)
+PTRACE_REFUSED = why_ptrace_is_refused()
+
+needs_ptrace = unittest.skipIf(PTRACE_REFUSED, PTRACE_REFUSED)
+
+
+class CliTest(unittest.TestCase):
+    maxDiff = None
+
+    def heapscan(self, *words, **more):
+        return run(OPTIONS.heapscan, *words, **more)
+
+    def fixture(self, name, *words):
+        return fixture(os.path.join(OPTIONS.fixtures, "fixture_" + name), *words)
+
+    def folder(self):
+        folder = tempfile.TemporaryDirectory(prefix="heapscan-test-")
+        self.addCleanup(folder.cleanup)
+        return pathlib.Path(folder.name)
+
+    def assert_golden(self, name, text):
+        path = GOLDEN / name
+        if OPTIONS.regenerate:
+            path.write_text(text, encoding="utf-8")
+        self.assertEqual(text, path.read_text(encoding="utf-8"), f"tests/cli/golden/{name}; see tests/cli/regenerate")
+
+    def assert_complains(self, result, code, *parts):
+        self.assertEqual((result.code, result.out), (code, ""), result.err)
+        self.assertTrue(result.err.startswith("heapscan: "), result.err)
+        self.assertTrue(result.err.endswith("\n"), result.err)
+        for part in parts:
+            self.assertIn(part, result.err)
+
+
+class Help(CliTest):
+    def test_of_the_program(self):
+        for word in ("--help", "-h"):
+            result = self.heapscan(word)
+            self.assertEqual((result.code, result.err), (0, ""))
+            self.assert_golden("help.txt", result.out)
+
+    def test_of_every_command(self):
+        for command in ("attach", "core"):
+            result = self.heapscan(command, "--help")
+            self.assertEqual((result.code, result.err), (0, ""))
+            self.assert_golden(f"help_{command}.txt", result.out)
+
+    def test_version(self):
+        result = self.heapscan("--version")
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertRegex(result.out, r"^heapscan \d+\.\d+\.\d+\n$")
+
+    def test_that_cannot_be_written_fails(self):
+        with open("/dev/full", "wb") as full:
+            self.assert_complains(self.heapscan("--help", stdout=full), 3, "No space left on device")
+
+
+class Usage(CliTest):
+    def test_no_words(self):
+        self.assert_complains(self.heapscan(), 2, "heapscan attach PID", "--help")
+
+    def test_unknown_command(self):
+        self.assert_complains(self.heapscan("frobnicate"), 2, '"frobnicate"')
+
+    def test_hostile_words_are_escaped(self):
+        for words in (["\x1b[31m"], ["attach", "\x1b[31m"], ["attach", "1", "--kinds", "\x1b[31m"]):
+            self.assertNotIn("\x1b", self.heapscan(*words).err)
+
+    def test_missing_target(self):
+        for command in ("attach", "core"):
+            self.assert_complains(self.heapscan(command), 2, f"{command} needs", f"heapscan {command} --help")
+
+    def test_too_many_words(self):
+        self.assert_complains(self.heapscan("attach", "1", "2"), 2, '"2"')
+
+    def test_options_before_the_command(self):
+        self.assert_complains(self.heapscan("--format", "json", "attach", "1"), 2, "--format")
+
+    def test_flags_take_no_value(self):
+        self.assert_complains(self.heapscan("attach", "1", "--verbose=maybe"), 2, "--verbose")
+
+    def test_unknown_option(self):
+        self.assert_complains(self.heapscan("attach", "1", "--bogus"), 2, "--bogus")
+
+    def test_bad_values(self):
+        bad = {
+            "--min-size": ["", "x", "-1", "10kk", "0x", "1e3", "99999999999999999999", "18446744073709551615k"],
+            "--max-size": ["ten", "4 M"],
+            "--kinds": ["", "a", "definite,", "definite,,possible", "Definite", "not judged"],
+            "--blocks": ["some", ""],
+            "--format": ["xml", "JSON"],
+            "--sort": ["size"],
+            "--color": ["yes"],
+            "--top": ["-1", "ten", "99999999999999999999"],
+            "--threads": ["-1", "two", "100000"],
+        }
+        for option, values in bad.items():
+            for value in values:
+                with self.subTest(option=option, value=value):
+                    result = self.heapscan("attach", "1", f"{option}={value}")
+                    self.assert_complains(result, 2, option)
+
+    def test_values_must_be_there(self):
+        for option in ("--output", "--top", "--threads", "--kinds", "--debug-dir", "--min-size"):
+            with self.subTest(option=option):
+                self.assert_complains(self.heapscan("attach", "1", option), 2, f"{option} needs a value")
+
+    def test_the_last_value_counts(self):
+        self.assert_complains(self.heapscan("attach", "1", "-n", "1", "-n", "x"), 2, "--top", '"x"')
+
+    def test_pids_that_cannot_be(self):
+        for pid in ("0", "2147483648", "99999999999999999999"):
+            self.assert_complains(self.heapscan("attach", pid), 2, pid)
+
+    def test_no_such_process(self):
+        self.assert_complains(self.heapscan("attach", "2147483647"), 3, "2147483647")
+
+    def test_no_process_of_that_name(self):
+        self.assert_complains(self.heapscan("attach", "no-such-name-anywhere"), 3, '"no-such-name-anywhere"')
+
+    def test_several_processes_of_one_name(self):
+        program = self.folder() / "heapscan-twin"
+        shutil.copy(shutil.which("sleep"), program)
+        with subprocess.Popen([program, "60"]) as one, subprocess.Popen([program, "61"]) as two:
+            try:
+                result = self.heapscan("attach", "heapscan-twin")
+                self.assert_complains(result, 2, "2 processes", f"{one.pid}  ", f"{two.pid}  ", "heapscan-twin 61")
+            finally:
+                one.kill()
+                two.kill()
+
+    def test_no_such_core(self):
+        missing = self.folder() / "missing"
+        self.assert_complains(self.heapscan("core", missing), 3, str(missing), "No such file")
+
+    def test_a_file_that_is_no_core(self):
+        self.assert_complains(self.heapscan("core", __file__), 3, "cli_test.py")
+
+
+@needs_ptrace
+class Output(CliTest):
+    """Of the strdup loop: 2000 lost blocks of 24 bytes."""
+
+    def setUp(self):
+        waiting = self.fixture("strdup_loop")
+        self.pid = waiting.__enter__().pid
+        self.addCleanup(waiting.__exit__, None, None, None)
+
+    def test_goes_to_a_file_of_ones_own(self):
+        folder = self.folder()
+        report = folder / "report.txt"
+        report.write_text("what was there before")
+        report.chmod(0o644)
+        result = self.heapscan("attach", self.pid, "-o", report)
+        self.assertEqual((result.code, result.out, result.err), (1, "", ""))
+        self.assertIn("\nSUMMARY: ", report.read_text())
+        self.assertEqual(stat.S_IMODE(report.stat().st_mode), 0o600)
+        self.assertEqual(os.listdir(folder), ["report.txt"])
+
+    def test_minus_is_standard_output(self):
+        self.assertIn("\nSUMMARY: ", self.heapscan("attach", self.pid, "-o", "-").out)
+
+    def test_does_not_follow_links(self):
+        folder = self.folder()
+        victim = folder / "victim"
+        victim.write_text("precious")
+        (folder / "link").symlink_to(victim)
+        self.assert_complains(self.heapscan("attach", self.pid, "-o", folder / "link"), 3, "symbolic link")
+        self.assertEqual(victim.read_text(), "precious")
+
+    def test_fails_before_anything_is_stopped(self):
+        missing = self.folder() / "missing" / "report"
+        self.assert_complains(self.heapscan("attach", "2147483647", "-o", missing), 3, "cannot write the report")
+        self.assert_complains(self.heapscan("attach", "2147483647", "-o", self.folder()), 3, "Is a directory")
+
+    def test_full_disk(self):
+        with open("/dev/full", "wb") as full:
+            self.assert_complains(self.heapscan("attach", self.pid, stdout=full), 3, "standard output: No space left")
+        self.assert_complains(self.heapscan("attach", self.pid, "-o", "/dev/full"), 3, "/dev/full: No space left")
+        self.assertTrue(stat.S_ISCHR(os.stat("/dev/full").st_mode))
+
+    def test_closed_standard_output(self):
+        command = f'"{OPTIONS.heapscan}" attach {self.pid} >&-'
+        done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn(b"cannot write the report to standard output", done.stderr)
+
+    def test_reader_that_had_enough(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "wb") as pipe:
+            result = self.heapscan("attach", self.pid, "--blocks", "all", stdout=pipe)
+        self.assertEqual((result.code, result.err), (1, ""))
+
+    def test_colour(self):
+        plain = self.heapscan("attach", self.pid, env={"TERM": "xterm"}).out
+        self.assertNotIn("\x1b", plain, "a pipe is no terminal")
+        always = self.heapscan("attach", self.pid, "--color", "always", env={"NO_COLOR": "1"}).out
+        self.assertIn("\x1b[", always)
+
+    def on_terminal(self, *words, env):
+        """What heapscan prints when its standard output is a terminal."""
+        ours, theirs = os.openpty()
+        try:
+            result = self.heapscan("attach", self.pid, "-q", *words, env={"TERM": "xterm", **env}, stdout=theirs)
+            self.assertEqual(result.code, 1, result.err)
+        finally:
+            os.close(theirs)
+        text = os.read(ours, 1 << 16)
+        os.close(ours)
+        return text
+
+    def test_colour_on_a_terminal(self):
+        self.assertIn(b"\x1b[", self.on_terminal(env={}))
+        self.assertIn(b"\x1b[", self.on_terminal(env={"NO_COLOR": ""}))
+        self.assertNotIn(b"\x1b[", self.on_terminal(env={"NO_COLOR": "1"}))
+        self.assertNotIn(b"\x1b[", self.on_terminal(env={"TERM": "dumb"}))
+        self.assertNotIn(b"\x1b[", self.on_terminal("--color", "never", env={}))
+
+    def test_threads_change_nothing(self):
+        reports = {normalised(self.heapscan("attach", self.pid, "--blocks", "all", "-j", n).out) for n in (0, 1, 4)}
+        self.assertEqual(len(reports), 1)
+
+
+@needs_ptrace
+class Reports(CliTest):
+    def report(self, name, *words, arguments=()):
+        with self.fixture(name, *arguments) as waiting:
+            result = self.heapscan("attach", waiting.pid, *words)
+        self.assertEqual((result.code, result.err), (1, ""))
+        return result.out
+
+    def test_golden(self):
+        self.assert_golden("sessions.txt", normalised(self.report("sessions")))
+        self.assert_golden("sessions_quiet.txt", normalised(self.report("sessions", "-q")))
+        self.assert_golden("strdup_loop.txt", normalised(self.report("strdup_loop")))
+        self.assert_golden("chains.txt", normalised(self.report("chains")))
+        self.assert_golden("rings.txt", normalised(self.report("rings")))
+        self.assert_golden("strdup_loop_blocks.txt",
+                           normalised(self.report("strdup_loop", "--blocks", "lost", arguments=["3"])))
+
+    def test_healthy_process(self):
+        with subprocess.Popen(["sleep", "60"]) as process:
+            try:
+                result = self.heapscan("attach", process.pid)
+            finally:
+                process.kill()
+        self.assertEqual((result.code, result.err), (0, ""), result.out)
+        self.assertIn("\nlost        nothing\n", result.out)
+
+    def test_by_name(self):
+        program = self.folder() / "heapscan-only"
+        shutil.copy(os.path.join(OPTIONS.fixtures, "fixture_strdup_loop"), program)
+        with fixture(str(program)) as waiting:
+            result = self.heapscan("attach", "heapscan-only")
+            self.assertEqual((result.code, result.err), (1, ""))
+            self.assertTrue(result.out.startswith(f"heapscan: pid {waiting.pid} (heapscan-only), 1 thread, "))
+
+    def test_commands_lead_on(self):
+        with self.fixture("sessions") as waiting:
+            first = self.heapscan("attach", waiting.pid).out
+            command = next(line.split() for line in first.splitlines() if line.startswith("      heapscan "))
+            self.assertEqual(command[:3], ["heapscan", "attach", str(waiting.pid)])
+            second = self.heapscan(*command[1:])
+        self.assertEqual((second.code, second.err), (1, ""))
+        self.assertEqual(sum(" 264 definite " in line for line in second.out.splitlines()), 5000)
+
+    def test_no_content(self):
+        report = self.report("sessions", "--no-content", "-v", "--blocks", "all")
+        self.assertNotIn("session of user", report)
+        self.assertNotIn("73657373696f6e", report)
+        self.assertIn(" --no-content --blocks lost ", report)
+
+    def test_verbose_and_timing(self):
+        report = self.report("sessions", "-v", "--timing")
+        for part in ("\nverdicts ", "\nwords ", "\nallocator ", "\nchecks ", "\ntiming\n", "  acquire ", "  report "):
+            self.assertIn(part, report)
+
+    def test_filters(self):
+        report = self.report("sessions", "--max-size", "263")
+        self.assertNotIn("264 B", report)
+        self.assertIn(" definitely lost in 5,000 blocks", report)
+
+
+@needs_ptrace
+class JsonReports(CliTest):
+    def report(self, waiting, *words):
+        result = self.heapscan("attach", waiting.pid, "--format", "json", *words)
+        self.assertEqual(result.err, "")
+        report = parse(result.out)
+        self.assertEqual(violations(parse(SCHEMA.read_text(encoding="utf-8")), report), [])
+        return report
+
+    def test_tells_the_truth(self):
+        for name in ("sessions", "strdup_loop", "chains", "rings"):
+            with self.subTest(fixture=name), self.fixture(name) as waiting:
+                report = self.report(waiting, "--blocks", "all", "--timing", "-n", 1000)
+                verdicts = report["totals"]["verdicts"]
+                for verdict in ("definite", "indirect", "possible"):
+                    blocks, size = waiting.totals().get(verdict, (0, 0))
+                    self.assertEqual(verdicts[verdict], {"blocks": blocks, "bytes": size}, verdict)
+                self.assert_parts_add_up(report)
+
+    def assert_parts_add_up(self, report):
+        verdicts = report["totals"]["verdicts"]
+        for verdict in ("reachable", "possible", "indirect", "definite"):
+            rows = [row for row in report["blocks"] if row["verdict"] == verdict]
+            self.assertEqual(verdicts[verdict], {"blocks": len(rows), "bytes": sum(row["size"] for row in rows)})
+        for verdict in ("possible", "definite"):
+            groups = [group for group in report["leaks"] if group["verdict"] == verdict]
+            self.assertEqual(verdicts[verdict]["blocks"], sum(group["blocks"] for group in groups))
+        lost = [group["indirect"]["bytes"] for group in report["leaks"]]
+        self.assertEqual(verdicts["indirect"]["bytes"], sum(lost))
+        addresses = [int(row["address"], 16) for row in report["blocks"]]
+        self.assertEqual(addresses, sorted(set(addresses)))
+
+    def test_of_a_healthy_process(self):
+        with subprocess.Popen(["sleep", "60"]) as process:
+            try:
+                report = self.report(process)
+            finally:
+                process.kill()
+        self.assertEqual((report["leaks"], report["blocks"], report["timing"]), ([], [], {}))
+        self.assertEqual(report["target"]["command"], "sleep")
+
+    def test_group_ids_last(self):
+        ids = []
+        for _ in range(2):
+            with self.fixture("sessions") as waiting:
+                ids.append([group["id"] for group in self.report(waiting)["leaks"]])
+        self.assertEqual(ids[0], ids[1])
+        self.assertTrue(ids[0])
+
+    def test_no_content(self):
+        with self.fixture("sessions") as waiting:
+            report = self.report(waiting, "--no-content")
+        for group in report["leaks"]:
+            self.assertEqual(group["content"], {"hex": None, "text": None})
+
+
+@needs_ptrace
+@unittest.skipUnless(shutil.which("gcore"), "gcore is not installed")
+class Cores(CliTest):
+    def core_of(self, waiting, folder):
+        done = subprocess.run(["gcore", "-o", folder / "core", str(waiting.pid)], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        core = folder / f"core.{waiting.pid}"
+        self.assertTrue(core.exists(), done.stdout)
+        return core
+
+    def test_says_what_the_process_said(self):
+        folder = self.folder()
+        with self.fixture("sessions") as waiting:
+            core = self.core_of(waiting, folder)
+            live = self.heapscan("attach", waiting.pid, "-q")
+        result = self.heapscan("core", core, "-q")
+        self.assertEqual((result.code, result.err), (1, ""))
+        self.assertEqual(result.out.splitlines()[-1], live.out.splitlines()[-1])
+
+    def test_json(self):
+        with self.fixture("chains") as waiting:
+            core = self.core_of(waiting, self.folder())
+        result = self.heapscan("core", core, "--format", "json", "--blocks", "lost")
+        report = parse(result.out)
+        self.assertEqual(violations(parse(SCHEMA.read_text(encoding="utf-8")), report), [])
+        self.assertEqual((report["target"]["kind"], report["target"]["pause_seconds"]), ("core", None))
+
+    def test_commands_quote_the_file(self):
+        folder = self.folder() / "with space"
+        folder.mkdir()
+        with self.fixture("strdup_loop") as waiting:
+            core = self.core_of(waiting, folder)
+        result = self.heapscan("core", core)
+        self.assertIn(f"      heapscan core '{core}' --blocks lost", result.out)
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--heapscan", required=True)
+    parser.add_argument("--fixtures", required=True)
+    parser.add_argument("--regenerate", action="store_true")
+    parser.add_argument("suites", nargs="*")
+    parser.parse_args(namespace=OPTIONS)
+    names = OPTIONS.suites or ["Help", "Usage", "Output", "Reports", "JsonReports", "Cores"]
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__])
+    result = unittest.TextTestRunner(verbosity=2).run(suite)
+    if not result.wasSuccessful():
+        return 1
+    return 77 if result.skipped else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

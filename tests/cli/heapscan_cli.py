@@ -1,0 +1,120 @@
+"""Starts heapscan and the programs it looks at, and makes what it prints comparable."""
+
+import contextlib
+import ctypes
+import os
+import re
+import select
+import subprocess
+import time
+
+PATIENCE = 60
+
+
+class Result:
+    def __init__(self, code, out, err):
+        self.code = code
+        self.out = out
+        self.err = err
+
+
+def run(heapscan, *words, env=None, stdout=subprocess.PIPE, timeout=PATIENCE, **more):
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
+    environment.update(env or {})
+    done = subprocess.run([heapscan, *[str(word) for word in words]], stdin=subprocess.DEVNULL, stdout=stdout,
+                          stderr=subprocess.PIPE, env=environment, timeout=timeout, check=False, **more)
+    return Result(done.returncode, (done.stdout or b"").decode(), done.stderr.decode())
+
+
+class Fixture:
+    """A fixture program that has said what is true of its heap and waits."""
+
+    def __init__(self, program, *words):
+        self.process = subprocess.Popen([program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.pid = self.process.pid
+        self.truth = self.read_truth()
+
+    def read_truth(self):
+        lines = []
+        text = b""
+        deadline = time.monotonic() + PATIENCE
+        while not (lines and lines[-1].startswith("ready ")):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                raise AssertionError("the fixture never said that it was ready")
+            more = os.read(self.process.stdout.fileno(), 65536)
+            if not more:
+                raise AssertionError("the fixture ended before it was ready")
+            *whole, text = (text + more).split(b"\n")
+            lines += [line.decode() for line in whole]
+        await_sleep(self.pid)
+        return [line.split() for line in lines]
+
+    def totals(self):
+        """Blocks and bytes by verdict, from the summaries or else from the single lines."""
+        totals = {}
+        for words in self.truth:
+            if words[0] == "block":
+                count, size = totals.get(words[4], (0, 0))
+                totals[words[4]] = (count + 1, size + int(words[2]))
+        for words in self.truth:
+            if words[0] == "summary":
+                totals[words[1]] = (int(words[2]), int(words[3]))
+        return totals
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def await_sleep(pid):
+    """Returns once the process sleeps: having said `ready`, it still has to clear its stack and go to wait."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            if file.read().rsplit(")", 1)[1].split()[0] == "S":
+                return
+        time.sleep(0.001)
+    raise AssertionError("the fixture never went to sleep")
+
+
+@contextlib.contextmanager
+def fixture(program, *words):
+    waiting = Fixture(program, *words)
+    try:
+        yield waiting
+    finally:
+        waiting.end()
+
+
+def why_ptrace_is_refused():
+    """The reason why a child may not be traced here; None when it may."""
+    ptrace_seize = 0x4206
+    with subprocess.Popen(["sleep", "60"]) as target:
+        tracer = os.fork()
+        if tracer == 0:
+            libc = ctypes.CDLL(None, use_errno=True)
+            refused = libc.ptrace(ptrace_seize, target.pid, 0, 0) != 0
+            os._exit(ctypes.get_errno() if refused else 0)  # which ends the tracing
+        error = os.waitstatus_to_exitcode(os.waitpid(tracer, 0)[1])
+        target.kill()
+    return None if error == 0 else f"ptrace of a sibling is refused: {os.strerror(error)}"
+
+
+def normalised(text):
+    """The report without what differs between runs, hosts and C libraries."""
+    rules = [
+        (r"^heap {8}.*$", "heap        HEAP"),
+        (r"\bpid \d+", "pid PID"),
+        (r"heapscan attach \d+", "heapscan attach PID"),
+        (r"stopped for [\d.]+ m?s", "stopped for TIME"),
+        (r"^(      at 0x[0-9a-f]+:).*$", r"\1 BYTES"),
+        (r"0x[0-9a-f]{6,}", "ADDRESS"),
+        (r"thread \d+", "thread TID"),
+        (r"^notes {7}(.*\n)(  .*\n)*", ""),
+    ]
+    for pattern, replacement in rules:
+        text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
+    return text
