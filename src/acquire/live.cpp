@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <exception>
 #include <map>
 #include <optional>
@@ -72,7 +74,7 @@ std::string read_of_process(int pid, const std::string& path) {
   errno = 0;
   std::string text = read_text_file(path);
   if (!text.empty() || errno == 0) return text;
-  if (errno == EACCES || errno == EPERM) throw_refused(pid, errno);
+  if (errno == EACCES || errno == EPERM) throw_refused(pid, pid, errno);
   throw_gone(pid);
 }
 
@@ -264,12 +266,15 @@ FrozenProcess freeze(Preparation& p) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-// On a thread of its own: when that ends, the kernel frees whatever it still traces.
+// On a thread of its own: when that has ended, the kernel has freed whatever it still traced.
+// join() comes back a little before that.
 FrozenProcess freeze_on_own_thread(Preparation& p) {
   TerminationWatch watch;
   std::optional<FrozenProcess> frozen;
   std::exception_ptr problem;
+  std::atomic<int> tid{0};
   std::thread tracer([&] {
+    tid = ::gettid();
     try {
       frozen.emplace(freeze(p));
     } catch (...) {
@@ -277,6 +282,7 @@ FrozenProcess freeze_on_own_thread(Preparation& p) {
     }
   });
   tracer.join();
+  while (::tgkill(::getpid(), tid, 0) == 0) std::this_thread::yield();
   watch.finish();
   if (problem) std::rethrow_exception(problem);
   return std::move(*frozen);
