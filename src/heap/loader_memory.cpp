@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "heap/intervals.h"
 
@@ -21,7 +22,7 @@ namespace {
 constexpr uint64_t kPage = 4096;
 constexpr size_t kMostPages = 1 << 16;
 constexpr uint64_t kLargestGap = 8 * kPage;   // within one of the loader's mappings, nothing of it referenced
-constexpr uint64_t kLongestTail = 4 * kPage;  // of its last mapping, not yet handed out
+constexpr uint64_t kLongestTail = 2 * kPage;  // of one of its mappings, never handed out
 constexpr uint64_t kHeapAlignment = uint64_t{64} << 20;  // HEAP_MAX_SIZE
 constexpr uint64_t kMostDtvEntries = 1 << 16;
 
@@ -97,19 +98,32 @@ class LoaderMemory {
       for (uint64_t at = begin.align_up(8) - begin; at + 8 <= bytes.size(); at += 8) {
         const Addr value(load<uint64_t>(bytes.data() + at));
         if (value.value < kPage || is_skipped(begin + at)) continue;
-        claim(value);
-        // Where the memory it still has ends. An object at the start of a page says nothing about the page below.
-        if (value.is_aligned(kPage) && candidate_at(value) == nullptr) claim(value - 1);
+        if (value.is_aligned(kPage)) {
+          page_words_.push_back(value);
+        } else {
+          claim(value);
+        }
       }
     });
   }
 
+  // To the end. A word that names the start of a page may name an object there, or the end of what the loader has,
+  // and then what begins there is somebody else's: it waits until it is known whether the pages below are claimed.
   void search_claimed() {
-    while (!unsearched_.empty()) {
-      const Addr page = unsearched_.back();
-      unsearched_.pop_back();
-      search(AddrRange::sized(page, kPage));
-    }
+    do {
+      while (!unsearched_.empty()) {
+        const Addr page = unsearched_.back();
+        unsearched_.pop_back();
+        search(AddrRange::sized(page, kPage));
+      }
+      for (const Addr word : std::exchange(page_words_, {})) {
+        if (is_claimed_below(word)) {
+          ends_.insert(word);
+        } else {
+          claim(word);
+        }
+      }
+    } while (!unsearched_.empty());
   }
 
   [[nodiscard]] std::vector<AddrRange> claimed() const {
@@ -127,6 +141,7 @@ class LoaderMemory {
     }
     for (AddrRange& range : ranges) {
       const AddrRange* const candidate = candidate_at(range.begin());
+      if (ends_.contains(range.end())) continue;
       if (candidate->end() - range.end() <= kLongestTail) range = {range.begin(), candidate->end()};
     }
     return ranges;
@@ -159,6 +174,11 @@ class LoaderMemory {
     return after->contains(a) ? &*after : nullptr;
   }
 
+  [[nodiscard]] bool is_claimed_below(Addr a) const {
+    const auto at = pages_.lower_bound(a);
+    return at != pages_.begin() && a - *std::prev(at) <= kPage + kLongestTail;
+  }
+
   [[nodiscard]] bool is_skipped(Addr a) const {
     return std::any_of(skipped_.begin(), skipped_.end(), [a](AddrRange r) { return r.contains(a); });
   }
@@ -180,6 +200,8 @@ class LoaderMemory {
   std::vector<AddrRange> skipped_;
   std::set<Addr> pages_;
   std::vector<Addr> unsearched_;
+  std::vector<Addr> page_words_;
+  std::set<Addr> ends_;
 };
 
 AddrRange dtv_range(const MemoryImage& image, Addr dtv) {

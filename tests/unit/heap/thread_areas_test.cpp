@@ -262,6 +262,27 @@ TEST(LoaderMemory, FollowsTheLoadersPointersAndLeavesNeighboursAlone) {
   EXPECT_THAT(areas_of(process).loader_memory, Contains(AddrRange(begin + 0x1d000, begin + 0x20000)));
 }
 
+// What the loader keeps of its own is where its memory ends: the program may have mapped something there.
+TEST(LoaderMemory, MemoryBehindItsEndIsNotTheLoaders) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr begin(0x7ffff7a00000);
+  process.map(begin, 0x10000);
+  process.poke(FakeProcess::kLoaderData, begin + 0x10);
+  process.poke(FakeProcess::kLoaderData + 8, begin + 0x2000);
+  process.poke(begin + 0x2010, begin + 0x8010);
+  EXPECT_THAT(areas_of(process).loader_memory, Contains(AddrRange(begin, begin + 0x1000)));
+}
+
+TEST(LoaderMemory, ObjectAtTheStartOfAPageSaysNothingAboutThePageBelow) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr begin(0x7ffff7a00000);
+  process.map(begin, 0x10000);
+  process.poke(FakeProcess::kLoaderData, begin + 0xf000);
+  EXPECT_THAT(areas_of(process).loader_memory, Contains(AddrRange(begin + 0xf000, begin + 0x10000)));
+}
+
 TEST(LoaderMemory, DoesNotFollowBlocksOfMalloc) {
   FakeProcess process;
   process.add_first_thread();
