@@ -58,6 +58,7 @@ std::byte* FakeProcess::place(Addr at, size_t size) {
 }
 
 void FakeProcess::poke(Addr at, uint64_t value) { std::memcpy(place(at, 8), &value, 8); }
+uint64_t FakeProcess::word(Addr at) { return load<uint64_t>(place(at, 8)); }
 void FakeProcess::poke_half(Addr at, uint32_t value) { std::memcpy(place(at, 4), &value, 4); }
 void FakeProcess::poke_text(Addr at, const std::string& text) {
   std::memcpy(place(at, text.size()), text.data(), text.size());

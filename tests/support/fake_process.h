@@ -58,6 +58,7 @@ class FakeProcess {
   void poke(Addr at, uint64_t value);
   void poke(Addr at, Addr value) { poke(at, value.value); }
   void poke_half(Addr at, uint32_t value);
+  [[nodiscard]] uint64_t word(Addr at);  // as poked
   void poke_text(Addr at, const std::string& text);
 
   // Writes a descriptor.
@@ -73,6 +74,7 @@ class FakeProcess {
 
   void set_aux(std::vector<AuxEntry> aux) { aux_ = std::move(aux); }
   void set_kernel_references(std::vector<KernelReference> references);
+  void set_residency(Residency residency) { builder_.set_residency(std::move(residency)); }
 
   // May be called once.
   [[nodiscard]] MemoryImage build();

@@ -108,7 +108,25 @@ RingWalk follow_ring(WordReader& reader, Addr start, const ArenaLayout& layout) 
   return walk;
 }
 
-// The row that fits the arena whose bins are at `bins`, and the ring that follows from it.
+// Heap headers: the first word names an arena, and the arena of a first heap lies directly behind the header.
+std::vector<Addr> arenas_behind_heap_headers(WordReader& reader, const MemoryImage& image) {
+  std::vector<Addr> found;
+  for (const Region& region : image.regions()) {
+    if (region.backing != Backing::Anonymous || region.contents != Contents::Saved || region.perms.shared) continue;
+    for (Addr at = region.range.begin().align_up(kHeapStep); region.range.contains(at) && found.size() < kMostArenas;
+         at = at + kHeapStep) {
+      const auto arena = reader.word(at);
+      if (!arena) continue;
+      for (const uint64_t header : heap_info_sizes()) {
+        if (*arena == at.value + header) found.push_back(Addr(*arena));
+      }
+    }
+  }
+  return found;
+}
+
+// The row that fits the list heads at `place`, and the ring that follows from it. Where the ring is broken, the arenas
+// that heap headers name tell how far an arena's start lies before its list heads.
 Ring ring_from_bins(WordReader& reader, const Place& place, const std::optional<ArenaLayout>& dwarf) {
   Ring best;
   best.module = place.module;
@@ -127,30 +145,25 @@ Ring ring_from_bins(WordReader& reader, const Place& place, const std::optional<
   for (const Addr bins : place.bins) {
     if (dwarf) consider(bins, *dwarf, LayoutSource::Dwarf);
     const bool attached = has_attached_threads(reader, bins);
-    // The rows most in use first: where the ring is broken all are equally good.
-    const auto rows = arena_layouts();
-    for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
-      if (row->has_attached == attached) consider(bins, *row, LayoutSource::Table);
+    for (const ArenaLayout& row : arena_layouts()) {
+      if (row.has_attached == attached) consider(bins, row, LayoutSource::Table);
     }
+  }
+  if (best.is_closed || best.states.empty() || best.source == LayoutSource::Dwarf) return best;
+  const std::vector<Addr> others = arenas_behind_heap_headers(reader, reader.image());
+  const Addr bins = best.main + best.layout.bins;
+  size_t most = 0;
+  for (const ArenaLayout& row : arena_layouts()) {
+    const auto votes = static_cast<size_t>(std::count_if(others.begin(), others.end(), [&](Addr state) {
+      return shape_of_bins(reader, state + row.bins).is_arena();
+    }));
+    if (votes <= most || row.has_attached != has_attached_threads(reader, bins)) continue;
+    most = votes;
+    best.layout = row;
+    best.main = bins - row.bins;
+    best.states = {best.main};
   }
   return best;
-}
-
-// Heap headers: the first word names an arena, and the arena of a first heap lies directly behind the header.
-std::vector<Addr> arenas_behind_heap_headers(WordReader& reader, const MemoryImage& image) {
-  std::vector<Addr> found;
-  for (const Region& region : image.regions()) {
-    if (region.backing != Backing::Anonymous || region.contents != Contents::Saved || region.perms.shared) continue;
-    for (Addr at = region.range.begin().align_up(kHeapStep); region.range.contains(at) && found.size() < kMostArenas;
-         at = at + kHeapStep) {
-      const auto arena = reader.word(at);
-      if (!arena) continue;
-      for (const uint64_t header : heap_info_sizes()) {
-        if (*arena == at.value + header) found.push_back(Addr(*arena));
-      }
-    }
-  }
-  return found;
 }
 
 bool is_heap_arena(WordReader& reader, Addr state) {

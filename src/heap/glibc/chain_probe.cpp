@@ -90,10 +90,22 @@ std::optional<uint64_t> ChainProbe::size_without_low_byte(uint64_t at, uint64_t 
     // The chunk itself may be free as well: then its size stands at its end.
     const auto word = reader_.word(next + 8);
     if (!lands || (next != top_ && word && (*word & kPrevInUse) == 0 && reader_.word(next) != size)) continue;
-    if (only) return std::nullopt;
-    only = size;
+    if (only && !leads_to(at + *only, next)) return std::nullopt;
+    if (!only) only = size;
   }
   return only;
+}
+
+// Whether the chain from `from` comes by `to`.
+bool ChainProbe::leads_to(uint64_t from, uint64_t to) {
+  const auto word = reader_.word(from + 8);
+  if (!word) return false;
+  At here{from, *word};
+  while (here.chunk < to) {
+    const uint64_t next = here.chunk + size_of(here.word);
+    if (step(here) != Step::Good) return next == to;
+  }
+  return here.chunk == to;
 }
 
 std::optional<uint64_t> ChainProbe::next_chain(uint64_t from) {

@@ -31,7 +31,8 @@ class ChainProbe {
   // at a page's end, where it is followed no further. Returns that end.
   [[nodiscard]] std::optional<uint64_t> end_of_chain(uint64_t at);
 
-  // The size of the chunk at `at` if only the low byte of its size word is wrong; nothing unless one size alone fits.
+  // The size of the chunk at `at` if only the low byte of its size word is wrong: the least that leads to a chain, which
+  // every other that does must lie on.
   [[nodiscard]] std::optional<uint64_t> size_without_low_byte(uint64_t at, uint64_t size_word);
 
   // The first chunk at or after `from` that starts a chain. Nothing when there is none below the end or the effort
@@ -47,6 +48,7 @@ class ChainProbe {
     uint64_t word = 0;
   };
   Step step(At& at);
+  bool leads_to(uint64_t from, uint64_t to);
 
   WordReader reader_;
   uint64_t end_;

@@ -2,8 +2,8 @@
 // every step is checked against the end of the heap and against what a header can be. A header that cannot be one is
 // damage: most often something was written past the end of the block before it. Then
 //
-//   1. perhaps only the low byte of a size is wrong, of the chunk that led here or of this one: exactly one value of it
-//      lets the chunks after it line up again;
+//   1. perhaps only the low byte of a size is wrong, of the chunk that led here or of this one: with another value of it
+//      the chunks after it line up again;
 //   2. otherwise the next address from which a chain of chunks follows (chain_probe.h) is where the walk goes on, and
 //      what lies between is recorded as damaged;
 //   3. the top chunk is always known, and the headers that close a heap are where its end says.
@@ -162,29 +162,34 @@ class ChunkWalk {
   // The header at `next` cannot be one.
   bool recover(uint64_t next, uint64_t previous, uint64_t next_word) {
     const uint64_t size = size_of(word_);
-    if (const auto restored = probe_.size_without_low_byte(chunk_, word_)) {
+    const auto own = blames_current(previous, next_word) ? probe_.size_without_low_byte(chunk_, word_) : std::nullopt;
+    if (own) {
       out_.damage.add(Addr(chunk_ + kHeader),
                       "corrupted size vs. prev_size: the low byte of this block's size was overwritten: " +
-                          hex(size) + " should be " + hex(*restored) + suspect());
-      return continue_at(chunk_ + *restored, *restored, BlockState::Used);
+                          hex(size) + " should be " + hex(*own) + suspect());
+      return continue_at(chunk_ + *own, *own, BlockState::Used);
     }
     const BlockState state = is_linked(chunk_) && previous == size ? BlockState::Binned : BlockState::Used;
-    const uint64_t before = last_block_;
-    last_block_ = chunk_ + kHeader;
+    if (!emit(chunk_, size, state)) return false;
     if (const auto restored = probe_.size_without_low_byte(next, next_word)) {
       out_.damage.add(Addr(next + kHeader), "free(): invalid size: the low byte of this block's size was overwritten: " +
                                                 hex(next_word) + " should be " + hex(*restored) + suspect());
-      if (!emit(chunk_, size, state)) return false;
       chunk_ = next;
       word_ = *restored | kPrevInUse;
       return true;
     }
-    last_block_ = before;
     out_.damage.add(Addr(next), "free(): invalid next size (normal): " + what_is_at(next, next_word) +
                                     "; the block before it, " + hex(chunk_ + kHeader) + " of " +
                                     counted(usable_of(size), "byte") + ", may have been written past its end");
-    if (!emit(chunk_, size, state)) return false;
     return go_on_after(next);
+  }
+
+  // Which of two size words is wrong when only a low byte is: the current chunk's, so that `next` is no chunk at all, or
+  // the next one's? The current one's, if its flags are wrong as well; or if what should be a header looks like cleared
+  // contents. A string that ran over its end by a byte leaves its last character right before the header instead.
+  [[nodiscard]] bool blames_current(uint64_t last_word_before, uint64_t next_word) const {
+    if (wrong_flags_at_ == chunk_) return true;
+    return next_word < 0x100 && (last_word_before >> 56) == 0;
   }
 
   // Writes the current chunk with a size of `size` and steps to `next`, which starts a chain or is top.
@@ -259,6 +264,7 @@ class ChunkWalk {
   BlockState free_chunk(uint64_t size, uint64_t previous) {
     if (previous != size) {
       if (!is_linked(chunk_)) {
+        wrong_flags_at_ = chunk_ + size;
         tolerate(chunk_, "corrupted size vs. prev_size: the chunk after block " + hex(chunk_ + kHeader) +
                              " says that it is free and of size " + hex(previous) + ", but its size is " + hex(size) +
                              " and it is in no bin: the low byte of the next size may have been overwritten with zero");
@@ -358,6 +364,7 @@ class ChunkWalk {
   uint64_t word_ = 0;
   uint64_t range_begin_ = 0;
   uint64_t last_block_ = 0;
+  uint64_t wrong_flags_at_ = 0;  // a chunk that calls the one before it free, wrongly
   AreaWalk out_;
 };
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 
 #include "heap/glibc/chunk.h"
 #include "heap/glibc/free_lists.h"
@@ -157,11 +158,12 @@ std::vector<Tcache> elect(const std::vector<Candidate>& candidates) {
       best = offset;
     }
   }
+  std::set<BlockId> known;
   std::vector<Tcache> elected;
   for (const Candidate& candidate : candidates) {
     const bool believed = any_certain ? by_offset[candidate.offset].certain > 0 : candidate.offset == best;
-    const bool known = std::any_of(elected.begin(), elected.end(), [&](const Tcache& t) { return t.block == candidate.block; });
-    if (believed && !known) elected.push_back({candidate.block, candidate.layout, candidate.tid, true});
+    if (!believed || !known.insert(candidate.block).second) continue;
+    elected.push_back({candidate.block, candidate.layout, candidate.tid, true});
   }
   return elected;
 }
@@ -212,11 +214,13 @@ std::vector<Tcache> unnamed_tcaches(const MemoryImage& image, const HeapModel& h
   // A living process has one layout; without one that is known any will do.
   const TcacheLayout* const only = known.empty() ? nullptr : known.front().layout;
   constexpr size_t kPiece = size_t{1} << 18;
+  constexpr uint64_t kLeast = 0x240;  // of all layouts
+  constexpr uint64_t kMost = 0x310;
   std::vector<std::vector<Tcache>> found(heap.blocks.size() / kPiece + 1);
   parallel_for_pieces(heap.blocks.size(), kPiece, [&](size_t begin, size_t end) {
     for (size_t b = begin; b < end; ++b) {
       const Block& block = heap.blocks[b];
-      if (block.state() != BlockState::Used || block.size() > 0x400) continue;
+      if (block.state() != BlockState::Used || block.size() < kLeast || block.size() > kMost) continue;
       const TcacheLayout* const layout = layout_for(block.size());
       if (layout == nullptr || (only != nullptr && layout != only)) continue;
       const Look look = look_at(image, heap, block.begin(), *layout, tcache_count);
@@ -225,11 +229,12 @@ std::vector<Tcache> unnamed_tcaches(const MemoryImage& image, const HeapModel& h
       found[begin / kPiece].push_back({BlockId(b), layout, 0, false});
     }
   });
+  std::set<BlockId> known_blocks;
+  for (const Tcache& tcache : known) known_blocks.insert(tcache.block);
   std::vector<Tcache> result;
   for (const auto& piece : found) {
     for (const Tcache& tcache : piece) {
-      const bool is_known = std::any_of(known.begin(), known.end(), [&](const Tcache& k) { return k.block == tcache.block; });
-      if (!is_known && result.size() < kMostMembers) result.push_back(tcache);
+      if (!known_blocks.contains(tcache.block) && result.size() < kMostMembers) result.push_back(tcache);
     }
   }
   return result;
