@@ -33,10 +33,10 @@ bool holds_something(const MemoryImage& image, AddrRange range) {
   return found;
 }
 
-bool is_accessible(const MemoryImage& image, const Region& region) {
-  const Perms& perms = region.perms;
-  if (perms.read || perms.write || perms.execute) return true;
-  // Reservations and guards are nobody's blocks; memory that was used and then protected is.
+bool may_be_a_block(const MemoryImage& image, const Region& region) {
+  if (region.perms.write) return true;
+  // Reservations, guards and what the kernel shows of itself are nobody's blocks; memory that was used and then
+  // protected is. gcore makes readable memory of inaccessible.
   return region.contents == Contents::Saved && holds_something(image, region.range);
 }
 
@@ -98,7 +98,7 @@ std::vector<AddrRange> find_mappings(const MemoryImage& image, const std::vector
   std::vector<AddrRange> raw;
   const Region* last = nullptr;
   for (const Region& region : image.regions()) {
-    if (!is_raw_memory(region) || !is_accessible(image, region)) continue;
+    if (!is_raw_memory(region) || !may_be_a_block(image, region)) continue;
     const bool continues = last != nullptr && last->range.end() == region.range.begin() && last->perms == region.perms;
     if (continues) {
       raw.back() = AddrRange(raw.back().begin(), region.range.end());

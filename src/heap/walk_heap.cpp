@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "heap/ended_threads.h"
 #include "heap/glibc/glibc_heap.h"
 #include "heap/intervals.h"
 #include "heap/mappings.h"
@@ -136,6 +137,7 @@ HeapModel walk_heap(const MemoryImage& image, const Symbols& symbols) {
   heap.threads.loader_memory = outside_heap(heap.threads.loader_memory, heap);
   heap.index = BlockIndex(heap.blocks.rows(), grids_of(heap));
   glibc::mark_free_blocks(image, found, heap);
+  mark_storage_of_ended_threads(image, heap);
 
   heap.allocator_state.insert(heap.allocator_state.end(), found.headers.begin(), found.headers.end());
   heap.allocator_state = joined(std::move(heap.allocator_state));

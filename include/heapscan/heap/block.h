@@ -15,7 +15,7 @@ enum class BlockState : uint8_t {
   Fastbin,      // free, in a fastbin
   Binned,       // free, in a bin
   Top,          // the rest of a heap, never handed out or given back
-  Bookkeeping,  // the allocator's own: tcache structs, fenceposts
+  Bookkeeping,  // the C library's own: tcache structs, fenceposts, thread-local storage of ended threads
   Mapping,      // a raw anonymous mapping that no allocator, stack or loader owns
 };
 [[nodiscard]] const char* name_of(BlockState state);
