@@ -112,15 +112,7 @@ FixtureProcess::FixtureProcess(const std::string& program,
 
 std::string FixtureProcess::make_gcore() { return heapscan::make_gcore(child_.pid(), folder_); }
 
-std::string FixtureProcess::abort_for_core() {
-  const fs::path dumps = fs::read_symlink("/proc/" + std::to_string(child_.pid()) + "/cwd");
-  const int status = child_.end_with(SIGABRT);
-  if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !WCOREDUMP(status)) {
-    throw std::runtime_error("the aborted fixture left no core; its wait status is " +
-                             std::to_string(status));
-  }
-  return only_file_in(dumps, "core");
-}
+std::string FixtureProcess::abort_for_core() { return heapscan::abort_for_core(child_); }
 
 int FixtureProcess::end() {
   child_.close_stdin();
@@ -154,6 +146,16 @@ std::string make_gcore(int pid, const TempFolder& folder) {
   const std::string prefix = folder / "gcore";
   run_program({"gcore", "-o", prefix, std::to_string(pid)}, options);
   return prefix + "." + std::to_string(pid);
+}
+
+std::string abort_for_core(ChildProcess& child) {
+  const fs::path folder = fs::read_symlink("/proc/" + std::to_string(child.pid()) + "/cwd");
+  const int status = child.end_with(SIGABRT);
+  if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !WCOREDUMP(status)) {
+    throw std::runtime_error("the aborted process left no core; its wait status is " +
+                             std::to_string(status));
+  }
+  return only_file_in(folder, "core");
 }
 
 }  // namespace heapscan

@@ -70,5 +70,8 @@ class FixtureProcess {
 
 // A core of the running process `pid`, written to `folder` by gdb's gcore.
 [[nodiscard]] std::string make_gcore(int pid, const TempFolder& folder);
+// Aborts `child`, which may dump core, and returns the core the kernel wrote to its working
+// directory.
+[[nodiscard]] std::string abort_for_core(ChildProcess& child);
 
 }  // namespace heapscan
