@@ -90,28 +90,6 @@ struct Piece {
   bool private_file = false;
 };
 
-void scan_by_ioctl(const Fd& file, uint64_t categories, const Piece& piece,
-                   std::vector<PageRun>& runs) {
-  std::vector<ScanRegion> found(std::min<uint64_t>(kScanBatch, piece.range.size() / kPage));
-  ScanArgument argument{};
-  argument.size = sizeof argument;
-  argument.end = piece.range.end().value;
-  argument.vec = reinterpret_cast<uint64_t>(found.data());
-  argument.vec_len = found.size();
-  argument.category_anyof_mask = kScanPresent | kScanSwapped;
-  // Whether a page is the file's is the dearest question; elsewhere its answer is of no use.
-  argument.return_mask = piece.private_file ? categories : categories & ~kScanFile;
-  for (uint64_t at = piece.range.begin().value; at < piece.range.end().value;) {
-    argument.start = at;
-    const int count = ::ioctl(file.get(), kPagemapScan, &argument);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return;
-    for (int i = 0; i < count; ++i) add_run(runs, run_of(found[static_cast<size_t>(i)]));
-    if (argument.walk_end <= at) return;
-    at = argument.walk_end;
-  }
-}
-
 void scan_by_entries(const Fd& file, AddrRange range, std::vector<PageRun>& runs) {
   std::vector<uint64_t> entries(std::min<uint64_t>(kEntryBatch, range.size() / kPage));
   for (Addr at = range.begin(); at < range.end();) {
@@ -128,6 +106,29 @@ void scan_by_entries(const Fd& file, AddrRange range, std::vector<PageRun>& runs
                      (entry & kEntrySwapped) != 0, (entry & kEntryFile) != 0, false,
                      (entry & kEntryGuard) != 0});
     }
+  }
+}
+
+void scan_by_ioctl(const Fd& file, uint64_t categories, const Piece& piece,
+                   std::vector<PageRun>& runs) {
+  std::vector<ScanRegion> found(std::min<uint64_t>(kScanBatch, piece.range.size() / kPage));
+  ScanArgument argument{};
+  argument.size = sizeof argument;
+  argument.end = piece.range.end().value;
+  argument.vec = reinterpret_cast<uint64_t>(found.data());
+  argument.vec_len = found.size();
+  argument.category_anyof_mask = kScanPresent | kScanSwapped;
+  // Whether a page is the file's is the dearest question; elsewhere its answer is of no use.
+  argument.return_mask = piece.private_file ? categories : categories & ~kScanFile;
+  for (uint64_t at = piece.range.begin().value; at < piece.range.end().value;) {
+    argument.start = at;
+    const int count = ::ioctl(file.get(), kPagemapScan, &argument);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return scan_by_entries(file, {Addr(at), piece.range.end()}, runs);
+    for (int i = 0; i < count; ++i) add_run(runs, run_of(found[static_cast<size_t>(i)]));
+    if (static_cast<size_t>(count) < found.size()) return;
+    // At the end of the walk, walk_end may lie before what was reported (seen on Linux 6.18).
+    at = std::max(argument.walk_end, found.back().end);
   }
 }
 
@@ -148,13 +149,13 @@ void add_pieces(const Mapping& mapping, bool empty, std::vector<Piece>& pieces) 
 
 }  // namespace
 
-PageMap::PageMap(const std::string& process_folder)
+PageMap::PageMap(const std::string& process_folder, Method method)
     : file_(Fd::open_read(process_folder + "/pagemap")) {
   if (!file_.valid()) {
     throw Error(ErrorKind::Acquire, "Cannot open " + process_folder + "/pagemap: " +
                                         describe_errno(errno) + ". Run heapscan as root.");
   }
-  categories_ = known_categories(file_);
+  if (method == Method::Best) categories_ = known_categories(file_);
 }
 
 std::vector<PageRun> PageMap::scan(std::span<const Mapping> mappings,

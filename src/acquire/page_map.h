@@ -27,8 +27,9 @@ struct PageRun {
 
 class PageMap {
  public:
+  enum class Method { Best, Entries };
   // `process_folder` is "/proc/TID". Throws Error when its pagemap cannot be opened.
-  explicit PageMap(const std::string& process_folder);
+  explicit PageMap(const std::string& process_folder, Method method = Method::Best);
 
   // Runs within `mappings` (ascending), ascending and disjoint. `uses` spares mappings known to be
   // empty where every page would have to be asked for. Works on several threads.

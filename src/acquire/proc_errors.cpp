@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 
 #include "acquire/proc_status.h"
 #include "heapscan/base/error.h"
@@ -140,6 +141,25 @@ void check_architecture(int pid, const std::string& name) {
                   ": its machine is not x86-64, the only one heapscan reads.");
 }
 
+void check_not_traced(const ProcessStatus& status, const std::string& who) {
+  if (status.tracer == 0) return;
+  const auto tracer = read_status(status.tracer);
+  throw Error(ErrorKind::Acquire, "Cannot attach to " + who + ": it is being traced by " +
+                                      process(status.tracer, tracer ? tracer->name : "") +
+                                      ", and a process can have one tracer only. End that first.");
+}
+
+[[noreturn]] void throw_missing(int pid) {
+  if (pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM)) {
+    throw Error(ErrorKind::Acquire,
+                "Process " + std::to_string(pid) +
+                    " is hidden: /proc is mounted with hidepid. Run heapscan as "
+                    "root (sudo).");
+  }
+  throw Error(ErrorKind::Acquire, "There is no process " + std::to_string(pid) +
+                                      ". `heapscan attach NAME` finds processes by name.");
+}
+
 }  // namespace
 
 std::string explain_refusal(const AccessFacts& facts) {
@@ -152,10 +172,7 @@ std::string explain_refusal(const AccessFacts& facts) {
 void check_capturable(int pid) {
   if (pid == ::getpid()) throw Error(ErrorKind::Acquire, "Cannot capture heapscan itself.");
   const auto status = read_status(pid);
-  if (!status) {
-    throw Error(ErrorKind::Acquire, "There is no process " + std::to_string(pid) +
-                                        ". `heapscan attach NAME` finds processes by name.");
-  }
+  if (!status) throw_missing(pid);
   const std::string who = process(pid, status->name);
   const auto stat = read_task_stat(pid, pid);
   if (stat && stat->is_kernel_thread()) {
@@ -167,13 +184,7 @@ void check_capturable(int pid) {
         ErrorKind::Acquire,
         "Cannot capture " + who + ": it has ended already (a zombie) and its memory is gone.");
   }
-  if (status->tracer != 0) {
-    const auto tracer = read_status(status->tracer);
-    throw Error(ErrorKind::Acquire,
-                "Cannot attach to " + who + ": it is being traced by " +
-                    process(status->tracer, tracer ? tracer->name : "") +
-                    ", and a process can have one tracer only. End that first.");
-  }
+  check_not_traced(*status, who);
   check_architecture(pid, status->name);
 }
 
@@ -182,10 +193,10 @@ void throw_gone(int pid) {
               "Process " + std::to_string(pid) + " ended before it could be captured.");
 }
 
-void throw_refused(int pid, int error) {
-  const auto status = read_status(pid);
+void throw_refused(int pid, int tid, int error) {
+  const auto status = read_status(tid);
   if (!status) throw_gone(pid);
-  check_capturable(pid);
+  check_not_traced(*status, process(pid, status->name));
   throw Error(ErrorKind::Acquire, explain_refusal(gather_access_facts(pid, error)));
 }
 

@@ -31,7 +31,8 @@ struct AccessFacts {
 void check_capturable(int pid);
 
 [[noreturn]] void throw_gone(int pid);
-[[noreturn]] void throw_refused(int pid, int error);
+// `tid` is the thread that could not be attached to.
+[[noreturn]] void throw_refused(int pid, int tid, int error);
 [[noreturn]] void throw_unstoppable(int pid, int tid, const std::string& thread_name);
 
 }  // namespace heapscan

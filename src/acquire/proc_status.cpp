@@ -32,9 +32,11 @@ std::string_view next_word(std::string_view& text) {
   return word;
 }
 
+char first_letter(std::string_view word) { return word.empty() ? '?' : word.front(); }
+
 void add_line(std::string_view key, std::string_view value, ProcessStatus& status) {
   if (key == "Name") status.name = next_word(value);
-  if (key == "State") status.state = value.empty() ? '?' : next_word(value).front();
+  if (key == "State") status.state = first_letter(next_word(value));
   if (key == "Tgid") status.tgid = number<int>(value);
   if (key == "PPid") status.parent = number<int>(value);
   if (key == "TracerPid") status.tracer = number<int>(value);

@@ -119,7 +119,7 @@ bool StoppedProcess::seize(int tid) {
   if (!stat) return false;
   // A dead main thread stays listed; the number of another one may come back as a new thread's.
   if (stat->is_dead()) return tid == pid_;
-  throw_refused(pid_, error);
+  throw_refused(pid_, tid, error);
 }
 
 void StoppedProcess::wait_until_stopped() {

@@ -54,13 +54,11 @@ Target::Target(const std::string& path, std::vector<std::string> arguments) {
     std::istringstream words(*line);
     std::string name;
     words >> name;
-    if (name == "ready") {
-      ready_ = true;
-      break;
-    }
-    std::string word;
-    facts_[name];
-    while (words >> word) facts_[name].push_back(word);
+    auto& rest = facts_[name];
+    for (std::string word; words >> word;) rest.push_back(word);
+    if (name != "ready") continue;
+    ready_ = true;
+    break;
   }
 }
 

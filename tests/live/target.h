@@ -25,7 +25,7 @@ class Target {
 
   [[nodiscard]] int pid() const { return pid_; }
   [[nodiscard]] bool is_ready() const { return ready_; }
-  // The words that followed `name` on a line before `ready`.
+  // The words that followed `name` on its line, `ready` included.
   [[nodiscard]] const std::vector<std::string>& fact(const std::string& name) const;
   [[nodiscard]] AddrRange range(const std::string& name) const;
 

@@ -29,7 +29,8 @@ TEST(LiveParsers, Status) {
 }
 
 TEST(LiveParsers, StatusThatIsNone) {
-  for (const char* text : {"", "\n\n", "State:\n", "Tgid:\n", "Tgid: x\n", "Tgid", ":::"}) {
+  for (const char* text :
+       {"", "\n\n", "State:\n", "State: \n", "Tgid:\n", "Tgid: x\n", "Tgid", ":::"}) {
     EXPECT_FALSE(parse_status(text)) << text;
   }
 }
