@@ -6,12 +6,12 @@
 // through a table of windows over each stretch of address space that holds heaps.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "heapscan/base/addr.h"
+#include "heapscan/base/bits.h"
 #include "heapscan/base/growing_array.h"
 #include "heapscan/base/id.h"
 #include "heapscan/heap/block.h"
@@ -85,7 +85,7 @@ class BlockIndex {
     const Word& word = *word_for(range, address);
     const uint64_t bit = (address - range.begin) % kBytesPerWord / 16;
     const uint64_t up_to = word.starts & (~uint64_t{0} >> (63 - bit));
-    const uint64_t index = uint64_t{word.before} + static_cast<uint64_t>(std::popcount(up_to));
+    const uint64_t index = uint64_t{word.before} + count_bits(up_to);
     return index > range.first_block ? BlockId(index - 1) : BlockId::none();
   }
   [[nodiscard]] std::span<const Range> ranges() const { return ranges_; }
