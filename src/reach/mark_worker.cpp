@@ -1,0 +1,268 @@
+// Marking is bound by memory latency: each word that may be a pointer needs the index, each block that is found needs
+// its row and its bytes, and all of these are cache misses. So nothing is used when it is found. A candidate word is
+// put into a small ring and its index entry is prefetched; when it comes out of the ring sixteen candidates later, the
+// entry has arrived. A block to be scanned waits in a second ring for its row and in a third one for its first bytes.
+#include "reach/mark_worker.h"
+
+#include <algorithm>
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kMostUnsorted = 1 << 20;  // handed-back pointers kept before duplicates are dropped
+constexpr size_t kWorthSharing = 1024;     // blocks in a list
+constexpr uint64_t kCacheLine = 64;
+
+}  // namespace
+
+void drop_duplicates(std::vector<uint64_t>& values) {
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+}
+
+MarkWorker::MarkWorker(MarkWalk& walk)
+    : walk_(walk), index_(walk.heap.index), next_cleanup_(kMostUnsorted) {
+  for (const BlockIndex::Stretch& stretch : index_.stretches()) stretches_[stretch_count_++] = stretch;
+  if (stretch_count_ == 0) return;
+  const BlockIndex::Stretch& last = stretches_[stretch_count_ - 1];
+  low_ = stretches_[0].begin;
+  span_ = last.begin + last.size - low_;
+}
+
+void MarkWorker::seed(uint64_t value, size_t funnel) {
+  row_ = &funnels_[funnel];
+  ++row_->words;
+  if (!offer(value)) ++row_->out_of_range;
+  flush_words();
+}
+
+void MarkWorker::seed_start(uint64_t value, size_t funnel) {
+  row_ = &funnels_[funnel];
+  ++row_->words;
+  const BlockId id = walk_.heap.block_at(Addr(value));
+  if (id.valid()) {
+    claim(id);
+  } else {
+    ++row_->no_block;
+  }
+}
+
+void MarkWorker::scan_pieces(std::span<const MarkPiece> pieces) {
+  for (size_t i = walk_.next++; i < pieces.size(); i = walk_.next++) scan_piece(pieces[i]);
+}
+
+void MarkWorker::sweep(size_t words_per_part) {
+  row_ = &funnels_[kHeapRow];
+  const size_t words = walk_.open.word_count();
+  for (size_t part = walk_.next++; part * words_per_part < words; part = walk_.next++) {
+    const size_t end = std::min(words, (part + 1) * words_per_part);
+    for (size_t w = part * words_per_part; w < end; ++w) {
+      // Nobody else changes this word of `unscanned` during this step.
+      const uint64_t ready = walk_.unscanned.word(w) & ~walk_.open.word(w);
+      if (ready == 0) continue;
+      walk_.unscanned.set_word(w, walk_.unscanned.word(w) & ~ready);
+      for (uint64_t rest = ready; rest != 0; rest &= rest - 1) {
+        feed(BlockId(w * 64 + static_cast<size_t>(std::countr_zero(rest))));
+      }
+    }
+  }
+  drain();
+}
+
+void MarkWorker::follow(std::span<const uint32_t> list) {
+  row_ = &funnels_[kHeapRow];
+  claimed_.assign(list.begin(), list.end());
+  while (!overflow_) {
+    if (claimed_.empty()) {
+      drain();
+      if (claimed_.empty()) break;
+    }
+    const BlockId id(claimed_.back());
+    claimed_.pop_back();
+    if (walk_.unscanned.claim(id)) feed(id);
+    if (claimed_.size() > kWorthSharing && walk_.idle.load(std::memory_order_relaxed) != 0) break;
+  }
+  drain();
+  ++walk_.idle;
+}
+
+void MarkWorker::scan_piece(const MarkPiece& piece) {
+  row_ = &funnels_[piece.funnel];
+  if (piece.index_range != BlockIndex::kNoRange) {
+    walk_.memory.for_each_span(piece.index_range, piece.range, [this](Addr, Bytes bytes) { scan(bytes); });
+  } else {
+    walk_.image.for_each_span(piece.range, [&](Addr begin, Bytes bytes) {
+      const uint64_t skip = begin.align_up(8) - begin;
+      if (skip < bytes.size()) scan(bytes.subspan(skip));
+    });
+  }
+  flush_words();
+}
+
+void MarkWorker::scan(Bytes bytes) {
+  const size_t words = bytes.size() / 8;
+  const std::byte* const data = bytes.data();
+  auto near = [&](size_t i) { return load<uint64_t>(data + i * 8) - low_ < span_; };
+  size_t inside = 0;
+  size_t i = 0;
+  // Most words are nowhere near a heap: four of them are one branch.
+  for (; i + 4 <= words; i += 4) {
+    if (!(near(i) | near(i + 1) | near(i + 2) | near(i + 3))) continue;
+    for (size_t k = i; k < i + 4; ++k) {
+      if (near(k)) inside += offer(load<uint64_t>(data + k * 8));
+    }
+  }
+  for (; i < words; ++i) {
+    if (near(i)) inside += offer(load<uint64_t>(data + i * 8));
+  }
+  row_->words += words;
+  row_->out_of_range += words - inside;
+}
+
+// False when the word is out of range.
+bool MarkWorker::offer(uint64_t value) {
+  for (size_t s = 0; s < stretch_count_; ++s) {
+    const uint64_t offset = value - stretches_[s].begin;
+    if (offset >= stretches_[s].size) continue;
+    enqueue(value, index_.range_in(stretches_[s], offset, value));
+    return true;
+  }
+  return false;
+}
+
+void MarkWorker::enqueue(uint64_t value, uint32_t range) {
+  if (range == BlockIndex::kNoRange) {
+    ++row_->no_block;
+    return;
+  }
+  const BlockIndex::Range& where = index_.ranges()[range];
+  if (where.first_word != BlockIndex::kNoGrid) __builtin_prefetch(index_.word_for(where, value));
+  Candidate& slot = words_[next_word_++ % kWordRing];
+  const Candidate oldest = std::exchange(slot, {value, range});
+  if (oldest.range != BlockIndex::kNoRange) resolve(oldest);
+}
+
+void MarkWorker::flush_words() {
+  for (size_t i = 0; i < kWordRing; ++i) {
+    const Candidate oldest = std::exchange(words_[next_word_++ % kWordRing], {});
+    if (oldest.range != BlockIndex::kNoRange) resolve(oldest);
+  }
+}
+
+void MarkWorker::resolve(const Candidate& candidate) {
+  const BlockIndex::Range& range = index_.ranges()[candidate.range];
+  const BlockId id = index_.block_before(range, candidate.value);
+  if (!id.valid()) {
+    ++row_->no_block;
+    return;
+  }
+  const bool known_start = is_start(range, candidate.value);
+  if (!walk_.open.test(id) && (known_start || !walk_.unreached.test(id))) {
+    ++row_->duplicate;
+    return;
+  }
+  if (!known_start && !follow_interior(id, candidate)) return;
+  claim(id);
+}
+
+bool MarkWorker::is_start(const BlockIndex::Range& range, uint64_t value) const {
+  if (range.first_word == BlockIndex::kNoGrid) return value == range.begin;
+  const uint64_t offset = value - range.begin;
+  const uint64_t starts = index_.word_for(range, value)->starts;
+  return offset % 16 == 0 && (starts >> (offset % BlockIndex::kBytesPerWord / 16) & 1) != 0;
+}
+
+// Whether a pointer into the middle of block `id`, or behind its end, is to be followed.
+bool MarkWorker::follow_interior(BlockId id, const Candidate& candidate) {
+  const Block& block = walk_.heap.block(id);
+  if (!block.range().contains(Addr(candidate.value))) {
+    ++row_->no_block;
+    return false;
+  }
+  if (block.state() == BlockState::Mapping) return true;
+  if (walk_.mode == Marker::Mode::Firm) {
+    if (walk_.rules.explain(block, candidate.value, content_of(block, candidate.range))) return true;
+    hand_back(candidate.value);
+    return false;
+  }
+  hand_back(candidate.value);
+  return true;
+}
+
+Bytes MarkWorker::content_of(const Block& block, uint32_t range) const {
+  if (const std::byte* bytes = walk_.memory.at(range, block.begin().value)) return {bytes, block.size()};
+  return walk_.image.view(block.range()).value_or(Bytes());
+}
+
+void MarkWorker::hand_back(uint64_t value) {
+  handed_back_.push_back(value);
+  if (handed_back_.size() >= next_cleanup_) {
+    drop_duplicates(handed_back_);
+    next_cleanup_ = std::max(kMostUnsorted, handed_back_.size() * 2);
+  }
+}
+
+void MarkWorker::claim(BlockId id) {
+  if (!walk_.open.claim(id)) {
+    ++row_->duplicate;
+    return;
+  }
+  ++row_->followed;
+  if (claimed_.size() < walk_.most_listed) {
+    claimed_.push_back(id.value);
+  } else {
+    overflow_ = true;
+  }
+}
+
+// Sends a block on its way through the rings, and scans the one that has come through. None only pushes them on.
+void MarkWorker::feed(BlockId id) {
+  if (id.valid()) {
+    __builtin_prefetch(&walk_.heap.block(id));
+    ++in_flight_;
+  }
+  const size_t at = next_block_++;
+  const BlockId arrived = std::exchange(rows_[at % kRowRing], id);
+  const InFlight incoming = arrived.valid() ? arrive(arrived) : InFlight();
+  const InFlight ready = std::exchange(blocks_[at % kBlockRing], incoming);
+  if (ready.range == BlockIndex::kNoRange) return;
+  --in_flight_;
+  scan_block(ready);
+}
+
+void MarkWorker::drain() {
+  while (in_flight_ != 0) feed(BlockId::none());
+  flush_words();
+}
+
+MarkWorker::InFlight MarkWorker::arrive(BlockId id) {
+  const AddrRange bytes = walk_.heap.block(id).range();
+  const uint64_t begin = bytes.begin().value;
+  if (last_range_ == BlockIndex::kNoRange || begin - index_.ranges()[last_range_].begin >=
+                                                 index_.ranges()[last_range_].end -
+                                                     index_.ranges()[last_range_].begin) {
+    last_range_ = index_.range_at(begin);
+  }
+  if (const std::byte* host = walk_.memory.at(last_range_, begin)) {
+    __builtin_prefetch(host);
+    if (bytes.size() > kCacheLine) __builtin_prefetch(host + kCacheLine);
+  }
+  return {bytes, last_range_};
+}
+
+void MarkWorker::scan_block(const InFlight& block) {
+  if (block.bytes.size() <= kMarkPieceBytes) {
+    walk_.memory.for_each_span(block.range, block.bytes, [this](Addr, Bytes bytes) { scan(bytes); });
+    return;
+  }
+  // Only what was ever touched is cut into pieces: a mapping may span terabytes.
+  walk_.image.for_each_span(block.bytes, [&](Addr begin, Bytes bytes) {
+    const AddrRange span = AddrRange::sized(begin, bytes.size());
+    for (Addr at = span.begin(); at < span.end(); at = at + kMarkPieceBytes) {
+      large_.push_back({AddrRange::sized(at, kMarkPieceBytes).intersect(span), block.range, kHeapRow});
+    }
+  });
+}
+
+}  // namespace heapscan
