@@ -1,13 +1,19 @@
 // Lost blocks form a graph. A leaked tree is reported once, under the block nothing points at; a leaked ring has no such
-// block, so its lowest address stands for it. In general: condense the graph into strongly connected components (Tarjan,
-// 1972, with an explicit stack, since the depth is the target's to choose); a component without an edge from another one
-// is a leak of its own and its lowest address is the head; everything else hangs below some head and is counted once, for
-// the first head in address order that reaches it. Start and interior pointers weigh the same here.
+// block, so its lowest address stands for it. In general: of the graph's strongly connected components, one without an
+// edge from another one is a leak of its own, and its lowest address is the head; everything else hangs below some head
+// and is counted once, for the first head in address order that reaches it. Start and interior pointers weigh the same.
+//
+// The heads are found without working out the components. Search from every block not yet seen, in ascending order. Where
+// a search starts, no earlier start leads; so if a later start leads there neither, nothing outside its component does.
+// Searching again from the starts in descending order tells which those are. And the component's lowest block is where
+// the first search had to start.
 #include "reach/lost_components.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
+#include "heapscan/base/bits.h"
 #include "heapscan/base/parallel.h"
 
 namespace heapscan {
@@ -24,6 +30,9 @@ struct LostGraph {
   std::vector<uint32_t> edges;
 
   [[nodiscard]] size_t size() const { return blocks.size(); }
+  [[nodiscard]] std::span<const uint32_t> from(uint32_t node) const {
+    return std::span(edges).subspan(first_edge[node], first_edge[node + 1] - first_edge[node]);
+  }
 };
 
 // Block -> number among the lost, by counting bits.
@@ -33,12 +42,12 @@ class LostNumbers {
     uint32_t count = 0;
     for (size_t i = 0; i < before_.size(); ++i) {
       before_[i] = count;
-      count += static_cast<uint32_t>(std::popcount(lost.word(i)));
+      count += count_bits(lost.word(i));
     }
   }
   [[nodiscard]] uint32_t number(BlockId id) const {
     const uint64_t below = lost_.word(id.index() / 64) & ((uint64_t{1} << (id.index() % 64)) - 1);
-    return before_[id.index() / 64] + static_cast<uint32_t>(std::popcount(below));
+    return before_[id.index() / 64] + count_bits(below);
   }
 
  private:
@@ -46,38 +55,89 @@ class LostNumbers {
   std::vector<uint32_t> before_;
 };
 
-void add_edges(const HeapModel& heap, const BlockMemory& memory, const BlockBitmap& lost,
-               const LostNumbers& numbers, BlockId from, std::vector<uint32_t>& edges) {
-  const AddrRange block = heap.block(from).range();
-  const size_t first = edges.size();
-  memory.for_each_span(heap.index.range_at(block.begin().value), block, [&](Addr, Bytes bytes) {
-    for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
-      const auto value = load<uint64_t>(bytes.data() + i);
-      const uint32_t range = heap.index.range_at(value);
-      if (range == BlockIndex::kNoRange) continue;
-      const BlockId to = heap.index.block_before(heap.index.ranges()[range], value);
-      if (!to.valid() || to == from || !lost.test(to) || !heap.block(to).range().contains(Addr(value))) continue;
-      edges.push_back(numbers.number(to));
+// Finds the edges of consecutive lost blocks. Words that may be edges wait in a ring until what the index has to say about
+// them has arrived.
+class EdgeFinder {
+ public:
+  EdgeFinder(const HeapModel& heap, const BlockMemory& memory, const BlockBitmap& lost, const LostNumbers& numbers)
+      : heap_(heap), index_(heap.index), memory_(memory), lost_(lost), numbers_(numbers) {}
+
+  void add_edges_of(uint32_t node, BlockId id) {
+    const Block& block = heap_.block(id);
+    if (block.begin().value - range_.begin >= range_.end - range_.begin) {
+      range_number_ = index_.range_at(block.begin().value);
+      range_ = index_.ranges()[range_number_];
     }
-  });
-  const auto own = edges.begin() + static_cast<std::ptrdiff_t>(first);
-  std::sort(own, edges.end());
-  edges.erase(std::unique(own, edges.end()), edges.end());
-}
+    memory_.for_each_span(range_number_, block.range(), [&](Addr, Bytes bytes) {
+      for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
+        const auto value = load<uint64_t>(bytes.data() + i);
+        const uint32_t range = index_.range_at(value);
+        if (range != BlockIndex::kNoRange) enqueue({value, range, node, id});
+      }
+    });
+  }
+  // Sorted by source, then target; each once.
+  [[nodiscard]] std::vector<std::pair<uint32_t, uint32_t>> take() {
+    for (size_t i = 0; i < kRing; ++i) enqueue({});
+    std::sort(edges_.begin(), edges_.end());
+    edges_.erase(std::unique(edges_.begin(), edges_.end()), edges_.end());
+    return std::move(edges_);
+  }
+
+ private:
+  static constexpr size_t kRing = 16;
+  struct Candidate {
+    uint64_t value = 0;
+    uint32_t range = BlockIndex::kNoRange;
+    uint32_t node = 0;
+    BlockId from;
+  };
+
+  void enqueue(const Candidate& candidate) {
+    if (candidate.range != BlockIndex::kNoRange) {
+      const BlockIndex::Range& range = index_.ranges()[candidate.range];
+      if (range.first_word != BlockIndex::kNoGrid) __builtin_prefetch(index_.word_for(range, candidate.value));
+    }
+    const Candidate oldest = std::exchange(ring_[next_++ % kRing], candidate);
+    if (oldest.range != BlockIndex::kNoRange) resolve(oldest);
+  }
+
+  void resolve(const Candidate& candidate) {
+    const BlockId to = index_.block_before(index_.ranges()[candidate.range], candidate.value);
+    if (!to.valid() || to == candidate.from || !lost_.test(to)) return;
+    if (heap_.block(to).range().contains(Addr(candidate.value))) {
+      edges_.emplace_back(candidate.node, numbers_.number(to));
+    }
+  }
+
+  const HeapModel& heap_;
+  const BlockIndex& index_;
+  const BlockMemory& memory_;
+  const BlockBitmap& lost_;
+  const LostNumbers& numbers_;
+  BlockIndex::Range range_;
+  uint32_t range_number_ = BlockIndex::kNoRange;
+  std::array<Candidate, kRing> ring_{};
+  size_t next_ = 0;
+  std::vector<std::pair<uint32_t, uint32_t>> edges_;
+};
 
 LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory, const BlockBitmap& lost) {
   LostGraph graph;
-  lost.for_each([&](BlockId id) { graph.blocks.push_back(id); });
   const LostNumbers numbers(lost);
+  graph.blocks.reserve(lost.count());
+  lost.for_each([&](BlockId id) { graph.blocks.push_back(id); });
   graph.first_edge.resize(graph.size() + 1);
   std::vector<std::vector<uint32_t>> pieces((graph.size() + kBlocksPerPiece - 1) / kBlocksPerPiece);
-  parallel_for(pieces.size(), [&](size_t piece) {
-    const size_t begin = piece * kBlocksPerPiece;
-    const size_t end = std::min(begin + kBlocksPerPiece, graph.size());
-    for (size_t i = begin; i < end; ++i) {
-      const size_t before = pieces[piece].size();
-      add_edges(heap, memory, lost, numbers, graph.blocks[i], pieces[piece]);
-      graph.first_edge[i + 1] = pieces[piece].size() - before;
+  parallel_for_pieces(graph.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
+    EdgeFinder finder(heap, memory, lost, numbers);
+    for (size_t i = begin; i < end; ++i) finder.add_edges_of(static_cast<uint32_t>(i), graph.blocks[i]);
+    std::vector<uint32_t>& targets = pieces[begin / kBlocksPerPiece];
+    const auto edges = finder.take();
+    targets.reserve(edges.size());
+    for (const auto& [from, to] : edges) {
+      ++graph.first_edge[from + 1];
+      targets.push_back(to);
     }
   });
   for (size_t i = 0; i < graph.size(); ++i) graph.first_edge[i + 1] += graph.first_edge[i];
@@ -89,110 +149,58 @@ LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory, con
   return graph;
 }
 
-// Tarjan's algorithm; the result numbers each node's component.
-class Components {
+// Which start of a search each node was first reached from.
+class Searches {
  public:
-  explicit Components(const LostGraph& graph)
-      : graph_(graph), order_(graph.size(), kNone), low_(graph.size(), kNone), component_(graph.size(), kNone) {}
+  explicit Searches(const LostGraph& graph) : graph_(graph), start_of_(graph.size(), kNone) {}
 
-  std::vector<uint32_t> find() {
-    for (uint32_t node = 0; node < graph_.size(); ++node) {
-      if (order_[node] == kNone) search_from(node);
+  // False when `start` was reached before.
+  bool search_from(uint32_t start) {
+    if (start_of_[start] != kNone) return false;
+    start_of_[start] = start;
+    open_.push_back(start);
+    while (!open_.empty()) {
+      const uint32_t node = open_.back();
+      open_.pop_back();
+      for (const uint32_t to : graph_.from(node)) {
+        if (start_of_[to] != kNone) continue;
+        start_of_[to] = start;
+        open_.push_back(to);
+      }
     }
-    return std::move(component_);
+    return true;
   }
+  [[nodiscard]] std::vector<uint32_t> take() { return std::move(start_of_); }
 
  private:
-  struct Frame {
-    uint32_t node;
-    uint64_t next_edge;
-  };
-
-  void search_from(uint32_t start) {
-    enter(start);
-    while (!frames_.empty()) {
-      Frame& frame = frames_.back();
-      const uint32_t node = frame.node;
-      if (frame.next_edge < graph_.first_edge[node + 1]) {
-        const uint32_t to = graph_.edges[frame.next_edge++];
-        if (order_[to] == kNone) {
-          enter(to);
-        } else if (component_[to] == kNone) {
-          low_[node] = std::min(low_[node], order_[to]);
-        }
-        continue;
-      }
-      leave(node);
-    }
-  }
-
-  void enter(uint32_t node) {
-    order_[node] = low_[node] = next_order_++;
-    open_.push_back(node);
-    frames_.push_back({node, graph_.first_edge[node]});
-  }
-
-  void leave(uint32_t node) {
-    frames_.pop_back();
-    if (!frames_.empty()) {
-      uint32_t& above = low_[frames_.back().node];
-      above = std::min(above, low_[node]);
-    }
-    if (low_[node] != order_[node]) return;
-    while (true) {
-      const uint32_t member = open_.back();
-      open_.pop_back();
-      component_[member] = next_component_;
-      if (member == node) break;
-    }
-    ++next_component_;
-  }
-
   const LostGraph& graph_;
-  std::vector<uint32_t> order_;
-  std::vector<uint32_t> low_;
-  std::vector<uint32_t> component_;
+  std::vector<uint32_t> start_of_;
   std::vector<uint32_t> open_;
-  std::vector<Frame> frames_;
-  uint32_t next_order_ = 0;
-  uint32_t next_component_ = 0;
 };
 
-// The lowest node of each component that no other component points into; ascending.
-std::vector<uint32_t> find_heads(const LostGraph& graph, const std::vector<uint32_t>& component) {
-  std::vector<bool> pointed_at(graph.size(), false);  // by component number
-  for (uint32_t node = 0; node < graph.size(); ++node) {
-    for (uint64_t e = graph.first_edge[node]; e < graph.first_edge[node + 1]; ++e) {
-      if (component[graph.edges[e]] != component[node]) pointed_at[component[graph.edges[e]]] = true;
+// Node -> head.
+std::vector<uint32_t> find_heads(const LostGraph& graph) {
+  std::vector<uint32_t> starts;
+  std::vector<uint32_t> head_of;
+  {
+    Searches ascending(graph);
+    for (uint32_t node = 0; node < graph.size(); ++node) {
+      if (ascending.search_from(node)) starts.push_back(node);
     }
+    head_of = ascending.take();
   }
   std::vector<uint32_t> heads;
-  for (uint32_t node = 0; node < graph.size(); ++node) {
-    if (pointed_at[component[node]]) continue;
-    pointed_at[component[node]] = true;  // its head is found
-    heads.push_back(node);
-  }
-  return heads;
-}
-
-std::vector<uint32_t> spread_heads(const LostGraph& graph, const std::vector<uint32_t>& heads) {
-  std::vector<uint32_t> head_of(graph.size(), kNone);
-  for (const uint32_t head : heads) head_of[head] = head;
-  std::vector<uint32_t> stack;
-  for (const uint32_t head : heads) {
-    stack.push_back(head);
-    while (!stack.empty()) {
-      const uint32_t node = stack.back();
-      stack.pop_back();
-      for (uint64_t e = graph.first_edge[node]; e < graph.first_edge[node + 1]; ++e) {
-        const uint32_t to = graph.edges[e];
-        if (head_of[to] != kNone) continue;
-        head_of[to] = head;
-        stack.push_back(to);
-      }
+  {
+    Searches descending(graph);
+    for (auto start = starts.rbegin(); start != starts.rend(); ++start) {
+      if (descending.search_from(*start)) heads.push_back(*start);
     }
   }
-  return head_of;
+  if (heads.size() == starts.size()) return head_of;
+  std::vector<uint32_t>().swap(head_of);
+  Searches from_heads(graph);
+  for (auto head = heads.rbegin(); head != heads.rend(); ++head) from_heads.search_from(*head);
+  return from_heads.take();
 }
 
 }  // namespace
@@ -200,8 +208,7 @@ std::vector<uint32_t> spread_heads(const LostGraph& graph, const std::vector<uin
 std::vector<LostBlock> find_lost_components(const HeapModel& heap, const BlockMemory& memory,
                                             const BlockBitmap& lost) {
   const LostGraph graph = build_lost_graph(heap, memory, lost);
-  const std::vector<uint32_t> component = Components(graph).find();
-  const std::vector<uint32_t> head_of = spread_heads(graph, find_heads(graph, component));
+  const std::vector<uint32_t> head_of = find_heads(graph);
   std::vector<LostBlock> result(graph.size());
   for (size_t i = 0; i < graph.size(); ++i) result[i] = {graph.blocks[i], graph.blocks[head_of[i]]};
   return result;
