@@ -5,11 +5,13 @@
 #include "heapscan/reach/holders.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
 #include "reach/bitmap.h"
+#include "reach/block_memory.h"
 #include "reach/hidden_pointers.h"
 
 namespace heapscan {
@@ -47,6 +49,46 @@ Rank rank_of(Verdict verdict) {
   return kFreeBlock;
 }
 
+// Tells words that name none of the blocks in question, most of them at the cost of one look into the nearest cache: one
+// bit per page that holds part of such a block, pages a table's length apart sharing one.
+class WantedPages {
+ public:
+  WantedPages(const HeapModel& heap, std::span<const BlockId> blocks) {
+    if (blocks.empty()) return;
+    const auto range = [&](BlockId id) { return heap.block(id).range(); };
+    low_ = range(blocks.front()).begin().value;
+    span_ = range(blocks.back()).end().value - low_;
+    while (shift_ < kLargestShift && pages_of(heap, blocks) > kMostPages) ++shift_;
+    for (const BlockId id : blocks) {
+      if (range(id).empty()) continue;
+      const uint64_t first = range(id).begin().value >> shift_;
+      const uint64_t pages = std::min((range(id).end().value - 1 >> shift_) - first + 1, kBits);
+      for (uint64_t page = first; page < first + pages; ++page) bits_[page % kBits / 64] |= uint64_t{1} << page % 64;
+    }
+  }
+  [[nodiscard]] bool is_near(uint64_t value) const { return value - low_ < span_; }
+  [[nodiscard]] bool may_be_named_by(uint64_t value) const {
+    const uint64_t page = value >> shift_;
+    return is_near(value) && (bits_[page % kBits / 64] >> page % 64 & 1) != 0;
+  }
+
+ private:
+  static constexpr uint64_t kBits = 1 << 17;
+  static constexpr uint64_t kMostPages = kBits / 16;
+  static constexpr uint32_t kLargestShift = 30;
+
+  [[nodiscard]] uint64_t pages_of(const HeapModel& heap, std::span<const BlockId> blocks) const {
+    uint64_t pages = 0;
+    for (const BlockId id : blocks) pages += (heap.block(id).size() >> shift_) + 1;
+    return pages;
+  }
+
+  uint64_t low_ = 0;
+  uint64_t span_ = 0;
+  uint32_t shift_ = 12;
+  std::array<uint64_t, kBits / 64> bits_{};
+};
+
 class Search {
  public:
   Search(const MemoryImage& image, const HeapModel& heap, const Roots& roots, const Reachability& reach,
@@ -56,6 +98,8 @@ class Search {
         roots_(roots),
         reach_(reach),
         blocks_(blocks),
+        memory_(image, heap.index),
+        pages_(heap, blocks),
         wanted_(heap.blocks.size()),
         best_(blocks.size(), kNoHolder) {
     for (const BlockId id : blocks) wanted_.set(id);
@@ -75,12 +119,18 @@ class Search {
 
   void look_through_blocks() {
     parallel_for_pieces(heap_.blocks.size(), 4096, [&](size_t begin, size_t end) {
+      uint32_t range = BlockIndex::kNoRange;
       for (size_t i = begin; i < end; ++i) {
         const Block& block = heap_.blocks[i];
         if (block.state() == BlockState::Top || block.state() == BlockState::Bookkeeping) continue;
+        if (block.size() == 0) continue;
+        const uint64_t address = block.begin().value;
+        if (range == BlockIndex::kNoRange || address >= heap_.index.ranges()[range].end) {
+          range = heap_.index.range_at(address);
+        }
         const Rank rank = rank_of(reach_.verdicts[i]);
-        image_.for_each_span(block.range(),
-                             [&](Addr at, Bytes bytes) { look(at, bytes, rank, BlockId(i)); });
+        memory_.for_each_span(range, block.range(),
+                              [&](Addr at, Bytes bytes) { look(at, bytes, rank, BlockId(i)); });
       }
     });
   }
@@ -118,12 +168,22 @@ class Search {
 
  private:
   void look(Addr begin, Bytes bytes, Rank rank, BlockId within) {
-    for (size_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8) {
-      const auto value = load<uint64_t>(bytes.data() + i);
-      const BlockId id = named_by(value);
-      if (!id.valid() || id == within) continue;
-      keep(id, pack(rank, false, false, value != heap_.block(id).begin().value, false, (begin + i).value));
+    const std::byte* const data = bytes.data();
+    auto near = [&](size_t at) { return pages_.is_near(load<uint64_t>(data + at)); };
+    size_t i = begin.align_up(8) - begin;
+    // Most words are nowhere near a heap: four of them are one branch.
+    for (; i + 32 <= bytes.size(); i += 32) {
+      if (!(near(i) | near(i + 8) | near(i + 16) | near(i + 24))) continue;
+      for (size_t k = i; k < i + 32; k += 8) look_at(begin + k, load<uint64_t>(data + k), rank, within);
     }
+    for (; i + 8 <= bytes.size(); i += 8) look_at(begin + i, load<uint64_t>(data + i), rank, within);
+  }
+
+  void look_at(Addr at, uint64_t value, Rank rank, BlockId within) {
+    if (!pages_.may_be_named_by(value)) return;
+    const BlockId id = named_by(value);
+    if (!id.valid() || id == within) return;
+    keep(id, pack(rank, false, false, value != heap_.block(id).begin().value, false, at.value));
   }
 
   void note(uint64_t value, Rank rank, bool is_word, size_t index) {
@@ -191,6 +251,8 @@ class Search {
   const Roots& roots_;
   const Reachability& reach_;
   std::span<const BlockId> blocks_;
+  const BlockMemory memory_;
+  const WantedPages pages_;
   BlockBitmap wanted_;
   std::vector<uint64_t> best_;
 };
