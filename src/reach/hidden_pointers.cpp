@@ -21,6 +21,8 @@ namespace {
 constexpr size_t kPlacesPerPiece = 256;
 constexpr uint64_t kLargestPlace = 1 << 20;
 constexpr uint64_t kMargin = 32;
+constexpr uint64_t kHeader = 16;       // of a block, before it
+constexpr size_t kWordsPerPart = 256;  // of a bitmap; ranges are not joined across parts
 constexpr uint64_t kAddressMask = (uint64_t{1} << 48) - 1;
 constexpr unsigned kAlignedPositions = 0x0101;  // of sixteen byte positions from an aligned one on
 
@@ -47,8 +49,6 @@ class Search {
     uint64_t p = 0;
     for (; p < count && p + 16 + 7 <= bytes.size(); p += 16) {
       const __m128i high = load16(data + p + 5);
-      const __m128i zeros = _mm_and_si128(_mm_cmpeq_epi8(load16(data + p + 6), _mm_setzero_si128()),
-                                          _mm_cmpeq_epi8(load16(data + p + 7), _mm_setzero_si128()));
       __m128i match = _mm_setzero_si128();
       for (const uint8_t byte : sixth_) {
         match = _mm_or_si128(match, _mm_cmpeq_epi8(high, _mm_set1_epi8(static_cast<char>(byte))));
@@ -56,6 +56,8 @@ class Search {
       auto matches = static_cast<unsigned>(_mm_movemask_epi8(match));
       if (count - p < 16) matches &= (1U << (count - p)) - 1;
       if (matches == 0) continue;
+      const __m128i zeros = _mm_and_si128(_mm_cmpeq_epi8(load16(data + p + 6), _mm_setzero_si128()),
+                                          _mm_cmpeq_epi8(load16(data + p + 7), _mm_setzero_si128()));
       const auto plain = matches & static_cast<unsigned>(_mm_movemask_epi8(zeros));
       const unsigned worth = (plain & ~kAlignedPositions) | (matches & ~plain & kAlignedPositions);
       for (unsigned rest = worth; rest != 0; rest &= rest - 1) {
@@ -87,6 +89,32 @@ class Search {
   const std::vector<uint8_t>& sixth_;
 };
 
+void add_places(AddrRange range, std::vector<AddrRange>& places) {
+  for (Addr at = range.begin(); at < range.end(); at = at + kLargestPlace) {
+    // Words that straddle the cut are found from the part below it.
+    places.push_back(AddrRange::sized(at, kLargestPlace + 7).intersect(range));
+  }
+}
+
+// The blocks of words [begin, end) of the bitmap; those with nothing but a header between them make one range.
+std::vector<AddrRange> join_blocks(const HeapModel& heap, const BlockBitmap& searched, size_t begin, size_t end) {
+  std::vector<AddrRange> places;
+  AddrRange joined;
+  for (size_t w = begin; w < end; ++w) {
+    for (uint64_t rest = searched.word(w); rest != 0; rest &= rest - 1) {
+      const AddrRange block = heap.blocks[w * 64 + static_cast<size_t>(std::countr_zero(rest))].range();
+      if (block.begin() - joined.end() <= kHeader) {
+        joined = {joined.begin(), block.end()};
+      } else {
+        add_places(joined, places);
+        joined = block;
+      }
+    }
+  }
+  add_places(joined, places);
+  return places;
+}
+
 }  // namespace
 
 std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image, const HeapModel& heap,
@@ -115,29 +143,23 @@ std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image, const 
 
 std::vector<AddrRange> places_to_search(const HeapModel& heap, const Roots& roots,
                                         const BlockBitmap& searched) {
-  constexpr uint64_t kHeader = 16;
-  std::vector<AddrRange> places;
-  auto add = [&places](AddrRange range) {
-    for (Addr at = range.begin(); at < range.end(); at = at + kLargestPlace) {
-      // Words that straddle the cut are found from the part below it.
-      places.push_back(AddrRange::sized(at, kLargestPlace + 7).intersect(range));
-    }
-  };
-  AddrRange joined;
-  searched.for_each([&](BlockId id) {
-    const AddrRange block = heap.block(id).range();
-    if (block.begin() - joined.end() <= kHeader) {
-      joined = {joined.begin(), block.end()};
-    } else {
-      add(joined);
-      joined = block;
-    }
+  std::vector<std::vector<AddrRange>> parts((searched.word_count() + kWordsPerPart - 1) / kWordsPerPart);
+  parallel_for_pieces(searched.word_count(), kWordsPerPart, [&](size_t begin, size_t end) {
+    parts[begin / kWordsPerPart] = join_blocks(heap, searched, begin, end);
   });
-  add(joined);
+  std::vector<AddrRange> of_roots;
   for (const RootRange& root : roots.ranges) {
-    if (strength_of(root.kind) != RootStrength::Diagnostic) add(root.range);
+    if (strength_of(root.kind) != RootStrength::Diagnostic) add_places(root.range, of_roots);
   }
-  std::sort(places.begin(), places.end());
+  std::sort(of_roots.begin(), of_roots.end());
+  parts.push_back(std::move(of_roots));
+
+  std::vector<AddrRange> places;
+  size_t count = 0;
+  for (const auto& part : parts) count += part.size();
+  places.reserve(count);
+  for (const auto& part : parts) places.insert(places.end(), part.begin(), part.end());
+  std::inplace_merge(places.begin(), places.end() - static_cast<std::ptrdiff_t>(parts.back().size()), places.end());
   return places;
 }
 

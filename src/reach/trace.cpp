@@ -77,6 +77,20 @@ void merge(std::vector<uint64_t>& into, const std::vector<uint64_t>& more) {
   into = std::move(merged);
 }
 
+using VerdictTotals = std::array<VerdictTotal, kVerdictCount>;
+
+struct Totals {
+  VerdictTotals blocks{};
+  VerdictTotals mappings{};
+};
+
+void add(VerdictTotals& sum, const VerdictTotals& part) {
+  for (size_t i = 0; i < sum.size(); ++i) {
+    sum[i].blocks += part[i].blocks;
+    sum[i].bytes += part[i].bytes;
+  }
+}
+
 class Tracing {
  public:
   Tracing(const MemoryImage& image, const HeapModel& heap, const Roots& roots)
@@ -200,13 +214,13 @@ class Tracing {
   // while no handler ran, and there is at most one per thread.
   void spare_signal_stacks(Reachability& result) {
     std::map<uint64_t, std::vector<BlockId>> untouched;  // by size
-    std::map<BlockId, size_t> members;
+    BlockBitmap has_members(heap_.blocks.size());
     for (const LostBlock& lost : result.lost) {
-      if (lost.head != lost.block) ++members[lost.head];
+      if (lost.head != lost.block) has_members.set(lost.head);
     }
     for (const LostBlock& lost : result.lost) {
       const Block& block = heap_.block(lost.block);
-      if (lost.head != lost.block || block.state() != BlockState::Used || members.contains(lost.block) ||
+      if (lost.head != lost.block || block.state() != BlockState::Used || has_members.test(lost.block) ||
           block.size() < kSmallestSignalStack || block.size() > kLargestSignalStack || !is_zero(block)) {
         continue;
       }
@@ -216,6 +230,7 @@ class Tracing {
       if (blocks.size() > image_.threads().size()) continue;
       for (const BlockId id : blocks) signal_stacks_.push_back(id);
     }
+    if (signal_stacks_.empty()) return;
     std::sort(signal_stacks_.begin(), signal_stacks_.end());
     for (const BlockId id : signal_stacks_) static_cast<void>(unheld_.claim(id));
     std::erase_if(result.lost, [this](const LostBlock& lost) { return !unheld_.test(lost.block); });
@@ -291,24 +306,30 @@ class Tracing {
     const size_t count = heap_.blocks.size();
     result.verdicts = GrowingArray<Verdict>(count);
     result.verdicts.resize(count);
+    BlockBitmap heads(count);
+    for (const LostBlock& lost : result.lost) {
+      if (lost.head == lost.block) heads.set(lost.block);
+    }
+    std::vector<Totals> totals((judged_.word_count() + kWordsPerPiece - 1) / kWordsPerPiece);
     parallel_for_pieces(judged_.word_count(), kWordsPerPiece, [&](size_t begin, size_t end) {
+      Totals& sums = totals[begin / kWordsPerPiece];
       for (size_t i = begin * 64; i < std::min(end * 64, count); ++i) {
         const BlockId id(i);
-        result.verdicts[i] = !judged_.test(id)      ? Verdict::NotJudged
-                             : !unreached_.test(id) ? Verdict::Reachable
-                             : !unheld_.test(id)    ? Verdict::Possible
-                                                    : Verdict::Indirect;
+        const Verdict verdict = !judged_.test(id)      ? Verdict::NotJudged
+                                : !unreached_.test(id) ? Verdict::Reachable
+                                : !unheld_.test(id)    ? Verdict::Possible
+                                : heads.test(id)       ? Verdict::Definite
+                                                       : Verdict::Indirect;
+        result.verdicts[i] = verdict;
+        const Block& block = heap_.blocks[i];
+        auto& rows = block.state() == BlockState::Mapping ? sums.mappings : sums.blocks;
+        rows[static_cast<size_t>(verdict)].blocks += 1;
+        rows[static_cast<size_t>(verdict)].bytes += block.size();
       }
     });
-    for (const LostBlock& lost : result.lost) {
-      if (lost.head == lost.block) result.verdicts[lost.block.index()] = Verdict::Definite;
-    }
-    for (size_t i = 0; i < count; ++i) {
-      const Block& block = heap_.blocks[i];
-      const bool mapping = block.state() == BlockState::Mapping;
-      auto& total = (mapping ? result.mapping_totals : result.totals)[static_cast<size_t>(result.verdicts[i])];
-      total.blocks += 1;
-      total.bytes += block.size();
+    for (const Totals& sums : totals) {
+      add(result.totals, sums.blocks);
+      add(result.mapping_totals, sums.mappings);
     }
   }
 
