@@ -223,7 +223,7 @@ void FakeHeap::seal() {
     process.poke(arenas_[i]->state + family.arena->next(), arenas_[(i + 1) % arenas_.size()]->state);
   }
   const ParamsLayout& params = *family.params;
-  for (const uint64_t offset : {0x00, 0x08, 0x10}) process.poke(kParams + offset, 0x20000);
+  for (const uint64_t offset : {0x00U, 0x08U, 0x10U}) process.poke(kParams + offset, 0x20000);
   process.poke(kParams + 0x18, 8);
   process.poke_half(kParams + params.n_mmaps, static_cast<uint32_t>(n_mmaps_));
   process.poke_half(kParams + params.n_mmaps + 4, 65536);

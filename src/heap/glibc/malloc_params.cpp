@@ -27,7 +27,7 @@ struct Fields {
 // How much the bytes at `base` look like this layout; negative when they cannot be it.
 int score(const Fields& at, const ParamsLayout& row, Addr sbrk_base) {
   int points = 0;
-  for (const uint64_t offset : {0x00, 0x08, 0x10}) {
+  for (const uint64_t offset : {0x00U, 0x08U, 0x10U}) {
     if (at.word(offset) == kDefaultThreshold) ++points;
   }
   if (at.word(0x18) == 8 || at.word(0x18) == 2) ++points;

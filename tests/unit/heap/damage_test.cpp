@@ -40,7 +40,7 @@ TEST(Damage, TextWrittenPastTheEndOfABlock) {
 }
 
 TEST(Damage, LowByteOfASizeOverwritten) {
-  for (const uint64_t low : {0x00, 0x41, 0x20, 0xff}) {
+  for (const uint64_t low : {0x00U, 0x41U, 0x20U, 0xffU}) {
     Row row;
     // A string that fills the block before to its end, and one byte more; or something else that wrote that byte.
     if (low == 0x00 || low == 0xff) row.fake.process.poke(row.blocks[6] - 16, 0x6968676665646362);
