@@ -30,7 +30,7 @@ constexpr uint64_t kScanPresent = 1 << 3;
 constexpr uint64_t kScanSwapped = 1 << 4;
 constexpr uint64_t kScanZero = 1 << 5;
 constexpr uint64_t kScanGuard = 1 << 8;  // Linux 6.15
-constexpr size_t kScanBatch = 16384;
+constexpr size_t kScanBatch = 4096;
 
 // Documentation/admin-guide/mm/pagemap.rst
 constexpr uint64_t kEntryPresent = uint64_t{1} << 63;
@@ -136,11 +136,13 @@ bool was_empty(const MappingUse* use) {
   return use != nullptr && use->resident_bytes == 0 && use->swapped_bytes == 0;
 }
 
-// A terabyte of reserved address space is walked quickly by the kernel, but not page by page, and
-// is not worth a thousand pieces.
-void add_pieces(const Mapping& mapping, bool empty, std::vector<Piece>& pieces) {
+// As many pieces as there is memory in it, as far as known: of a terabyte of address space most may
+// be empty, which the kernel walks quickly.
+void add_pieces(const Mapping& mapping, const MappingUse* use, std::vector<Piece>& pieces) {
   const bool private_file = mapping.inode != 0 && !mapping.perms.shared;
-  const uint64_t size = empty ? mapping.range.size() : kPiece;
+  const uint64_t populated = use == nullptr ? 0 : use->resident_bytes + use->swapped_bytes;
+  const uint64_t count = std::min(mapping.range.size(), populated) / kPiece + 1;
+  const uint64_t size = Addr(mapping.range.size() / count).align_up(kPage).value;
   for (Addr at = mapping.range.begin(); at < mapping.range.end(); at = at + size) {
     pieces.push_back(
         {AddrRange::sized(at, std::min(size, mapping.range.end() - at)), private_file});
@@ -163,9 +165,9 @@ std::vector<PageRun> PageMap::scan(std::span<const Mapping> mappings,
   std::vector<Piece> pieces;
   for (const Mapping& mapping : mappings) {
     if (mapping.range.end() > kUserEnd) continue;
-    const bool empty = was_empty(use_of(uses, mapping.range));
-    if (categories_ == 0 && empty && mapping.range.size() > kAlwaysAsked) continue;
-    add_pieces(mapping, empty, pieces);
+    const MappingUse* const use = use_of(uses, mapping.range);
+    if (categories_ == 0 && was_empty(use) && mapping.range.size() > kAlwaysAsked) continue;
+    add_pieces(mapping, use, pieces);
   }
   std::vector<std::vector<PageRun>> found(pieces.size());
   parallel_for(pieces.size(), [&](size_t i) {

@@ -21,14 +21,13 @@ constexpr size_t kSignalBatch = 64;
 constexpr uint64_t kSignalLimit = 2048;
 
 std::vector<std::byte> read_xsave(int tid) {
-  for (size_t size = kXsaveGuess; size <= kXsaveLimit; size *= 4) {
-    std::vector<std::byte> area(size);
+  static thread_local std::vector<std::byte> area(kXsaveGuess);
+  for (; area.size() <= kXsaveLimit; area.resize(area.size() * 2)) {
     iovec request{area.data(), area.size()};
     if (::ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, &request) != 0) return {};
-    if (request.iov_len == area.size()) continue;
-    area.resize(request.iov_len);
-    area.shrink_to_fit();
-    return area;
+    if (request.iov_len < area.size()) {
+      return {area.data(), area.data() + request.iov_len};
+    }
   }
   return {};
 }
