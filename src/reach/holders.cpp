@@ -62,7 +62,7 @@ class WantedPages {
     for (const BlockId id : blocks) {
       if (range(id).empty()) continue;
       const uint64_t first = range(id).begin().value >> shift_;
-      const uint64_t pages = std::min((range(id).end().value - 1 >> shift_) - first + 1, kBits);
+      const uint64_t pages = std::min(((range(id).end().value - 1) >> shift_) - first + 1, kBits);
       for (uint64_t page = first; page < first + pages; ++page) bits_[page % kBits / 64] |= uint64_t{1} << page % 64;
     }
   }

@@ -103,6 +103,12 @@ bool InteriorRules::is_vtable(uint64_t address) const {
   return functions >= 1;
 }
 
+// CPython's collected objects: two words of the collector's, a reference count, the type.
+bool InteriorRules::is_counted_object(uint64_t offset, Bytes content) const {
+  const uint64_t count = word_at(content, 16);
+  return offset == 16 && count >= 1 && count < kMostReferences && any_contains(modules_, Addr(word_at(content, 24)));
+}
+
 bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) const {
   if (is_low_tag(block, value)) return true;
   const uint64_t offset = value - block.begin().value;
@@ -113,6 +119,7 @@ bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) c
       notes_own_begin(block, offset, content)) {
     return true;
   }
+  if (is_counted_object(offset, content)) return true;
   if (content.size() < 16 || !is_vtable(word_at(content, 0))) return false;
   // std::make_shared: the control block's vtable, its two counts, the object.
   const auto use_count = read_at<uint32_t>(content, 8).value_or(0);

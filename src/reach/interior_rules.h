@@ -32,6 +32,7 @@ class InteriorRules {
 
  private:
   [[nodiscard]] bool is_vtable(uint64_t address) const;
+  [[nodiscard]] bool is_counted_object(uint64_t offset, Bytes content) const;
 
   const MemoryImage& image_;
   std::vector<AddrRange> modules_;  // where vtables can be; sorted

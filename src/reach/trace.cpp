@@ -2,8 +2,8 @@
 //
 //  1. Mark from the strong roots along start pointers and explained interior ones: reachable.
 //  2. Mark from the interior pointers left over and from the weak roots along every pointer: possible. If among what is
-//     held that way many blocks of one size hang on one offset, those are intrusive links: they count as explained, and
-//     both steps go on with that knowledge.
+//     held that way many blocks of one size hang on one offset, those are intrusive links, and a block that is named at
+//     several places is a pool: they count as explained, and both steps go on with that knowledge.
 //  3. Look through everything held so far, byte by byte, for hidden pointers at what is still unheld: possible.
 //  4. A raw mapping nobody names is lost, but we cannot know how it was used: heap blocks it names are possible.
 //  5. What is left is lost. Its components and their heads tell definite from indirect.
@@ -23,12 +23,14 @@
 #include "reach/interior_rules.h"
 #include "reach/lost_components.h"
 #include "reach/marker.h"
+#include "reach/pools.h"
 
 namespace heapscan {
 
 namespace {
 
 constexpr int kMostRounds = 4;
+constexpr int kMostPoolRounds = 64;
 constexpr size_t kWordsPerPiece = 1024;  // of a bitmap: 64 blocks each
 constexpr uint64_t kSmallestSignalStack = 2048;  // MINSIGSTKSZ
 constexpr uint64_t kLargestSignalStack = 64 << 10;
@@ -119,7 +121,7 @@ class Tracing {
       Funnels funnels{};
       std::vector<uint64_t> seen = marker_.run(Marker::Mode::Loose, unheld_, unreached_, weak_ranges,
                                                weak_words, interior_, funnels);
-      if (round == kMostRounds || seen.empty() || !follow_consistent_links(seen)) {
+      if (round == kMostRounds || seen.empty() || !explain_more(seen)) {
         keep_weak_rows(funnels);
         return;
       }
@@ -186,7 +188,20 @@ class Tracing {
   }
 
   // Learns from interior pointers seen so far. True when that made more blocks reachable.
-  bool follow_consistent_links(const std::vector<uint64_t>& seen) {
+  bool explain_more(const std::vector<uint64_t>& seen) {
+    const bool links = learn_links(seen);
+    if (links) follow_firmly(std::vector<uint64_t>(interior_));
+    bool pools = false;
+    for (int round = 0; round < kMostPoolRounds; ++round) {
+      const std::vector<uint64_t> begins = find_pools(heap_, interior_);
+      if (begins.empty()) break;
+      follow_firmly(begins);
+      pools = true;
+    }
+    return links || pools;
+  }
+
+  bool learn_links(const std::vector<uint64_t>& seen) {
     std::vector<LinkClass> links = find_consistent_links(heap_, seen, without(unreached_, unheld_));
     const size_t known = rules_.links().size();
     for (const LinkClass& link : rules_.links()) links.push_back(link);
@@ -194,9 +209,12 @@ class Tracing {
     links.erase(std::unique(links.begin(), links.end()), links.end());
     if (links.size() == known) return false;
     rules_.set_links(std::move(links));
-    merge(interior_, marker_.run(Marker::Mode::Firm, unreached_, unreached_, {}, {}, interior_, funnels_));
-    forget_reached_interior();
     return true;
+  }
+
+  void follow_firmly(const std::vector<uint64_t>& addresses) {
+    merge(interior_, marker_.run(Marker::Mode::Firm, unreached_, unreached_, {}, {}, addresses, funnels_));
+    forget_reached_interior();
   }
 
   void follow_loosely(const std::vector<uint64_t>& addresses) {

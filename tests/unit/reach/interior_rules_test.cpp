@@ -72,6 +72,18 @@ TEST_F(InteriorRule, CountedValueOfRust) {
   EXPECT_EQ(judge(16), Verdict::Reachable);
 }
 
+TEST_F(InteriorRule, CountedObjectBehindACollectorsHeader) {
+  program_.poke(block_ + 16, uint64_t{2});
+  program_.poke(block_ + 24, FakeProgram::kStrong + 0x800);
+  EXPECT_EQ(judge(16), Verdict::Reachable);
+}
+
+TEST_F(InteriorRule, CountWithoutATypeIsNoObject) {
+  program_.poke(block_ + 16, uint64_t{2});
+  program_.poke(block_ + 24, uint64_t{77});
+  EXPECT_EQ(judge(16), Verdict::Possible);
+}
+
 TEST_F(InteriorRule, SecondBaseClass) {
   const Addr table = vtable();
   program_.poke(block_, table);

@@ -224,6 +224,27 @@ TEST_F(Trace, LinksAtScatteredOffsetsStayPossible) {
   for (const Addr block : blocks) EXPECT_EQ(verdict(block), Verdict::Possible);
 }
 
+TEST_F(Trace, BlockNamedAtSeveralPlacesIsAPool) {
+  const Addr pool = program_.block(4000);
+  const Addr next_pool = program_.block(8000);
+  const Addr in_pool = program_.block(104);
+  for (uint64_t i = 1; i <= 4; ++i) {
+    program_.strong_root(pool + 48 * i);
+    program_.poke(pool + 8 * i, next_pool + 112 * i);
+  }
+  program_.poke(next_pool + 1000, in_pool);
+  const Addr named_thrice = program_.block(4000);
+  for (uint64_t i = 1; i <= 3; ++i) program_.strong_root(named_thrice + 48 * i);
+  const Addr named_at_odd_places = program_.block(4000);
+  for (uint64_t i = 1; i <= 9; ++i) program_.strong_root(named_at_odd_places + 48 * i + 4);
+  trace();
+  EXPECT_EQ(verdict(pool), Verdict::Reachable);
+  EXPECT_EQ(verdict(next_pool), Verdict::Reachable);
+  EXPECT_EQ(verdict(in_pool), Verdict::Reachable);
+  EXPECT_EQ(verdict(named_thrice), Verdict::Possible);
+  EXPECT_EQ(verdict(named_at_odd_places), Verdict::Possible);
+}
+
 TEST_F(Trace, LostMappingKeepsHeapBlocksPossibleButNotOtherMappings) {
   const Addr lost = program_.mapping(0x4000);
   const Addr lost_too = program_.mapping(0x4000);

@@ -1,0 +1,16 @@
+// Blocks that are parcelled out by the program itself, found by how many of their parts are named.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "heapscan/heap/heap_model.h"
+
+namespace heapscan {
+
+// The begins of blocks which `interior` (sorted, each once: pointers found in reachable memory) names at several places;
+// ascending.
+[[nodiscard]] std::vector<uint64_t> find_pools(const HeapModel& heap, std::span<const uint64_t> interior);
+
+}  // namespace heapscan
