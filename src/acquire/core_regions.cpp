@@ -9,6 +9,8 @@
 #include "acquire/core_regions.h"
 
 #include <algorithm>
+#include <cstring>
+#include <vector>
 
 #include "heapscan/base/text.h"
 
@@ -36,6 +38,17 @@ struct Tally {
     return counted(count, "region") + " (" + human_bytes(bytes) + ")";
   }
 };
+
+// A segment that gcore did not write to its end.
+struct GivenUp {
+  const CoreLoad* load = nullptr;
+  Addr from;
+};
+
+bool is_zero(Bytes bytes) {
+  return bytes.empty() || (bytes[0] == std::byte{0} &&
+                           std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
 
 // The pieces of the union of two sorted, disjoint lists.
 template <typename F>
@@ -84,11 +97,14 @@ class RegionMaker {
               std::span<const AddrRange> data, ImageBuilder& builder)
       : core_(core), modules_(modules), files_(files), data_(data), builder_(builder) {
     stacks_withheld_ = any_stack_withheld();
+    if (core.by_gdb) find_given_up();
   }
   void run();
 
  private:
   [[nodiscard]] bool any_stack_withheld() const;
+  void find_given_up();
+  [[nodiscard]] Addr written_end(const CoreLoad& load) const;
   void make(const Piece& piece);
   [[nodiscard]] Region described(const Piece& piece) const;
   void add_saved(const Piece& piece, AddrRange range);
@@ -104,7 +120,8 @@ class RegionMaker {
   std::span<const AddrRange> data_;
   ImageBuilder& builder_;
   bool stacks_withheld_ = false;
-  Tally cut_off_, withheld_, untouched_, unsaved_files_;
+  std::vector<GivenUp> given_up_;
+  Tally cut_off_, not_written_, withheld_, untouched_, unsaved_files_;
 };
 
 // A running thread has written to its stack: when a core has no bytes there, anonymous memory was
@@ -114,6 +131,36 @@ bool RegionMaker::any_stack_withheld() const {
     const CoreLoad* const stack = core_.load_at(thread.sp());
     return stack != nullptr && stack->perms.write && stack->promised == 0;
   });
+}
+
+// gcore copies a segment in pieces and leaves it at the first one it cannot read: where a guard
+// page lies inside the mapping (MADV_GUARD_INSTALL; thread stacks since glibc 2.42). All that
+// follows is zero in the core. The descriptor of a running thread never is: its first word is its
+// own address.
+void RegionMaker::find_given_up() {
+  constexpr uint64_t kPage = 4096;
+  for (const Thread& thread : core_.threads) {
+    const Addr descriptor = thread.thread_pointer();
+    const CoreLoad* const load = thread.has_registers ? core_.load_at(descriptor) : nullptr;
+    if (load == nullptr || !load->perms.write || written_end(*load) <= descriptor) continue;
+    const Bytes first_word = core_.saved_bytes(AddrRange::sized(descriptor, 8));
+    if (first_word.size() != 8 || !is_zero(first_word)) continue;
+    Addr from = load->range.begin() + load->saved;
+    while (from > load->range.begin()) {
+      const Addr page = std::max((from - 1).align_down(kPage), load->range.begin());
+      if (!is_zero(core_.saved_bytes({page, from}))) break;
+      from = page;
+    }
+    given_up_.push_back({load, from});
+  }
+}
+
+// Where the bytes of `load` that can be relied on end.
+Addr RegionMaker::written_end(const CoreLoad& load) const {
+  for (const GivenUp& given_up : given_up_) {
+    if (given_up.load == &load) return given_up.from;
+  }
+  return load.range.begin() + load.saved;
 }
 
 // Whether the program can have written here: .data, .bss, and what relocation wrote before it was
@@ -164,8 +211,7 @@ Region RegionMaker::described(const Piece& piece) const {
 
 void RegionMaker::make(const Piece& piece) {
   const Addr begin = piece.range.begin();
-  const Addr saved_end =
-      piece.load == nullptr ? begin : piece.load->range.begin() + piece.load->saved;
+  const Addr saved_end = piece.load == nullptr ? begin : written_end(*piece.load);
   const Addr promised_end =
       piece.load == nullptr ? begin : piece.load->range.begin() + piece.load->promised;
   const AddrRange saved = piece.range.intersect({begin, saved_end});
@@ -234,7 +280,8 @@ void RegionMaker::add_unsaved(const Piece& piece, AddrRange range, bool cut_off)
 
 void RegionMaker::add_missing(const Piece& piece, AddrRange range, bool cut_off) {
   if (cut_off) {
-    cut_off_.add(range);
+    const bool is_in_file = range.begin() < piece.load->range.begin() + piece.load->saved;
+    (is_in_file ? not_written_ : cut_off_).add(range);
   } else if (piece.mapping != nullptr &&
              !(is_data(piece) && stacks_withheld_ && piece.module.valid())) {
     unsaved_files_.add(range);
@@ -252,6 +299,13 @@ void RegionMaker::add_notes() {
   if (cut_off_.count != 0) {
     note(NoteKind::MissingMemory, "the core is cut off: " + cut_off_.words() +
                                       " missing. Raise `ulimit -c`, or the collector's size limit");
+  }
+  if (not_written_.count != 0) {
+    note(NoteKind::MissingMemory,
+         "gcore gave up on " + not_written_.words() +
+             " of the program's memory, thread stacks among them: it cannot read past the guard "
+             "pages of glibc 2.42 and later. Attach to the process, or let the kernel write the "
+             "core");
   }
   if (withheld_.count != 0) {
     note(NoteKind::MissingMemory, "the core was written without " + withheld_.words() +

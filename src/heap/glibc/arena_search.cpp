@@ -269,10 +269,11 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
     if (ModuleId(m) != in_charge) order.push_back(ModuleId(m));
   }
 
-  const auto add = [&](const Place& place, const std::string& how, const std::optional<ArenaLayout>& dwarf) {
+  const auto add = [&](const Place& place, const std::string& how, const std::optional<ArenaLayout>& dwarf,
+                       bool must_close = false) {
     if (!shape_of_bins(reader, place.bins.front()).is_arena()) return false;
     Ring ring = ring_from_bins(reader, place, dwarf);
-    if (ring.states.empty() || overlaps_known(rings, ring)) return false;
+    if (ring.states.empty() || overlaps_known(rings, ring) || (must_close && !ring.is_closed)) return false;
     ring.found_by = how;
     rings.push_back(std::move(ring));
     return true;
@@ -284,8 +285,11 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
     if (const auto symbol = symbols.address_of(module, "main_arena")) {
       bool found = false;
       if (dwarf) found = add({{*symbol + dwarf->bins}, module}, "symbol and DWARF of " + name, dwarf);
-      for (const ArenaLayout& row : arena_layouts()) {
-        if (!found) found = add({{*symbol + row.bins}, module}, "symbol main_arena of " + name, dwarf);
+      // Where another version has its bins there are some of this one's too: what tells them apart is the ring.
+      for (const bool must_close : {true, false}) {
+        for (const ArenaLayout& row : arena_layouts()) {
+          if (!found) found = add({{*symbol + row.bins}, module}, "symbol main_arena of " + name, dwarf, must_close);
+        }
       }
     }
     std::vector<Place> places;
