@@ -47,6 +47,16 @@ TEST(FindMappings, ProtectedMemoryCountsWhenItHoldsSomething) {
   EXPECT_THAT(mappings_of(process), ElementsAre(pages(4, 1)));
 }
 
+TEST(FindMappings, ReadOnlyMemoryCountsWhenItHoldsSomething) {
+  FakeProcess process;
+  Perms read_only;
+  read_only.read = true;
+  process.map(kRaw, kPage).perms = read_only;
+  process.map(kRaw + 4 * kPage, kPage).perms = read_only;
+  process.poke(kRaw + 4 * kPage + 8, 1);
+  EXPECT_THAT(mappings_of(process), ElementsAre(pages(4, 1)));
+}
+
 TEST(FindMappings, SharedMemoryAndFilesAreOthers) {
   FakeProcess process;
   process.map(kRaw, kPage).perms.shared = true;

@@ -1,0 +1,80 @@
+// What stays allocated for threads that have ended: their vectors and blocks of thread-local storage are bookkeeping, and
+// those of living threads are the program's.
+
+#include "heap/ended_threads.h"
+
+#include <gmock/gmock.h>
+
+#include "heap_expectations.h"
+#include "support/fake_heap.h"
+
+namespace heapscan {
+namespace {
+
+constexpr Addr kDescriptor{0x7fffe0000000};
+
+// A thread with a vector of one module's storage, which begins 0x40 bytes into its block.
+struct World {
+  World() {
+    vector = fake.main().used(64);
+    storage = fake.main().used(200);
+    other = fake.main().used(200);
+    fake.process.map(kDescriptor, FakeProcess::kPage);
+    fake.process.poke(kDescriptor + 8, vector + 16);
+    fake.process.poke(vector, uint64_t{2});  // modules there is room for
+    fake.process.poke(vector + 32, storage + 0x40);
+    fake.process.poke(vector + 40, storage);
+  }
+
+  HeapModel walk(ThreadArea::Fate fate) {
+    fake.seal();
+    HeapModel heap = fake.walk();
+    ThreadArea area;
+    area.fate = fate;
+    area.descriptor = kDescriptor;
+    heap.threads.areas.push_back(area);
+    mark_storage_of_ended_threads(fake.image(), heap);
+    return heap;
+  }
+
+  FakeHeap fake{glibc::families().back()};
+  Addr vector;
+  Addr storage;
+  Addr other;
+};
+
+TEST(EndedThreads, StorageIsBookkeeping) {
+  for (const auto fate : {ThreadArea::Fate::Cached, ThreadArea::Fate::Exited}) {
+    World world;
+    const HeapModel heap = world.walk(fate);
+    EXPECT_EQ(state_at(heap, world.vector), "bookkeeping");
+    EXPECT_EQ(state_at(heap, world.storage), "bookkeeping");
+    EXPECT_EQ(state_at(heap, world.other), "used");
+  }
+}
+
+TEST(EndedThreads, StorageOfLivingThreadsIsUsed) {
+  World world;
+  const HeapModel heap = world.walk(ThreadArea::Fate::Live);
+  EXPECT_EQ(state_at(heap, world.vector), "used");
+  EXPECT_EQ(state_at(heap, world.storage), "used");
+}
+
+TEST(EndedThreads, VectorThatDoesNotFitItsBlockIsNone) {
+  World world;
+  world.fake.process.poke(world.vector, uint64_t{3});  // 5 entries of 16 bytes do not fit 72
+  const HeapModel heap = world.walk(ThreadArea::Fate::Cached);
+  EXPECT_EQ(state_at(heap, world.vector), "used");
+  EXPECT_EQ(state_at(heap, world.storage), "used");
+}
+
+TEST(EndedThreads, PointerIntoABlockNamesNoStorage) {
+  World world;
+  world.fake.process.poke(world.vector + 40, world.other + 16);
+  const HeapModel heap = world.walk(ThreadArea::Fate::Cached);
+  EXPECT_EQ(state_at(heap, world.vector), "bookkeeping");
+  EXPECT_EQ(state_at(heap, world.other), "used");
+}
+
+}  // namespace
+}  // namespace heapscan
