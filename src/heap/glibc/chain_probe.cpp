@@ -68,7 +68,7 @@ std::optional<uint64_t> ChainProbe::end_of_chain(uint64_t at) {
   const auto word = reader_.word(at + 8);
   if (!word) return std::nullopt;
   At here{at, *word};
-  for (uint64_t steps = 0;; ++steps) {
+  for (uint64_t steps = 0; effort_ < longest_; ++steps) {
     switch (step(here)) {
       case Step::Good: break;
       case Step::Arrived: return end_;
@@ -78,10 +78,12 @@ std::optional<uint64_t> ChainProbe::end_of_chain(uint64_t at) {
       }
     }
   }
+  return std::nullopt;
 }
 
 std::optional<uint64_t> ChainProbe::size_without_low_byte(uint64_t at, uint64_t size_word) {
   std::optional<uint64_t> only;
+  if (effort_ > kEffort) return only;
   for (uint64_t low = 0; low < 0x100; low += kAlignment) {
     const uint64_t size = (size_word & ~uint64_t{0xff}) | low;
     if (size == size_of(size_word) || size < kMinSize || at > end_ || size > end_ - at) continue;

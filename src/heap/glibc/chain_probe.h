@@ -22,7 +22,11 @@ class ChainProbe {
  public:
   // `area.range` may begin anywhere; only its end, its kind and its top are looked at.
   ChainProbe(const MemoryImage& image, const HeapArea& area)
-      : reader_(image), end_(area.range.end().value), top_(area.top.value), is_main_(area.is_main) {}
+      : reader_(image),
+        end_(area.range.end().value),
+        top_(area.top.value),
+        is_main_(area.is_main),
+        longest_(area.range.size() / 16 + kEffort) {}
 
   // Whether `at`, with `size_word` in place of its own size word, starts a chain of chunks.
   [[nodiscard]] bool is_chain(uint64_t at, uint64_t size_word);
@@ -54,6 +58,7 @@ class ChainProbe {
   uint64_t end_;
   uint64_t top_;
   bool is_main_;
+  uint64_t longest_;  // steps for all chains followed to their ends: sound ones share none
   uint64_t effort_ = 0;
 };
 

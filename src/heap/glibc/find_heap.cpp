@@ -145,6 +145,7 @@ GlibcHeap find_heap(const MemoryImage& image, const Symbols& symbols, ModuleId i
       arena.heap_bytes += stretch.size();
       ++arena.heaps;
     }
+    arena.heap_bytes += extent.padding;
     if (!extent.owned.empty()) found.owned.push_back(extent.owned);
   }
   make_disjoint(found);

@@ -124,14 +124,16 @@ MainExtent find_main_extent(WordReader& reader, const Ring& ring, const ArenaFie
       const AddrRange by_brk = memory_around(image, recorded, taken);
       HeapArea area;
       area.is_main = true;
-      area.range = AddrRange(recorded, by_brk.contains(main.top) ? end : by_brk.end());
+      const Addr first = recorded.align_up(kAlignment);
+      extent.padding = first - recorded;
+      area.range = AddrRange(first, by_brk.contains(main.top) ? end : by_brk.end());
       area.top = by_brk.contains(main.top) ? main.top : Addr();
       extent.owned = by_brk;
       const bool known = std::any_of(extent.stretches.begin(), extent.stretches.end(),
-                                     [&](AddrRange r) { return r.contains(recorded); });
-      if (!known && starts_chunks(image, recorded, area.range.end(), area.top)) {
-        const auto chain_end = ChainProbe(image, area).end_of_chain(recorded.value);
-        extent.stretches.push_back(AddrRange(recorded, chain_end ? Addr(*chain_end) : area.range.end()));
+                                     [&](AddrRange r) { return r.contains(first); });
+      if (!known && starts_chunks(image, first, area.range.end(), area.top)) {
+        const auto chain_end = ChainProbe(image, area).end_of_chain(first.value);
+        extent.stretches.push_back(AddrRange(first, chain_end ? Addr(*chain_end) : area.range.end()));
       }
     }
     // Stretches that touch stay apart: each is closed by headers of its own.
@@ -157,6 +159,9 @@ MainExtent find_main_extent(WordReader& reader, const Ring& ring, const ArenaFie
     }
   }
   if (begin.is_null()) begin = main.top;
+  for (const Addr start : {recorded, counted_back}) {
+    if (!start.is_null() && start.align_up(kAlignment) == begin) extent.padding = begin - start;
+  }
   extent.stretches.push_back(AddrRange(begin, end));
   std::sort(extent.stretches.begin(), extent.stretches.end());
   return extent;

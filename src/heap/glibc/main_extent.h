@@ -16,6 +16,7 @@ namespace heapscan::glibc {
 
 struct MainExtent {
   std::vector<AddrRange> stretches;  // sorted, disjoint; the one that holds top ends where top ends
+  uint64_t padding = 0;              // in front of the first chunk: the break need not be aligned
   AddrRange owned;                   // what belongs to the program's break: no raw mapping, though not all of it heap
 };
 

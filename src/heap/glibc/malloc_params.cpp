@@ -44,7 +44,6 @@ int score(const Fields& at, const ParamsLayout& row, Addr sbrk_base) {
   if ((high_water == 0) != (most_mapped == 0)) return -1;
   points += n_mmaps != 0 ? 2 : 1;
   const uint64_t base = at.word(row.sbrk_base);
-  if (base != 0 && base % kAlignment != 0) return -1;
   if (!sbrk_base.is_null() && base == sbrk_base.value) points += 6;
   if (base == 0) {
     points += sbrk_base.is_null() ? 1 : 0;

@@ -77,6 +77,8 @@ void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<Ad
   for (const Part& part : parts) {
     if (total != part.first_row && part.rows != 0) {
       std::memmove(heap.blocks.data() + total, heap.blocks.data() + part.first_row, part.rows * sizeof(Block));
+      // The table must never be held twice.
+      heap.blocks.discard_rows(std::max(total + part.rows, part.first_row), part.first_row + part.rows);
     }
     total += part.rows;
   }

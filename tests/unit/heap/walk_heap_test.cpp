@@ -216,6 +216,22 @@ TEST_P(EveryFamily, SomebodyElseMovedTheBreak) {
   EXPECT_TRUE(heap.damaged.empty());
 }
 
+// The loader of 2.31 copies GLIBC_TUNABLES to the break before malloc first asks for it.
+TEST_P(EveryFamily, BreakThatIsNotAligned) {
+  FakeHeap fake(GetParam());
+  fake.process.map(FakeHeap::kBreak - FakeProcess::kPage, FakeProcess::kPage);
+  const Addr block = fake.main().used(100);
+  fake.main().system_mem += 7;
+  fake.seal();
+  fake.process.poke(FakeHeap::kParams + GetParam().params->sbrk_base, FakeHeap::kBreak - 7);
+  const HeapModel heap = fake.walk();
+  expect_consistent(heap);
+  expect_checks_pass(heap);
+  EXPECT_EQ(notes_of(heap), "");
+  EXPECT_EQ(state_at(heap, block), "used");
+  EXPECT_EQ(heap.totals.mappings.blocks, 0U);
+}
+
 TEST(WalkHeap, BreaksTheRingWithoutLosingArenas) {
   FakeHeap fake(glibc::families()[7]);
   fake.main().used(100);
