@@ -13,6 +13,7 @@ namespace heapscan {
 
 namespace {
 constexpr uint64_t kPage = 4096;
+constexpr uint64_t kLargePage = uint64_t{2} << 20;
 }  // namespace
 
 Fd& Fd::operator=(Fd&& other) noexcept {
@@ -82,9 +83,14 @@ MappedMemory MappedMemory::map_file(const Fd& file, uint64_t size, const std::st
   return {static_cast<std::byte*>(at), size};
 }
 
-void MappedMemory::discard_from(uint64_t offset) {
-  const uint64_t begin = (offset + kPage - 1) / kPage * kPage;
-  if (begin < size_) ::madvise(data_ + begin, size_ - begin, MADV_DONTNEED);
+void MappedMemory::prefer_large_pages() {
+  if (size_ >= kLargePage) ::madvise(data_, size_, MADV_HUGEPAGE);
+}
+
+void MappedMemory::discard(uint64_t begin, uint64_t end) {
+  begin = (begin + kPage - 1) / kPage * kPage;
+  end = end >= size_ ? size_ : end / kPage * kPage;
+  if (begin < end) ::madvise(data_ + begin, end - begin, MADV_DONTNEED);
 }
 
 }  // namespace heapscan

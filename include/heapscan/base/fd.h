@@ -51,8 +51,12 @@ class MappedMemory {
   [[nodiscard]] uint64_t size() const { return size_; }
   [[nodiscard]] Bytes bytes() const { return {data_, size_}; }
 
-  // Gives the pages wholly inside [offset, size) back to the system; they read as zero afterwards.
-  void discard_from(uint64_t offset);
+  // Asks for large pages: fewer faults, and memory used at random is found faster. May take up to 2 MiB more than is
+  // written.
+  void prefer_large_pages();
+  // Gives the pages wholly inside [begin, end) back to the system; they read as zero afterwards.
+  void discard(uint64_t begin, uint64_t end);
+  void discard_from(uint64_t begin) { discard(begin, size_); }
 
  private:
   MappedMemory(std::byte* data, uint64_t size) : data_(data), size_(size) {}

@@ -20,7 +20,9 @@ class GrowingArray {
   GrowingArray() = default;
   explicit GrowingArray(size_t capacity)
       : memory_(capacity == 0 ? MappedMemory() : MappedMemory::reserve(capacity * sizeof(T))),
-        capacity_(capacity) {}
+        capacity_(capacity) {
+    memory_.prefer_large_pages();
+  }
   GrowingArray(GrowingArray&& other) noexcept
       : memory_(std::move(other.memory_)),
         capacity_(std::exchange(other.capacity_, 0)),
@@ -55,8 +57,11 @@ class GrowingArray {
     size_ = size;
   }
   // Returns the memory behind unused capacity.
-  void shrink_memory() {
-    if (capacity_ != 0) memory_.discard_from(size_ * sizeof(T));
+  void shrink_memory() { discard_rows(size_, capacity_); }
+  // Returns the memory of rows [begin, end), which are not needed any more; they read as zero bytes afterwards, or as they
+  // were where they share a page with others.
+  void discard_rows(size_t begin, size_t end) {
+    if (begin < end) memory_.discard(begin * sizeof(T), end * sizeof(T));
   }
 
  private:
