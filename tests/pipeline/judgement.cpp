@@ -284,6 +284,29 @@ std::vector<std::string> contradictions(const Analysis& analysis, const Truth& t
   return comparison.take();
 }
 
+std::vector<std::string> false_alarms(const Analysis& analysis, const Truth& truth) {
+  std::vector<std::string> problems;
+  std::set<Addr> may_be_lost;
+  for (const std::vector<TruthLine>* lines : {&truth.blocks, &truth.mappings}) {
+    for (const TruthLine& line : *lines) {
+      const bool is_lost =
+          line.verdict_in_core == Verdict::Definite || line.verdict_in_core == Verdict::Indirect;
+      if (is_lost) may_be_lost.insert(line.address);
+      if (line.verdict_in_core && !analysis.heap.block_at(line.address).valid()) {
+        problems.push_back(fmt::format("{} {:#x} was not found", line.label, line.address.value));
+      }
+    }
+  }
+  for (const LostBlock& lost : analysis.reach.lost) {
+    const Block& block = analysis.heap.block(lost.block);
+    if (may_be_lost.contains(block.begin())) continue;
+    problems.push_back(fmt::format(
+        "{} {:#x} of {} B: is not lost, got {}", heapscan::name_of(block.state()),
+        block.begin().value, block.size(), heapscan::name_of(analysis.reach.verdict(lost.block))));
+  }
+  return problems;
+}
+
 std::string explain(const Analysis& analysis, BlockId id) {
   std::string path;
   std::set<BlockId> seen;

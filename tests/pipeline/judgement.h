@@ -47,6 +47,10 @@ enum class Coverage {
 [[nodiscard]] std::vector<std::string> contradictions(const Analysis& analysis, const Truth& truth,
                                                       Door door, Coverage coverage);
 
+// Of a core that lacks memory: each block called lost that is not, each block in use that was not
+// found.
+[[nodiscard]] std::vector<std::string> false_alarms(const Analysis& analysis, const Truth& truth);
+
 // The block `id` and what holds it, what holds that, and so on up to a root.
 [[nodiscard]] std::string explain(const Analysis& analysis, BlockId id);
 

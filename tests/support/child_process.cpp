@@ -111,6 +111,7 @@ struct ExecPlan {
   int in;
   int out;
   bool own_terminal;
+  bool joins_stderr;
   bool may_dump_core;
   pid_t parent;
 };
@@ -129,8 +130,9 @@ struct ExecPlan {
   bool ok = plan.folder == nullptr || chdir(plan.folder) == 0;
   if (plan.own_terminal) {
     setsid();
-    ok = ok && ioctl(plan.in, TIOCSCTTY, 0) == 0 && dup2(plan.out, STDERR_FILENO) >= 0;
+    ok = ok && ioctl(plan.in, TIOCSCTTY, 0) == 0;
   }
+  if (plan.own_terminal || plan.joins_stderr) ok = ok && dup2(plan.out, STDERR_FILENO) >= 0;
   ok = ok && dup2(plan.in, STDIN_FILENO) >= 0 && dup2(plan.out, STDOUT_FILENO) >= 0;
   if (ok) execve(plan.program, plan.arguments, plan.environment);
   const int error = errno;
@@ -154,6 +156,7 @@ pid_t spawn(const std::vector<std::string>& arguments, const ChildProcess::Optio
                       wiring.theirs_in.get(),
                       wiring.theirs_out.get(),
                       options.terminal == ChildProcess::Terminal::Pseudo,
+                      options.joins_stderr,
                       options.may_dump_core,
                       getpid()};
   Pipe errors = make_pipe();

@@ -36,6 +36,7 @@ class ChildProcess {
     std::vector<std::string> environment;  // NAME=value, in addition to ours
     Terminal terminal = Terminal::Pipes;
     bool may_dump_core = false;  // raises RLIMIT_CORE as far as possible
+    bool joins_stderr = false;   // stderr goes where stdout goes
   };
 
   // `arguments[0]` is looked up in PATH when it has no slash. Throws std::runtime_error when it

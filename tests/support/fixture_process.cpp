@@ -110,7 +110,7 @@ FixtureProcess::FixtureProcess(const std::string& program,
   child_.await_reading(STDIN_FILENO);
 }
 
-std::string FixtureProcess::make_gcore() { return heapscan::make_gcore(child_.pid(), folder_); }
+Gcore FixtureProcess::make_gcore() { return heapscan::make_gcore(child_.pid(), folder_); }
 
 std::string FixtureProcess::abort_for_core() { return heapscan::abort_for_core(child_); }
 
@@ -140,12 +140,20 @@ std::optional<std::string> why_no_gcore() {
   return why_ptrace_is_refused();
 }
 
-std::string make_gcore(int pid, const TempFolder& folder) {
+Gcore make_gcore(int pid, const TempFolder& folder) {
   ChildProcess::Options options;
   options.environment = {"DEBUGINFOD_URLS="};
+  options.joins_stderr = true;
   const std::string prefix = folder / "gcore";
-  run_program({"gcore", "-o", prefix, std::to_string(pid)}, options);
-  return prefix + "." + std::to_string(pid);
+  std::istringstream lines(run_program({"gcore", "-o", prefix, std::to_string(pid)}, options));
+  Gcore core{prefix + "." + std::to_string(pid), {}};
+  for (std::string line; std::getline(lines, line);) {
+    const bool is_vsyscall = line.find("0xffffffffff600000") != std::string::npos;
+    if (line.find("Memory read failed") != std::string::npos && !is_vsyscall) {
+      core.left_out += line + "\n";
+    }
+  }
+  return core;
 }
 
 std::string abort_for_core(ChildProcess& child) {

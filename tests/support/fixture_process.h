@@ -39,6 +39,15 @@ struct Truth {
   std::vector<std::string> extra;  // what follows the pid in the `ready` line
 };
 
+// A core that gcore wrote of a process that lives on.
+struct Gcore {
+  std::string path;
+  // Memory of the program that gdb could not read and left out; empty, most of the time. Up to
+  // version 13 it leaves a mapping at the first guard page inside it (thread stacks since
+  // glibc 2.42).
+  std::string left_out;
+};
+
 class FixtureProcess {
  public:
   // Starts the program and returns once it has said `ready` and waits. Throws std::runtime_error
@@ -51,7 +60,7 @@ class FixtureProcess {
 
   // A core of the waiting process, which goes on waiting. Lies in a folder that goes away with this
   // value.
-  [[nodiscard]] std::string make_gcore();
+  [[nodiscard]] Gcore make_gcore();
   // Aborts the process and returns the core the kernel wrote.
   [[nodiscard]] std::string abort_for_core();
   // Lets the process end in the ordinary way; its wait status.
@@ -69,7 +78,7 @@ class FixtureProcess {
 [[nodiscard]] std::optional<std::string> why_no_gcore();
 
 // A core of the running process `pid`, written to `folder` by gdb's gcore.
-[[nodiscard]] std::string make_gcore(int pid, const TempFolder& folder);
+[[nodiscard]] Gcore make_gcore(int pid, const TempFolder& folder);
 // Aborts `child`, which may dump core, and returns the core the kernel wrote to its working
 // directory.
 [[nodiscard]] std::string abort_for_core(ChildProcess& child);
