@@ -1,6 +1,6 @@
-// A module's signature is a symbol or a message that only one allocator has. Symbols are asked first: a program that
-// merely mentions "jemalloc" in a string is not served by it, so strings count only in the module that serves malloc,
-// or in a static program, which serves itself.
+// A module's signature is a symbol or a message that only one allocator has. Symbols are asked
+// first: a program that merely mentions "jemalloc" in a string is not served by it, so strings
+// count only in the module that serves malloc, or in a static program, which serves itself.
 #include "heapscan/heap/allocator_detection.h"
 
 #include <algorithm>
@@ -96,7 +96,8 @@ class Detection {
            (module(id).file_name().starts_with("libc.so") && !is_glibc(id));
   }
   [[nodiscard]] bool is_glibc(ModuleId id) const {
-    return symbols_.exports(id, "gnu_get_libc_version") || module(id).file_name().starts_with("libc.so.6") ||
+    return symbols_.exports(id, "gnu_get_libc_version") ||
+           module(id).file_name().starts_with("libc.so.6") ||
            module(id).file_name().starts_with("libc-2.");
   }
 
@@ -127,7 +128,8 @@ class Detection {
     return ModuleId::none();
   }
 
-  [[nodiscard]] std::optional<Signature> signature(ModuleId id, std::span<const Signature> known) const {
+  [[nodiscard]] std::optional<Signature> signature(ModuleId id,
+                                                   std::span<const Signature> known) const {
     const bool symbolic = known.data() == kSymbols.data();
     for (const Signature& s : known) {
       const bool there = symbolic ? symbols_.address_of(id, s.text).has_value()
@@ -160,15 +162,18 @@ class Detection {
               name(server) + " serves malloc and has \"" + std::string(known->text) + "\""};
     }
     if (module(server).file_name().starts_with("libc_malloc_debug.so")) {
-      return {"glibc", c_library_.valid() ? c_library_ : server, "glibc's malloc, checked by " + name(server)};
+      return {"glibc", c_library_.valid() ? c_library_ : server,
+              "glibc's malloc, checked by " + name(server)};
     }
     if (glibc_in_use()) {
-      return {"glibc", c_library_, "malloc is interposed by " + name(server) + ", which calls the C library's"};
+      return {"glibc", c_library_,
+              "malloc is interposed by " + name(server) + ", which calls the C library's"};
     }
     return {name(server), server, name(server) + " serves malloc and is no allocator known here"};
   }
 
-  // Programs that bring an allocator under names of its own leave the C library's malloc to the C library.
+  // Programs that bring an allocator under names of its own leave the C library's malloc to the C
+  // library.
   AllocatorInCharge judge_c_library(ModuleId server) const {
     const AllocatorInCharge glibc{"glibc", server, name(server) + " serves malloc"};
     for (size_t i = 0; i < image_.modules().size(); ++i) {
@@ -176,7 +181,8 @@ class Detection {
       if (!other) continue;
       const std::string also = name(ModuleId(i)) + " has \"" + std::string(other->text) + "\"";
       if (glibc_in_use()) return {glibc.name, server, glibc.evidence + "; besides, " + also};
-      return {std::string(other->allocator), ModuleId(i), "the C library's malloc was never used, and " + also};
+      return {std::string(other->allocator), ModuleId(i),
+              "the C library's malloc was never used, and " + also};
     }
     return glibc;
   }
@@ -191,12 +197,17 @@ class Detection {
       }
       for (const std::string_view symbol : {"main_arena", "__libc_mallopt", "_int_malloc"}) {
         if (symbols_.address_of(id, symbol)) {
-          return {"glibc", id, name(id) + " is linked with glibc's malloc: it has \"" + std::string(symbol) + "\""};
+          return {
+              "glibc", id,
+              name(id) + " is linked with glibc's malloc: it has \"" + std::string(symbol) + "\""};
         }
       }
-      for (const std::string_view symbol : {"__malloc_context", "__malloc_alloc_meta", "__libc_malloc_impl"}) {
+      for (const std::string_view symbol :
+           {"__malloc_context", "__malloc_alloc_meta", "__libc_malloc_impl"}) {
         if (symbols_.address_of(id, symbol)) {
-          return {"musl", id, name(id) + " is linked with musl's malloc: it has \"" + std::string(symbol) + "\""};
+          return {
+              "musl", id,
+              name(id) + " is linked with musl's malloc: it has \"" + std::string(symbol) + "\""};
         }
       }
       if (const auto message = glibc_message(id)) return {"glibc", id, *message};
@@ -210,7 +221,8 @@ class Detection {
   [[nodiscard]] std::optional<std::string> glibc_message(ModuleId id) const {
     for (const std::string_view message : kGlibcMessages) {
       if (!holds(image_, module(id), message)) continue;
-      return name(id) + " is linked with glibc's malloc: it has the message \"" + std::string(message) + "\"";
+      return name(id) + " is linked with glibc's malloc: it has the message \"" +
+             std::string(message) + "\"";
     }
     return std::nullopt;
   }
@@ -221,12 +233,14 @@ class Detection {
     for (size_t i = 0; i < image_.modules().size(); ++i) {
       if (const auto known = signature(ModuleId(i), kStrings)) {
         return {std::string(known->allocator), ModuleId(i),
-                "no arena of glibc's is in use, and " + name(ModuleId(i)) + " has \"" + std::string(known->text) + "\""};
+                "no arena of glibc's is in use, and " + name(ModuleId(i)) + " has \"" +
+                    std::string(known->text) + "\""};
       }
     }
     if (!c_library_.valid()) return {"unknown", ModuleId::none(), "no module defines malloc"};
     if (is_musl(c_library_)) return {"musl", c_library_, "the C library is " + name(c_library_)};
-    return {"glibc", c_library_, "the C library is " + name(c_library_) + ", and no symbols tell more"};
+    return {"glibc", c_library_,
+            "the C library is " + name(c_library_) + ", and no symbols tell more"};
   }
 
   const MemoryImage& image_;

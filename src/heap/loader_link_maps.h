@@ -15,15 +15,15 @@
 namespace heapscan {
 
 struct LinkMap {
-  Addr at;         // struct link_map
+  Addr at;  // struct link_map
   uint64_t bias = 0;
-  Addr dynamic;    // the object's dynamic section
-  ModuleId module; // none: the vdso, or an object the image does not know
+  Addr dynamic;     // the object's dynamic section
+  ModuleId module;  // none: the vdso, or an object the image does not know
 };
 
-// In the order in which symbols are looked up: the program, what was preloaded, what it needs; later dlopen()s last;
-// objects of further namespaces (dlmopen) after all of those. Empty for a static program or when the list is damaged
-// from its start.
+// In the order in which symbols are looked up: the program, what was preloaded, what it needs;
+// later dlopen()s last; objects of further namespaces (dlmopen) after all of those. Empty for a
+// static program or when the list is damaged from its start.
 [[nodiscard]] std::vector<LinkMap> read_link_maps(const MemoryImage& image, const Symbols& symbols);
 
 // The dynamic loader and the C library among the modules; none when there is no such module.

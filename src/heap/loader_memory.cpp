@@ -1,12 +1,13 @@
-// The loader hands out memory from the end of its own data's last page and then from anonymous mappings, and never says
-// which. Its objects name each other, so they are found by following pointers: from its writable data and its link maps
-// into anonymous memory, and on from every page reached. Three things keep that from running away into the program's
-// memory: stacks, the brk heap and thread heaps are no candidates; an address with a malloc chunk's header in front of
-// it is not followed (what the loader allocates after start-up comes from malloc); and the first thread's storage,
-// which the loader also laid out, counts but is not followed.
+// The loader hands out memory from the end of its own data's last page and then from anonymous
+// mappings, and never says which. Its objects name each other, so they are found by following
+// pointers: from its writable data and its link maps into anonymous memory, and on from every page
+// reached. Three things keep that from running away into the program's memory: stacks, the brk heap
+// and thread heaps are no candidates; an address with a malloc chunk's header in front of it is not
+// followed (what the loader allocates after start-up comes from malloc); and the first thread's
+// storage, which the loader also laid out, counts but is not followed.
 //
-// The kernel joins neighbouring mappings, and what a program maps later usually lands right below the loader's memory:
-// so it is pages that are claimed, not whole regions.
+// The kernel joins neighbouring mappings, and what a program maps later usually lands right below
+// the loader's memory: so it is pages that are claimed, not whole regions.
 #include "heap/loader_memory.h"
 
 #include <algorithm>
@@ -21,8 +22,9 @@ namespace {
 
 constexpr uint64_t kPage = 4096;
 constexpr size_t kMostPages = 1 << 16;
-constexpr uint64_t kLargestGap = 8 * kPage;   // within one of the loader's mappings, nothing of it referenced
-constexpr uint64_t kLongestTail = 2 * kPage;  // of one of its mappings, never handed out
+constexpr uint64_t kLargestGap =
+    8 * kPage;  // within one of the loader's mappings, nothing of it referenced
+constexpr uint64_t kLongestTail = 2 * kPage;             // of one of its mappings, never handed out
 constexpr uint64_t kHeapAlignment = uint64_t{64} << 20;  // HEAP_MAX_SIZE
 constexpr uint64_t kMostDtvEntries = 1 << 16;
 
@@ -107,8 +109,9 @@ class LoaderMemory {
     });
   }
 
-  // To the end. A word that names the start of a page may name an object there, or the end of what the loader has,
-  // and then what begins there is somebody else's: it waits until it is known whether the pages below are claimed.
+  // To the end. A word that names the start of a page may name an object there, or the end of what
+  // the loader has, and then what begins there is somebody else's: it waits until it is known
+  // whether the pages below are claimed.
   void search_claimed() {
     do {
       while (!unsearched_.empty()) {
@@ -159,7 +162,8 @@ class LoaderMemory {
     }
     for (const AddrRange& range : candidates_) {
       if (begins_with_chunks(image_, range)) heaps.push_back(range);
-      for (Addr at = range.begin().align_up(kHeapAlignment); at < range.end(); at = at + kHeapAlignment) {
+      for (Addr at = range.begin().align_up(kHeapAlignment); at < range.end();
+           at = at + kHeapAlignment) {
         if (is_thread_heap(image_, at)) heaps.push_back(AddrRange::sized(at, kHeapAlignment));
       }
     }
@@ -180,7 +184,8 @@ class LoaderMemory {
   }
 
   [[nodiscard]] bool is_skipped(Addr a) const {
-    return std::any_of(skipped_.begin(), skipped_.end(), [a](AddrRange r) { return r.contains(a); });
+    return std::any_of(skipped_.begin(), skipped_.end(),
+                       [a](AddrRange r) { return r.contains(a); });
   }
 
   // A chunk's size in front of the address, and where it ends another size, or the end of memory.

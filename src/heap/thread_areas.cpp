@@ -1,6 +1,7 @@
-// A thread pointer names a descriptor, the descriptor its stack. Descriptors of threads that are no more come from
-// glibc's own lists, or from their shape where the lists are damaged. A descriptor on the list of stacks in use whose
-// thread has ended waits to be joined; one whose thread does not exist although it never ended was inherited over fork.
+// A thread pointer names a descriptor, the descriptor its stack. Descriptors of threads that are no
+// more come from glibc's own lists, or from their shape where the lists are damaged. A descriptor
+// on the list of stacks in use whose thread has ended waits to be joined; one whose thread does not
+// exist although it never ended was inherited over fork.
 #include "heapscan/heap/thread_areas.h"
 
 #include <algorithm>
@@ -9,13 +10,13 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "heapscan/base/text.h"
 #include "heap/loader_link_maps.h"
 #include "heap/loader_memory.h"
 #include "heap/thread_descriptor.h"
 #include "heap/thread_lists.h"
 #include "heap/thread_stacks.h"
 #include "heap/thread_tls.h"
+#include "heapscan/base/text.h"
 
 namespace heapscan {
 
@@ -31,7 +32,8 @@ struct LiveThread {
   std::optional<Descriptor> descriptor;
 };
 
-// A raw clone() may share its maker's thread pointer: the descriptor is then the thread's whose stack it names.
+// A raw clone() may share its maker's thread pointer: the descriptor is then the thread's whose
+// stack it names.
 bool owns(const Thread& thread, const Descriptor& descriptor) {
   if (descriptor.tid == thread.tid) return true;
   return !descriptor.is_first_thread() &&
@@ -150,8 +152,8 @@ class AreaFinder {
     area.descriptor_size = descriptor_size_;
     area.stack = descriptor.is_first_thread() ? first_stack_ : stack_of(image_, descriptor);
     const AddrRange limits(descriptor.at - tls_size_, descriptor.at + 1);
-    area.static_tls = AddrRange(writable_run(image_, descriptor.at, limits).begin(), descriptor.at);
-    if (area.static_tls.begin().is_null()) area.static_tls = AddrRange(descriptor.at, descriptor.at);
+    const AddrRange storage = writable_run(image_, descriptor.at, limits);
+    area.static_tls = {storage.empty() ? descriptor.at : storage.begin(), descriptor.at};
     return area;
   }
 
@@ -179,8 +181,9 @@ class AreaFinder {
     if (listed.list == List::Cache || !members_) return Fate::Cached;
     if (!has_exited(image_, listed.descriptor, *members_)) return Fate::Cached;
     const bool by_shape = listed.list == List::Unknown;
-    if (by_shape && was_joined_or_detached(image_, listed.descriptor, *members_)) return Fate::Cached;
-    return Fate::Exited;
+    const bool is_wanted =
+        !by_shape || !was_joined_or_detached(image_, listed.descriptor, *members_);
+    return is_wanted ? Fate::Exited : Fate::Cached;
   }
 
   void add_gone(const ListedDescriptor& listed) {
@@ -189,10 +192,11 @@ class AreaFinder {
     if (area.fate == ThreadArea::Fate::Exited) {
       area.result = listed.descriptor.at + members_->result;
     } else if (listed.list == List::Used && listed.descriptor.tid > 0) {
-      result_.notes.push_back({NoteKind::Thread, hex(listed.descriptor.at),
-                               "glibc lists a thread " + std::to_string(listed.descriptor.tid) +
-                                   " that this process does not have; its stack is taken for one left over from "
-                                   "before a fork"});
+      result_.notes.push_back(
+          {NoteKind::Thread, hex(listed.descriptor.at),
+           "glibc lists a thread " + std::to_string(listed.descriptor.tid) +
+               " that this process does not have; its stack is taken for one left over from "
+               "before a fork"});
     }
     result_.areas.push_back(area);
   }
@@ -200,9 +204,9 @@ class AreaFinder {
   // The first thread may be gone while others live on, or fork was called by another thread.
   void add_orphaned_first_stack() {
     if (first_stack_.empty() || live_.empty()) return;
-    const bool owned = std::any_of(result_.areas.begin(), result_.areas.end(), [&](const ThreadArea& a) {
-      return a.stack.overlaps(first_stack_);
-    });
+    const bool owned =
+        std::any_of(result_.areas.begin(), result_.areas.end(),
+                    [&](const ThreadArea& a) { return a.stack.overlaps(first_stack_); });
     if (owned) return;
     ThreadArea area;
     area.fate = ThreadArea::Fate::Exited;

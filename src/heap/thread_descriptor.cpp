@@ -30,13 +30,15 @@ bool is_code(const MemoryImage& image, Addr a) {
   return region != nullptr && region->perms.execute;
 }
 
-bool starts_at_code(const MemoryImage& image, const Descriptor& descriptor, const DescriptorMembers& row) {
+bool starts_at_code(const MemoryImage& image, const Descriptor& descriptor,
+                    const DescriptorMembers& row) {
   const auto start = image.read_addr(descriptor.at + row.start_routine);
   return start && is_code(image, *start);
 }
 
 // A thread that runs and can be joined has state 2, or nobody in joinid.
-bool joiner_is_state(const MemoryImage& image, const Descriptor& descriptor, const DescriptorMembers& row) {
+bool joiner_is_state(const MemoryImage& image, const Descriptor& descriptor,
+                     const DescriptorMembers& row) {
   const auto word = image.read<uint32_t>(descriptor.at + row.joiner);
   return word && *word != 0 && *word <= kLastJoinState;
 }
@@ -61,7 +63,8 @@ std::optional<DescriptorMembers> probe_members(const MemoryImage& image,
   for (const Descriptor& descriptor : descriptors) {
     states = states || joiner_is_state(image, descriptor, kRows[1]);
     for (size_t row = 0; row < kRows.size(); ++row) {
-      // The argument of the first row lies where the second has its start routine, so the first match decides.
+      // The argument of the first row lies where the second has its start routine, so the first
+      // match decides.
       if (!starts_at_code(image, descriptor, kRows[row])) continue;
       ++votes[row];
       break;

@@ -1,7 +1,9 @@
-// struct pthread of glibc, which begins with the thread control block: the thread pointer points at it.
+// struct pthread of glibc, which begins with the thread control block: the thread pointer points at
+// it.
 //
-// It names itself twice (tcb and self), which is what makes one recognisable anywhere in memory. Offsets are those of
-// x86-64, glibc 2.17 to 2.43 (nptl/descr.h); the few members that moved are found by looking, see probe_members().
+// It names itself twice (tcb and self), which is what makes one recognisable anywhere in memory.
+// Offsets are those of x86-64, glibc 2.17 to 2.43 (nptl/descr.h); the few members that moved are
+// found by looking, see probe_members().
 #pragma once
 
 #include <cstdint>
@@ -21,7 +23,7 @@ constexpr uint64_t kLargestDescriptor = 0x2000;
 struct Descriptor {
   Addr at;
   int32_t tid = 0;
-  Addr stack_begin;  // stackblock: with the guard; null for the first thread
+  Addr stack_begin;         // stackblock: with the guard; null for the first thread
   uint64_t stack_size = 0;  // of the first thread: __libc_stack_end
   uint64_t guard_size = 0;
 
@@ -41,16 +43,17 @@ struct DescriptorMembers {
   bool joiner_is_state = false;  // 2.43: joinstate, 0 once the thread is gone; its tid stays
 };
 
-// By where a started thread keeps its start routine, which points at code. Nothing when no descriptor is of a started
-// thread, as in a program that has only the first one.
-[[nodiscard]] std::optional<DescriptorMembers> probe_members(const MemoryImage& image,
-                                                             std::span<const Descriptor> descriptors);
+// By where a started thread keeps its start routine, which points at code. Nothing when no
+// descriptor is of a started thread, as in a program that has only the first one.
+[[nodiscard]] std::optional<DescriptorMembers> probe_members(
+    const MemoryImage& image, std::span<const Descriptor> descriptors);
 
 // Whether the thread of this descriptor has run to its end.
 [[nodiscard]] bool has_exited(const MemoryImage& image, const Descriptor& descriptor,
                               const DescriptorMembers& members);
 
-// Whether somebody joined it or nobody ever will: its result is not wanted any more. Trustworthy up to 2.42 only.
+// Whether somebody joined it or nobody ever will: its result is not wanted any more. Trustworthy up
+// to 2.42 only.
 [[nodiscard]] bool was_joined_or_detached(const MemoryImage& image, const Descriptor& descriptor,
                                           const DescriptorMembers& members);
 

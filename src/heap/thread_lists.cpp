@@ -1,8 +1,9 @@
-// How the lists are found without knowing the version: a list head is a pair of words in a module's writable data whose
-// first points at the list member of a descriptor that points back at the pair. A descriptor names itself, so nothing else
-// looks like that. Which list a head is of is told by symbols where there are any; else by who is on it (the first
-// thread is on the user list, a running thread with a stack of glibc's on the used list); else by its place: since
-// 2.34 the three heads follow each other, used, user, cache. An empty list has nothing on it that matters.
+// How the lists are found without knowing the version: a list head is a pair of words in a module's
+// writable data whose first points at the list member of a descriptor that points back at the pair.
+// A descriptor names itself, so nothing else looks like that. Which list a head is of is told by
+// symbols where there are any; else by who is on it (the first thread is on the user list, a
+// running thread with a stack of glibc's on the used list); else by its place: since 2.34 the three
+// heads follow each other, used, user, cache. An empty list has nothing on it that matters.
 #include "heap/thread_lists.h"
 
 #include <algorithm>
@@ -21,6 +22,7 @@ using List = ListedDescriptor::List;
 
 constexpr size_t kMostDescriptors = 1 << 20;
 constexpr uint64_t kHeadSize = 16;
+constexpr uint64_t kDescriptorAlignment = 16;  // and so of the list member
 
 struct Head {
   Addr at;
@@ -38,7 +40,8 @@ bool is_head(const MemoryImage& image, Addr at, Addr next) {
   return next != at && image.read_addr(next + 8) == at && member_at(image, next);
 }
 
-// Modules that may hold the heads: the loader, libpthread of old, and the program when it is static.
+// Modules that may hold the heads: the loader, libpthread of old, and the program when it is
+// static.
 std::vector<ModuleId> modules_with_heads(const MemoryImage& image, const Symbols& symbols) {
   std::vector<ModuleId> modules;
   const ModuleId loader = find_loader(image, symbols);
@@ -53,11 +56,13 @@ std::vector<ModuleId> modules_with_heads(const MemoryImage& image, const Symbols
 }
 
 void find_heads_in(const MemoryImage& image, AddrRange data, std::vector<Head>& heads) {
+  if (image.regions().empty()) return;
+  const AddrRange memory(image.regions().front().range.begin(), image.regions().back().range.end());
   image.for_each_span(data, [&](Addr begin, Bytes bytes) {
     const Addr first = begin.align_up(8);
     for (uint64_t at = first - begin; at + kHeadSize <= bytes.size(); at += 8) {
       const Addr next(load<uint64_t>(bytes.data() + at));
-      if (next.value < kHeadSize || !next.is_aligned(8)) continue;
+      if (!next.is_aligned(kDescriptorAlignment) || !memory.contains(next)) continue;
       if (is_head(image, begin + at, next)) heads.push_back({begin + at, List::Unknown, {}, false});
     }
   });
@@ -140,8 +145,8 @@ bool holds_live_mapped_stack(const Head& head, const std::unordered_set<Addr>& l
   });
 }
 
-void name_heads(const MemoryImage& image, const Symbols& symbols, const std::unordered_set<Addr>& live,
-                std::vector<Head>& heads) {
+void name_heads(const MemoryImage& image, const Symbols& symbols,
+                const std::unordered_set<Addr>& live, std::vector<Head>& heads) {
   for (const NamedHead& named : heads_by_symbol(image, symbols)) {
     for (Head& head : heads) {
       if (head.at == named.at) head.list = named.list;
@@ -172,9 +177,9 @@ void name_heads(const MemoryImage& image, const Symbols& symbols, const std::uno
 bool is_complete(const std::vector<Head>& heads, std::span<const Descriptor> live,
                  const std::vector<ListedDescriptor>& listed) {
   const bool whole = std::all_of(heads.begin(), heads.end(), [](const Head& h) { return h.whole; });
-  return whole && !live.empty() &&
-         std::all_of(live.begin(), live.end(), [&](const Descriptor& d) {
-           return std::binary_search(listed.begin(), listed.end(), ListedDescriptor{d, List::Unknown},
+  return whole && !live.empty() && std::all_of(live.begin(), live.end(), [&](const Descriptor& d) {
+           return std::binary_search(listed.begin(), listed.end(),
+                                     ListedDescriptor{d, List::Unknown},
                                      [](const ListedDescriptor& a, const ListedDescriptor& b) {
                                        return a.descriptor.at < b.descriptor.at;
                                      });

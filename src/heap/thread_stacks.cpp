@@ -42,7 +42,8 @@ AddrRange find_first_stack(const MemoryImage& image) {
   for (const uint64_t type : {AT_RANDOM, AT_EXECFN, AT_PLATFORM}) {
     const Addr hint(image.aux(type).value_or(0));
     const Region* const region = hint.is_null() ? nullptr : image.region_at(hint);
-    if (region == nullptr || region->backing != Backing::Anonymous || region->perms.shared) continue;
+    if (region == nullptr || region->backing != Backing::Anonymous || region->perms.shared)
+      continue;
     const AddrRange run = writable_run(image, hint, anywhere);
     if (!run.empty()) return run;
   }

@@ -4,14 +4,14 @@
 #include <cstdint>
 #include <span>
 
+#include "heap/loader_link_maps.h"
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
-#include "heap/loader_link_maps.h"
 
 namespace heapscan {
 
-// The same for every thread. From the link maps' l_tls_offset where the loader says where that is; at least what the
-// modules' PT_TLS segments need, one after the other.
+// The same for every thread. From the link maps' l_tls_offset where the loader says where that is;
+// at least what the modules' PT_TLS segments need, one after the other.
 [[nodiscard]] uint64_t static_tls_size(const MemoryImage& image, const Symbols& symbols,
                                        std::span<const LinkMap> maps);
 

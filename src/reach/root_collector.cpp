@@ -6,7 +6,9 @@ namespace heapscan {
 
 namespace {
 
-AddrRange whole_words(AddrRange range) { return {range.begin().align_up(8), range.end().align_down(8)}; }
+AddrRange whole_words(AddrRange range) {
+  return {range.begin().align_up(8), range.end().align_down(8)};
+}
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// Collects roots so that no word is scanned twice: memory belongs to whoever names it first, and what is excluded first
-// belongs to nobody.
+// Collects roots so that no word is scanned twice: memory belongs to whoever names it first, and
+// what is excluded first belongs to nobody.
 #pragma once
 
 #include <map>

@@ -1,6 +1,7 @@
-// Memory goes to the first that names it, from the most to the least specific: what is the allocator's own is no root;
-// then threads' stacks and storage, which may lie in anything; then what could not be parsed of the heap; all blocks are
-// left out, for they must be reached; then module data, the loader's memory, and whatever writable memory is left.
+// Memory goes to the first that names it, from the most to the least specific: what is the
+// allocator's own is no root; then threads' stacks and storage, which may lie in anything; then
+// what could not be parsed of the heap; all blocks are left out, for they must be reached; then
+// module data, the loader's memory, and whatever writable memory is left.
 #include "heapscan/reach/roots.h"
 
 #include <utility>
@@ -28,18 +29,24 @@ void add_module_data(const MemoryImage& image, RootCollector& roots) {
     for (const ModuleSegment& segment : image.modules()[ModuleId(i)].segments) {
       if (!segment.writable) continue;
       roots.add(RootRange{RootKind::ModuleData,
-                          {segment.range.begin(), segment.range.end().align_up(kPage)}, 0, ModuleId(i)});
+                          {segment.range.begin(), segment.range.end().align_up(kPage)},
+                          0,
+                          ModuleId(i)});
     }
   }
 }
 
-// Memory that was made read-only still holds what it held. Of files only what can differ from the file counts.
+// Memory that was made read-only still holds what it held. Of files only what can differ from the
+// file counts.
 bool may_hold_words(const Region& region) {
   switch (region.backing) {
-    case Backing::Anonymous: return region.perms.write || !region.perms.shared;
-    case Backing::File: return region.perms.write;
+    case Backing::Anonymous:
+      return region.perms.write || !region.perms.shared;
+    case Backing::File:
+      return region.perms.write;
     case Backing::Device:
-    case Backing::Special: return false;
+    case Backing::Special:
+      return false;
   }
   return false;
 }
@@ -54,9 +61,12 @@ void add_remaining_memory(const MemoryImage& image, RootCollector& roots) {
 
 RootKind kind_of(KernelReference::Kind kind) {
   switch (kind) {
-    case KernelReference::Kind::Epoll: return RootKind::Epoll;
-    case KernelReference::Kind::Timer: return RootKind::Timer;
-    case KernelReference::Kind::QueuedSignal: return RootKind::QueuedSignal;
+    case KernelReference::Kind::Epoll:
+      return RootKind::Epoll;
+    case KernelReference::Kind::Timer:
+      return RootKind::Timer;
+    case KernelReference::Kind::QueuedSignal:
+      return RootKind::QueuedSignal;
   }
   return RootKind::Epoll;
 }
@@ -64,7 +74,8 @@ RootKind kind_of(KernelReference::Kind kind) {
 void add_kernel_references(const MemoryImage& image, RootCollector& roots) {
   if (!image.kernel_references()) {
     roots.add(Note{NoteKind::KernelReferences, "",
-                   "what only the kernel holds (epoll data, timers, queued signals) is not known here; a block that "
+                   "what only the kernel holds (epoll data, timers, queued signals) is not known "
+                   "here; a block that "
                    "nothing else names looks lost"});
     return;
   }
@@ -77,24 +88,42 @@ void add_kernel_references(const MemoryImage& image, RootCollector& roots) {
 
 const char* name_of(RootKind kind) {
   switch (kind) {
-    case RootKind::ModuleData: return "module data";
-    case RootKind::LoaderMemory: return "loader memory";
-    case RootKind::Stack: return "stack";
-    case RootKind::SignalStack: return "signal stack";
-    case RootKind::Register: return "register";
-    case RootKind::VectorRegister: return "vector register";
-    case RootKind::ThreadLocal: return "thread-local storage";
-    case RootKind::ThreadResult: return "thread result";
-    case RootKind::Dtv: return "dynamic TLS";
-    case RootKind::Epoll: return "epoll";
-    case RootKind::Timer: return "timer";
-    case RootKind::QueuedSignal: return "queued signal";
-    case RootKind::SharedMemory: return "shared memory";
-    case RootKind::ThreadArgument: return "thread argument";
-    case RootKind::DamagedHeap: return "damaged heap";
-    case RootKind::UnknownMemory: return "unknown memory";
-    case RootKind::DeadStack: return "dead stack";
-    case RootKind::CachedStack: return "stack of a finished thread";
+    case RootKind::ModuleData:
+      return "module data";
+    case RootKind::LoaderMemory:
+      return "loader memory";
+    case RootKind::Stack:
+      return "stack";
+    case RootKind::SignalStack:
+      return "signal stack";
+    case RootKind::Register:
+      return "register";
+    case RootKind::VectorRegister:
+      return "vector register";
+    case RootKind::ThreadLocal:
+      return "thread-local storage";
+    case RootKind::ThreadResult:
+      return "thread result";
+    case RootKind::Dtv:
+      return "dynamic TLS";
+    case RootKind::Epoll:
+      return "epoll";
+    case RootKind::Timer:
+      return "timer";
+    case RootKind::QueuedSignal:
+      return "queued signal";
+    case RootKind::SharedMemory:
+      return "shared memory";
+    case RootKind::ThreadArgument:
+      return "thread argument";
+    case RootKind::DamagedHeap:
+      return "damaged heap";
+    case RootKind::UnknownMemory:
+      return "unknown memory";
+    case RootKind::DeadStack:
+      return "dead stack";
+    case RootKind::CachedStack:
+      return "stack of a finished thread";
   }
   return "unknown";
 }
@@ -104,10 +133,13 @@ RootStrength strength_of(RootKind kind) {
     case RootKind::SharedMemory:
     case RootKind::ThreadArgument:
     case RootKind::DamagedHeap:
-    case RootKind::UnknownMemory: return RootStrength::Weak;
+    case RootKind::UnknownMemory:
+      return RootStrength::Weak;
     case RootKind::DeadStack:
-    case RootKind::CachedStack: return RootStrength::Diagnostic;
-    default: return RootStrength::Strong;
+    case RootKind::CachedStack:
+      return RootStrength::Diagnostic;
+    default:
+      return RootStrength::Strong;
   }
 }
 

@@ -1,7 +1,8 @@
-// Vector registers lie scattered over the XSAVE area: the low 16 bytes of registers 0 to 15 in its legacy part, their
-// upper halves in the AVX part, the upper 32 bytes in another, registers 16 to 31 whole in a last one. A part that
-// XSTATE_BV does not name holds nothing. Where the parts lie is the processor's choice; the two layouts that exist are
-// told apart by the area's size. Source: Intel SDM vol. 1 ch. 13; Linux writes the standard, not the compacted format.
+// Vector registers lie scattered over the XSAVE area: the low 16 bytes of registers 0 to 15 in its
+// legacy part, their upper halves in the AVX part, the upper 32 bytes in another, registers 16 to
+// 31 whole in a last one. A part that XSTATE_BV does not name holds nothing. Where the parts lie is
+// the processor's choice; the two layouts that exist are told apart by the area's size. Source:
+// Intel SDM vol. 1 ch. 13; Linux writes the standard, not the compacted format.
 #include "reach/roots_registers.h"
 
 #include <array>
@@ -17,16 +18,22 @@ constexpr uint64_t kXstateBv = 512;
 constexpr uint64_t kAvx = 576;
 
 struct Avx512Layout {
-  uint64_t masks;     // k0 to k7, 8 bytes each
-  uint64_t upper;     // of registers 0 to 15, 32 bytes each
-  uint64_t further;   // registers 16 to 31, 64 bytes each
+  uint64_t masks;    // k0 to k7, 8 bytes each
+  uint64_t upper;    // of registers 0 to 15, 32 bytes each
+  uint64_t further;  // registers 16 to 31, 64 bytes each
 };
 constexpr Avx512Layout kWithMpx{1088, 1152, 1664};
 // Processors that never had MPX close the gap; their areas end with protection keys at 2432.
 constexpr Avx512Layout kWithoutMpx{832, 896, 1408};
 constexpr uint64_t kLargestWithoutMpx = 2440;
 
-enum Feature : uint64_t { kSse = 1 << 1, kAvxUpper = 1 << 2, kMasks = 1 << 5, kUpper = 1 << 6, kFurther = 1 << 7 };
+enum Feature : uint64_t {
+  kSse = 1 << 1,
+  kAvxUpper = 1 << 2,
+  kMasks = 1 << 5,
+  kUpper = 1 << 6,
+  kFurther = 1 << 7
+};
 
 constexpr std::array kGeneral = {
     Register::Rax, Register::Rbx, Register::Rcx, Register::Rdx, Register::Rsi, Register::Rdi,

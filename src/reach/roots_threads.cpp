@@ -1,10 +1,11 @@
-// A thread's own memory ends, seen from below, in what it no longer uses (below the stack pointer and the red zone),
-// its live frames, its static TLS and its descriptor. Two words of the descriptor only look alive: the argument it was
-// started with and the result the last thread on the same stack left.
+// A thread's own memory ends, seen from below, in what it no longer uses (below the stack pointer
+// and the red zone), its live frames, its static TLS and its descriptor. Two words of the
+// descriptor only look alive: the argument it was started with and the result the last thread on
+// the same stack left.
 //
-// A stack pointer elsewhere means a signal handler on an alternative stack, or a fiber. Then the memory it lies in is
-// live from there up, and so is the thread's own stack: from where the signal interrupted it, or, since a fiber's
-// switch leaves no trace that all libraries share, all of it.
+// A stack pointer elsewhere means a signal handler on an alternative stack, or a fiber. Then the
+// memory it lies in is live from there up, and so is the thread's own stack: from where the signal
+// interrupted it, or, since a fiber's switch leaves no trace that all libraries share, all of it.
 #include "reach/roots_threads.h"
 
 #include <elf.h>
@@ -19,12 +20,12 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kRedZone = 128;          // System V ABI, x86-64
-constexpr uint64_t kDtv = 8;                // in the thread control block
-constexpr uint64_t kDtvHeader = 16;         // dtv[-1]: the number of entries
-constexpr uint64_t kDtvEntry = 16;          // value, start of the block
+constexpr uint64_t kRedZone = 128;   // System V ABI, x86-64
+constexpr uint64_t kDtv = 8;         // in the thread control block
+constexpr uint64_t kDtvHeader = 16;  // dtv[-1]: the number of entries
+constexpr uint64_t kDtvEntry = 16;   // value, start of the block
 constexpr uint64_t kMostDtvEntries = 1 << 16;
-constexpr uint64_t kLowestPointer = 4096;   // below lie flags and the mark of what is not there yet
+constexpr uint64_t kLowestPointer = 4096;  // below lie flags and the mark of what is not there yet
 
 using Fate = ThreadArea::Fate;
 
@@ -96,8 +97,10 @@ class ThreadRoots {
   void add_elsewhere(const ThreadArea& area, Addr sp) {
     const bool knows_own = !area.stack.empty();
     AddrRange around = stack_around(sp);
-    const auto frame = knows_own ? find_signal_frame(image_, {sp, around.end()}, area.stack) : std::nullopt;
-    if (frame && frame->alternate_stack.contains(sp)) around = around.intersect(frame->alternate_stack);
+    const auto frame =
+        knows_own ? find_signal_frame(image_, {sp, around.end()}, area.stack) : std::nullopt;
+    if (frame && frame->alternate_stack.contains(sp))
+      around = around.intersect(frame->alternate_stack);
     hold_block_around(area, sp);
     add_stack(knows_own ? RootKind::SignalStack : RootKind::Stack, area,
               {std::max(sp - kRedZone, around.begin()), around.end()});
@@ -115,7 +118,8 @@ class ThreadRoots {
   void hold_block_around(const ThreadArea& area, Addr sp) {
     const BlockId id = heap_.block_at(sp);
     if (!id.valid() || !heap_.block(id).is_judged()) return;
-    roots_.add(RootWord{RootKind::SignalStack, heap_.block(id).begin().value, area.tid, "in use", true});
+    roots_.add(
+        RootWord{RootKind::SignalStack, heap_.block(id).begin().value, area.tid, "in use", true});
   }
 
   // The block `sp` lies in; else its region as far as no heap begins.
@@ -139,7 +143,8 @@ class ThreadRoots {
                                 ? image_.read<uint64_t>(area.result).value_or(0)
                                 : 0;
     if (result >= kLowestPointer) {
-      roots_.add(RootWord{RootKind::ThreadResult, result, area.tid, "at " + hex(area.result), false});
+      roots_.add(
+          RootWord{RootKind::ThreadResult, result, area.tid, "at " + hex(area.result), false});
     }
     if (is_first_stack(area.stack)) {
       // The environment lies on it, and putenv() may have put anything there.
@@ -163,8 +168,9 @@ class ThreadRoots {
     return on_it(AT_RANDOM) || on_it(AT_EXECFN);
   }
 
-  // The vector is a block of malloc's, named by its third word; it stays allocated with a cached stack. It names the
-  // blocks of dynamic TLS twice, where they begin and where, aligned, their contents do.
+  // The vector is a block of malloc's, named by its third word; it stays allocated with a cached
+  // stack. It names the blocks of dynamic TLS twice, where they begin and where, aligned, their
+  // contents do.
   void add_dtv(const ThreadArea& area) {
     if (area.descriptor.is_null()) return;
     const Addr dtv = image_.read_addr(area.descriptor + kDtv).value_or(Addr());
@@ -186,7 +192,8 @@ class ThreadRoots {
     if (value + 1 < kLowestPointer) return;
     const uint64_t start = block >= kLowestPointer ? block : value;
     if (storage_of(area).contains(Addr(start))) return;
-    roots_.add(RootWord{RootKind::Dtv, start, area.tid, "of module " + std::to_string(module), true});
+    roots_.add(
+        RootWord{RootKind::Dtv, start, area.tid, "of module " + std::to_string(module), true});
   }
 
   void note(const ThreadArea& area, const std::string& text) {

@@ -29,7 +29,8 @@ bool is_code(const MemoryImage& image, Addr a) {
 
 uint64_t word(Bytes frame, uint64_t offset) { return load<uint64_t>(frame.data() + offset); }
 
-std::optional<SignalFrame> frame_at(const MemoryImage& image, Addr at, Bytes frame, AddrRange own_stack) {
+std::optional<SignalFrame> frame_at(const MemoryImage& image, Addr at, Bytes frame,
+                                    AddrRange own_stack) {
   if (word(frame, kFlags) > kKnownFlags || word(frame, kLink) != 0) return std::nullopt;
   if (static_cast<uint16_t>(word(frame, kCs)) != kUserCs) return std::nullopt;
   const Addr sp(word(frame, kSp));

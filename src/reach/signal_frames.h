@@ -1,6 +1,7 @@
 // What a signal interrupted: the frame the kernel leaves on the stack a handler runs on.
 //
-// Source: Linux arch/x86/include/asm/sigframe.h (struct rt_sigframe), uapi/asm/ucontext.h and sigcontext.h.
+// Source: Linux arch/x86/include/asm/sigframe.h (struct rt_sigframe), uapi/asm/ucontext.h and
+// sigcontext.h.
 #pragma once
 
 #include <optional>
@@ -16,9 +17,9 @@ struct SignalFrame {
   AddrRange alternate_stack;  // as sigaltstack set it; empty when the frame does not say
 };
 
-// A frame in `search` that was made when the thread ran on `own_stack`. Of several, one of which is then only the
-// remains of an earlier signal, the one that leaves most of the stack alive.
-[[nodiscard]] std::optional<SignalFrame> find_signal_frame(const MemoryImage& image, AddrRange search,
-                                                           AddrRange own_stack);
+// A frame in `search` that was made when the thread ran on `own_stack`. Of several, one of which is
+// then only the remains of an earlier signal, the one that leaves most of the stack alive.
+[[nodiscard]] std::optional<SignalFrame> find_signal_frame(const MemoryImage& image,
+                                                           AddrRange search, AddrRange own_stack);
 
 }  // namespace heapscan

@@ -1,10 +1,10 @@
-// A process written down by hand: modules, memory, threads with glibc descriptors. What is poked is what the image holds.
+// A process written down by hand: modules, memory, threads with glibc descriptors. What is poked is
+// what the image holds.
 //
 //   FakeProcess process;
-//   const Addr worker = process.add_stack(Addr(0x7f5000000000), 0x10000, 12);  // a descriptor at its top
-//   process.link(FakeProcess::kStackUsed, {worker});
-//   process.add_thread(12, worker, worker - 0x800);
-//   const MemoryImage image = process.build();
+//   const Addr worker = process.add_stack(Addr(0x7f5000000000), 0x10000, 12);  // a descriptor at
+//   its top process.link(FakeProcess::kStackUsed, {worker}); process.add_thread(12, worker, worker
+//   - 0x800); const MemoryImage image = process.build();
 #pragma once
 
 #include <initializer_list>
@@ -27,7 +27,8 @@ class FakeProcess {
   static constexpr Addr kLoaderData{0x7ffff7fc1000};
   static constexpr Addr kFirstStack{0x7ffffffde000};
   static constexpr uint64_t kFirstStackSize = 0x21000;
-  static constexpr Addr kFirstStorage{0x7ffff7d00000};  // the first thread's TLS and descriptor, in loader memory
+  static constexpr Addr kFirstStorage{
+      0x7ffff7d00000};  // the first thread's TLS and descriptor, in loader memory
   static constexpr Addr kFirstDescriptor{0x7ffff7d00780};
   // Heads of the lists, one behind the other as in _rtld_global since 2.34.
   static constexpr Addr kStackUsed{0x7ffff7fc1800};
@@ -44,7 +45,8 @@ class FakeProcess {
   static constexpr Members k241{0x620, 0x628, 0x638, 0x640};
   static constexpr Members k243{0x628, 0x630, 0x640, 0x648};
 
-  // A program, a loader, the first stack and the first thread's descriptor. `members` holds for every descriptor.
+  // A program, a loader, the first stack and the first thread's descriptor. `members` holds for
+  // every descriptor.
   explicit FakeProcess(Members members = k241);
 
   ModuleId program{0};

@@ -25,10 +25,14 @@ AllocatorInCharge decide(FakeProcess& process, std::initializer_list<Export> exp
   const MemoryImage image = process.build();
   SymbolsBuilder builder(image);
   for (const Export& e : exports) {
-    builder.add(e.module, {.name = e.name, .address = image.modules()[e.module].range.begin(), .size = 1, .exported = true});
+    builder.add(e.module, {.name = e.name,
+                           .address = image.modules()[e.module].range.begin(),
+                           .size = 1,
+                           .exported = true});
   }
   for (const Export& e : locals) {
-    builder.add(e.module, {.name = e.name, .address = image.modules()[e.module].range.begin(), .size = 1});
+    builder.add(e.module,
+                {.name = e.name, .address = image.modules()[e.module].range.begin(), .size = 1});
   }
   return find_allocator(image, builder.freeze());
 }
@@ -45,7 +49,8 @@ void link_maps(FakeProcess& process, std::initializer_list<ModuleId> order) {
   Addr from = debug + 8;
   for (const ModuleId id : order) {
     Module& module = process.module(id);
-    if (module.dynamic.empty()) module.dynamic = AddrRange::sized(module.range.begin() + FakeProcess::kPage, 0x40);
+    if (module.dynamic.empty())
+      module.dynamic = AddrRange::sized(module.range.begin() + FakeProcess::kPage, 0x40);
     process.poke(from, at);
     process.poke(at, module.bias);
     process.poke(at + 16, module.dynamic.begin());
@@ -54,7 +59,8 @@ void link_maps(FakeProcess& process, std::initializer_list<ModuleId> order) {
   }
 }
 
-// An unused arena of glibc's shape: every bin points at itself, and the ring at the arena. `system`: what it got.
+// An unused arena of glibc's shape: every bin points at itself, and the ring at the arena.
+// `system`: what it got.
 void put_arena(FakeProcess& process, Addr arena, uint64_t system) {
   const Addr bins = arena + 0x70;
   for (uint64_t i = 0; i < 127; ++i) {
@@ -80,7 +86,8 @@ TEST(FindAllocator, CLibraryServesMalloc) {
 TEST(FindAllocator, LoadersOwnMallocServesNobody) {
   FakeProcess process;
   const ModuleId libc = process.add_module("/lib/libc-2.31.so", kLibc, kLibrarySize);
-  const auto found = decide(process, {{process.loader, "malloc"}, {process.loader, "_rtld_global"}, {libc, "malloc"}});
+  const auto found = decide(
+      process, {{process.loader, "malloc"}, {process.loader, "_rtld_global"}, {libc, "malloc"}});
   EXPECT_EQ(found.module, libc);
 }
 
@@ -100,7 +107,9 @@ TEST(FindAllocator, AllocatorThatIsLoadedBehindTheCLibraryDoesNotServe) {
   const ModuleId libc = process.add_module("/lib/libc.so.6", kLibc, kLibrarySize);
   put_arena(process, kLibc + 0x1100, 0x21000);
   link_maps(process, {process.program, libc, process.loader, other});
-  const auto found = decide(process, {{libc, "malloc"}, {libc, "__libc_start_main"}, {other, "malloc"}, {other, "mallctl"}});
+  const auto found = decide(
+      process,
+      {{libc, "malloc"}, {libc, "__libc_start_main"}, {other, "malloc"}, {other, "mallctl"}});
   EXPECT_EQ(found.name, "glibc");
   EXPECT_THAT(found.evidence, HasSubstr("libjemalloc"));
 }
@@ -109,7 +118,8 @@ TEST(FindAllocator, IdleCLibraryGivesWayToAnAllocatorOfAnotherName) {
   FakeProcess process;
   const ModuleId libc = process.add_module("/lib/libc.so.6", kLibc, kLibrarySize);
   put_arena(process, kLibc + 0x1100, 0);
-  const auto found = decide(process, {{libc, "malloc"}, {libc, "__libc_start_main"}}, {{process.program, "_rjem_malloc"}});
+  const auto found = decide(process, {{libc, "malloc"}, {libc, "__libc_start_main"}},
+                            {{process.program, "_rjem_malloc"}});
   EXPECT_EQ(found.name, "jemalloc");
   EXPECT_EQ(found.module, process.program);
 }
@@ -117,17 +127,20 @@ TEST(FindAllocator, IdleCLibraryGivesWayToAnAllocatorOfAnotherName) {
 TEST(FindAllocator, AllocatorThatTakesTheCLibrarysInternalNamesIsSeen) {
   FakeProcess process;
   const ModuleId preload = process.add_module("/lib/libtcmalloc.so.4", kPreload, kLibrarySize);
-  const auto found = decide(process, {{preload, "malloc"}, {preload, "__libc_malloc"}, {preload, "tc_malloc"}});
+  const auto found =
+      decide(process, {{preload, "malloc"}, {preload, "__libc_malloc"}, {preload, "tc_malloc"}});
   EXPECT_EQ(found.name, "tcmalloc");
 }
 
 TEST(FindAllocator, WrapperOfTheCLibrarysMallocIsSeenThrough) {
   FakeProcess process;
-  const ModuleId wrapper = process.add_module("/lib/libheaptrack_preload.so", kPreload, kLibrarySize);
+  const ModuleId wrapper =
+      process.add_module("/lib/libheaptrack_preload.so", kPreload, kLibrarySize);
   const ModuleId libc = process.add_module("/lib/libc.so.6", kLibc, kLibrarySize);
   put_arena(process, kLibc + 0x1100, 0x21000);
   link_maps(process, {process.program, wrapper, libc});
-  const auto found = decide(process, {{wrapper, "malloc"}, {libc, "malloc"}, {libc, "__libc_start_main"}});
+  const auto found =
+      decide(process, {{wrapper, "malloc"}, {libc, "malloc"}, {libc, "__libc_start_main"}});
   EXPECT_EQ(found.name, "glibc");
   EXPECT_EQ(found.module, libc);
   EXPECT_THAT(found.evidence, HasSubstr("interposed by libheaptrack_preload.so"));
@@ -138,7 +151,8 @@ TEST(FindAllocator, UnknownAllocatorIsNamedByItsModule) {
   const ModuleId mine = process.add_module("/opt/libmine.so", kPreload, kLibrarySize);
   const ModuleId libc = process.add_module("/lib/libc.so.6", kLibc, kLibrarySize);
   link_maps(process, {process.program, mine, libc});
-  const auto found = decide(process, {{mine, "malloc"}, {libc, "malloc"}, {libc, "__libc_start_main"}});
+  const auto found =
+      decide(process, {{mine, "malloc"}, {libc, "malloc"}, {libc, "__libc_start_main"}});
   EXPECT_EQ(found.name, "libmine.so");
 }
 
@@ -146,7 +160,8 @@ TEST(FindAllocator, CheckedMallocIsStillGlibcs) {
   FakeProcess process;
   const ModuleId debug = process.add_module("/lib/libc_malloc_debug.so.0", kPreload, kLibrarySize);
   const ModuleId libc = process.add_module("/lib/libc.so.6", kLibc, kLibrarySize);
-  const auto found = decide(process, {{debug, "malloc"}, {libc, "malloc"}, {libc, "__libc_start_main"}});
+  const auto found =
+      decide(process, {{debug, "malloc"}, {libc, "malloc"}, {libc, "__libc_start_main"}});
   EXPECT_EQ(found.name, "glibc");
   EXPECT_EQ(found.module, libc);
 }

@@ -45,9 +45,11 @@ TEST(ThreadAreas, FirstThreadHasTheKernelsStackAndStorageElsewhere) {
   EXPECT_EQ(area.tid, 7);
   EXPECT_EQ(area.descriptor, FakeProcess::kFirstDescriptor);
   EXPECT_EQ(area.stack, kMainStack);
-  EXPECT_EQ(area.static_tls, AddrRange(FakeProcess::kFirstDescriptor - 0x140, FakeProcess::kFirstDescriptor));
+  EXPECT_EQ(area.static_tls,
+            AddrRange(FakeProcess::kFirstDescriptor - 0x140, FakeProcess::kFirstDescriptor));
   EXPECT_TRUE(area.argument.is_null());
-  EXPECT_THAT(found.loader_memory, ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
+  EXPECT_THAT(found.loader_memory,
+              ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
 }
 
 TEST(ThreadAreas, StartedThreadHasItsStackWithoutTheGuard) {
@@ -72,7 +74,8 @@ TEST(ThreadAreas, StacksThatTheKernelJoinedAreToldApartByTheirDescriptors) {
   const Addr low = kStackA + kStackSize - FakeProcess::kDescriptorSize;
   const Addr high = low + kStackSize;
   process.add_descriptor(low, AddrRange::sized(kStackA, kStackSize), FakeProcess::kPage, 12);
-  process.add_descriptor(high, AddrRange::sized(kStackA + kStackSize, kStackSize), FakeProcess::kPage, 13);
+  process.add_descriptor(high, AddrRange::sized(kStackA + kStackSize, kStackSize),
+                         FakeProcess::kPage, 13);
   process.link(FakeProcess::kStackUsed, {low, high});
   process.add_thread(12, low, low - 0x800);
   process.add_thread(13, high, high - 0x800);
@@ -259,10 +262,12 @@ TEST(LoaderMemory, FollowsTheLoadersPointersAndLeavesNeighboursAlone) {
   const Addr link_map = begin + 0x1e000;
   process.poke(FakeProcess::kLoaderData, link_map);
   process.poke(link_map + 8, begin + 0x1d010);  // a name, on the page below
-  EXPECT_THAT(areas_of(process).loader_memory, Contains(AddrRange(begin + 0x1d000, begin + 0x20000)));
+  EXPECT_THAT(areas_of(process).loader_memory,
+              Contains(AddrRange(begin + 0x1d000, begin + 0x20000)));
 }
 
-// What the loader keeps of its own is where its memory ends: the program may have mapped something there.
+// What the loader keeps of its own is where its memory ends: the program may have mapped something
+// there.
 TEST(LoaderMemory, MemoryBehindItsEndIsNotTheLoaders) {
   FakeProcess process;
   process.add_first_thread();
@@ -280,7 +285,8 @@ TEST(LoaderMemory, ObjectAtTheStartOfAPageSaysNothingAboutThePageBelow) {
   const Addr begin(0x7ffff7a00000);
   process.map(begin, 0x10000);
   process.poke(FakeProcess::kLoaderData, begin + 0xf000);
-  EXPECT_THAT(areas_of(process).loader_memory, Contains(AddrRange(begin + 0xf000, begin + 0x10000)));
+  EXPECT_THAT(areas_of(process).loader_memory,
+              Contains(AddrRange(begin + 0xf000, begin + 0x10000)));
 }
 
 TEST(LoaderMemory, DoesNotFollowBlocksOfMalloc) {
@@ -291,7 +297,8 @@ TEST(LoaderMemory, DoesNotFollowBlocksOfMalloc) {
   process.poke(heap + 0x1008, 0x4c1);  // a chunk, and the next
   process.poke(heap + 0x14c8, 0x1eb39);
   process.poke(FakeProcess::kLoaderData, heap + 0x1010);
-  EXPECT_THAT(areas_of(process).loader_memory, ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
+  EXPECT_THAT(areas_of(process).loader_memory,
+              ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
 }
 
 TEST(LoaderMemory, ProgramsPointersInTheFirstThreadsStorageAreNotFollowed) {
@@ -301,7 +308,8 @@ TEST(LoaderMemory, ProgramsPointersInTheFirstThreadsStorageAreNotFollowed) {
   const Addr mapping(0x7f6600000000);
   process.map(mapping, 0x1000);
   process.poke(FakeProcess::kFirstDescriptor - 0x10, mapping);
-  EXPECT_THAT(areas_of(process).loader_memory, ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
+  EXPECT_THAT(areas_of(process).loader_memory,
+              ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
 }
 
 TEST(LoaderMemory, StacksAreNeverTheLoaders) {
@@ -309,7 +317,18 @@ TEST(LoaderMemory, StacksAreNeverTheLoaders) {
   process.add_first_thread();
   const Addr cached = process.add_stack(kStackA, kStackSize, 0);
   process.link(FakeProcess::kStackCache, {cached});
-  EXPECT_THAT(areas_of(process).loader_memory, ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
+  EXPECT_THAT(areas_of(process).loader_memory,
+              ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
+}
+
+TEST(ThreadAreas, ModulesWithoutMemory) {
+  ImageBuilder builder;
+  Module module;
+  module.path = "/bin/program";
+  module.is_executable = true;
+  module.segments = {{AddrRange::sized(FakeProcess::kProgram, 0x1000), true, false}};
+  builder.add_module(module);
+  EXPECT_THAT(find_thread_areas(builder.freeze(), Symbols()).areas, IsEmpty());
 }
 
 TEST(ThreadAreas, NoThreadsNoAreas) {
@@ -317,15 +336,21 @@ TEST(ThreadAreas, NoThreadsNoAreas) {
   EXPECT_THAT(areas_of(process).areas, IsEmpty());
 }
 
-// Descriptors, heads and stacks with words of each other in random places: whatever comes out, it comes out, and
-// stacks do not overlap.
+// Descriptors, heads and stacks with words of each other in random places: whatever comes out, it
+// comes out, and stacks do not overlap.
 TEST(ThreadAreas, SurvivesAnyWords) {
   std::mt19937_64 random(1);
   for (int round = 0; round < 300; ++round) {
     FakeProcess process;
     process.add_first_thread();
-    std::vector<Addr> interesting = {FakeProcess::kStackUsed, FakeProcess::kStackUser, FakeProcess::kFirstDescriptor,
-                                     Addr(0), Addr(~uint64_t{0}), FakeProcess::kCode, kStackA, kStackB};
+    std::vector<Addr> interesting = {FakeProcess::kStackUsed,
+                                     FakeProcess::kStackUser,
+                                     FakeProcess::kFirstDescriptor,
+                                     Addr(0),
+                                     Addr(~uint64_t{0}),
+                                     FakeProcess::kCode,
+                                     kStackA,
+                                     kStackB};
     for (const Addr stack : {kStackA, kStackB, kStackC}) {
       const Addr descriptor = process.add_stack(stack, kStackSize, static_cast<int>(random() % 3));
       interesting.push_back(descriptor);
@@ -338,7 +363,8 @@ TEST(ThreadAreas, SurvivesAnyWords) {
       const bool mapped = FakeProcess::kLoaderData <= at && at < FakeProcess::kLoaderData + 0xf00;
       const bool on_stack = AddrRange::sized(kStackA, kStackSize - 8).contains(at) ||
                             AddrRange::sized(kStackB, kStackSize - 8).contains(at);
-      if (mapped || on_stack) process.poke(at, interesting[random() % interesting.size()] + random() % 3 * 8);
+      if (mapped || on_stack)
+        process.poke(at, interesting[random() % interesting.size()] + random() % 3 * 8);
     }
     ThreadAreas found = areas_of(process);
     std::vector<AddrRange> stacks;

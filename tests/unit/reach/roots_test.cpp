@@ -84,8 +84,10 @@ TEST(Roots, ModuleDataReachesToTheEndOfItsLastPageWithoutAllocatorState) {
   world.heap.allocator_state = {AddrRange::sized(FakeProcess::kProgramData + 0x100, 0x80)};
   const Roots roots = world.roots();
   const std::vector<AddrRange> data = ranges(roots, RootKind::ModuleData);
-  EXPECT_THAT(data, Contains(AddrRange(FakeProcess::kProgramData + 0x10, FakeProcess::kProgramData + 0x100)));
-  EXPECT_THAT(data, Contains(AddrRange(FakeProcess::kProgramData + 0x180, FakeProcess::kProgramData + kPage)));
+  EXPECT_THAT(data, Contains(AddrRange(FakeProcess::kProgramData + 0x10,
+                                       FakeProcess::kProgramData + 0x100)));
+  EXPECT_THAT(data, Contains(AddrRange(FakeProcess::kProgramData + 0x180,
+                                       FakeProcess::kProgramData + kPage)));
   expect_disjoint(roots);
 }
 
@@ -102,8 +104,10 @@ TEST(Roots, StackIsAliveFromTheRedZoneUp) {
   world.add_live(0, kMainStack, FakeProcess::kFirstDescriptor);
   const Roots roots = world.roots();
   EXPECT_THAT(ranges(roots, RootKind::Stack), ElementsAre(AddrRange(sp - 128, kMainStack.end())));
-  EXPECT_THAT(ranges(roots, RootKind::DeadStack), ElementsAre(AddrRange(kMainStack.begin(), sp - 128)));
-  for (const AddrRange& weak : ranges(roots, RootKind::UnknownMemory)) EXPECT_FALSE(weak.overlaps(kMainStack));
+  EXPECT_THAT(ranges(roots, RootKind::DeadStack),
+              ElementsAre(AddrRange(kMainStack.begin(), sp - 128)));
+  for (const AddrRange& weak : ranges(roots, RootKind::UnknownMemory))
+    EXPECT_FALSE(weak.overlaps(kMainStack));
   expect_disjoint(roots);
 }
 
@@ -218,8 +222,10 @@ TEST(Roots, SignalStackAndWhatTheSignalInterrupted) {
   world.add_live(0, kMainStack, FakeProcess::kFirstDescriptor);
   const Roots roots = world.roots();
   EXPECT_THAT(ranges(roots, RootKind::SignalStack),
-              ElementsAre(AddrRange(sp - 128, alternate.end()), AddrRange(interrupted - 128, kMainStack.end())));
-  EXPECT_THAT(ranges(roots, RootKind::DeadStack), ElementsAre(AddrRange(kMainStack.begin(), interrupted - 128)));
+              ElementsAre(AddrRange(sp - 128, alternate.end()),
+                          AddrRange(interrupted - 128, kMainStack.end())));
+  EXPECT_THAT(ranges(roots, RootKind::DeadStack),
+              ElementsAre(AddrRange(kMainStack.begin(), interrupted - 128)));
   EXPECT_THAT(roots.notes, Not(Contains(Field(&Note::kind, NoteKind::Thread))));
 }
 
@@ -232,7 +238,8 @@ TEST(Roots, FiberInABlockKeepsTheBlockAndTheWholeOwnStack) {
   thread.registers[static_cast<size_t>(Register::Rsp)] = sp.value;
   world.add_live(0, kMainStack, FakeProcess::kFirstDescriptor);
   const Roots roots = world.roots();
-  EXPECT_THAT(ranges(roots, RootKind::SignalStack), ElementsAre(AddrRange(sp - 128, kOther + 0x5010)));
+  EXPECT_THAT(ranges(roots, RootKind::SignalStack),
+              ElementsAre(AddrRange(sp - 128, kOther + 0x5010)));
   EXPECT_THAT(ranges(roots, RootKind::Stack), ElementsAre(kMainStack));
   EXPECT_THAT(words(roots, RootKind::SignalStack), ElementsAre((kOther + 0x1010).value));
   EXPECT_THAT(roots.notes, Contains(Field(&Note::kind, NoteKind::Thread)));
@@ -271,8 +278,9 @@ TEST(Roots, GeneralRegistersCountAndNeitherSegmentsNorFlags) {
   const Roots roots = world.roots();
   std::vector<std::string> names;
   for (const RootWord& word : roots.words) names.push_back(word.name);
-  EXPECT_THAT(names, testing::UnorderedElementsAre("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9",
-                                                   "r10", "r11", "r12", "r13", "r14", "r15", "rip"));
+  EXPECT_THAT(names, testing::UnorderedElementsAre("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp",
+                                                   "rsp", "r8", "r9", "r10", "r11", "r12", "r13",
+                                                   "r14", "r15", "rip"));
 }
 
 struct VectorWord {
@@ -280,10 +288,12 @@ struct VectorWord {
   uint64_t value;
 };
 
-void set_xsave(Thread& thread, size_t size, uint64_t present, std::initializer_list<VectorWord> values) {
+void set_xsave(Thread& thread, size_t size, uint64_t present,
+               std::initializer_list<VectorWord> values) {
   thread.xsave.assign(size, std::byte{0});
   if (size >= 520) std::memcpy(thread.xsave.data() + 512, &present, 8);
-  for (const VectorWord& word : values) std::memcpy(thread.xsave.data() + word.offset, &word.value, 8);
+  for (const VectorWord& word : values)
+    std::memcpy(thread.xsave.data() + word.offset, &word.value, 8);
 }
 
 auto named(const char* name, uint64_t value) {
@@ -295,7 +305,11 @@ TEST(Roots, VectorRegistersOutOfTheXsaveArea) {
   World world;
   Thread& thread = world.process.add_first_thread();
   set_xsave(thread, 2696, 0xe7,
-            {{160 + 9 * 16 + 8, 0x1111}, {576 + 15 * 16, 0x2222}, {1088 + 8, 0x3333}, {1152 + 32, 0x4444}, {1664 + 64, 0x5555}});
+            {{160 + 9 * 16 + 8, 0x1111},
+             {576 + 15 * 16, 0x2222},
+             {1088 + 8, 0x3333},
+             {1152 + 32, 0x4444},
+             {1664 + 64, 0x5555}});
   const Roots roots = world.roots();
   EXPECT_THAT(roots.words, Contains(named("xmm9", 0x1111)));
   EXPECT_THAT(roots.words, Contains(named("ymm15", 0x2222)));
@@ -331,8 +345,9 @@ TEST(Roots, ShortXsaveAreasAreReadAsFarAsTheyGo) {
 
 TEST(Roots, KernelReferencesAreWords) {
   World world;
-  world.process.set_kernel_references({{KernelReference::Kind::Epoll, 0x5000, "epoll fd 7 watching fd 12"},
-                                       {KernelReference::Kind::Timer, 0x6000, "timer 0"}});
+  world.process.set_kernel_references(
+      {{KernelReference::Kind::Epoll, 0x5000, "epoll fd 7 watching fd 12"},
+       {KernelReference::Kind::Timer, 0x6000, "timer 0"}});
   const Roots roots = world.roots();
   EXPECT_THAT(words(roots, RootKind::Epoll), ElementsAre(0x5000));
   EXPECT_THAT(words(roots, RootKind::Timer), ElementsAre(0x6000));
@@ -351,7 +366,8 @@ TEST(Roots, BlocksAndMappingsAreNoRootsAndDamageIsWeak) {
   world.heap.damaged = {AddrRange::sized(kOther + 0x1000, 0x100)};
   world.add_blocks({Block(kOther + 0x6000, 0x1000, BlockState::Mapping, ArenaId::none())});
   const Roots roots = world.roots();
-  EXPECT_THAT(ranges(roots, RootKind::DamagedHeap), ElementsAre(AddrRange::sized(kOther + 0x1000, 0x100)));
+  EXPECT_THAT(ranges(roots, RootKind::DamagedHeap),
+              ElementsAre(AddrRange::sized(kOther + 0x1000, 0x100)));
   for (const RootRange& root : roots.ranges) {
     if (root.kind == RootKind::DamagedHeap) continue;
     EXPECT_FALSE(root.range.overlaps(AddrRange::sized(kOther, 0x4000)));
@@ -371,7 +387,8 @@ TEST(Roots, OtherMemoryIsWeakAndSharedMemorySaysSo) {
   text.perms.write = false;
   const Roots roots = world.roots();
   EXPECT_THAT(ranges(roots, RootKind::UnknownMemory), Contains(AddrRange::sized(kOther, 0x1000)));
-  EXPECT_THAT(ranges(roots, RootKind::SharedMemory), ElementsAre(AddrRange::sized(kOther + 0x2000, 0x1000)));
+  EXPECT_THAT(ranges(roots, RootKind::SharedMemory),
+              ElementsAre(AddrRange::sized(kOther + 0x2000, 0x1000)));
   for (const RootRange& root : roots.ranges) {
     EXPECT_FALSE(root.range.overlaps({kOther + 0x4000, kOther + 0x9000}));
   }
