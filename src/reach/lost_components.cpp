@@ -5,8 +5,8 @@
 //
 // The heads are found without working out the components. Search from every block not yet seen, in ascending order. Where
 // a search starts, no earlier start leads; so if a later start leads there neither, nothing outside its component does.
-// Searching again from the starts in descending order tells which those are. And the component's lowest block is where
-// the first search had to start.
+// Searching again from the starts in descending order tells which those are, unless no search ever ran into what an
+// earlier one had seen. And the component's lowest block is where the first search had to start.
 #include "reach/lost_components.h"
 
 #include <algorithm>
@@ -22,6 +22,7 @@ namespace {
 
 constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
 constexpr size_t kBlocksPerPiece = 2048;
+constexpr size_t kAhead = 8;  // blocks
 
 // Lost blocks by number, and edges between them as rows of one array.
 struct LostGraph {
@@ -55,19 +56,25 @@ class LostNumbers {
   std::vector<uint32_t> before_;
 };
 
-// Finds the edges of consecutive lost blocks. Words that may be edges wait in a ring until what the index has to say about
-// them has arrived.
+// Finds the edges of consecutive lost blocks, each of which was announced some blocks ahead. Words that may be edges wait in
+// a ring until what the index has to say about them has arrived.
 class EdgeFinder {
  public:
   EdgeFinder(const HeapModel& heap, const BlockMemory& memory, const BlockBitmap& lost, const LostNumbers& numbers)
       : heap_(heap), index_(heap.index), memory_(memory), lost_(lost), numbers_(numbers) {}
 
+  // Rows first, bytes some blocks later: announcing bytes needs the row.
+  void announce_row(BlockId id) const { __builtin_prefetch(&heap_.block(id)); }
+  void announce_bytes(BlockId id) {
+    const AddrRange bytes = heap_.block(id).range();
+    enter_range_of(bytes.begin());
+    const std::byte* const at = memory_.at(range_number_, bytes.begin().value);
+    if (at == nullptr) return;
+    for (uint64_t i = 0; i < std::min(bytes.size(), kAnnounced); i += 64) __builtin_prefetch(at + i);
+  }
   void add_edges_of(uint32_t node, BlockId id) {
     const Block& block = heap_.block(id);
-    if (block.begin().value - range_.begin >= range_.end - range_.begin) {
-      range_number_ = index_.range_at(block.begin().value);
-      range_ = index_.ranges()[range_number_];
-    }
+    enter_range_of(block.begin());
     memory_.for_each_span(range_number_, block.range(), [&](Addr, Bytes bytes) {
       for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
         const auto value = load<uint64_t>(bytes.data() + i);
@@ -86,12 +93,19 @@ class EdgeFinder {
 
  private:
   static constexpr size_t kRing = 16;
+  static constexpr uint64_t kAnnounced = 256;  // bytes of a block
   struct Candidate {
     uint64_t value = 0;
     uint32_t range = BlockIndex::kNoRange;
     uint32_t node = 0;
     BlockId from;
   };
+
+  void enter_range_of(Addr begin) {
+    if (begin.value - range_.begin < range_.end - range_.begin) return;
+    range_number_ = index_.range_at(begin.value);
+    range_ = index_.ranges()[range_number_];
+  }
 
   void enqueue(const Candidate& candidate) {
     if (candidate.range != BlockIndex::kNoRange) {
@@ -131,7 +145,11 @@ LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory, con
   std::vector<std::vector<uint32_t>> pieces((graph.size() + kBlocksPerPiece - 1) / kBlocksPerPiece);
   parallel_for_pieces(graph.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
     EdgeFinder finder(heap, memory, lost, numbers);
-    for (size_t i = begin; i < end; ++i) finder.add_edges_of(static_cast<uint32_t>(i), graph.blocks[i]);
+    for (size_t i = begin; i < end; ++i) {
+      if (i + 2 * kAhead < end) finder.announce_row(graph.blocks[i + 2 * kAhead]);
+      if (i + kAhead < end) finder.announce_bytes(graph.blocks[i + kAhead]);
+      finder.add_edges_of(static_cast<uint32_t>(i), graph.blocks[i]);
+    }
     std::vector<uint32_t>& targets = pieces[begin / kBlocksPerPiece];
     const auto edges = finder.take();
     targets.reserve(edges.size());
@@ -163,6 +181,7 @@ class Searches {
       const uint32_t node = open_.back();
       open_.pop_back();
       for (const uint32_t to : graph_.from(node)) {
+        met_another_ |= start_of_[to] != kNone && start_of_[to] != start;
         if (start_of_[to] != kNone) continue;
         start_of_[to] = start;
         open_.push_back(to);
@@ -170,12 +189,15 @@ class Searches {
     }
     return true;
   }
+  // Whether any search ran into blocks that another one had reached.
+  [[nodiscard]] bool met_another() const { return met_another_; }
   [[nodiscard]] std::vector<uint32_t> take() { return std::move(start_of_); }
 
  private:
   const LostGraph& graph_;
   std::vector<uint32_t> start_of_;
   std::vector<uint32_t> open_;
+  bool met_another_ = false;
 };
 
 // Node -> head.
@@ -188,6 +210,7 @@ std::vector<uint32_t> find_heads(const LostGraph& graph) {
       if (ascending.search_from(node)) starts.push_back(node);
     }
     head_of = ascending.take();
+    if (!ascending.met_another()) return head_of;
   }
   std::vector<uint32_t> heads;
   {

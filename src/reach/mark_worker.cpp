@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kMostUnsorted = 1 << 20;  // handed-back pointers kept before duplicates are dropped
 constexpr size_t kWorthSharing = 1024;     // blocks in a list
 constexpr uint64_t kCacheLine = 64;
+constexpr uint64_t kFetched = 256;  // bytes of a block; the processor sees by itself that the rest is wanted
 
 }  // namespace
 
@@ -245,8 +246,7 @@ MarkWorker::InFlight MarkWorker::arrive(BlockId id) {
     last_range_ = index_.range_at(begin);
   }
   if (const std::byte* host = walk_.memory.at(last_range_, begin)) {
-    __builtin_prefetch(host);
-    if (bytes.size() > kCacheLine) __builtin_prefetch(host + kCacheLine);
+    for (uint64_t i = 0; i < std::min(bytes.size(), kFetched); i += kCacheLine) __builtin_prefetch(host + i);
   }
   return {bytes, last_range_};
 }

@@ -1,23 +1,44 @@
 // A program that takes a large block and hands out its parts (perl's op slabs, obstacks, arenas) keeps pointers at the
 // parts and often none at the block. One pointer into the middle may be a number that looks like one. Pointers at several
-// different aligned places of one block, all found in memory that is in use, are not. As with links, the last word before
-// the next block does not count: that is where the allocator's own chunk addresses point.
+// different aligned places of one block, all found in memory that is in use, are not; nor is a single one when the block is
+// full of parts that name each other, as the operations of a compiled function do. As with links, the last word before the
+// next block does not count: that is where the allocator's own chunk addresses point.
 #include "reach/pools.h"
+
+#include <algorithm>
 
 namespace heapscan {
 
 namespace {
 
-constexpr size_t kFewestPlaces = 4;
+constexpr size_t kFewestPlaces = 4;      // named from outside
+constexpr size_t kFewestOwnPlaces = 8;   // named by the block itself
+constexpr uint64_t kSearched = 64 << 10;  // bytes of a block searched for words that name its parts
 
 bool may_be_part(const Block& block, uint64_t value) {
   const uint64_t offset = value - block.begin().value;
   return offset % 8 == 0 && offset + 8 != block.size();
 }
 
+size_t own_places(const MemoryImage& image, const Block& block) {
+  std::vector<uint64_t> places;
+  const AddrRange searched = AddrRange::sized(block.begin(), kSearched).intersect(block.range());
+  image.for_each_span(searched, [&](Addr begin, Bytes bytes) {
+    for (uint64_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8) {
+      const auto value = load<uint64_t>(bytes.data() + i);
+      if (value != block.begin().value && block.range().contains(Addr(value)) && may_be_part(block, value)) {
+        places.push_back(value);
+      }
+    }
+  });
+  std::sort(places.begin(), places.end());
+  return static_cast<size_t>(std::unique(places.begin(), places.end()) - places.begin());
+}
+
 }  // namespace
 
-std::vector<uint64_t> find_pools(const HeapModel& heap, std::span<const uint64_t> interior) {
+std::vector<uint64_t> find_pools(const MemoryImage& image, const HeapModel& heap,
+                                 std::span<const uint64_t> interior) {
   std::vector<uint64_t> pools;
   size_t i = 0;
   while (i < interior.size()) {
@@ -31,7 +52,9 @@ std::vector<uint64_t> find_pools(const HeapModel& heap, std::span<const uint64_t
     for (; i < interior.size() && block.range().contains(Addr(interior[i])); ++i) {
       places += may_be_part(block, interior[i]) ? 1 : 0;
     }
-    if (places >= kFewestPlaces) pools.push_back(block.begin().value);
+    if (places >= kFewestPlaces || (places > 0 && own_places(image, block) >= kFewestOwnPlaces)) {
+      pools.push_back(block.begin().value);
+    }
   }
   return pools;
 }

@@ -6,11 +6,13 @@
 #include <vector>
 
 #include "heapscan/heap/heap_model.h"
+#include "heapscan/image/image.h"
 
 namespace heapscan {
 
-// The begins of blocks which `interior` (sorted, each once: pointers found in reachable memory) names at several places;
-// ascending.
-[[nodiscard]] std::vector<uint64_t> find_pools(const HeapModel& heap, std::span<const uint64_t> interior);
+// The begins of blocks which `interior` (sorted, each once: pointers found in reachable memory) names at several
+// places, or at one when their own parts name each other; ascending.
+[[nodiscard]] std::vector<uint64_t> find_pools(const MemoryImage& image, const HeapModel& heap,
+                                               std::span<const uint64_t> interior);
 
 }  // namespace heapscan

@@ -193,7 +193,7 @@ class Tracing {
     if (links) follow_firmly(std::vector<uint64_t>(interior_));
     bool pools = false;
     for (int round = 0; round < kMostPoolRounds; ++round) {
-      const std::vector<uint64_t> begins = find_pools(heap_, interior_);
+      const std::vector<uint64_t> begins = find_pools(image_, heap_, interior_);
       if (begins.empty()) break;
       follow_firmly(begins);
       pools = true;

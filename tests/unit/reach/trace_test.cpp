@@ -245,6 +245,21 @@ TEST_F(Trace, BlockNamedAtSeveralPlacesIsAPool) {
   EXPECT_EQ(verdict(named_at_odd_places), Verdict::Possible);
 }
 
+TEST_F(Trace, BlockWhosePartsNameEachOtherIsAPool) {
+  const Addr pool = program_.block(4000);
+  for (uint64_t i = 0; i < 8; ++i) program_.poke(pool + 64 * i + 8, pool + 64 * (i + 1));
+  program_.strong_root(pool + 192);
+  const Addr nobody_names = program_.block(4000);
+  for (uint64_t i = 0; i < 8; ++i) program_.poke(nobody_names + 64 * i + 8, nobody_names + 64 * (i + 1));
+  const Addr few_parts = program_.block(4000);
+  for (uint64_t i = 0; i < 7; ++i) program_.poke(few_parts + 64 * i + 8, few_parts + 64 * (i + 1));
+  program_.strong_root(few_parts + 192);
+  trace();
+  EXPECT_EQ(verdict(pool), Verdict::Reachable);
+  EXPECT_EQ(verdict(nobody_names), Verdict::Definite);
+  EXPECT_EQ(verdict(few_parts), Verdict::Possible);
+}
+
 TEST_F(Trace, LostMappingKeepsHeapBlocksPossibleButNotOtherMappings) {
   const Addr lost = program_.mapping(0x4000);
   const Addr lost_too = program_.mapping(0x4000);
