@@ -52,6 +52,31 @@ std::vector<Part> parts_of(const MemoryImage& image, const GlibcHeap& found, con
   return parts;
 }
 
+// Moves the parts' rows to the front of the table, in order; their number. A part never moves to where a later one still
+// is, so that all whose place is free by now move at once.
+size_t move_together(const std::vector<Part>& parts, GrowingArray<Block>& blocks) {
+  std::vector<size_t> places;
+  size_t total = 0;
+  for (const Part& part : parts) {
+    places.push_back(total);
+    total += part.rows;
+  }
+  for (size_t first = 0; first < parts.size();) {
+    size_t last = first + 1;
+    while (last < parts.size() && places[last] + parts[last].rows <= parts[first].first_row) ++last;
+    parallel_for(last - first, [&](size_t i) {
+      const Part& part = parts[first + i];
+      const size_t place = places[first + i];
+      if (place == part.first_row || part.rows == 0) return;
+      std::memmove(blocks.data() + place, blocks.data() + part.first_row, part.rows * sizeof(Block));
+      // The table must never be held twice.
+      blocks.discard_rows(std::max(place + part.rows, part.first_row), part.first_row + part.rows);
+    });
+    first = last;
+  }
+  return total;
+}
+
 }  // namespace
 
 void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<AddrRange>& mappings, HeapModel& heap) {
@@ -73,15 +98,7 @@ void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<Ad
     part.rows = walks[part.area].rows;
   });
 
-  size_t total = 0;
-  for (const Part& part : parts) {
-    if (total != part.first_row && part.rows != 0) {
-      std::memmove(heap.blocks.data() + total, heap.blocks.data() + part.first_row, part.rows * sizeof(Block));
-      // The table must never be held twice.
-      heap.blocks.discard_rows(std::max(total + part.rows, part.first_row), part.first_row + part.rows);
-    }
-    total += part.rows;
-  }
+  const size_t total = move_together(parts, heap.blocks);
   heap.blocks.resize(total);
   heap.blocks.shrink_memory();
 
