@@ -39,7 +39,7 @@ AddrRange writable_run(const MemoryImage& image, Addr at, AddrRange limits) {
 
 AddrRange find_first_stack(const MemoryImage& image) {
   const AddrRange anywhere(Addr(0), Addr(std::numeric_limits<uint64_t>::max()));
-  for (const uint64_t type : {AT_RANDOM, AT_EXECFN, AT_PLATFORM}) {
+  for (const int type : {AT_RANDOM, AT_EXECFN, AT_PLATFORM}) {
     const Addr hint(image.aux(type).value_or(0));
     const Region* const region = hint.is_null() ? nullptr : image.region_at(hint);
     if (region == nullptr || region->backing != Backing::Anonymous || region->perms.shared)
