@@ -129,9 +129,10 @@ struct ExecPlan {
   setrlimit(RLIMIT_CORE, &core);
   bool ok = plan.folder == nullptr || chdir(plan.folder) == 0;
   if (plan.own_terminal) {
-    setsid();
+    setsid();  // and so a process group
     ok = ok && ioctl(plan.in, TIOCSCTTY, 0) == 0;
   }
+  if (!plan.own_terminal) setpgid(0, 0);
   if (plan.own_terminal || plan.joins_stderr) ok = ok && dup2(plan.out, STDERR_FILENO) >= 0;
   ok = ok && dup2(plan.in, STDIN_FILENO) >= 0 && dup2(plan.out, STDOUT_FILENO) >= 0;
   if (ok) execve(plan.program, plan.arguments, plan.environment);
@@ -215,7 +216,7 @@ ChildProcess::ChildProcess(ChildProcess&& other) noexcept
 
 ChildProcess::~ChildProcess() {
   if (pid_ < 0) return;
-  kill(pid_, SIGKILL);
+  kill(-pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);
 }
 

@@ -1,5 +1,5 @@
-// A program that a test starts and talks to. It is killed and waited for when the value goes out of
-// scope, and dies with the test when that is killed.
+// A program that a test starts and talks to. It leads a process group of its own, which is killed
+// when the value goes out of scope, and dies with the test when that is killed.
 //
 // Waiting always has a deadline; whoever misses one gets a std::runtime_error that says what was
 // waited for.
