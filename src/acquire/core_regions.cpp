@@ -81,9 +81,11 @@ void sweep(const CoreFile& core, F&& f) {
   }
 }
 
+// The name the kernel gives to what was mapped with MAP_SHARED | MAP_ANONYMOUS.
+bool is_shared_anonymous(std::string_view path) { return path.starts_with("/dev/zero"); }
+
 bool is_shared_by_name(std::string_view path) {
-  return path.starts_with("/SYSV") || path.starts_with("/dev/zero") ||
-         path.starts_with("/dev/shm/");
+  return path.starts_with("/SYSV") || is_shared_anonymous(path) || path.starts_with("/dev/shm/");
 }
 
 bool is_device(std::string_view path) {
@@ -180,7 +182,9 @@ Region RegionMaker::described(const Piece& piece) const {
   region.module = piece.module;
   if (piece.load != nullptr) region.perms = piece.load->perms;
   if (piece.mapping != nullptr) {
-    region.backing = is_device(piece.mapping->path) ? Backing::Device : Backing::File;
+    region.backing = is_device(piece.mapping->path)             ? Backing::Device
+                     : is_shared_anonymous(piece.mapping->path) ? Backing::Anonymous
+                                                                : Backing::File;
     region.perms.shared = is_shared_by_name(piece.mapping->path);
     region.file_offset =
         piece.mapping->file_offset + (piece.range.begin() - piece.mapping->range.begin());

@@ -1,6 +1,7 @@
-// The kernel joins neighbouring mappings, so raw memory is what remains of anonymous regions once everything known is
-// taken away, byte by byte. What remains in one piece is one block, with one exception: stacks of equal size, mapped one
-// after another and each used from its top, leave a comb of written and untouched pages that shows where they meet.
+// The kernel joins neighbouring mappings, so raw memory is what remains of anonymous regions once
+// everything known is taken away, byte by byte. What remains in one piece is one block, with one
+// exception: stacks of equal size, mapped one after another and each used from its top, leave a
+// comb of written and untouched pages that shows where they meet.
 
 #include "heap/mappings.h"
 
@@ -17,10 +18,11 @@ namespace {
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kMostStackPages = 16384;  // of one stack, when looking for the first
 constexpr size_t kMostTries = 16;
-constexpr uint64_t kLeastUnits = 5;          // four places where two meet
+constexpr uint64_t kLeastUnits = 5;  // four places where two meet
 
 AddrRange whole_pages(AddrRange range) {
-  return range.empty() ? range : AddrRange(range.begin().align_down(kPage), range.end().align_up(kPage));
+  return range.empty() ? range
+                       : AddrRange(range.begin().align_down(kPage), range.end().align_up(kPage));
 }
 
 bool holds_something(const MemoryImage& image, AddrRange range) {
@@ -28,15 +30,21 @@ bool holds_something(const MemoryImage& image, AddrRange range) {
   image.for_each_span(range, [&](Addr, Bytes bytes) {
     if (found || bytes.empty()) return;
     // Zero throughout: the first byte is, and every byte equals the one before it.
-    found = bytes[0] != std::byte{0} || std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) != 0;
+    found = bytes[0] != std::byte{0} ||
+            std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) != 0;
   });
   return found;
 }
 
+// Shared with children, perhaps, but it has no other name than its address.
+bool is_anonymous(const Region& region) {
+  return region.backing == Backing::Anonymous && !region.module.valid();
+}
+
 bool may_be_a_block(const MemoryImage& image, const Region& region) {
   if (region.perms.write) return true;
-  // Reservations, guards and what the kernel shows of itself are nobody's blocks; memory that was used and then
-  // protected is. gcore makes readable memory of inaccessible.
+  // Reservations, guards and what the kernel shows of itself are nobody's blocks; memory that was
+  // used and then protected is. gcore makes readable memory of inaccessible.
   return region.contents == Contents::Saved && holds_something(image, region.range);
 }
 
@@ -50,13 +58,15 @@ std::optional<uint64_t> unit_of_stacks(const MemoryImage& image, AddrRange range
   if (written(0) || !written(pages - 1)) return std::nullopt;
   size_t tries = 0;
   bool before = false;
-  for (uint64_t page = 1; page <= std::min(kMostStackPages, pages / kLeastUnits) && tries < kMostTries; ++page) {
+  for (uint64_t page = 1;
+       page <= std::min(kMostStackPages, pages / kLeastUnits) && tries < kMostTries; ++page) {
     const bool now = written(page);
     if (before && !now) {
       ++tries;
       const uint64_t units = pages / page;
       bool fits = pages % page == 0 && units >= kLeastUnits;
-      for (uint64_t unit = 1; fits && unit < units; ++unit) fits = written(unit * page - 1) && !written(unit * page);
+      for (uint64_t unit = 1; fits && unit < units; ++unit)
+        fits = written(unit * page - 1) && !written(unit * page);
       if (fits) return page * kPage;
     }
     before = now;
@@ -78,7 +88,8 @@ std::vector<AddrRange> thread_stacks(const MemoryImage& image, const ThreadAreas
     const auto size = image.read<uint64_t>(area.descriptor + kStackBlockSize);
     if (!begin || !size) continue;
     const AddrRange whole = AddrRange::sized(*begin, *size);
-    if (whole.contains(area.descriptor) && whole.contains(area.stack)) stacks.push_back(whole_pages(whole));
+    if (whole.contains(area.descriptor) && whole.contains(area.stack))
+      stacks.push_back(whole_pages(whole));
   }
   return joined(std::move(stacks));
 }
@@ -94,12 +105,14 @@ std::vector<AddrRange> thread_and_loader_memory(const ThreadAreas& threads) {
   return joined(std::move(taken));
 }
 
-std::vector<AddrRange> find_mappings(const MemoryImage& image, const std::vector<AddrRange>& taken) {
+std::vector<AddrRange> find_mappings(const MemoryImage& image,
+                                     const std::vector<AddrRange>& taken) {
   std::vector<AddrRange> raw;
   const Region* last = nullptr;
   for (const Region& region : image.regions()) {
-    if (!is_raw_memory(region) || !may_be_a_block(image, region)) continue;
-    const bool continues = last != nullptr && last->range.end() == region.range.begin() && last->perms == region.perms;
+    if (!is_anonymous(region) || !may_be_a_block(image, region)) continue;
+    const bool continues =
+        last != nullptr && last->range.end() == region.range.begin() && last->perms == region.perms;
     if (continues) {
       raw.back() = AddrRange(raw.back().begin(), region.range.end());
     } else {
@@ -114,7 +127,8 @@ std::vector<AddrRange> find_mappings(const MemoryImage& image, const std::vector
       mappings.push_back(range);
       continue;
     }
-    for (Addr at = range.begin(); at < range.end(); at = at + *unit) mappings.push_back(AddrRange::sized(at, *unit));
+    for (Addr at = range.begin(); at < range.end(); at = at + *unit)
+      mappings.push_back(AddrRange::sized(at, *unit));
   }
   return mappings;
 }

@@ -29,7 +29,7 @@ enum class RootKind : uint8_t {
   Epoll,
   Timer,
   QueuedSignal,
-  SharedMemory,    // MAP_SHARED memory: weak
+  SharedMemory,    // MAP_SHARED memory that has a file, a memfd or a SysV key: weak
   ThreadArgument,  // pd->arg of a running thread: weak
   DamagedHeap,     // heap memory that could not be parsed: weak
   UnknownMemory,   // anything else writable: weak

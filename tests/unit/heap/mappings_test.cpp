@@ -57,12 +57,18 @@ TEST(FindMappings, ReadOnlyMemoryCountsWhenItHoldsSomething) {
   EXPECT_THAT(mappings_of(process), ElementsAre(pages(4, 1)));
 }
 
-TEST(FindMappings, SharedMemoryAndFilesAreOthers) {
+TEST(FindMappings, FilesAreOthers) {
   FakeProcess process;
-  process.map(kRaw, kPage).perms.shared = true;
-  process.map(kRaw + 2 * kPage, kPage).backing = Backing::File;
+  process.map(kRaw, kPage).backing = Backing::File;
   process.map(kRaw + 4 * kPage, kPage).backing = Backing::Special;
   EXPECT_THAT(mappings_of(process), ElementsAre());
+}
+
+TEST(FindMappings, SharedAnonymousMemoryIsAMappingOfItsOwn) {
+  FakeProcess process;
+  process.map(kRaw, kPage).perms.shared = true;
+  process.map(kRaw + kPage, kPage);
+  EXPECT_THAT(mappings_of(process), ElementsAre(pages(0, 1), pages(1, 1)));
 }
 
 TEST(FindMappings, StacksUsedFromTheirTopsAreToldApart) {
