@@ -62,7 +62,8 @@ bool may_be_loaders(const Region& region) {
 
 class LoaderMemory {
  public:
-  LoaderMemory(const MemoryImage& image, const Symbols& symbols, std::span<const AddrRange> taken)
+  LoaderMemory(const MemoryImage& image, const Symbols& symbols, AddrRange first_storage,
+               std::span<const AddrRange> taken)
       : image_(image) {
     for (const Region& region : image.regions()) {
       if (!may_be_loaders(region)) continue;
@@ -74,7 +75,7 @@ class LoaderMemory {
     }
     candidates_ = subtract(candidates_, module_pages(image));
     candidates_ = subtract(candidates_, joined({taken.begin(), taken.end()}));
-    candidates_ = subtract(candidates_, find_heaps(symbols));
+    candidates_ = subtract(candidates_, find_heaps(symbols, whole_pages(first_storage)));
   }
 
   void skip_words_of(AddrRange range) { skipped_.push_back(range); }
@@ -151,8 +152,10 @@ class LoaderMemory {
   }
 
  private:
-  // The brk heap and the heaps of other arenas.
-  [[nodiscard]] std::vector<AddrRange> find_heaps(const Symbols& symbols) const {
+  // The brk heap and the heaps of other arenas. What malloc mapped in place of a brk heap may end
+  // where the loader's mapping with the first thread's storage begins.
+  [[nodiscard]] std::vector<AddrRange> find_heaps(const Symbols& symbols,
+                                                  AddrRange first_storage) const {
     std::vector<AddrRange> heaps;
     for (size_t i = 0; i < image_.modules().size(); ++i) {
       const auto symbol = symbols.address_of(ModuleId(i), "__curbrk");
@@ -161,7 +164,10 @@ class LoaderMemory {
       if (region != nullptr) heaps.push_back(region->range);
     }
     for (const AddrRange& range : candidates_) {
-      if (begins_with_chunks(image_, range)) heaps.push_back(range);
+      if (begins_with_chunks(image_, range)) {
+        const bool shares = !first_storage.empty() && range.contains(first_storage);
+        heaps.push_back(shares ? AddrRange(range.begin(), first_storage.begin()) : range);
+      }
       for (Addr at = range.begin().align_up(kHeapAlignment); at < range.end();
            at = at + kHeapAlignment) {
         if (is_thread_heap(image_, at)) heaps.push_back(AddrRange::sized(at, kHeapAlignment));
@@ -224,7 +230,7 @@ std::vector<AddrRange> find_loader_memory(const MemoryImage& image, const Symbol
                                           std::span<const AddrRange> taken) {
   const ModuleId loader = find_loader(image, symbols);
   if (!loader.valid()) return {};
-  LoaderMemory memory(image, symbols, taken);
+  LoaderMemory memory(image, symbols, first.tls_and_descriptor, taken);
   const AddrRange dtv = dtv_range(image, first.dtv);
   memory.skip_words_of(first.tls_and_descriptor);
   memory.skip_words_of(dtv);
