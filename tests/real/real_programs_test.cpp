@@ -60,13 +60,12 @@ struct Allowed {
   size_t below_those = 0;   // only blocks that are possible themselves name them
 };
 
-// Objects too large for Python's own allocator, named behind their garbage collector's header of 16
-// bytes; dictionary and array objects that are named at their first element.
+// Pages of SQLite's cache and objects too large for Python's own allocator, named behind a header.
 constexpr Allowed kPython{30, 5};
-// The slabs that compiled code is allocated from are named only by pointers to operations inside
-// them, and what only compiled code needs is below.
-constexpr Allowed kPerl{2000, 20000};
-// Members of lists that are linked by a node inside them, too few for a pattern.
+// Slabs with compiled code are named only by pointers to operations inside them: those of one or two
+// pointers look like coincidence, and what only their code needs is below.
+constexpr Allowed kPerl{300, 1000};
+// Named inside by the program's data: by the look of it, members of lists too short for a pattern.
 constexpr Allowed kGit{5, 5};
 constexpr Allowed kNginx{3, 0};
 
