@@ -50,8 +50,8 @@ class BlockBitmap {
     }
   }
   [[nodiscard]] size_t word_count() const { return words_.size(); }
-  [[nodiscard]] uint64_t word(size_t i) const { return words_[i]; }
-  void set_word(size_t i, uint64_t value) { words_[i] = value; }
+  [[nodiscard]] uint64_t word(size_t i) const { return std::atomic_ref(words_[i]).load(std::memory_order_relaxed); }
+  void set_word(size_t i, uint64_t value) { std::atomic_ref(words_[i]).store(value, std::memory_order_relaxed); }
 
  private:
   static uint64_t bit(BlockId id) { return uint64_t{1} << (id.index() % 64); }
