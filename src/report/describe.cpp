@@ -67,6 +67,7 @@ void describe_content(const Analysis& analysis, const BlockGroup& from, LeakGrou
   group.content_hex = std::move(preview.hex);
   group.content_text = std::move(preview.text);
   group.content_words = std::move(preview.words);
+  group.content_inner = std::move(preview.inner);
   label_by_words(analysis, from, group);
 }
 

@@ -190,6 +190,7 @@ class TextReport {
     for (size_t at = 0; at < group.content_hex.size(); at += 16) bytes += ' ' + group.content_hex.substr(at, 16);
     const bool as_words = !group.content_words.empty() && !options_.verbose;
     out_ << fmt::format("      at {}:{}\n", hex(group.example), as_words ? ' ' + group.content_words : bytes);
+    if (!group.content_inner.empty()) out_ << "      holds " << group.content_inner << '\n';
     if (options_.verbose) out_ << fmt::format("      as text: {}\n", group.content_text);
   }
 

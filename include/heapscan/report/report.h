@@ -52,6 +52,7 @@ struct LeakGroup {
   std::string content_hex;   // of the example's first bytes; empty without content
   std::string content_text;  // the same, escaped
   std::string content_words;  // the same in quotes when they begin like a string; empty otherwise
+  std::string content_inner;  // otherwise the first string further in, and where; empty when there is none
   Addr example;              // the lowest
   std::vector<Addr> members_shown;
 };

@@ -169,6 +169,16 @@ TEST(Describe, LabelsAGroupByWhatItsMembersHaveInCommon) {
   EXPECT_EQ(report.leaks[2].content_words, "\"words\"");
 }
 
+TEST(Describe, FindsTheFirstStringFurtherIn) {
+  JudgedProgram program;
+  program.definite(200, std::string_view("\x01\0\0\0\0\0\0\0short\0\0\0GET /index.html\0", 32));
+  program.definite(40, std::string_view("\x01\0none", 6));
+  const Analysis analysis = program.judge();
+  const Report report = report_of(analysis);
+  EXPECT_EQ(report.leaks.at(0).content_inner, "\"GET /index.html\" at +0x10");
+  EXPECT_EQ(report.leaks.at(1).content_inner, "");
+}
+
 TEST(Describe, ShowsOnlyWhatTheBlockHolds) {
   JudgedProgram program;
   program.definite(24, "abcdefghijklmnopqrstuvwx");
@@ -190,6 +200,7 @@ TEST(Describe, KeepsContentOutWhenAsked) {
   EXPECT_THAT(report.leaks[0].content_hex, IsEmpty());
   EXPECT_THAT(report.leaks[0].content_text, IsEmpty());
   EXPECT_THAT(report.leaks[0].content_words, IsEmpty());
+  EXPECT_THAT(report.leaks[0].content_inner, IsEmpty());
 }
 
 TEST(Describe, EscapesWhatTheTargetSays) {
