@@ -130,6 +130,20 @@ class LoaderMemory {
     } while (!unsearched_.empty());
   }
 
+  // Tables that were outgrown are named by nothing any more, and the loader has no way to give them
+  // back. Near its other memory, what names link maps again and again is such a table.
+  void claim_outgrown_tables(std::span<const LinkMap> maps) {
+    std::set<Addr> objects;
+    for (const LinkMap& map : maps) objects.insert(map.at);
+    for (const AddrRange& range : claimed()) {
+      const AddrRange around{range.begin() - kLargestGap, range.end() + kLargestGap};
+      const AddrRange near = around.intersect(*candidate_at(range.begin()));
+      for (Addr page = near.begin(); page < near.end(); page = page + kPage) {
+        if (!pages_.contains(page) && names_many(objects, page)) pages_.insert(page);
+      }
+    }
+  }
+
   [[nodiscard]] std::vector<AddrRange> claimed() const {
     std::vector<AddrRange> ranges;
     for (const Addr page : pages_) {
@@ -152,6 +166,16 @@ class LoaderMemory {
   }
 
  private:
+  [[nodiscard]] bool names_many(const std::set<Addr>& objects, Addr page) const {
+    constexpr size_t kMany = 8;
+    size_t names = 0;
+    for (Addr at = page; at < page + kPage && names < kMany; at = at + 8) {
+      const auto value = image_.read_addr(at);
+      if (value && objects.contains(*value)) ++names;
+    }
+    return names == kMany;
+  }
+
   // The brk heap and the heaps of other arenas. What malloc mapped in place of a brk heap may end
   // where the loader's mapping with the first thread's storage begins.
   [[nodiscard]] std::vector<AddrRange> find_heaps(const Symbols& symbols,
@@ -241,6 +265,7 @@ std::vector<AddrRange> find_loader_memory(const MemoryImage& image, const Symbol
     if (segment.writable) memory.search(whole_pages(segment.range));
   }
   memory.search_claimed();
+  memory.claim_outgrown_tables(maps);
   return memory.claimed();
 }
 
