@@ -62,8 +62,8 @@ struct Allowed {
 
 // Pages of SQLite's cache and objects too large for Python's own allocator, named behind a header.
 constexpr Allowed kPython{30, 5};
-// Slabs with compiled code are named only by pointers to operations inside them: those of one or two
-// pointers look like coincidence, and what only their code needs is below.
+// Slabs with compiled code are named only by pointers to operations inside them: those of one or
+// two pointers look like coincidence, and what only their code needs is below.
 constexpr Allowed kPerl{300, 1000};
 // Named inside by the program's data: by the look of it, members of lists too short for a pattern.
 constexpr Allowed kGit{5, 5};
@@ -285,6 +285,7 @@ TEST_F(RealProgram, NginxMasterAndWorker) {
     EXPECT_EQ(stays.get("/index.html").size(), 3000U);
     EXPECT_NE(HttpConnection(port).get("/moved").find("301"), std::string::npos);
   }
+  await_sleeping(worker);
   {
     SCOPED_TRACE("worker");
     expect_healthy(worker, kNginx);

@@ -199,6 +199,11 @@ void wait_until(const std::function<bool()>& condition, const std::string& what,
   }
 }
 
+void await_sleeping(pid_t pid) {
+  wait_until([&] { return state_of(pid) == 'S'; },
+             "process " + std::to_string(pid) + " does not fall asleep");
+}
+
 ChildProcess::ChildProcess(const std::vector<std::string>& arguments, const Options& options)
     : name_(arguments.front()) {
   Wiring wiring = options.terminal == Terminal::Pseudo ? make_terminal() : make_pipes();
@@ -265,9 +270,7 @@ void ChildProcess::write(std::string_view text) {
   }
 }
 
-void ChildProcess::await_sleeping() const {
-  wait_until([&] { return state_of(pid_) == 'S'; }, name_ + " does not fall asleep");
-}
+void ChildProcess::await_sleeping() const { heapscan::await_sleeping(pid_); }
 
 void ChildProcess::await_reading(int fd) const {
   const std::string path = "/proc/" + std::to_string(pid_) + "/syscall";

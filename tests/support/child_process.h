@@ -84,6 +84,9 @@ class ChildProcess {
 std::string run_program(const std::vector<std::string>& arguments,
                         const ChildProcess::Options& options = {});
 
+// Waits until the first thread of `pid`, a child or not, sleeps: it has done what it was asked for.
+void await_sleeping(pid_t pid);
+
 // Where PATH has `program`; nothing when it has not.
 [[nodiscard]] std::optional<std::string> find_program(const std::string& program);
 
