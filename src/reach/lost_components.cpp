@@ -1,12 +1,14 @@
-// Lost blocks form a graph. A leaked tree is reported once, under the block nothing points at; a leaked ring has no such
-// block, so its lowest address stands for it. In general: of the graph's strongly connected components, one without an
-// edge from another one is a leak of its own, and its lowest address is the head; everything else hangs below some head
-// and is counted once, for the first head in address order that reaches it. Start and interior pointers weigh the same.
+// Lost blocks form a graph. A leaked tree is reported once, under the block nothing points at; a
+// leaked ring has no such block, so its lowest address stands for it. In general: of the graph's
+// strongly connected components, one without an edge from another one is a leak of its own, and its
+// lowest address is the head; everything else hangs below some head and is counted once, for the
+// first head in address order that reaches it. Start and interior pointers weigh the same.
 //
-// The heads are found without working out the components. Search from every block not yet seen, in ascending order. Where
-// a search starts, no earlier start leads; so if a later start leads there neither, nothing outside its component does.
-// Searching again from the starts in descending order tells which those are, unless no search ever ran into what an
-// earlier one had seen. And the component's lowest block is where the first search had to start.
+// The heads are found without working out the components. Search from every block not yet seen, in
+// ascending order. Where a search starts, no earlier start leads; so if a later start leads there
+// neither, nothing outside its component does. Searching again from the starts in descending order
+// tells which those are, unless no search ever ran into what an earlier one had seen. And the
+// component's lowest block is where the first search had to start.
 #include "reach/lost_components.h"
 
 #include <algorithm>
@@ -26,8 +28,8 @@ constexpr size_t kAhead = 8;  // blocks
 
 // Lost blocks by number, and edges between them as rows of one array.
 struct LostGraph {
-  std::vector<BlockId> blocks;         // number -> block, ascending
-  std::vector<uint64_t> first_edge;    // number -> its first edge; one more at the end
+  std::vector<BlockId> blocks;       // number -> block, ascending
+  std::vector<uint64_t> first_edge;  // number -> its first edge; one more at the end
   std::vector<uint32_t> edges;
 
   [[nodiscard]] size_t size() const { return blocks.size(); }
@@ -56,11 +58,12 @@ class LostNumbers {
   std::vector<uint32_t> before_;
 };
 
-// Finds the edges of consecutive lost blocks, each of which was announced some blocks ahead. Words that may be edges wait in
-// a ring until what the index has to say about them has arrived.
+// Finds the edges of consecutive lost blocks, each of which was announced some blocks ahead. Words
+// that may be edges wait in a ring until what the index has to say about them has arrived.
 class EdgeFinder {
  public:
-  EdgeFinder(const HeapModel& heap, const BlockMemory& memory, const BlockBitmap& lost, const LostNumbers& numbers)
+  EdgeFinder(const HeapModel& heap, const BlockMemory& memory, const BlockBitmap& lost,
+             const LostNumbers& numbers)
       : heap_(heap), index_(heap.index), memory_(memory), lost_(lost), numbers_(numbers) {}
 
   // Rows first, bytes some blocks later: announcing bytes needs the row.
@@ -70,7 +73,8 @@ class EdgeFinder {
     enter_range_of(bytes.begin());
     const std::byte* const at = memory_.at(range_number_, bytes.begin().value);
     if (at == nullptr) return;
-    for (uint64_t i = 0; i < std::min(bytes.size(), kAnnounced); i += 64) __builtin_prefetch(at + i);
+    for (uint64_t i = 0; i < std::min(bytes.size(), kAnnounced); i += 64)
+      __builtin_prefetch(at + i);
   }
   void add_edges_of(uint32_t node, BlockId id) {
     const Block& block = heap_.block(id);
@@ -110,7 +114,8 @@ class EdgeFinder {
   void enqueue(const Candidate& candidate) {
     if (candidate.range != BlockIndex::kNoRange) {
       const BlockIndex::Range& range = index_.ranges()[candidate.range];
-      if (range.first_word != BlockIndex::kNoGrid) __builtin_prefetch(index_.word_for(range, candidate.value));
+      if (range.first_word != BlockIndex::kNoGrid)
+        __builtin_prefetch(index_.word_for(range, candidate.value));
     }
     const Candidate oldest = std::exchange(ring_[next_++ % kRing], candidate);
     if (oldest.range != BlockIndex::kNoRange) resolve(oldest);
@@ -136,7 +141,8 @@ class EdgeFinder {
   std::vector<std::pair<uint32_t, uint32_t>> edges_;
 };
 
-LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory, const BlockBitmap& lost) {
+LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory,
+                           const BlockBitmap& lost) {
   LostGraph graph;
   const LostNumbers numbers(lost);
   graph.blocks.reserve(lost.count());

@@ -1,7 +1,8 @@
-// Marking is bound by memory latency: each word that may be a pointer needs the index, each block that is found needs
-// its row and its bytes, and all of these are cache misses. So nothing is used when it is found. A candidate word is
-// put into a small ring and its index entry is prefetched; when it comes out of the ring sixteen candidates later, the
-// entry has arrived. A block to be scanned waits in a second ring for its row and in a third one for its first bytes.
+// Marking is bound by memory latency: each word that may be a pointer needs the index, each block
+// that is found needs its row and its bytes, and all of these are cache misses. So nothing is used
+// when it is found. A candidate word is put into a small ring and its index entry is prefetched;
+// when it comes out of the ring sixteen candidates later, the entry has arrived. A block to be
+// scanned waits in a second ring for its row and in a third one for its first bytes.
 #include "reach/mark_worker.h"
 
 #include <algorithm>
@@ -10,10 +11,12 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kMostUnsorted = 1 << 20;  // handed-back pointers kept before duplicates are dropped
-constexpr size_t kWorthSharing = 1024;     // blocks in a list
+constexpr size_t kMostUnsorted = 1
+                                 << 20;  // handed-back pointers kept before duplicates are dropped
+constexpr size_t kWorthSharing = 1024;   // blocks in a list
 constexpr uint64_t kCacheLine = 64;
-constexpr uint64_t kFetched = 256;  // bytes of a block; the processor sees by itself that the rest is wanted
+constexpr uint64_t kFetched =
+    256;  // bytes of a block; the processor sees by itself that the rest is wanted
 
 }  // namespace
 
@@ -24,7 +27,8 @@ void drop_duplicates(std::vector<uint64_t>& values) {
 
 MarkWorker::MarkWorker(MarkWalk& walk)
     : walk_(walk), index_(walk.heap.index), next_cleanup_(kMostUnsorted) {
-  for (const BlockIndex::Stretch& stretch : index_.stretches()) stretches_[stretch_count_++] = stretch;
+  for (const BlockIndex::Stretch& stretch : index_.stretches())
+    stretches_[stretch_count_++] = stretch;
   if (stretch_count_ == 0) return;
   const BlockIndex::Stretch& last = stretches_[stretch_count_ - 1];
   low_ = stretches_[0].begin;
@@ -91,7 +95,8 @@ void MarkWorker::follow(std::span<const uint32_t> list) {
 void MarkWorker::scan_piece(const MarkPiece& piece) {
   row_ = &funnels_[piece.funnel];
   if (piece.index_range != BlockIndex::kNoRange) {
-    walk_.memory.for_each_span(piece.index_range, piece.range, [this](Addr, Bytes bytes) { scan(bytes); });
+    walk_.memory.for_each_span(piece.index_range, piece.range,
+                               [this](Addr, Bytes bytes) { scan(bytes); });
   } else {
     walk_.image.for_each_span(piece.range, [&](Addr begin, Bytes bytes) {
       const uint64_t skip = begin.align_up(8) - begin;
@@ -183,7 +188,8 @@ bool MarkWorker::follow_interior(BlockId id, const Candidate& candidate) {
   }
   if (block.state() == BlockState::Mapping) return true;
   if (walk_.mode == Marker::Mode::Firm) {
-    if (walk_.rules.explain(block, candidate.value, content_of(block, candidate.range))) return true;
+    if (walk_.rules.explain(block, candidate.value, content_of(block, candidate.range)))
+      return true;
     hand_back(candidate.value);
     return false;
   }
@@ -192,7 +198,8 @@ bool MarkWorker::follow_interior(BlockId id, const Candidate& candidate) {
 }
 
 Bytes MarkWorker::content_of(const Block& block, uint32_t range) const {
-  if (const std::byte* bytes = walk_.memory.at(range, block.begin().value)) return {bytes, block.size()};
+  if (const std::byte* bytes = walk_.memory.at(range, block.begin().value))
+    return {bytes, block.size()};
   return walk_.image.view(block.range()).value_or(Bytes());
 }
 
@@ -217,7 +224,8 @@ void MarkWorker::claim(BlockId id) {
   }
 }
 
-// Sends a block on its way through the rings, and scans the one that has come through. None only pushes them on.
+// Sends a block on its way through the rings, and scans the one that has come through. None only
+// pushes them on.
 void MarkWorker::feed(BlockId id) {
   if (id.valid()) {
     __builtin_prefetch(&walk_.heap.block(id));
@@ -240,27 +248,30 @@ void MarkWorker::drain() {
 MarkWorker::InFlight MarkWorker::arrive(BlockId id) {
   const AddrRange bytes = walk_.heap.block(id).range();
   const uint64_t begin = bytes.begin().value;
-  if (last_range_ == BlockIndex::kNoRange || begin - index_.ranges()[last_range_].begin >=
-                                                 index_.ranges()[last_range_].end -
-                                                     index_.ranges()[last_range_].begin) {
+  if (last_range_ == BlockIndex::kNoRange ||
+      begin - index_.ranges()[last_range_].begin >=
+          index_.ranges()[last_range_].end - index_.ranges()[last_range_].begin) {
     last_range_ = index_.range_at(begin);
   }
   if (const std::byte* host = walk_.memory.at(last_range_, begin)) {
-    for (uint64_t i = 0; i < std::min(bytes.size(), kFetched); i += kCacheLine) __builtin_prefetch(host + i);
+    for (uint64_t i = 0; i < std::min(bytes.size(), kFetched); i += kCacheLine)
+      __builtin_prefetch(host + i);
   }
   return {bytes, last_range_};
 }
 
 void MarkWorker::scan_block(const InFlight& block) {
   if (block.bytes.size() <= kMarkPieceBytes) {
-    walk_.memory.for_each_span(block.range, block.bytes, [this](Addr, Bytes bytes) { scan(bytes); });
+    walk_.memory.for_each_span(block.range, block.bytes,
+                               [this](Addr, Bytes bytes) { scan(bytes); });
     return;
   }
   // Only what was ever touched is cut into pieces: a mapping may span terabytes.
   walk_.image.for_each_span(block.bytes, [&](Addr begin, Bytes bytes) {
     const AddrRange span = AddrRange::sized(begin, bytes.size());
     for (Addr at = span.begin(); at < span.end(); at = at + kMarkPieceBytes) {
-      large_.push_back({AddrRange::sized(at, kMarkPieceBytes).intersect(span), block.range, kHeapRow});
+      large_.push_back(
+          {AddrRange::sized(at, kMarkPieceBytes).intersect(span), block.range, kHeapRow});
     }
   });
 }

@@ -1,4 +1,5 @@
-// One thread's part in the marker's walk: scanning memory for pointers and claiming the blocks they lead to.
+// One thread's part in the marker's walk: scanning memory for pointers and claiming the blocks they
+// lead to.
 #pragma once
 
 #include <array>
@@ -24,8 +25,8 @@ struct MarkPiece {
 };
 constexpr uint64_t kMarkPieceBytes = 256 << 10;
 
-// What all workers of one walk share. A block in `unscanned` and not in `open` was claimed and waits for its scan: the
-// two bitmaps alone say what is left to do.
+// What all workers of one walk share. A block in `unscanned` and not in `open` was claimed and
+// waits for its scan: the two bitmaps alone say what is left to do.
 struct MarkWalk {
   Marker::Mode mode;
   const MemoryImage& image;
@@ -35,7 +36,8 @@ struct MarkWalk {
   BlockBitmap& open;             // not claimed
   const BlockBitmap& unreached;  // interior pointers at others are not worth handing back
   BlockBitmap& unscanned;
-  size_t most_listed;            // claimed blocks a worker keeps in its list; further ones are in the bitmaps only
+  size_t most_listed;  // claimed blocks a worker keeps in its list; further ones are in the bitmaps
+                       // only
   std::atomic<size_t> next = 0;  // the next piece of work of the step that is on
   std::atomic<size_t> idle = 0;  // workers that have none left
 };
@@ -52,9 +54,11 @@ class MarkWorker {
   // Steps. Each takes work until there is none and leaves what it claimed to the next one.
 
   void scan_pieces(std::span<const MarkPiece> pieces);
-  // Scans every claimed block, in ascending order; `words_per_part` words of the bitmaps are taken at a time.
+  // Scans every claimed block, in ascending order; `words_per_part` words of the bitmaps are taken
+  // at a time.
   void sweep(size_t words_per_part);
-  // Scans the blocks of `list` and all they lead to, unless that becomes too much or another worker has nothing to do.
+  // Scans the blocks of `list` and all they lead to, unless that becomes too much or another worker
+  // has nothing to do.
   void follow(std::span<const uint32_t> list);
 
   // Blocks claimed in the last step that may still have to be scanned, as far as they are listed.
@@ -102,7 +106,7 @@ class MarkWorker {
   const BlockIndex& index_;
   std::array<BlockIndex::Stretch, BlockIndex::kStretches> stretches_{};
   size_t stretch_count_ = 0;
-  uint64_t low_ = 0;   // all stretches lie in [low_, low_ + span_)
+  uint64_t low_ = 0;  // all stretches lie in [low_, low_ + span_)
   uint64_t span_ = 0;
 
   std::array<Candidate, kWordRing> words_{};

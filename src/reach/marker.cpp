@@ -1,9 +1,10 @@
-// Following each pointer as it is met would jump through memory at random: at tens of millions of blocks every jump
-// misses the caches and the address translation. So claimed blocks are only noted, in a bitmap, and scanned in ascending
-// order, sweep after sweep: neighbours share pages, and what comes next is known early enough to be fetched in time. Each
-// sweep scans what the last one claimed behind its own position. A list of a million nodes would need as many sweeps, so
-// when little is left the walk goes along the pointers after all, and back to sweeping when that becomes much. Switching
-// costs nothing, since the bitmaps always tell what is still to be scanned.
+// Following each pointer as it is met would jump through memory at random: at tens of millions of
+// blocks every jump misses the caches and the address translation. So claimed blocks are only
+// noted, in a bitmap, and scanned in ascending order, sweep after sweep: neighbours share pages,
+// and what comes next is known early enough to be fetched in time. Each sweep scans what the last
+// one claimed behind its own position. A list of a million nodes would need as many sweeps, so when
+// little is left the walk goes along the pointers after all, and back to sweeping when that becomes
+// much. Switching costs nothing, since the bitmaps always tell what is still to be scanned.
 #include "reach/marker.h"
 
 #include <algorithm>
@@ -45,7 +46,8 @@ void add(Funnels& sum, const Funnels& part) {
 // The steps of one walk, and what is left for the next one.
 class Steps {
  public:
-  explicit Steps(MarkWalk& walk) : walk_(walk), workers_(ThreadLimit::current(), MarkWorker(walk)) {}
+  explicit Steps(MarkWalk& walk)
+      : walk_(walk), workers_(ThreadLimit::current(), MarkWorker(walk)) {}
 
   // For seeding; to be followed by a step.
   [[nodiscard]] MarkWorker& first() { return workers_[0]; }
@@ -72,7 +74,8 @@ class Steps {
   [[nodiscard]] std::vector<uint64_t> finish(Funnels& funnels) {
     std::vector<uint64_t> handed_back;
     for (MarkWorker& worker : workers_) {
-      handed_back.insert(handed_back.end(), worker.handed_back().begin(), worker.handed_back().end());
+      handed_back.insert(handed_back.end(), worker.handed_back().begin(),
+                         worker.handed_back().end());
       add(funnels, worker.funnels());
     }
     drop_duplicates(handed_back);
@@ -121,19 +124,21 @@ class Steps {
 
   MarkWalk& walk_;
   std::vector<MarkWorker> workers_;
-  std::vector<uint32_t> list_;    // claimed blocks; some may have been scanned meanwhile
-  bool overflow_ = false;         // there are more
+  std::vector<uint32_t> list_;  // claimed blocks; some may have been scanned meanwhile
+  bool overflow_ = false;       // there are more
   std::vector<MarkPiece> large_;
 };
 
 }  // namespace
 
 std::vector<uint64_t> Marker::run(Mode mode, BlockBitmap& open, const BlockBitmap& unreached,
-                                  std::span<const RootRange> ranges, std::span<const RootWord> words,
+                                  std::span<const RootRange> ranges,
+                                  std::span<const RootWord> words,
                                   std::span<const uint64_t> addresses, Funnels& funnels) {
   BlockBitmap unscanned(open);
-  MarkWalk walk{mode, image_, heap_, memory_, rules_, open, unreached, unscanned,
-                std::max(kFewest, heap_.blocks.size() / 1024)};
+  MarkWalk walk{mode,      image_,    heap_,
+                memory_,   rules_,    open,
+                unreached, unscanned, std::max(kFewest, heap_.blocks.size() / 1024)};
   Steps steps(walk);
   for (const RootWord& word : words) {
     if (word.is_start) {

@@ -2,8 +2,9 @@
 //
 //     attach_bench --generator=PROGRAM --blocks=N [--benchmark_...]
 //
-// PROGRAM is bench_heap_generator. The yardstick is process_vm_readv of the pages of its writable private mappings that are in
-// memory, in one thread, while it runs: into a buffer written to beforehand, and into a fresh one.
+// PROGRAM is bench_heap_generator. The yardstick is process_vm_readv of the pages of its writable
+// private mappings that are in memory, in one thread, while it runs: into a buffer written to
+// beforehand, and into a fresh one.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <sys/uio.h>
@@ -27,7 +28,7 @@ namespace heapscan::bench {
 namespace {
 
 constexpr uint64_t kPage = 4096;
-constexpr size_t kMostPieces = 1024;  // IOV_MAX
+constexpr size_t kMostPieces = 1024;               // IOV_MAX
 constexpr uint64_t kInMemory = uint64_t{1} << 63;  // of an entry of /proc/PID/pagemap
 
 struct Settings {
@@ -43,7 +44,8 @@ std::vector<AddrRange> writable_private_mappings(int pid) {
     unsigned long long end = 0;
     char perms[5] = {};
     if (std::sscanf(line.c_str(), "%llx-%llx %4s", &begin, &end, perms) != 3) continue;
-    if (perms[0] == 'r' && perms[1] == 'w' && perms[3] == 'p') mappings.emplace_back(Addr(begin), Addr(end));
+    if (perms[0] == 'r' && perms[1] == 'w' && perms[3] == 'p')
+      mappings.emplace_back(Addr(begin), Addr(end));
   }
   return mappings;
 }
@@ -56,7 +58,8 @@ std::vector<AddrRange> resident_stretches(int pid) {
   for (const AddrRange& mapping : writable_private_mappings(pid)) {
     for (Addr at = mapping.begin(); at < mapping.end();) {
       const uint64_t pages = std::min<uint64_t>((mapping.end() - at) / kPage, entries.size());
-      const ssize_t got = ::pread(pagemap.get(), entries.data(), pages * 8, static_cast<off_t>(at.value / kPage * 8));
+      const ssize_t got = ::pread(pagemap.get(), entries.data(), pages * 8,
+                                  static_cast<off_t>(at.value / kPage * 8));
       if (got <= 0) break;
       for (ssize_t i = 0; i < got / 8; ++i, at = at + kPage) {
         if ((entries[static_cast<size_t>(i)] & kInMemory) == 0) continue;
@@ -91,8 +94,10 @@ double time_bare_copy(int pid, const std::vector<AddrRange>& stretches, std::byt
     size_t at = 0;
     while (bytes != 0) {
       const iovec local{buffer, bytes};
-      const ssize_t got = ::process_vm_readv(pid, &local, 1, remote.data() + at, remote.size() - at, 0);
-      if (got <= 0) throw Error(ErrorKind::Acquire, "process_vm_readv failed: " + describe_errno(errno) + ".");
+      const ssize_t got =
+          ::process_vm_readv(pid, &local, 1, remote.data() + at, remote.size() - at, 0);
+      if (got <= 0)
+        throw Error(ErrorKind::Acquire, "process_vm_readv failed: " + describe_errno(errno) + ".");
       buffer += got;
       bytes -= static_cast<uint64_t>(got);
       for (auto left = static_cast<size_t>(got); left != 0;) {
@@ -163,7 +168,8 @@ int main(int argc, char** argv) {
   try {
     const RunningGenerator target(settings.generator, settings.blocks);
     const std::string name = "pause/blocks:" + std::to_string(settings.blocks);
-    benchmark::RegisterBenchmark(name.c_str(), [&](benchmark::State& state) { bench_pause(state, target.pid()); })
+    benchmark::RegisterBenchmark(name.c_str(),
+                                 [&](benchmark::State& state) { bench_pause(state, target.pid()); })
         ->UseManualTime()
         ->Iterations(1)
         ->Unit(benchmark::kMillisecond);

@@ -24,8 +24,9 @@ struct FinishedRun {
 
 enum class Watch { Nothing, Memory };
 
-// Runs `command` to its end with /dev/null as its standard streams. Watching its memory disturbs its time: RssAnon of
-// /proc/PID/status is read every millisecond, which leaves out the pages of mapped files, unlike ru_maxrss.
+// Runs `command` to its end with /dev/null as its standard streams. Watching its memory disturbs
+// its time: RssAnon of /proc/PID/status is read every millisecond, which leaves out the pages of
+// mapped files, unlike ru_maxrss.
 [[nodiscard]] FinishedRun run_to_end(const std::vector<std::string>& command, Watch watch);
 
 // bench_heap_generator, up and waiting. Ends with the value.

@@ -1,9 +1,10 @@
-// What `heapscan core` costs: whole, as a process, against reading the file once; its own memory; and stage by stage.
+// What `heapscan core` costs: whole, as a process, against reading the file once; its own memory;
+// and stage by stage.
 //
 //     core_bench --heapscan=PROGRAM --cores=FILE[,FILE...] [--threads=1,2] [--benchmark_...]
 //
-// FILE is what make_core leaves behind, named BLOCKS.core: the number of blocks is taken from its name. Every core is
-// read once before anything is measured, so that it is in the page cache.
+// FILE is what make_core leaves behind, named BLOCKS.core: the number of blocks is taken from its
+// name. Every core is read once before anything is measured, so that it is in the page cache.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -67,7 +68,8 @@ double time_mapped_sum(const std::string& path) {
   return now() - begin;
 }
 
-std::vector<std::string> core_command(const Settings& settings, const Core& core, unsigned threads) {
+std::vector<std::string> core_command(const Settings& settings, const Core& core,
+                                      unsigned threads) {
   return {settings.heapscan, "core", core.path, "--threads", std::to_string(threads)};
 }
 
@@ -78,7 +80,8 @@ bool has_succeeded(const FinishedRun& run, benchmark::State& state) {
   return false;
 }
 
-void bench_whole(benchmark::State& state, const Settings& settings, const Core& core, unsigned threads) {
+void bench_whole(benchmark::State& state, const Settings& settings, const Core& core,
+                 unsigned threads) {
   for (auto _ : state) {
     const double read_seconds = time_read(core.path);
     const double mapped_seconds = time_mapped_sum(core.path);
@@ -94,7 +97,8 @@ void bench_whole(benchmark::State& state, const Settings& settings, const Core& 
   }
 }
 
-void bench_memory(benchmark::State& state, const Settings& settings, const Core& core, unsigned threads) {
+void bench_memory(benchmark::State& state, const Settings& settings, const Core& core,
+                  unsigned threads) {
   for (auto _ : state) {
     const FinishedRun run = run_to_end(core_command(settings, core, threads), Watch::Memory);
     if (!has_succeeded(run, state)) return;
@@ -183,15 +187,19 @@ bool take_settings(int& argc, char** argv, Settings& settings) {
 
 void add_benchmarks(const Settings& settings) {
   auto add = [](const std::string& name, auto function) {
-    benchmark::RegisterBenchmark(name.c_str(), function)->UseManualTime()->Iterations(1)->Unit(
-        benchmark::kMillisecond);
+    benchmark::RegisterBenchmark(name.c_str(), function)
+        ->UseManualTime()
+        ->Iterations(1)
+        ->Unit(benchmark::kMillisecond);
   };
   for (const std::string& path : settings.cores) {
     const Core core{path, std::filesystem::path(path).stem().string()};
     for (const unsigned threads : settings.threads) {
       const std::string which = "/blocks:" + core.blocks + "/threads:" + std::to_string(threads);
-      add("whole" + which, [=](benchmark::State& state) { bench_whole(state, settings, core, threads); });
-      add("memory" + which, [=](benchmark::State& state) { bench_memory(state, settings, core, threads); });
+      add("whole" + which,
+          [=](benchmark::State& state) { bench_whole(state, settings, core, threads); });
+      add("memory" + which,
+          [=](benchmark::State& state) { bench_memory(state, settings, core, threads); });
       add("stages" + which, [=](benchmark::State& state) { bench_stages(state, core, threads); });
     }
   }
@@ -204,8 +212,10 @@ int main(int argc, char** argv) {
   using namespace heapscan::bench;
   Settings settings;
   if (!take_settings(argc, argv, settings)) {
-    std::fputs("usage: core_bench --heapscan=PROGRAM --cores=FILE[,FILE...] [--threads=1,2] [--benchmark_...]\n",
-               stderr);
+    std::fputs(
+        "usage: core_bench --heapscan=PROGRAM --cores=FILE[,FILE...] [--threads=1,2] "
+        "[--benchmark_...]\n",
+        stderr);
     return 2;
   }
   benchmark::Initialize(&argc, argv);

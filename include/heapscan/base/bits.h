@@ -5,7 +5,8 @@
 
 namespace heapscan {
 
-// The number of bits set. std::popcount is a call into a table lookup on processors that need not have the instruction.
+// The number of bits set. std::popcount is a call into a table lookup on processors that need not
+// have the instruction.
 [[nodiscard]] constexpr uint32_t count_bits(uint64_t word) {
   word -= word >> 1 & 0x5555555555555555;
   word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
