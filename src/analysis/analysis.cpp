@@ -27,7 +27,9 @@ class Stages {
   std::vector<std::pair<std::string, double>>& timing_;
 };
 
-void append(Notes& notes, const Notes& more) { notes.insert(notes.end(), more.begin(), more.end()); }
+void append(Notes& notes, const Notes& more) {
+  notes.insert(notes.end(), more.begin(), more.end());
+}
 
 }  // namespace
 
@@ -46,9 +48,12 @@ Analysis analyze(MemoryImage image, Symbols symbols, const AnalysisOptions& opti
   analysis.image = std::move(image);
   analysis.symbols = std::move(symbols);
   Stages stages(options, analysis.timing);
-  analysis.heap = stages.run("walk heap", [&] { return walk_heap(analysis.image, analysis.symbols); });
-  analysis.roots = stages.run("find roots", [&] { return find_roots(analysis.image, analysis.heap); });
-  analysis.reach = stages.run("trace", [&] { return trace(analysis.image, analysis.heap, analysis.roots); });
+  analysis.heap =
+      stages.run("walk heap", [&] { return walk_heap(analysis.image, analysis.symbols); });
+  analysis.roots =
+      stages.run("find roots", [&] { return find_roots(analysis.image, analysis.heap); });
+  analysis.reach =
+      stages.run("trace", [&] { return trace(analysis.image, analysis.heap, analysis.roots); });
   return analysis;
 }
 

@@ -66,9 +66,10 @@ MappedMemory MappedMemory::reserve(uint64_t bytes) {
   void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) {
-    throw Error(ErrorKind::Acquire, "Cannot reserve " + human_bytes(bytes) + " of address space: " +
-                                        describe_errno(errno) +
-                                        ". Raise `ulimit -v` or the memory limit heapscan runs under.");
+    throw Error(ErrorKind::Acquire,
+                "Cannot reserve " + human_bytes(bytes) +
+                    " of address space: " + describe_errno(errno) +
+                    ". Raise `ulimit -v` or the memory limit heapscan runs under.");
   }
   return {static_cast<std::byte*>(at), bytes};
 }

@@ -58,10 +58,20 @@ std::optional<uint64_t> parse_size(std::string_view text) {
     text.remove_prefix(2);
   } else if (!text.empty()) {
     switch (text.back()) {
-      case 'k': case 'K': factor = uint64_t{1} << 10; break;
-      case 'm': case 'M': factor = uint64_t{1} << 20; break;
-      case 'g': case 'G': factor = uint64_t{1} << 30; break;
-      default: break;
+      case 'k':
+      case 'K':
+        factor = uint64_t{1} << 10;
+        break;
+      case 'm':
+      case 'M':
+        factor = uint64_t{1} << 20;
+        break;
+      case 'g':
+      case 'G':
+        factor = uint64_t{1} << 30;
+        break;
+      default:
+        break;
     }
     if (factor != 1) text.remove_suffix(1);
   }

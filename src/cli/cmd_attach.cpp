@@ -35,7 +35,8 @@ int only_process_called(const std::string& name) {
   const std::vector<ProcessMatch> matches = find_processes(name);
   if (matches.empty()) {
     throw Error(ErrorKind::Acquire,
-                fmt::format("no process is called \"{}\"; ps -e lists names and process ids", escaped(name)));
+                fmt::format("no process is called \"{}\"; ps -e lists names and process ids",
+                            escaped(name)));
   }
   if (matches.size() == 1) return matches.front().pid;
   std::string list;
@@ -43,32 +44,39 @@ int only_process_called(const std::string& name) {
     list += fmt::format("\n  {:>8}  {}", match.pid, escaped(match.command_line));
   }
   throw Error(ErrorKind::Usage,
-              fmt::format("{} processes are called \"{}\"; give the process id of one of them:{}", matches.size(),
-                          escaped(name), list));
+              fmt::format("{} processes are called \"{}\"; give the process id of one of them:{}",
+                          matches.size(), escaped(name), list));
 }
 
 int run_attach(const AttachOptions& options) {
-  const int pid = is_number(options.target) ? pid_from(options.target) : only_process_called(options.target);
-  return run_report(options.shared, fmt::format("heapscan attach {}", pid), [pid] { return capture_process(pid); });
+  const int pid =
+      is_number(options.target) ? pid_from(options.target) : only_process_called(options.target);
+  return run_report(options.shared, fmt::format("heapscan attach {}", pid),
+                    [pid] { return capture_process(pid); });
 }
 
 }  // namespace
 
 void setup_attach(CLI::App& program, Run& run) {
-  CLI::App* const command = program.add_subcommand(
-      "attach",
-      "Look into a running process\n"
-      "Stops it for a moment, copies its memory, lets it go on, and reports which of its malloc blocks nothing can reach "
-      "any more. Nothing is injected, and what it allocated before counts as well. Needs the permission to trace it: "
-      "the same user, or root.");
+  CLI::App* const command =
+      program.add_subcommand("attach",
+                             "Look into a running process\n"
+                             "Stops it for a moment, copies its memory, lets it go on, and reports "
+                             "which of its malloc blocks nothing can reach "
+                             "any more. Nothing is injected, and what it allocated before counts "
+                             "as well. Needs the permission to trace it: "
+                             "the same user, or root.");
   const auto options = std::make_shared<AttachOptions>();
-  command->add_option("target", options->target, "Process id, or name of the only process so called")
+  command
+      ->add_option("target", options->target, "Process id, or name of the only process so called")
       ->required()
       ->type_name("PID|NAME");
   add_shared_options(*command, options->shared);
   command->footer(examples({
-      {"heapscan attach 4711", "What has process 4711 lost? The verdict first, then the largest groups."},
-      {"heapscan attach nginx --format json -o nginx.json", "The same for programs, in a file only you can read."},
+      {"heapscan attach 4711",
+       "What has process 4711 lost? The verdict first, then the largest groups."},
+      {"heapscan attach nginx --format json -o nginx.json",
+       "The same for programs, in a file only you can read."},
       {"heapscan attach 4711 --blocks lost --min-size 256 --max-size 256",
        "Every lost block of 256 usable bytes, with its address and what still names it."},
       {"heapscan attach 4711 --kinds reachable --sort count -n 20",

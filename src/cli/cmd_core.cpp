@@ -38,22 +38,28 @@ int run_core(const FileOptions& options) {
 }  // namespace
 
 void setup_core(CLI::App& program, Run& run) {
-  CLI::App* const command = program.add_subcommand(
-      "core",
-      "Look into a core dump\n"
-      "Reads a core made by the kernel, gcore or coredumpctl (.zst too) and reports on it as attach does on a process. "
-      "A core does not record what the kernel holds for the program, and may leave memory out: the report says so.");
+  CLI::App* const command =
+      program.add_subcommand("core",
+                             "Look into a core dump\n"
+                             "Reads a core made by the kernel, gcore or coredumpctl (.zst too) and "
+                             "reports on it as attach does on a process. "
+                             "A core does not record what the kernel holds for the program, and "
+                             "may leave memory out: the report says so.");
   const auto options = std::make_shared<FileOptions>();
   command->add_option("file", options->file, "The core dump")->required()->type_name("FILE");
-  command->add_option("--sysroot", options->sysroot, "Look below DIR for the files the process had mapped")
+  command
+      ->add_option("--sysroot", options->sysroot,
+                   "Look below DIR for the files the process had mapped")
       ->type_name("DIR");
   add_shared_options(*command, options->shared);
   command->footer(examples({
       {"heapscan core core.4711", "What had the process lost when the core was made?"},
-      {"gcore -o core 4711 && heapscan core core.4711", "Make the core now, look into it as often as you like."},
+      {"gcore -o core 4711 && heapscan core core.4711",
+       "Make the core now, look into it as often as you like."},
       {"heapscan core core.4711 --sysroot /srv/images/web",
        "The core comes from a container or another host whose files lie below /srv/images/web."},
-      {"heapscan core core.4711 --no-content -o report.txt", "A report to pass on: without what the memory contains."},
+      {"heapscan core core.4711 --no-content -o report.txt",
+       "A report to pass on: without what the memory contains."},
   }));
   command->callback([options, &run] { run = [options] { return run_core(*options); }; });
 }

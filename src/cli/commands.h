@@ -1,5 +1,5 @@
-// The commands, one file each. setup_x() adds a command to the program; when it was chosen, `run` is set to what it
-// does, which returns the exit code or throws Error.
+// The commands, one file each. setup_x() adds a command to the program; when it was chosen, `run`
+// is set to what it does, which returns the exit code or throws Error.
 #pragma once
 
 #include <CLI/CLI.hpp>

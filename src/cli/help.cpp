@@ -33,7 +33,8 @@ std::string wrapped(const std::string& text, size_t width, size_t indent) {
 
 std::string row(const std::string& name, const std::string& meaning) {
   const std::string text = wrapped(meaning, kPageWidth - kNameWidth - 2, kNameWidth + 2);
-  if (name.size() + 2 > kNameWidth) return fmt::format("  {}\n{}{}\n", name, std::string(kNameWidth + 2, ' '), text);
+  if (name.size() + 2 > kNameWidth)
+    return fmt::format("  {}\n{}{}\n", name, std::string(kNameWidth + 2, ' '), text);
   return fmt::format("  {:<{}}{}\n", name, kNameWidth, text);
 }
 
@@ -62,17 +63,20 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 std::string description(const CLI::App& app) {
   std::string out;
   std::istringstream paragraphs(app.get_description());
-  for (std::string line; std::getline(paragraphs, line);) out += wrapped(line, kPageWidth, 0) + '\n';
+  for (std::string line; std::getline(paragraphs, line);)
+    out += wrapped(line, kPageWidth, 0) + '\n';
   return out;
 }
 
 }  // namespace
 
-std::string HelpPage::make_help(const CLI::App* app, std::string /*name*/, CLI::AppFormatMode /*mode*/) const {
+std::string HelpPage::make_help(const CLI::App* app, std::string /*name*/,
+                                CLI::AppFormatMode /*mode*/) const {
   std::string page = description(*app) + '\n' + usage(*app);
   const auto commands = app->get_subcommands([](const CLI::App*) { return true; });
   if (!commands.empty()) page += "\nCommands:\n";
-  for (const CLI::App* command : commands) page += row(command->get_name(), first_line(command->get_description()));
+  for (const CLI::App* command : commands)
+    page += row(command->get_name(), first_line(command->get_description()));
   page += app->get_parent() == nullptr ? "" : "\nArguments:\n";
   for (const CLI::Option* option : app->get_options()) {
     if (option->get_positional()) page += row(option->get_type_name(), option->get_description());

@@ -38,27 +38,32 @@ void describe_program(CLI::App& program) {
   program.formatter(std::make_shared<HelpPage>());
   program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   program.description(
-      "heapscan finds the memory that a running process or a core dump has lost: malloc blocks that nothing can reach "
+      "heapscan finds the memory that a running process or a core dump has lost: malloc blocks "
+      "that nothing can reach "
       "any more. No restart, no recompilation, nothing preloaded.");
   program.set_version_flag("--version", "heapscan " HEAPSCAN_VERSION, "Show the version");
   program.set_help_flag("-h,--help", "Show this help");
-  program.footer(examples({{"heapscan attach 4711", "What has process 4711 lost?"},
-                           {"heapscan core core.4711", "What had it lost when this core was made?"},
-                           {"heapscan attach nginx --format json -o report.json", "The same for scripts."},
-                           {"heapscan attach --help", "All the options, with more examples."}}) +
-                 "\nExit codes:\n"
-                 "  0  nothing is lost\n"
-                 "  1  definitely lost blocks were found\n"
-                 "  2  the command line is wrong\n"
-                 "  3  the process or file could not be read, or the report could not be written\n"
-                 "  4  its allocator is not supported\n");
+  program.footer(
+      examples({{"heapscan attach 4711", "What has process 4711 lost?"},
+                {"heapscan core core.4711", "What had it lost when this core was made?"},
+                {"heapscan attach nginx --format json -o report.json", "The same for scripts."},
+                {"heapscan attach --help", "All the options, with more examples."}}) +
+      "\nExit codes:\n"
+      "  0  nothing is lost\n"
+      "  1  definitely lost blocks were found\n"
+      "  2  the command line is wrong\n"
+      "  3  the process or file could not be read, or the report could not be written\n"
+      "  4  its allocator is not supported\n");
 }
 
 int exit_code_of(const Error& error) {
   switch (error.kind()) {
-    case ErrorKind::Usage: return kUsageError;
-    case ErrorKind::Acquire: return kAcquireError;
-    case ErrorKind::Unsupported: return kUnsupported;
+    case ErrorKind::Usage:
+      return kUsageError;
+    case ErrorKind::Acquire:
+      return kAcquireError;
+    case ErrorKind::Unsupported:
+      return kUnsupported;
   }
   return kAcquireError;
 }
@@ -79,7 +84,8 @@ std::string unexpected_words(const CLI::ParseError& error) {
 std::string complaint(const CLI::App* command, const CLI::ParseError& error) {
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
     return command == nullptr ? fmt::format("there is no command \"{}\"", unexpected_words(error))
-                              : fmt::format("{} does not take \"{}\"", command->get_name(), unexpected_words(error));
+                              : fmt::format("{} does not take \"{}\"", command->get_name(),
+                                            unexpected_words(error));
   }
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     const std::string text = error.what();
@@ -94,7 +100,9 @@ std::string complaint(const CLI::App* command, const CLI::ParseError& error) {
 int report_usage(const CLI::App& program, const CLI::ParseError& error) {
   const auto chosen = program.get_subcommands();
   const CLI::App* const command = chosen.empty() ? nullptr : chosen.front();
-  const std::string help = command == nullptr ? "heapscan --help" : fmt::format("heapscan {} --help", command->get_name());
+  const std::string help = command == nullptr
+                               ? "heapscan --help"
+                               : fmt::format("heapscan {} --help", command->get_name());
   say(fmt::format("{}; {} explains", escaped(complaint(command, error)), help));
   return kUsageError;
 }
@@ -111,7 +119,10 @@ int run_words(CLI::App& program, Run& run, int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return report_usage(program, error);
   }
-  if (!run) throw Error(ErrorKind::Usage, "say what to look at: heapscan attach PID, or heapscan core FILE; heapscan --help explains");
+  if (!run)
+    throw Error(ErrorKind::Usage,
+                "say what to look at: heapscan attach PID, or heapscan core FILE; heapscan --help "
+                "explains");
   return run();
 }
 

@@ -15,21 +15,24 @@ constexpr unsigned kMostThreads = 1024;
 uint64_t size_from(const std::string& option, const std::string& text) {
   const auto size = parse_size(text);
   if (size) return *size;
-  throw CLI::ValidationError(
-      fmt::format("{} takes a size such as 4096, 10k, 4M or 0x20, not \"{}\"", option, escaped(text)));
+  throw CLI::ValidationError(fmt::format(
+      "{} takes a size such as 4096, 10k, 4M or 0x20, not \"{}\"", option, escaped(text)));
 }
 
 template <typename Value>
-Value choice_from(const std::string& option, const std::map<std::string, Value>& choices, const std::string& text) {
+Value choice_from(const std::string& option, const std::map<std::string, Value>& choices,
+                  const std::string& text) {
   const auto found = choices.find(text);
   if (found != choices.end()) return found->second;
   std::string names;
   for (const auto& [name, value] : choices) names += (names.empty() ? "" : ", ") + name;
-  throw CLI::ValidationError(fmt::format("{} takes one of {}, not \"{}\"", option, names, escaped(text)));
+  throw CLI::ValidationError(
+      fmt::format("{} takes one of {}, not \"{}\"", option, names, escaped(text)));
 }
 
 uint64_t number_from(const std::string& option, const std::string& text, uint64_t most) {
-  const bool digits = !text.empty() && text.size() <= 18 && text.find_first_not_of("0123456789") == std::string::npos;
+  const bool digits = !text.empty() && text.size() <= 18 &&
+                      text.find_first_not_of("0123456789") == std::string::npos;
   const uint64_t number = digits ? std::stoull(text) : most + 1;
   if (number <= most) return number;
   throw CLI::ValidationError(
@@ -37,8 +40,9 @@ uint64_t number_from(const std::string& option, const std::string& text, uint64_
 }
 
 template <typename Value>
-void add_choice(CLI::App& command, const std::string& flags, const std::string& option, Value& value,
-                std::map<std::string, Value> choices, const std::string& help, const std::string& shown) {
+void add_choice(CLI::App& command, const std::string& flags, const std::string& option,
+                Value& value, std::map<std::string, Value> choices, const std::string& help,
+                const std::string& shown) {
   command
       .add_option_function<std::string>(
           flags,
@@ -49,10 +53,12 @@ void add_choice(CLI::App& command, const std::string& flags, const std::string& 
       ->type_name(shown);
 }
 
-void add_size(CLI::App& command, const std::string& option, uint64_t& value, const std::string& help) {
+void add_size(CLI::App& command, const std::string& option, uint64_t& value,
+              const std::string& help) {
   command
       .add_option_function<std::string>(
-          option, [&value, option](const std::string& text) { value = size_from(option, text); }, help)
+          option, [&value, option](const std::string& text) { value = size_from(option, text); },
+          help)
       ->type_name("SIZE");
 }
 
@@ -73,16 +79,21 @@ VerdictSet kinds_from(const std::string& text) {
 
 void add_output_options(CLI::App& command, SharedOptions& options) {
   add_choice<Format>(command, "--format", "--format", options.format,
-                     {{"text", Format::Text}, {"json", Format::Json}}, "How to write the report [text]", "text|json");
-  command.add_option("-o,--output", options.output,
-                     "Write the report to FILE (mode 0600), not to standard output")
+                     {{"text", Format::Text}, {"json", Format::Json}},
+                     "How to write the report [text]", "text|json");
+  command
+      .add_option("-o,--output", options.output,
+                  "Write the report to FILE (mode 0600), not to standard output")
       ->type_name("FILE");
-  add_choice<ColorMode>(command, "--color", "--color", options.color,
-                        {{"auto", ColorMode::Auto}, {"always", ColorMode::Always}, {"never", ColorMode::Never}},
-                        "Colour the text report [auto: on a terminal, unless NO_COLOR is set]", "auto|always|never");
-  command.add_flag("-v,--verbose", options.report.verbose,
-                   "Show every note, all the evidence, exact totals, and what became of the words searched");
-  command.add_flag("-q,--quiet", options.report.quiet, "Show the verdict lines and the SUMMARY only; no progress");
+  add_choice<ColorMode>(
+      command, "--color", "--color", options.color,
+      {{"auto", ColorMode::Auto}, {"always", ColorMode::Always}, {"never", ColorMode::Never}},
+      "Colour the text report [auto: on a terminal, unless NO_COLOR is set]", "auto|always|never");
+  command.add_flag(
+      "-v,--verbose", options.report.verbose,
+      "Show every note, all the evidence, exact totals, and what became of the words searched");
+  command.add_flag("-q,--quiet", options.report.quiet,
+                   "Show the verdict lines and the SUMMARY only; no progress");
   command.add_flag("--timing", options.report.timing, "Show how long each phase took");
 }
 
@@ -90,24 +101,32 @@ void add_selection_options(CLI::App& command, ReportOptions& report) {
   command
       .add_option_function<std::string>(
           "-n,--top",
-          [&report](const std::string& text) { report.top = number_from("--top", text, 1000000000); },
+          [&report](const std::string& text) {
+            report.top = number_from("--top", text, 1000000000);
+          },
           "List at most N groups of lost and N of possibly lost blocks [10]")
       ->type_name("N");
   add_choice<SortBy>(command, "--sort", "--sort", report.sort,
                      {{"bytes", SortBy::ByBytes}, {"count", SortBy::ByCount}},
-                     "Which groups come first [bytes, with what is reached only through them]", "bytes|count");
-  add_size(command, "--min-size", report.min_size, "Leave smaller blocks out of groups and lists; totals stay whole");
-  add_size(command, "--max-size", report.max_size, "Leave larger blocks out of groups and lists; totals stay whole");
+                     "Which groups come first [bytes, with what is reached only through them]",
+                     "bytes|count");
+  add_size(command, "--min-size", report.min_size,
+           "Leave smaller blocks out of groups and lists; totals stay whole");
+  add_size(command, "--max-size", report.max_size,
+           "Leave larger blocks out of groups and lists; totals stay whole");
   command
       .add_option_function<std::string>(
           "--kinds", [&report](const std::string& text) { report.kinds = kinds_from(text); },
-          "Which blocks to group and list; any of definite, possible, indirect, reachable [definite,possible]")
+          "Which blocks to group and list; any of definite, possible, indirect, reachable "
+          "[definite,possible]")
       ->type_name("KIND,...");
-  add_choice<BlockList>(command, "--blocks", "--blocks", report.blocks,
-                        {{"none", BlockList::None}, {"lost", BlockList::Lost}, {"all", BlockList::All}},
-                        "List the blocks themselves, with what holds each [none]", "none|lost|all");
+  add_choice<BlockList>(
+      command, "--blocks", "--blocks", report.blocks,
+      {{"none", BlockList::None}, {"lost", BlockList::Lost}, {"all", BlockList::All}},
+      "List the blocks themselves, with what holds each [none]", "none|lost|all");
   command.add_flag_callback(
-      "--no-content", [&report] { report.content = false; }, "Keep what the blocks contain out of the report");
+      "--no-content", [&report] { report.content = false; },
+      "Keep what the blocks contain out of the report");
 }
 
 }  // namespace
@@ -131,7 +150,8 @@ void add_shared_options(CLI::App& command, SharedOptions& options) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-std::string examples(const std::vector<std::pair<std::string, std::string>>& commands_and_meanings) {
+std::string examples(
+    const std::vector<std::pair<std::string, std::string>>& commands_and_meanings) {
   std::string text = "Examples:\n";
   for (const auto& [command, meaning] : commands_and_meanings) {
     text += fmt::format("  {}\n      {}\n", command, meaning);

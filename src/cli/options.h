@@ -25,6 +25,7 @@ struct SharedOptions {
 void add_shared_options(CLI::App& command, SharedOptions& options);
 
 // "Examples:" and the lines, laid out for the foot of a help page.
-[[nodiscard]] std::string examples(const std::vector<std::pair<std::string, std::string>>& commands_and_meanings);
+[[nodiscard]] std::string examples(
+    const std::vector<std::pair<std::string, std::string>>& commands_and_meanings);
 
 }  // namespace heapscan

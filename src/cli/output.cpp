@@ -79,7 +79,8 @@ Target target_at(const std::string& path) {
   if (S_ISREG(status.st_mode)) return Target::RegularFile;
   if (S_ISDIR(status.st_mode)) return Target::Folder;
   if (!S_ISLNK(status.st_mode)) return Target::Other;
-  const bool leads_to_device = stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+  const bool leads_to_device =
+      stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
   return leads_to_device ? Target::Other : Target::Link;
 }
 
@@ -126,15 +127,19 @@ void write_to_device(const std::string& path, const std::function<void(std::ostr
 void check_output(const std::string& path) {
   if (is_standard_output(path)) return;
   switch (target_at(path)) {
-    case Target::Folder: throw_write_error(shown(path), EISDIR);
+    case Target::Folder:
+      throw_write_error(shown(path), EISDIR);
     case Target::Link:
-      throw Error(ErrorKind::Acquire,
-                  fmt::format("cannot write the report to {}: it is a symbolic link; name the file itself", shown(path)));
+      throw Error(
+          ErrorKind::Acquire,
+          fmt::format("cannot write the report to {}: it is a symbolic link; name the file itself",
+                      shown(path)));
     case Target::Nothing:
     case Target::RegularFile:
       if (access(folder_of(path).c_str(), W_OK | X_OK) != 0) throw_write_error(shown(path), errno);
       break;
-    case Target::Other: break;
+    case Target::Other:
+      break;
   }
 }
 

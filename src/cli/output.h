@@ -7,13 +7,13 @@
 
 namespace heapscan {
 
-// Throws Error when a report could not be written to `path` for a reason that is known beforehand, so that no process
-// is stopped in vain. "" and "-" stand for standard output.
+// Throws Error when a report could not be written to `path` for a reason that is known beforehand,
+// so that no process is stopped in vain. "" and "-" stand for standard output.
 void check_output(const std::string& path);
 
-// Runs `render` on a stream to `path`. A regular file is written beside its name, mode 0600, and renamed when whole; a
-// device or pipe is written to directly. A reader that closes the pipe early ends the output and is no error; every
-// other failure throws Error.
+// Runs `render` on a stream to `path`. A regular file is written beside its name, mode 0600, and
+// renamed when whole; a device or pipe is written to directly. A reader that closes the pipe early
+// ends the output and is no error; every other failure throws Error.
 void write_output(const std::string& path, const std::function<void(std::ostream&)>& render);
 
 }  // namespace heapscan

@@ -49,7 +49,8 @@ void Progress::run() {
   if (ended_changed_.wait_for(lock, kPatience, [this] { return ended_; })) return;
   while (!ended_) {
     const auto seconds =
-        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began_).count();
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began_)
+            .count();
     show(fmt::format("heapscan: {} ({} s)", stage_, seconds));
     ended_changed_.wait_for(lock, kBetweenUpdates, [this] { return ended_; });
   }

@@ -25,7 +25,8 @@ template <typename Work>
 auto timed(const std::string& phase, Timing& timing, Work&& work) {
   const auto began = std::chrono::steady_clock::now();
   auto result = work();
-  timing.emplace_back(phase, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+  timing.emplace_back(
+      phase, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
   return result;
 }
 
@@ -41,7 +42,8 @@ bool wants_color(const SharedOptions& options) {
 
 SymbolOptions symbol_options(const SharedOptions& options) {
   SymbolOptions symbols;
-  symbols.debug_dirs.insert(symbols.debug_dirs.begin(), options.debug_dirs.begin(), options.debug_dirs.end());
+  symbols.debug_dirs.insert(symbols.debug_dirs.begin(), options.debug_dirs.begin(),
+                            options.debug_dirs.end());
   return symbols;
 }
 
@@ -77,12 +79,14 @@ Result capture_and_analyze(const SharedOptions& options, const std::function<Cap
   });
   AnalysisOptions analysis_options;
   analysis_options.on_stage = [&](const std::string& name) { progress.stage(name); };
-  return {std::move(captured.facts), analyze(std::move(captured.image), std::move(symbols), analysis_options)};
+  return {std::move(captured.facts),
+          analyze(std::move(captured.image), std::move(symbols), analysis_options)};
 }
 
 }  // namespace
 
-int run_report(const SharedOptions& options, const std::string& again, const std::function<Capture()>& capture) {
+int run_report(const SharedOptions& options, const std::string& again,
+               const std::function<Capture()>& capture) {
   check_output(options.output);
   const ThreadLimit limit(options.threads);
   Timing timing;
@@ -93,7 +97,8 @@ int run_report(const SharedOptions& options, const std::string& again, const std
   report_options.command = repeatable(options, again);
   timing.insert(timing.end(), result.analysis.timing.begin(), result.analysis.timing.end());
   progress->stage("writing the report");
-  Report report = timed("report", timing, [&] { return describe(result.facts, result.analysis, report_options); });
+  Report report = timed("report", timing,
+                        [&] { return describe(result.facts, result.analysis, report_options); });
   report.timing = std::move(timing);
   progress.reset();
   render(options, report);

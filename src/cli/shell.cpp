@@ -29,7 +29,8 @@ std::string with_quotes_escaped(std::string_view text, std::string_view replacem
 
 std::string shell_word(std::string_view word) {
   if (!word.empty() && std::all_of(word.begin(), word.end(), is_plain)) return std::string(word);
-  const bool printable = std::all_of(word.begin(), word.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+  const bool printable =
+      std::all_of(word.begin(), word.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
   if (printable) return '\'' + with_quotes_escaped(word, "'\\''") + '\'';
   return "$'" + with_quotes_escaped(escaped(word), "\\'") + '\'';
 }

@@ -45,7 +45,8 @@ void fill_words(std::span<const Block> blocks, const GridRows& rows, size_t begi
   }
 }
 
-// Where to cut the ranges so that each part is dense: before the ranges that follow the largest gaps.
+// Where to cut the ranges so that each part is dense: before the ranges that follow the largest
+// gaps.
 std::vector<size_t> stretch_starts(const std::vector<BlockIndex::Range>& ranges) {
   std::vector<std::pair<uint64_t, size_t>> gaps;
   for (size_t i = 1; i < ranges.size(); ++i) {
@@ -78,13 +79,15 @@ BlockIndex::BlockIndex(std::span<const Block> blocks, std::span<const AddrRange>
     for (; row < up_to; ++row) {
       const AddrRange range = blocks[row].range();
       if (range.empty()) continue;
-      ranges_.push_back({range.begin().value, range.end().value, kNoGrid, static_cast<uint32_t>(row), 1});
+      ranges_.push_back(
+          {range.begin().value, range.end().value, kNoGrid, static_cast<uint32_t>(row), 1});
     }
   };
   for (const GridRows& rows : grid_rows) {
     add_single_blocks(rows.first);
     ranges_.push_back({rows.grid.begin().value, rows.grid.end().value, next_word,
-                       static_cast<uint32_t>(rows.first), static_cast<uint32_t>(rows.last - rows.first)});
+                       static_cast<uint32_t>(rows.first),
+                       static_cast<uint32_t>(rows.last - rows.first)});
     next_word += words_of(rows.grid);
     row = rows.last;
   }

@@ -4,22 +4,32 @@ namespace heapscan {
 
 const char* name_of(BlockState state) {
   switch (state) {
-    case BlockState::Used: return "used";
-    case BlockState::Tcache: return "tcache";
-    case BlockState::Fastbin: return "fastbin";
-    case BlockState::Binned: return "binned";
-    case BlockState::Top: return "top";
-    case BlockState::Bookkeeping: return "bookkeeping";
-    case BlockState::Mapping: return "mapping";
+    case BlockState::Used:
+      return "used";
+    case BlockState::Tcache:
+      return "tcache";
+    case BlockState::Fastbin:
+      return "fastbin";
+    case BlockState::Binned:
+      return "binned";
+    case BlockState::Top:
+      return "top";
+    case BlockState::Bookkeeping:
+      return "bookkeeping";
+    case BlockState::Mapping:
+      return "mapping";
   }
   return "unknown";
 }
 
 const char* name_of(LayoutSource source) {
   switch (source) {
-    case LayoutSource::Dwarf: return "dwarf";
-    case LayoutSource::Table: return "table";
-    case LayoutSource::Probed: return "probed";
+    case LayoutSource::Dwarf:
+      return "dwarf";
+    case LayoutSource::Table:
+      return "table";
+    case LayoutSource::Probed:
+      return "probed";
   }
   return "unknown";
 }

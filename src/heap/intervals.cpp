@@ -22,7 +22,8 @@ std::vector<AddrRange> joined(std::vector<AddrRange> ranges) {
   return result;
 }
 
-std::vector<AddrRange> subtract(const std::vector<AddrRange>& from, const std::vector<AddrRange>& taken) {
+std::vector<AddrRange> subtract(const std::vector<AddrRange>& from,
+                                const std::vector<AddrRange>& taken) {
   std::vector<AddrRange> result;
   auto next = taken.begin();
   for (const AddrRange& range : from) {
@@ -41,7 +42,8 @@ uint64_t common_bytes(const std::vector<AddrRange>& ranges, AddrRange range) {
   auto first = std::partition_point(ranges.begin(), ranges.end(),
                                     [&](const AddrRange& r) { return r.end() <= range.begin(); });
   uint64_t bytes = 0;
-  for (; first != ranges.end() && first->begin() < range.end(); ++first) bytes += first->intersect(range).size();
+  for (; first != ranges.end() && first->begin() < range.end(); ++first)
+    bytes += first->intersect(range).size();
   return bytes;
 }
 
@@ -53,7 +55,8 @@ std::vector<AddrRange> module_pages(const MemoryImage& image) {
   std::vector<AddrRange> pages;
   for (const Module& module : image.modules()) {
     for (const ModuleSegment& segment : module.segments) {
-      pages.push_back(AddrRange(segment.range.begin().align_down(kPage), segment.range.end().align_up(kPage)));
+      pages.push_back(
+          AddrRange(segment.range.begin().align_down(kPage), segment.range.end().align_up(kPage)));
     }
   }
   return joined(std::move(pages));

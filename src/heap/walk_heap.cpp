@@ -22,19 +22,21 @@ constexpr uint64_t kPage = 4096;
 void require_understood(const AllocatorInCharge& allocator, const glibc::GlibcHeap& found) {
   const bool is_glibc = allocator.name == "glibc" || allocator.name == "unknown";
   if (!is_glibc) {
-    throw Error(ErrorKind::Unsupported, "This process allocates with " + allocator.name + " (" + allocator.evidence +
+    throw Error(ErrorKind::Unsupported, "This process allocates with " + allocator.name + " (" +
+                                            allocator.evidence +
                                             "), and heapscan understands glibc's malloc only.");
   }
   if (!found.libraries.empty()) return;
   if (allocator.name == "unknown") {
     throw Error(ErrorKind::Unsupported,
-                "No allocator was recognised in this process: no library exports malloc and no memory looks like glibc's "
+                "No allocator was recognised in this process: no library exports malloc and no "
+                "memory looks like glibc's "
                 "heap. heapscan understands glibc's malloc only.");
   }
-  throw Error(ErrorKind::Unsupported,
-              "This process allocates with glibc (" + allocator.evidence +
-                  "), but its main arena was not found in memory. If this is a core dump, it may lack the data of the C "
-                  "library (see /proc/PID/coredump_filter).");
+  throw Error(ErrorKind::Unsupported, "This process allocates with glibc (" + allocator.evidence +
+                                          "), but its main arena was not found in memory. If this "
+                                          "is a core dump, it may lack the data of the C "
+                                          "library (see /proc/PID/coredump_filter).");
 }
 
 std::vector<Arena> arenas_of(const glibc::GlibcHeap& found) {
@@ -53,14 +55,16 @@ std::vector<AddrRange> grids_of(const HeapModel& heap) {
   return grids;
 }
 
-// Loader memory is told by what points at it, and so are its neighbours; the heap is told by its own structure.
+// Loader memory is told by what points at it, and so are its neighbours; the heap is told by its
+// own structure.
 std::vector<AddrRange> outside_heap(const std::vector<AddrRange>& memory, const HeapModel& heap) {
   std::vector<AddrRange> ranges;
   for (const HeapRange& range : heap.ranges) ranges.push_back(range.range);
   return subtract(memory, joined(std::move(ranges)));
 }
 
-// The whole pages of a free chunk or of top that malloc_trim would give back: all but the links at its start.
+// The whole pages of a free chunk or of top that malloc_trim would give back: all but the links at
+// its start.
 AddrRange trimmable_pages(const Block& block) {
   constexpr uint64_t kLinks = 32;
   return AddrRange((block.begin() + kLinks).align_up(kPage), block.range().end().align_down(kPage));
@@ -80,13 +84,22 @@ HeapTotals add_up(const MemoryImage& image, const HeapModel& heap) {
         total.bytes += block.size();
       };
       switch (block.state()) {
-        case BlockState::Used: add(totals.used); break;
+        case BlockState::Used:
+          add(totals.used);
+          break;
         case BlockState::Tcache:
         case BlockState::Fastbin:
-        case BlockState::Binned: add(totals.free); break;
-        case BlockState::Top: totals.top_bytes += block.size(); break;
-        case BlockState::Bookkeeping: break;
-        case BlockState::Mapping: add(totals.mappings); break;
+        case BlockState::Binned:
+          add(totals.free);
+          break;
+        case BlockState::Top:
+          totals.top_bytes += block.size();
+          break;
+        case BlockState::Bookkeeping:
+          break;
+        case BlockState::Mapping:
+          add(totals.mappings);
+          break;
       }
       const bool trims = block.state() == BlockState::Binned || block.state() == BlockState::Top;
       if (residency == nullptr || !trims || block.size() < kPage) continue;
@@ -139,7 +152,8 @@ HeapModel walk_heap(const MemoryImage& image, const Symbols& symbols) {
   glibc::mark_free_blocks(image, found, heap);
   mark_storage_of_ended_threads(image, heap);
 
-  heap.allocator_state.insert(heap.allocator_state.end(), found.headers.begin(), found.headers.end());
+  heap.allocator_state.insert(heap.allocator_state.end(), found.headers.begin(),
+                              found.headers.end());
   heap.allocator_state = joined(std::move(heap.allocator_state));
   heap.layout_source = glibc::source_of_layout(found);
   heap.totals = add_up(image, heap);

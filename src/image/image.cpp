@@ -13,17 +13,20 @@ std::string_view Module::file_name() const {
 
 const char* name_of(Register r) {
   static constexpr const char* kNames[kRegisterCount] = {
-      "r15", "r14", "r13", "r12", "rbp", "rbx", "r11",    "r10",     "r9",
-      "r8",  "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip",   "cs",
-      "eflags", "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs"};
+      "r15",    "r14", "r13", "r12",     "rbp",     "rbx", "r11",      "r10", "r9",
+      "r8",     "rax", "rcx", "rdx",     "rsi",     "rdi", "orig_rax", "rip", "cs",
+      "eflags", "rsp", "ss",  "fs_base", "gs_base", "ds",  "es",       "fs",  "gs"};
   return kNames[static_cast<size_t>(r)];
 }
 
 const char* name_of(KernelReference::Kind kind) {
   switch (kind) {
-    case KernelReference::Kind::Epoll: return "epoll";
-    case KernelReference::Kind::Timer: return "timer";
-    case KernelReference::Kind::QueuedSignal: return "queued signal";
+    case KernelReference::Kind::Epoll:
+      return "epoll";
+    case KernelReference::Kind::Timer:
+      return "timer";
+    case KernelReference::Kind::QueuedSignal:
+      return "queued signal";
   }
   return "kernel";
 }

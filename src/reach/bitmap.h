@@ -20,12 +20,17 @@ class BlockBitmap {
   BlockBitmap& operator=(BlockBitmap&&) = default;
 
   [[nodiscard]] bool test(BlockId id) const {
-    return (std::atomic_ref(words_[id.index() / 64]).load(std::memory_order_relaxed) & bit(id)) != 0;
+    return (std::atomic_ref(words_[id.index() / 64]).load(std::memory_order_relaxed) & bit(id)) !=
+           0;
   }
-  void set(BlockId id) { std::atomic_ref(words_[id.index() / 64]).fetch_or(bit(id), std::memory_order_relaxed); }
+  void set(BlockId id) {
+    std::atomic_ref(words_[id.index() / 64]).fetch_or(bit(id), std::memory_order_relaxed);
+  }
   // Clears the bit; true for the one caller that found it set.
   bool claim(BlockId id) {
-    return (std::atomic_ref(words_[id.index() / 64]).fetch_and(~bit(id), std::memory_order_relaxed) & bit(id)) != 0;
+    return (std::atomic_ref(words_[id.index() / 64])
+                .fetch_and(~bit(id), std::memory_order_relaxed) &
+            bit(id)) != 0;
   }
   void prefetch(BlockId id) const { __builtin_prefetch(&words_[id.index() / 64]); }
 
@@ -50,8 +55,12 @@ class BlockBitmap {
     }
   }
   [[nodiscard]] size_t word_count() const { return words_.size(); }
-  [[nodiscard]] uint64_t word(size_t i) const { return std::atomic_ref(words_[i]).load(std::memory_order_relaxed); }
-  void set_word(size_t i, uint64_t value) { std::atomic_ref(words_[i]).store(value, std::memory_order_relaxed); }
+  [[nodiscard]] uint64_t word(size_t i) const {
+    return std::atomic_ref(words_[i]).load(std::memory_order_relaxed);
+  }
+  void set_word(size_t i, uint64_t value) {
+    std::atomic_ref(words_[i]).store(value, std::memory_order_relaxed);
+  }
 
  private:
   static uint64_t bit(BlockId id) { return uint64_t{1} << (id.index() % 64); }

@@ -1,4 +1,5 @@
-// Where the bytes of blocks lie in our own memory, so that scanning a block needs no search through regions.
+// Where the bytes of blocks lie in our own memory, so that scanning a block needs no search through
+// regions.
 #pragma once
 
 #include <algorithm>
@@ -13,17 +14,19 @@ class BlockMemory {
  public:
   BlockMemory(const MemoryImage& image, const BlockIndex& index);
 
-  // Blocks up to this many bytes are scanned as they lie; in larger ones stretches never touched are left out.
+  // Blocks up to this many bytes are scanned as they lie; in larger ones stretches never touched
+  // are left out.
   static constexpr uint64_t kDirect = 16 << 10;
 
-  // The bytes at `address` in range `range` of the index; null when the range is not saved in one piece.
+  // The bytes at `address` in range `range` of the index; null when the range is not saved in one
+  // piece.
   [[nodiscard]] const std::byte* at(uint32_t range, uint64_t address) const {
     const Base& base = bases_[range];
     return base.host == nullptr ? nullptr : base.host + (address - base.begin);
   }
 
-  // Calls f(address, bytes) for the saved stretches of `part`, which lies within a block of range `range`. Stretches begin
-  // at multiples of 8.
+  // Calls f(address, bytes) for the saved stretches of `part`, which lies within a block of range
+  // `range`. Stretches begin at multiples of 8.
   template <typename F>
   void for_each_span(uint32_t range, AddrRange part, F&& f) const {
     if (part.size() <= kDirect) {

@@ -1,4 +1,5 @@
-// Intrusive links, found by their consistency: many blocks of one size, all held at the same offset.
+// Intrusive links, found by their consistency: many blocks of one size, all held at the same
+// offset.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,8 @@
 
 namespace heapscan {
 
-// `interior`: every interior pointer at a block not firmly reached, sorted, each once. `held`: those blocks. Sorted.
+// `interior`: every interior pointer at a block not firmly reached, sorted, each once. `held`:
+// those blocks. Sorted.
 [[nodiscard]] std::vector<LinkClass> find_consistent_links(const HeapModel& heap,
                                                            std::span<const uint64_t> interior,
                                                            const BlockBitmap& held);

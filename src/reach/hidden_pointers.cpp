@@ -1,9 +1,11 @@
-// Every byte position is a possible address, which is eight times the work of the aligned pass. Two observations make
-// it cheap. First, only start pointers at blocks already found lost count, so the answer is almost always "none here".
-// Second, a user-space address has six bytes: the fifth and sixth from below are the same for whole heaps (0x7f.., 0x55..)
-// and the top two are zero. Comparing sixteen positions at once for that sixth byte and the two zeros above it
-// (SSE2, which every x86-64 has) leaves a position in thousands to look at. Tagged words have the sixth byte and something
-// else on top of it; they are looked for at aligned positions only, since at odd ones any text would do.
+// Every byte position is a possible address, which is eight times the work of the aligned pass. Two
+// observations make it cheap. First, only start pointers at blocks already found lost count, so the
+// answer is almost always "none here". Second, a user-space address has six bytes: the fifth and
+// sixth from below are the same for whole heaps (0x7f.., 0x55..) and the top two are zero.
+// Comparing sixteen positions at once for that sixth byte and the two zeros above it (SSE2, which
+// every x86-64 has) leaves a position in thousands to look at. Tagged words have the sixth byte and
+// something else on top of it; they are looked for at aligned positions only, since at odd ones any
+// text would do.
 #include "reach/hidden_pointers.h"
 
 #include <emmintrin.h>
@@ -42,8 +44,8 @@ class Search {
   Search(const HeapModel& heap, const BlockBitmap& candidates, const std::vector<uint8_t>& sixth)
       : heap_(heap), candidates_(candidates), sixth_(sixth) {}
 
-  // All positions p in [0, count) of bytes that lie at address `at` (a multiple of 8); `bytes` may reach further, which
-  // lets the last positions be compared at once too.
+  // All positions p in [0, count) of bytes that lie at address `at` (a multiple of 8); `bytes` may
+  // reach further, which lets the last positions be compared at once too.
   void scan(Addr at, Bytes bytes, uint64_t count, std::vector<HiddenPointer>& found) const {
     const std::byte* const data = bytes.data();
     uint64_t p = 0;
@@ -56,8 +58,9 @@ class Search {
       auto matches = static_cast<unsigned>(_mm_movemask_epi8(match));
       if (count - p < 16) matches &= (1U << (count - p)) - 1;
       if (matches == 0) continue;
-      const __m128i zeros = _mm_and_si128(_mm_cmpeq_epi8(load16(data + p + 6), _mm_setzero_si128()),
-                                          _mm_cmpeq_epi8(load16(data + p + 7), _mm_setzero_si128()));
+      const __m128i zeros =
+          _mm_and_si128(_mm_cmpeq_epi8(load16(data + p + 6), _mm_setzero_si128()),
+                        _mm_cmpeq_epi8(load16(data + p + 7), _mm_setzero_si128()));
       const auto plain = matches & static_cast<unsigned>(_mm_movemask_epi8(zeros));
       const unsigned worth = (plain & ~kAlignedPositions) | (matches & ~plain & kAlignedPositions);
       for (unsigned rest = worth; rest != 0; rest &= rest - 1) {
@@ -96,13 +99,16 @@ void add_places(AddrRange range, std::vector<AddrRange>& places) {
   }
 }
 
-// The blocks of words [begin, end) of the bitmap; those with nothing but a header between them make one range.
-std::vector<AddrRange> join_blocks(const HeapModel& heap, const BlockBitmap& searched, size_t begin, size_t end) {
+// The blocks of words [begin, end) of the bitmap; those with nothing but a header between them make
+// one range.
+std::vector<AddrRange> join_blocks(const HeapModel& heap, const BlockBitmap& searched, size_t begin,
+                                   size_t end) {
   std::vector<AddrRange> places;
   AddrRange joined;
   for (size_t w = begin; w < end; ++w) {
     for (uint64_t rest = searched.word(w); rest != 0; rest &= rest - 1) {
-      const AddrRange block = heap.blocks[w * 64 + static_cast<size_t>(std::countr_zero(rest))].range();
+      const AddrRange block =
+          heap.blocks[w * 64 + static_cast<size_t>(std::countr_zero(rest))].range();
       if (block.begin() - joined.end() <= kHeader) {
         joined = {joined.begin(), block.end()};
       } else {
@@ -122,7 +128,8 @@ std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image, const 
                                                 std::span<const AddrRange> places) {
   const std::vector<uint8_t> sixth = sixth_bytes(heap, candidates);
   const Search search(heap, candidates, sixth);
-  std::vector<std::vector<HiddenPointer>> found((places.size() + kPlacesPerPiece - 1) / kPlacesPerPiece);
+  std::vector<std::vector<HiddenPointer>> found((places.size() + kPlacesPerPiece - 1) /
+                                                kPlacesPerPiece);
   parallel_for_pieces(places.size(), kPlacesPerPiece, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
       const AddrRange place = places[i];
@@ -131,7 +138,8 @@ std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image, const 
         const uint64_t skip = std::min<uint64_t>(at.align_up(8) - at, bytes.size());
         const uint64_t inside = std::min<uint64_t>(bytes.size(), place.end() - at);
         if (inside < skip + 8) return;
-        search.scan(at + skip, bytes.subspan(skip), inside - skip - 7, found[begin / kPlacesPerPiece]);
+        search.scan(at + skip, bytes.subspan(skip), inside - skip - 7,
+                    found[begin / kPlacesPerPiece]);
       });
     }
   });
@@ -143,7 +151,8 @@ std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image, const 
 
 std::vector<AddrRange> places_to_search(const HeapModel& heap, const Roots& roots,
                                         const BlockBitmap& searched) {
-  std::vector<std::vector<AddrRange>> parts((searched.word_count() + kWordsPerPart - 1) / kWordsPerPart);
+  std::vector<std::vector<AddrRange>> parts((searched.word_count() + kWordsPerPart - 1) /
+                                            kWordsPerPart);
   parallel_for_pieces(searched.word_count(), kWordsPerPart, [&](size_t begin, size_t end) {
     parts[begin / kWordsPerPart] = join_blocks(heap, searched, begin, end);
   });
@@ -159,7 +168,8 @@ std::vector<AddrRange> places_to_search(const HeapModel& heap, const Roots& root
   for (const auto& part : parts) count += part.size();
   places.reserve(count);
   for (const auto& part : parts) places.insert(places.end(), part.begin(), part.end());
-  std::inplace_merge(places.begin(), places.end() - static_cast<std::ptrdiff_t>(parts.back().size()), places.end());
+  std::inplace_merge(places.begin(),
+                     places.end() - static_cast<std::ptrdiff_t>(parts.back().size()), places.end());
   return places;
 }
 

@@ -1,4 +1,5 @@
-// Words that name a lost block without looking like its address: unaligned ones, and ones with tags in the top bits.
+// Words that name a lost block without looking like its address: unaligned ones, and ones with tags
+// in the top bits.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +21,13 @@ struct HiddenPointer {
 };
 
 // Start pointers at blocks of `candidates` hidden in the saved bytes of `places`; sorted.
-[[nodiscard]] std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image, const HeapModel& heap,
+[[nodiscard]] std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image,
+                                                              const HeapModel& heap,
                                                               const BlockBitmap& candidates,
                                                               std::span<const AddrRange> places);
 
-// What may hide pointers: strong and weak roots, and the judged blocks whose bit in `searched` is set. Sorted, touching
-// ranges joined (headers between blocks included).
+// What may hide pointers: strong and weak roots, and the judged blocks whose bit in `searched` is
+// set. Sorted, touching ranges joined (headers between blocks included).
 [[nodiscard]] std::vector<AddrRange> places_to_search(const HeapModel& heap, const Roots& roots,
                                                       const BlockBitmap& searched);
 

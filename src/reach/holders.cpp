@@ -1,7 +1,8 @@
-// Every word of the image is asked whether it names one of the blocks in question; the best answer per block is kept. A
-// holder is packed into one integer whose order is the order of strength, so that threads only need an atomic minimum:
-// strong holders before weak ones before lost blocks before diagnostic ones before free blocks, aligned and untagged
-// words before hidden ones, start pointers before interior ones, lower addresses before higher ones.
+// Every word of the image is asked whether it names one of the blocks in question; the best answer
+// per block is kept. A holder is packed into one integer whose order is the order of strength, so
+// that threads only need an atomic minimum: strong holders before weak ones before lost blocks
+// before diagnostic ones before free blocks, aligned and untagged words before hidden ones, start
+// pointers before interior ones, lower addresses before higher ones.
 #include "heapscan/reach/holders.h"
 
 #include <algorithm>
@@ -23,7 +24,8 @@ constexpr uint64_t kPiece = 1 << 20;
 
 enum Rank : uint64_t { kStrong, kWeak, kPossibleBlock, kLostBlock, kDiagnostic, kFreeBlock };
 
-// rank:4 hidden:1 tagged:1 interior:1 word:1 address:48, from the top; `word` marks a root word, whose index stands for the address.
+// rank:4 hidden:1 tagged:1 interior:1 word:1 address:48, from the top; `word` marks a root word,
+// whose index stands for the address.
 uint64_t pack(Rank rank, bool hidden, bool tagged, bool interior, bool is_word, uint64_t address) {
   return rank << 60 | uint64_t{hidden} << 59 | uint64_t{tagged} << 58 | uint64_t{interior} << 57 |
          uint64_t{is_word} << 56 | (address & ((uint64_t{1} << 48) - 1));
@@ -31,26 +33,34 @@ uint64_t pack(Rank rank, bool hidden, bool tagged, bool interior, bool is_word, 
 
 Rank rank_of(RootKind kind) {
   switch (strength_of(kind)) {
-    case RootStrength::Strong: return kStrong;
-    case RootStrength::Weak: return kWeak;
-    case RootStrength::Diagnostic: return kDiagnostic;
+    case RootStrength::Strong:
+      return kStrong;
+    case RootStrength::Weak:
+      return kWeak;
+    case RootStrength::Diagnostic:
+      return kDiagnostic;
   }
   return kDiagnostic;
 }
 
 Rank rank_of(Verdict verdict) {
   switch (verdict) {
-    case Verdict::Reachable: return kStrong;
-    case Verdict::Possible: return kPossibleBlock;
+    case Verdict::Reachable:
+      return kStrong;
+    case Verdict::Possible:
+      return kPossibleBlock;
     case Verdict::Indirect:
-    case Verdict::Definite: return kLostBlock;
-    case Verdict::NotJudged: return kFreeBlock;
+    case Verdict::Definite:
+      return kLostBlock;
+    case Verdict::NotJudged:
+      return kFreeBlock;
   }
   return kFreeBlock;
 }
 
-// Tells words that name none of the blocks in question, most of them at the cost of one look into the nearest cache: one
-// bit per page that holds part of such a block, pages a table's length apart sharing one.
+// Tells words that name none of the blocks in question, most of them at the cost of one look into
+// the nearest cache: one bit per page that holds part of such a block, pages a table's length apart
+// sharing one.
 class WantedPages {
  public:
   WantedPages(const HeapModel& heap, std::span<const BlockId> blocks) {
@@ -63,7 +73,8 @@ class WantedPages {
       if (range(id).empty()) continue;
       const uint64_t first = range(id).begin().value >> shift_;
       const uint64_t pages = std::min(((range(id).end().value - 1) >> shift_) - first + 1, kBits);
-      for (uint64_t page = first; page < first + pages; ++page) bits_[page % kBits / 64] |= uint64_t{1} << page % 64;
+      for (uint64_t page = first; page < first + pages; ++page)
+        bits_[page % kBits / 64] |= uint64_t{1} << page % 64;
     }
   }
   [[nodiscard]] bool is_near(uint64_t value) const { return value - low_ < span_; }
@@ -91,8 +102,8 @@ class WantedPages {
 
 class Search {
  public:
-  Search(const MemoryImage& image, const HeapModel& heap, const Roots& roots, const Reachability& reach,
-         std::span<const BlockId> blocks)
+  Search(const MemoryImage& image, const HeapModel& heap, const Roots& roots,
+         const Reachability& reach, std::span<const BlockId> blocks)
       : image_(image),
         heap_(heap),
         roots_(roots),
@@ -174,9 +185,11 @@ class Search {
     // Most words are nowhere near a heap: four of them are one branch.
     for (; i + 32 <= bytes.size(); i += 32) {
       if (!(near(i) | near(i + 8) | near(i + 16) | near(i + 24))) continue;
-      for (size_t k = i; k < i + 32; k += 8) look_at(begin + k, load<uint64_t>(data + k), rank, within);
+      for (size_t k = i; k < i + 32; k += 8)
+        look_at(begin + k, load<uint64_t>(data + k), rank, within);
     }
-    for (; i + 8 <= bytes.size(); i += 8) look_at(begin + i, load<uint64_t>(data + i), rank, within);
+    for (; i + 8 <= bytes.size(); i += 8)
+      look_at(begin + i, load<uint64_t>(data + i), rank, within);
   }
 
   void look_at(Addr at, uint64_t value, Rank rank, BlockId within) {
@@ -188,7 +201,8 @@ class Search {
 
   void note(uint64_t value, Rank rank, bool is_word, size_t index) {
     const BlockId id = named_by(value);
-    if (id.valid()) keep(id, pack(rank, false, false, value != heap_.block(id).begin().value, is_word, index));
+    if (id.valid())
+      keep(id, pack(rank, false, false, value != heap_.block(id).begin().value, is_word, index));
   }
 
   [[nodiscard]] BlockId named_by(uint64_t value) const {
@@ -206,7 +220,8 @@ class Search {
     if (at == blocks_.end() || *at != id) return;
     std::atomic_ref best(best_[static_cast<size_t>(at - blocks_.begin())]);
     uint64_t current = best.load(std::memory_order_relaxed);
-    while (packed < current && !best.compare_exchange_weak(current, packed, std::memory_order_relaxed)) {
+    while (packed < current &&
+           !best.compare_exchange_weak(current, packed, std::memory_order_relaxed)) {
     }
   }
 
@@ -277,14 +292,19 @@ std::string describe_root_word(const RootWord& word) {
 const char* state_of(const Holder& holder, const HeapModel& heap, const Reachability& reach) {
   if (holder.kind == Holder::Kind::FreeBlock) return "free";
   if (heap.block(holder.block).state() == BlockState::Mapping) {
-    return reach.verdict(holder.block) == Verdict::Reachable ? "a reachable mapping" : "a mapping nothing names";
+    return reach.verdict(holder.block) == Verdict::Reachable ? "a reachable mapping"
+                                                             : "a mapping nothing names";
   }
   switch (reach.verdict(holder.block)) {
-    case Verdict::Reachable: return "reachable";
-    case Verdict::Possible: return "possibly lost itself";
+    case Verdict::Reachable:
+      return "reachable";
+    case Verdict::Possible:
+      return "possibly lost itself";
     case Verdict::Indirect:
-    case Verdict::Definite: return "lost itself";
-    case Verdict::NotJudged: return "free";
+    case Verdict::Definite:
+      return "lost itself";
+    case Verdict::NotJudged:
+      return "free";
   }
   return "unknown";
 }

@@ -1,8 +1,9 @@
-// A pointer into the middle of a block is weak evidence that the block is held: integers and stale words look the same.
-// But many programs keep such pointers by design, and then the block shows why. Each rule below asks the block itself:
-// is there a count, a length, a vtable, a reference count or a back pointer that makes this offset the one that the
-// program was given? Sizes are usable sizes, up to 24 bytes more than was asked for (glibc rounds to 16 and does not
-// split off a rest below 32), so lengths are compared with that slack.
+// A pointer into the middle of a block is weak evidence that the block is held: integers and stale
+// words look the same. But many programs keep such pointers by design, and then the block shows
+// why. Each rule below asks the block itself: is there a count, a length, a vtable, a reference
+// count or a back pointer that makes this offset the one that the program was given? Sizes are
+// usable sizes, up to 24 bytes more than was asked for (glibc rounds to 16 and does not split off a
+// rest below 32), so lengths are compared with that slack.
 #include "reach/interior_rules.h"
 
 #include <algorithm>
@@ -50,10 +51,12 @@ bool is_old_string(const Block& block, uint64_t offset, Bytes content) {
 bool is_counted_value(uint64_t offset, Bytes content) {
   const uint64_t strong = word_at(content, 0);
   const uint64_t weak = word_at(content, 8);
-  return offset == 16 && strong >= 1 && strong < kMostReferences && weak >= 1 && weak < kMostReferences;
+  return offset == 16 && strong >= 1 && strong < kMostReferences && weak >= 1 &&
+         weak < kMostReferences;
 }
 
-// An aligned block inside a larger one, the larger one's begin noted right before or at the head of it.
+// An aligned block inside a larger one, the larger one's begin noted right before or at the head of
+// it.
 bool notes_own_begin(const Block& block, uint64_t offset, Bytes content) {
   const uint64_t begin = block.begin().value;
   if (offset % 8 != 0) return false;
@@ -88,8 +91,9 @@ InteriorRules::InteriorRules(const MemoryImage& image) : image_(image) {
   code_ = sorted(std::move(code_));
 }
 
-// A vtable lies in a module and holds addresses of code and nulls; also one whose class has few virtual functions, followed
-// by whatever the linker put next, so that only its first words must be code.
+// A vtable lies in a module and holds addresses of code and nulls; also one whose class has few
+// virtual functions, followed by whatever the linker put next, so that only its first words must be
+// code.
 bool InteriorRules::is_vtable(uint64_t address) const {
   if (address % 8 != 0 || !any_contains(modules_, Addr(address))) return false;
   uint64_t functions = 0;
@@ -106,13 +110,15 @@ bool InteriorRules::is_vtable(uint64_t address) const {
 // CPython's collected objects: two words of the collector's, a reference count, the type.
 bool InteriorRules::is_counted_object(uint64_t offset, Bytes content) const {
   const uint64_t count = word_at(content, 16);
-  return offset == 16 && count >= 1 && count < kMostReferences && any_contains(modules_, Addr(word_at(content, 24)));
+  return offset == 16 && count >= 1 && count < kMostReferences &&
+         any_contains(modules_, Addr(word_at(content, 24)));
 }
 
 bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) const {
   if (is_low_tag(block, value)) return true;
   const uint64_t offset = value - block.begin().value;
-  if (std::binary_search(links_.begin(), links_.end(), LinkClass{block.size(), offset})) return true;
+  if (std::binary_search(links_.begin(), links_.end(), LinkClass{block.size(), offset}))
+    return true;
   if (offset % 8 != 0) return false;
   if (is_array_cookie(block, offset, content) || is_length_prefixed(block, offset, content) ||
       is_old_string(block, offset, content) || is_counted_value(offset, content) ||
@@ -124,7 +130,9 @@ bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) c
   // std::make_shared: the control block's vtable, its two counts, the object.
   const auto use_count = read_at<uint32_t>(content, 8).value_or(0);
   const auto weak_count = read_at<uint32_t>(content, 12).value_or(0);
-  if (offset == 16 && weak_count >= 1 && weak_count < kMostReferences && use_count < kMostReferences) return true;
+  if (offset == 16 && weak_count >= 1 && weak_count < kMostReferences &&
+      use_count < kMostReferences)
+    return true;
   // A second base class has a vtable of its own.
   return is_vtable(word_at(content, offset));
 }

@@ -1,4 +1,5 @@
-// Interior pointers that are as good as start pointers, because something in the block explains them.
+// Interior pointers that are as good as start pointers, because something in the block explains
+// them.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,8 @@ class InteriorRules {
  public:
   explicit InteriorRules(const MemoryImage& image);
 
-  // Whether `value`, which points into `block` but not at its begin, is explained. `content` is what the block holds, as
-  // far as it is saved from its begin on.
+  // Whether `value`, which points into `block` but not at its begin, is explained. `content` is
+  // what the block holds, as far as it is saved from its begin on.
   [[nodiscard]] bool explain(const Block& block, uint64_t value, Bytes content) const;
 
   // Replaces the consistent links that count as explained.

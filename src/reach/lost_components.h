@@ -1,4 +1,5 @@
-// Which lost block heads what: the strongly connected components of the lost blocks and who is reached from whom.
+// Which lost block heads what: the strongly connected components of the lost blocks and who is
+// reached from whom.
 #pragma once
 
 #include <vector>
@@ -11,9 +12,11 @@
 
 namespace heapscan {
 
-// One row per block of `lost`, sorted by block. A component nothing lost points into has one head, its lowest address; every
-// other block belongs to the head with the lowest address that reaches it.
-[[nodiscard]] std::vector<LostBlock> find_lost_components(const HeapModel& heap, const BlockMemory& memory,
+// One row per block of `lost`, sorted by block. A component nothing lost points into has one head,
+// its lowest address; every other block belongs to the head with the lowest address that reaches
+// it.
+[[nodiscard]] std::vector<LostBlock> find_lost_components(const HeapModel& heap,
+                                                          const BlockMemory& memory,
                                                           const BlockBitmap& lost);
 
 }  // namespace heapscan

@@ -1,7 +1,8 @@
 // The parallel walk along pointers: from seeds to every block they lead to.
 //
-// A Marker claims blocks in a bitmap of those still open. What a word that points into the middle of a block is worth
-// depends on the mode. The set of blocks claimed does not depend on the number of threads or their timing.
+// A Marker claims blocks in a bitmap of those still open. What a word that points into the middle
+// of a block is worth depends on the mode. The set of blocks claimed does not depend on the number
+// of threads or their timing.
 #pragma once
 
 #include <cstdint>
@@ -33,10 +34,12 @@ class Marker {
          const InteriorRules& rules)
       : image_(image), heap_(heap), memory_(memory), rules_(rules) {}
 
-  // Follows the words of `ranges` and `words` of one strength, and `addresses` (each as if it had been found in a heap
-  // block), then everything they lead to, claiming blocks in `open`. Returns the interior pointers met whose block's bit in
-  // `unreached` is set and which were not followed firmly: sorted, each once.
-  [[nodiscard]] std::vector<uint64_t> run(Mode mode, BlockBitmap& open, const BlockBitmap& unreached,
+  // Follows the words of `ranges` and `words` of one strength, and `addresses` (each as if it had
+  // been found in a heap block), then everything they lead to, claiming blocks in `open`. Returns
+  // the interior pointers met whose block's bit in `unreached` is set and which were not followed
+  // firmly: sorted, each once.
+  [[nodiscard]] std::vector<uint64_t> run(Mode mode, BlockBitmap& open,
+                                          const BlockBitmap& unreached,
                                           std::span<const RootRange> ranges,
                                           std::span<const RootWord> words,
                                           std::span<const uint64_t> addresses, Funnels& funnels);

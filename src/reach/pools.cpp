@@ -1,7 +1,8 @@
-// A program that takes a large block and hands out its parts (perl's op slabs, obstacks, arenas) keeps pointers at the
-// parts and often none at the block. One pointer into the middle may be a number that looks like one. Pointers at several
-// different aligned places of one block, all found in memory that is in use, are not; nor is a single one when the block is
-// full of parts that name each other, as the operations of a compiled function do. As with links, the last word before the
+// A program that takes a large block and hands out its parts (perl's op slabs, obstacks, arenas)
+// keeps pointers at the parts and often none at the block. One pointer into the middle may be a
+// number that looks like one. Pointers at several different aligned places of one block, all found
+// in memory that is in use, are not; nor is a single one when the block is full of parts that name
+// each other, as the operations of a compiled function do. As with links, the last word before the
 // next block does not count: that is where the allocator's own chunk addresses point.
 #include "reach/pools.h"
 
@@ -11,8 +12,8 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kFewestPlaces = 4;      // named from outside
-constexpr size_t kFewestOwnPlaces = 8;   // named by the block itself
+constexpr size_t kFewestPlaces = 4;       // named from outside
+constexpr size_t kFewestOwnPlaces = 8;    // named by the block itself
 constexpr uint64_t kSearched = 64 << 10;  // bytes of a block searched for words that name its parts
 
 bool may_be_part(const Block& block, uint64_t value) {
@@ -26,7 +27,8 @@ size_t own_places(const MemoryImage& image, const Block& block) {
   image.for_each_span(searched, [&](Addr begin, Bytes bytes) {
     for (uint64_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8) {
       const auto value = load<uint64_t>(bytes.data() + i);
-      if (value != block.begin().value && block.range().contains(Addr(value)) && may_be_part(block, value)) {
+      if (value != block.begin().value && block.range().contains(Addr(value)) &&
+          may_be_part(block, value)) {
         places.push_back(value);
       }
     }

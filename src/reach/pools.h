@@ -10,8 +10,8 @@
 
 namespace heapscan {
 
-// The begins of blocks which `interior` (sorted, each once: pointers found in reachable memory) names at several
-// places, or at one when their own parts name each other; ascending.
+// The begins of blocks which `interior` (sorted, each once: pointers found in reachable memory)
+// names at several places, or at one when their own parts name each other; ascending.
 [[nodiscard]] std::vector<uint64_t> find_pools(const MemoryImage& image, const HeapModel& heap,
                                                std::span<const uint64_t> interior);
 

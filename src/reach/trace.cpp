@@ -1,15 +1,21 @@
 // The verdicts, in the order in which they can be given.
 //
 //  1. Mark from the strong roots along start pointers and explained interior ones: reachable.
-//  2. Mark from the interior pointers left over and from the weak roots along every pointer: possible. If among what is
-//     held that way many blocks of one size hang on one offset, those are intrusive links, and a block that is named at
-//     several places is a pool: they count as explained, and both steps go on with that knowledge.
-//  3. Look through everything held so far, byte by byte, for hidden pointers at what is still unheld: possible.
-//  4. A raw mapping nobody names is lost, but we cannot know how it was used: heap blocks it names are possible.
+//  2. Mark from the interior pointers left over and from the weak roots along every pointer:
+//  possible. If among what is
+//     held that way many blocks of one size hang on one offset, those are intrusive links, and a
+//     block that is named at several places is a pool: they count as explained, and both steps go
+//     on with that knowledge.
+//  3. Look through everything held so far, byte by byte, for hidden pointers at what is still
+//  unheld: possible.
+//  4. A raw mapping nobody names is lost, but we cannot know how it was used: heap blocks it names
+//  are possible.
 //  5. What is left is lost. Its components and their heads tell definite from indirect.
-//  6. Lower what evidence we lack could overturn: memory that is missing, stacks the kernel may hold.
+//  6. Lower what evidence we lack could overturn: memory that is missing, stacks the kernel may
+//  hold.
 //
-// The marker may run on any number of threads: each step's result is a set that does not depend on the order.
+// The marker may run on any number of threads: each step's result is a set that does not depend on
+// the order.
 #include <algorithm>
 #include <map>
 
@@ -31,7 +37,7 @@ namespace {
 
 constexpr int kMostRounds = 4;
 constexpr int kMostPoolRounds = 64;
-constexpr size_t kWordsPerPiece = 1024;  // of a bitmap: 64 blocks each
+constexpr size_t kWordsPerPiece = 1024;          // of a bitmap: 64 blocks each
 constexpr uint64_t kSmallestSignalStack = 2048;  // MINSIGSTKSZ
 constexpr uint64_t kLargestSignalStack = 64 << 10;
 
@@ -119,8 +125,8 @@ class Tracing {
     for (int round = 0;; ++round) {
       unheld_ = BlockBitmap(unreached_);
       Funnels funnels{};
-      std::vector<uint64_t> seen = marker_.run(Marker::Mode::Loose, unheld_, unreached_, weak_ranges,
-                                               weak_words, interior_, funnels);
+      std::vector<uint64_t> seen = marker_.run(Marker::Mode::Loose, unheld_, unreached_,
+                                               weak_ranges, weak_words, interior_, funnels);
       if (round == kMostRounds || seen.empty() || !explain_more(seen)) {
         keep_weak_rows(funnels);
         return;
@@ -162,7 +168,8 @@ class Tracing {
       static_cast<void>(open.claim(heap_.block_at(mapping.range.begin())));
     }
     Funnels funnels{};
-    static_cast<void>(marker_.run(Marker::Mode::Loose, open, unreached_, lost_mappings, {}, {}, funnels));
+    static_cast<void>(
+        marker_.run(Marker::Mode::Loose, open, unreached_, lost_mappings, {}, {}, funnels));
     for (const RootRange& mapping : lost_mappings) open.set(heap_.block_at(mapping.range.begin()));
     unheld_ = std::move(open);
     weak_mappings_ = std::move(lost_mappings);
@@ -213,13 +220,15 @@ class Tracing {
   }
 
   void follow_firmly(const std::vector<uint64_t>& addresses) {
-    merge(interior_, marker_.run(Marker::Mode::Firm, unreached_, unreached_, {}, {}, addresses, funnels_));
+    merge(interior_,
+          marker_.run(Marker::Mode::Firm, unreached_, unreached_, {}, {}, addresses, funnels_));
     forget_reached_interior();
   }
 
   void follow_loosely(const std::vector<uint64_t>& addresses) {
     Funnels funnels{};
-    static_cast<void>(marker_.run(Marker::Mode::Loose, unheld_, unreached_, {}, {}, addresses, funnels));
+    static_cast<void>(
+        marker_.run(Marker::Mode::Loose, unheld_, unreached_, {}, {}, addresses, funnels));
   }
 
   void keep_weak_rows(const Funnels& funnels) {
@@ -228,8 +237,8 @@ class Tracing {
     }
   }
 
-  // A thread's alternative signal stack may be known to the kernel alone. It is of a usual size, was never written
-  // while no handler ran, and there is at most one per thread.
+  // A thread's alternative signal stack may be known to the kernel alone. It is of a usual size,
+  // was never written while no handler ran, and there is at most one per thread.
   void spare_signal_stacks(Reachability& result) {
     std::map<uint64_t, std::vector<BlockId>> untouched;  // by size
     BlockBitmap has_members(heap_.blocks.size());
@@ -238,8 +247,9 @@ class Tracing {
     }
     for (const LostBlock& lost : result.lost) {
       const Block& block = heap_.block(lost.block);
-      if (lost.head != lost.block || block.state() != BlockState::Used || has_members.test(lost.block) ||
-          block.size() < kSmallestSignalStack || block.size() > kLargestSignalStack || !is_zero(block)) {
+      if (lost.head != lost.block || block.state() != BlockState::Used ||
+          has_members.test(lost.block) || block.size() < kSmallestSignalStack ||
+          block.size() > kLargestSignalStack || !is_zero(block)) {
         continue;
       }
       untouched[block.size()].push_back(lost.block);
@@ -257,7 +267,8 @@ class Tracing {
   [[nodiscard]] bool is_zero(const Block& block) const {
     bool zero = true;
     image_.for_each_span(block.range(), [&](Addr, Bytes bytes) {
-      zero = zero && std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+      zero = zero &&
+             std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
     });
     return zero;
   }
@@ -266,11 +277,12 @@ class Tracing {
     for (const LostBlock& lost : result.lost) static_cast<void>(unheld_.claim(lost.block));
     lowered_ = without(judged_, judged_);
     for (const LostBlock& lost : result.lost) lowered_.set(lost.block);
-    result.notes.push_back({NoteKind::MissingMemory, "",
-                            counted(result.lost.size(), "block") + " that nothing names " +
-                                (result.lost.size() == 1 ? "is" : "are") + " called possible, not lost: " +
-                                human_bytes(image_.missing_bytes()) +
-                                " of the program's memory could not be searched"});
+    result.notes.push_back(
+        {NoteKind::MissingMemory, "",
+         counted(result.lost.size(), "block") + " that nothing names " +
+             (result.lost.size() == 1 ? "is" : "are") +
+             " called possible, not lost: " + human_bytes(image_.missing_bytes()) +
+             " of the program's memory could not be searched"});
     result.lost.clear();
   }
 
@@ -355,7 +367,8 @@ class Tracing {
     std::vector<FunnelRow> rows;
     for (size_t i = 0; i < funnels_.size(); ++i) {
       if (funnels_[i].words == 0) continue;
-      rows.push_back({i == kHeapRow ? "heap blocks" : name_of(static_cast<RootKind>(i)), funnels_[i]});
+      rows.push_back(
+          {i == kHeapRow ? "heap blocks" : name_of(static_cast<RootKind>(i)), funnels_[i]});
     }
     return rows;
   }
@@ -370,7 +383,8 @@ class Tracing {
   BlockBitmap unreached_;  // judged, not reachable
   BlockBitmap unheld_;     // judged, neither reachable nor possible
   BlockBitmap lowered_{0};
-  std::vector<uint64_t> interior_;  // unexplained pointers from reachable memory at blocks not reachable; sorted
+  std::vector<uint64_t>
+      interior_;  // unexplained pointers from reachable memory at blocks not reachable; sorted
   std::map<BlockId, Reason> hidden_;
   std::vector<RootRange> weak_mappings_;
   std::vector<BlockId> signal_stacks_;
@@ -391,25 +405,36 @@ Reachability trace(const MemoryImage& image, const HeapModel& heap, const Roots&
 
 const char* name_of(Verdict verdict) {
   switch (verdict) {
-    case Verdict::NotJudged: return "not judged";
-    case Verdict::Reachable: return "reachable";
-    case Verdict::Possible: return "possible";
-    case Verdict::Indirect: return "indirect";
-    case Verdict::Definite: return "definite";
+    case Verdict::NotJudged:
+      return "not judged";
+    case Verdict::Reachable:
+      return "reachable";
+    case Verdict::Possible:
+      return "possible";
+    case Verdict::Indirect:
+      return "indirect";
+    case Verdict::Definite:
+      return "definite";
   }
   return "unknown";
 }
 
 const char* name_of(Reason reason) {
   switch (reason) {
-    case Reason::Interior: return "held only by a pointer into its middle";
-    case Reason::WeakRoot: return "held only by a word in memory of unknown use";
-    case Reason::Unaligned: return "held only by a word at an odd address";
-    case Reason::Tagged: return "held only by a word with tags in its top bits";
+    case Reason::Interior:
+      return "held only by a pointer into its middle";
+    case Reason::WeakRoot:
+      return "held only by a word in memory of unknown use";
+    case Reason::Unaligned:
+      return "held only by a word at an odd address";
+    case Reason::Tagged:
+      return "held only by a word with tags in its top bits";
     case Reason::MayBeSignalStack:
       return "never written and of a signal stack's size: the kernel may hold it";
-    case Reason::MissingMemory: return "nothing found names it, but not all memory was there to be searched";
-    case Reason::ViaPossible: return "held only by blocks that are themselves possible";
+    case Reason::MissingMemory:
+      return "nothing found names it, but not all memory was there to be searched";
+    case Reason::ViaPossible:
+      return "held only by blocks that are themselves possible";
   }
   return "unknown";
 }

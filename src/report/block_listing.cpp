@@ -57,9 +57,10 @@ void BlockListing::for_each(const std::function<void(const BlockRow&)>& f) const
     row.verdict = verdict;
     row.cluster = filter_.grouped.has(verdict) ? ids.of(verdict, block.size()) : std::string();
     const Holder* const holder = holders_.of(id);
-    row.held_by = holder == nullptr ? std::string()
-                                    : escaped(heapscan::describe(*holder, analysis.image, analysis.heap,
-                                                                 analysis.roots, analysis.reach));
+    row.held_by = holder == nullptr
+                      ? std::string()
+                      : escaped(heapscan::describe(*holder, analysis.image, analysis.heap,
+                                                   analysis.roots, analysis.reach));
     f(row);
   }
 }

@@ -28,18 +28,22 @@ std::string_view leading_text(std::string_view bytes) {
 
 std::string quoted_words(std::string_view text, bool goes_on) {
   const bool cut = text.size() > kLongestWords;
-  return fmt::format("\"{}{}\"", escaped(text.substr(0, kLongestWords)), cut || goes_on ? "..." : "");
+  return fmt::format("\"{}{}\"", escaped(text.substr(0, kLongestWords)),
+                     cut || goes_on ? "..." : "");
 }
 
 std::string inner_text(const MemoryImage& image, AddrRange block) {
   std::string bytes(std::min(block.size(), kSearchedBytes), '\0');
-  if (!image.read_bytes(block.begin(), std::as_writable_bytes(std::span(bytes.data(), bytes.size())))) return "";
+  if (!image.read_bytes(block.begin(),
+                        std::as_writable_bytes(std::span(bytes.data(), bytes.size()))))
+    return "";
   for (size_t at = 0; at < bytes.size();) {
     const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(at);
     const auto stop = std::find_if_not(begin, bytes.end(), is_text_byte);
     const auto length = static_cast<size_t>(stop - begin);
     if (length >= kShortestInner && (stop == bytes.end() || *stop == '\0')) {
-      return fmt::format("{} at +{:#x}", quoted_words(std::string_view(bytes).substr(at, length), false), at);
+      return fmt::format("{} at +{:#x}",
+                         quoted_words(std::string_view(bytes).substr(at, length), false), at);
     }
     at += length + 1;
   }
@@ -51,7 +55,8 @@ std::string inner_text(const MemoryImage& image, AddrRange block) {
 ContentPreview preview_content(const MemoryImage& image, AddrRange block) {
   std::string bytes(std::min<uint64_t>(block.size(), kContentBytes), '\0');
   ContentPreview preview;
-  if (!image.read_bytes(block.begin(), std::as_writable_bytes(std::span(bytes.data(), bytes.size())))) {
+  if (!image.read_bytes(block.begin(),
+                        std::as_writable_bytes(std::span(bytes.data(), bytes.size())))) {
     return preview;
   }
   for (const char c : bytes) preview.hex += fmt::format("{:02x}", static_cast<unsigned char>(c));

@@ -50,11 +50,13 @@ void describe_heap(const Analysis& analysis, Report& report) {
   report.missing_bytes = analysis.image.missing_bytes();
 }
 
-// What the members shown begin with, if all of them begin like strings: the same one or each its own.
+// What the members shown begin with, if all of them begin like strings: the same one or each its
+// own.
 void label_by_words(const Analysis& analysis, const BlockGroup& from, LeakGroup& group) {
   bool same = true;
   for (const BlockId member : from.members) {
-    const std::string words = preview_content(analysis.image, analysis.heap.block(member).range()).words;
+    const std::string words =
+        preview_content(analysis.image, analysis.heap.block(member).range()).words;
     if (words.empty()) return;
     same = same && words == group.content_words;
   }
@@ -63,7 +65,8 @@ void label_by_words(const Analysis& analysis, const BlockGroup& from, LeakGroup&
 }
 
 void describe_content(const Analysis& analysis, const BlockGroup& from, LeakGroup& group) {
-  ContentPreview preview = preview_content(analysis.image, analysis.heap.block(from.members.front()).range());
+  ContentPreview preview =
+      preview_content(analysis.image, analysis.heap.block(from.members.front()).range());
   group.content_hex = std::move(preview.hex);
   group.content_text = std::move(preview.text);
   group.content_words = std::move(preview.words);
@@ -71,8 +74,8 @@ void describe_content(const Analysis& analysis, const BlockGroup& from, LeakGrou
   label_by_words(analysis, from, group);
 }
 
-LeakGroup describe_group(const Analysis& analysis, const BlockGroup& from, const HolderTable& holders,
-                         bool content) {
+LeakGroup describe_group(const Analysis& analysis, const BlockGroup& from,
+                         const HolderTable& holders, bool content) {
   LeakGroup group;
   group.id = group_id(from.verdict, from.size);
   group.verdict = from.verdict;
@@ -83,7 +86,8 @@ LeakGroup describe_group(const Analysis& analysis, const BlockGroup& from, const
   group.label = fmt::format("{}-byte blocks", from.size);
   group.evidence = explain_group(analysis, from, holders);
   group.example = analysis.heap.block(from.members.front()).begin();
-  for (const BlockId member : from.members) group.members_shown.push_back(analysis.heap.block(member).begin());
+  for (const BlockId member : from.members)
+    group.members_shown.push_back(analysis.heap.block(member).begin());
   if (content) describe_content(analysis, from, group);
   return group;
 }
@@ -94,7 +98,8 @@ std::optional<uint64_t> resident_bytes(const MemoryImage& image, AddrRange range
   const auto& resident = image.residency()->resident;
   auto at = std::partition_point(resident.begin(), resident.end(),
                                  [&](const AddrRange& r) { return r.end() <= range.begin(); });
-  for (; at != resident.end() && at->begin() < range.end(); ++at) bytes += at->intersect(range).size();
+  for (; at != resident.end() && at->begin() < range.end(); ++at)
+    bytes += at->intersect(range).size();
   return bytes;
 }
 
@@ -107,12 +112,14 @@ std::vector<BlockId> mappings_to_list(const Analysis& analysis, const ReportOpti
   std::vector<BlockId> mappings;
   for (size_t i = 0; i < analysis.reach.verdicts.size(); ++i) {
     const Block& block = analysis.heap.blocks[i];
-    if (block.state() != BlockState::Mapping || !lists_mapping(options, analysis.reach.verdicts[i])) continue;
+    if (block.state() != BlockState::Mapping || !lists_mapping(options, analysis.reach.verdicts[i]))
+      continue;
     if (block.size() < options.min_size || block.size() > options.max_size) continue;
     mappings.push_back(BlockId(i));
   }
   std::sort(mappings.begin(), mappings.end(), [&](BlockId a, BlockId b) {
-    return std::tuple(~analysis.heap.block(a).size(), a) < std::tuple(~analysis.heap.block(b).size(), b);
+    return std::tuple(~analysis.heap.block(a).size(), a) <
+           std::tuple(~analysis.heap.block(b).size(), b);
   });
   return mappings;
 }
@@ -124,7 +131,8 @@ MappingRow describe_mapping(const Analysis& analysis, BlockId id, const HolderTa
   row.size = block.size();
   row.verdict = analysis.reach.verdict(id);
   row.resident_bytes = resident_bytes(analysis.image, block.range());
-  row.evidence = row.verdict == Verdict::Reachable ? std::string() : explain_mapping(analysis, id, holders);
+  row.evidence =
+      row.verdict == Verdict::Reachable ? std::string() : explain_mapping(analysis, id, holders);
   return row;
 }
 
@@ -133,9 +141,11 @@ BlockListing::Filter listing_filter(const ReportOptions& options) {
 }
 
 // Lost and possible blocks of the listing.
-void add_listed(const Analysis& analysis, const BlockListing::Filter& filter, std::vector<BlockId>& wanted) {
+void add_listed(const Analysis& analysis, const BlockListing::Filter& filter,
+                std::vector<BlockId>& wanted) {
   const auto add = [&](BlockId id) {
-    if (wanted.size() < kMostHolders && filter.admits(analysis.heap.block(id), analysis.reach.verdict(id))) {
+    if (wanted.size() < kMostHolders &&
+        filter.admits(analysis.heap.block(id), analysis.reach.verdict(id))) {
       wanted.push_back(id);
     }
   };
@@ -143,14 +153,17 @@ void add_listed(const Analysis& analysis, const BlockListing::Filter& filter, st
   for (const PossibleBlock& possible : analysis.reach.possible) add(possible.block);
 }
 
-// What the groups, mappings and rows of the report have to be asked about: one search of the memory serves all.
+// What the groups, mappings and rows of the report have to be asked about: one search of the memory
+// serves all.
 std::vector<BlockId> blocks_to_look_up(const Analysis& analysis, const ReportOptions& options,
-                                       const GroupList& groups, const std::vector<BlockId>& mappings) {
+                                       const GroupList& groups,
+                                       const std::vector<BlockId>& mappings) {
   std::vector<BlockId> wanted;
   for (const BlockGroup& group : groups.groups) {
     if (group.verdict == Verdict::Reachable) continue;
     const size_t count = std::min(group.members.size(), kMembersExplained);
-    wanted.insert(wanted.end(), group.members.begin(), group.members.begin() + static_cast<ptrdiff_t>(count));
+    wanted.insert(wanted.end(), group.members.begin(),
+                  group.members.begin() + static_cast<ptrdiff_t>(count));
   }
   for (const BlockId mapping : mappings) {
     if (analysis.reach.verdict(mapping) != Verdict::Reachable) wanted.push_back(mapping);
@@ -177,7 +190,8 @@ bool Report::anything_definitely_lost() const {
   return verdicts[kDefinite].blocks > 0 || mapping_verdicts[kDefinite].blocks > 0;
 }
 
-Report describe(const CaptureFacts& target, const Analysis& analysis, const ReportOptions& options) {
+Report describe(const CaptureFacts& target, const Analysis& analysis,
+                const ReportOptions& options) {
   Report report;
   report.options = options;
   report.target = escaped_facts(target);
@@ -197,7 +211,8 @@ Report describe(const CaptureFacts& target, const Analysis& analysis, const Repo
     report.leaks.push_back(describe_group(analysis, group, holders, options.content));
   }
   report.groups_left_out = groups.left_out;
-  for (const BlockId mapping : mappings) report.mappings.push_back(describe_mapping(analysis, mapping, holders));
+  for (const BlockId mapping : mappings)
+    report.mappings.push_back(describe_mapping(analysis, mapping, holders));
   if (options.blocks != BlockList::None) {
     report.blocks = BlockListing(analysis, listing_filter(options), std::move(holders));
   }

@@ -20,18 +20,20 @@ Hold kind_of(const Analysis& analysis, const Holder* holder) {
   if (holder->kind == Holder::Kind::Root) {
     const auto& ranges = analysis.roots.ranges;
     const bool in_memory = holder->root < ranges.size();
-    return in_memory && strength_of(ranges[holder->root].kind) == RootStrength::Diagnostic ? Hold::NearestMiss
-                                                                                           : Hold::Word;
+    return in_memory && strength_of(ranges[holder->root].kind) == RootStrength::Diagnostic
+               ? Hold::NearestMiss
+               : Hold::Word;
   }
   const Verdict verdict = analysis.reach.verdict(holder->block);
-  return verdict == Verdict::Definite || verdict == Verdict::Indirect ? Hold::LostBlock : Hold::Word;
+  return verdict == Verdict::Definite || verdict == Verdict::Indirect ? Hold::LostBlock
+                                                                      : Hold::Word;
 }
 
 std::string explain_block(const Analysis& analysis, Addr address, const Holder* holder) {
   const Hold hold = kind_of(analysis, holder);
   if (hold == Hold::Nothing) return fmt::format("no word names {}", hex(address));
-  const std::string where =
-      escaped(heapscan::describe(*holder, analysis.image, analysis.heap, analysis.roots, analysis.reach));
+  const std::string where = escaped(
+      heapscan::describe(*holder, analysis.image, analysis.heap, analysis.roots, analysis.reach));
   if (hold == Hold::NearestMiss) return fmt::format("{} was last named by {}", hex(address), where);
   return fmt::format("{} is named by {}", hex(address), where);
 }
@@ -43,15 +45,24 @@ std::span<const BlockId> explained_members(const BlockGroup& group) {
 // "of the first 5: 4 named by nothing, 1 only by memory no longer in use".
 std::string survey(const Analysis& analysis, const BlockGroup& group, const HolderTable& holders) {
   std::map<Hold, size_t> counts;
-  for (const BlockId member : explained_members(group)) ++counts[kind_of(analysis, holders.of(member))];
+  for (const BlockId member : explained_members(group))
+    ++counts[kind_of(analysis, holders.of(member))];
   std::string parts;
   for (const auto& [hold, count] : counts) {
     if (!parts.empty()) parts += ", ";
     switch (hold) {
-      case Hold::Nothing: parts += fmt::format("{} named by nothing", count); break;
-      case Hold::NearestMiss: parts += fmt::format("{} only by memory no longer in use", count); break;
-      case Hold::LostBlock: parts += fmt::format("{} only by blocks that are lost too", count); break;
-      case Hold::Word: parts += fmt::format("{} by a word", count); break;
+      case Hold::Nothing:
+        parts += fmt::format("{} named by nothing", count);
+        break;
+      case Hold::NearestMiss:
+        parts += fmt::format("{} only by memory no longer in use", count);
+        break;
+      case Hold::LostBlock:
+        parts += fmt::format("{} only by blocks that are lost too", count);
+        break;
+      case Hold::Word:
+        parts += fmt::format("{} by a word", count);
+        break;
     }
   }
   return fmt::format("of the first {}: {}", explained_members(group).size(), parts);
@@ -72,7 +83,8 @@ HolderTable look_up_holders(const Analysis& analysis, std::vector<BlockId> block
   blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
   HolderTable table;
   if (blocks.empty()) return table;
-  table.holders = find_holders(analysis.image, analysis.heap, analysis.roots, analysis.reach, blocks);
+  table.holders =
+      find_holders(analysis.image, analysis.heap, analysis.roots, analysis.reach, blocks);
   HS_CHECK(table.holders.size() == blocks.size());
   table.blocks = std::move(blocks);
   return table;
@@ -84,7 +96,8 @@ std::vector<std::string> explain_group(const Analysis& analysis, const BlockGrou
   add_reasons(group, evidence);
   const BlockId example = group.members.front();
   if (group.verdict != Verdict::Reachable) {
-    evidence.push_back(explain_block(analysis, analysis.heap.block(example).begin(), holders.of(example)));
+    evidence.push_back(
+        explain_block(analysis, analysis.heap.block(example).begin(), holders.of(example)));
     if (group.members.size() > 1) evidence.push_back(survey(analysis, group, holders));
   }
   return evidence;

@@ -16,9 +16,11 @@ constexpr size_t kMembersExplained = 5;
 // Looks up what holds each of `blocks` (any order, repetitions allowed).
 [[nodiscard]] HolderTable look_up_holders(const Analysis& analysis, std::vector<BlockId> blocks);
 
-[[nodiscard]] std::vector<std::string> explain_group(const Analysis& analysis, const BlockGroup& group,
+[[nodiscard]] std::vector<std::string> explain_group(const Analysis& analysis,
+                                                     const BlockGroup& group,
                                                      const HolderTable& holders);
 
-[[nodiscard]] std::string explain_mapping(const Analysis& analysis, BlockId mapping, const HolderTable& holders);
+[[nodiscard]] std::string explain_mapping(const Analysis& analysis, BlockId mapping,
+                                          const HolderTable& holders);
 
 }  // namespace heapscan

@@ -64,7 +64,8 @@ class GroupMaker {
 
   void credit_head(const LostBlock& lost) {
     if (!lost.head.valid() || heap_.block(lost.block).state() != BlockState::Used) return;
-    const auto found = groups_.find(key_of(reach_.verdict(lost.head), heap_.block(lost.head).size()));
+    const auto found =
+        groups_.find(key_of(reach_.verdict(lost.head), heap_.block(lost.head).size()));
     if (found == groups_.end()) return;
     ++found->second.indirect.blocks;
     found->second.indirect.bytes += heap_.block(lost.block).size();
@@ -80,19 +81,24 @@ class GroupMaker {
 int section_of(Verdict verdict) {
   switch (verdict) {
     case Verdict::Definite:
-    case Verdict::Indirect: return 0;
-    case Verdict::Possible: return 1;
+    case Verdict::Indirect:
+      return 0;
+    case Verdict::Possible:
+      return 1;
     case Verdict::Reachable:
-    case Verdict::NotJudged: break;
+    case Verdict::NotJudged:
+      break;
   }
   return 2;
 }
 
-// Smaller sorts first. The members' sizes and addresses settle ties, so the order never depends on a hash table's.
+// Smaller sorts first. The members' sizes and addresses settle ties, so the order never depends on
+// a hash table's.
 auto rank(const BlockGroup& group, SortBy sort) {
-  const uint64_t weight = sort == SortBy::ByCount ? group.blocks : group.bytes + group.indirect.bytes;
-  return std::tuple(section_of(group.verdict), ~weight, ~group.size, -static_cast<int>(group.verdict),
-                    group.members.front());
+  const uint64_t weight =
+      sort == SortBy::ByCount ? group.blocks : group.bytes + group.indirect.bytes;
+  return std::tuple(section_of(group.verdict), ~weight, ~group.size,
+                    -static_cast<int>(group.verdict), group.members.front());
 }
 
 // Keeps the first `top` of each section; `groups` are sorted.

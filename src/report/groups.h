@@ -18,9 +18,9 @@ struct BlockGroup {
   uint64_t size = 0;
   uint64_t blocks = 0;
   uint64_t bytes = 0;
-  VerdictTotal indirect;                        // what is reached only through its blocks
+  VerdictTotal indirect;                         // what is reached only through its blocks
   std::array<uint64_t, kReasonCount> reasons{};  // of possible blocks: how many for each Reason
-  std::vector<BlockId> members;                 // the first few, sorted
+  std::vector<BlockId> members;                  // the first few, sorted
 };
 
 constexpr size_t kMembersShown = 10;
@@ -29,8 +29,9 @@ constexpr size_t kMembersShown = 10;
 [[nodiscard]] std::string group_id(Verdict verdict, uint64_t size);
 
 struct GroupList {
-  std::vector<BlockGroup> groups;  // at most options.top of lost, possible and reachable ones each, in that order
-  uint64_t left_out = 0;           // groups beyond that
+  std::vector<BlockGroup>
+      groups;  // at most options.top of lost, possible and reachable ones each, in that order
+  uint64_t left_out = 0;  // groups beyond that
 };
 
 [[nodiscard]] GroupList make_groups(const Analysis& analysis, const ReportOptions& options);

@@ -1,5 +1,5 @@
-// Schema heapscan.report/1, written member by member: no part of it is ever held as a whole, so that a listing of
-// millions of blocks needs no more memory than a short one.
+// Schema heapscan.report/1, written member by member: no part of it is ever held as a whole, so
+// that a listing of millions of blocks needs no more memory than a short one.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -16,7 +16,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string dumped(const Json& value) { return value.dump(-1, ' ', true, Json::error_handler_t::replace); }
+std::string dumped(const Json& value) {
+  return value.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
 
 Json or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
@@ -25,7 +27,9 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-Json json_of(const VerdictTotal& total) { return {{"blocks", total.blocks}, {"bytes", total.bytes}}; }
+Json json_of(const VerdictTotal& total) {
+  return {{"blocks", total.blocks}, {"bytes", total.bytes}};
+}
 Json json_of(const StateTotal& total) { return {{"blocks", total.blocks}, {"bytes", total.bytes}}; }
 
 Json target_json(const Report& report) {
@@ -54,7 +58,8 @@ Json allocator_json(const Report& report) {
 Json totals_json(const Report& report) {
   const HeapTotals& heap = report.heap;
   Json verdicts = Json::object();
-  for (const Verdict verdict : {Verdict::Reachable, Verdict::Possible, Verdict::Indirect, Verdict::Definite}) {
+  for (const Verdict verdict :
+       {Verdict::Reachable, Verdict::Possible, Verdict::Indirect, Verdict::Definite}) {
     verdicts[name_of(verdict)] = json_of(total_of(report.verdicts, verdict));
   }
   verdicts["suppressed"] = json_of(VerdictTotal());
@@ -69,7 +74,8 @@ Json totals_json(const Report& report) {
 
 Json leak_json(const LeakGroup& group) {
   Json sizes = Json::array();
-  for (const auto& [size, blocks] : group.sizes) sizes.push_back({{"size", size}, {"blocks", blocks}});
+  for (const auto& [size, blocks] : group.sizes)
+    sizes.push_back({{"size", size}, {"blocks", blocks}});
   Json members = Json::array();
   for (const Addr member : group.members_shown) members.push_back(hex(member));
   return {{"id", group.id},
@@ -147,8 +153,9 @@ void write_block_rows(const Report& report, ObjectWriter& writer) {
   report.blocks.for_each([&](const BlockRow& row) {
     row_text.clear();
     fmt::format_to(std::back_inserter(row_text),
-                   R"({{"address":"{:#x}","size":{},"verdict":"{}","cluster":{},"held_by":{}}})", row.address.value,
-                   row.size, name_of(row.verdict), row.cluster.empty() ? "null" : '"' + row.cluster + '"',
+                   R"({{"address":"{:#x}","size":{},"verdict":"{}","cluster":{},"held_by":{}}})",
+                   row.address.value, row.size, name_of(row.verdict),
+                   row.cluster.empty() ? "null" : '"' + row.cluster + '"',
                    row.held_by.empty() ? "null" : dumped(row.held_by));
     writer.element({row_text.data(), row_text.size()});
   });

@@ -1,4 +1,5 @@
-// The text report: one screen that begins with the verdict, then what was asked for beyond it, then one line to grep.
+// The text report: one screen that begins with the verdict, then what was asked for beyond it, then
+// one line to grep.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -49,7 +50,8 @@ Coverage coverage_of(std::span<const LeakGroup> groups, uint64_t lost_bytes) {
     ++coverage.groups;
     if (group.verdict == Verdict::Definite) covered += group.bytes + group.indirect.bytes;
     if (lost_bytes != 0) {
-      coverage.percent = static_cast<uint64_t>(100.0 * static_cast<double>(covered) / static_cast<double>(lost_bytes));
+      coverage.percent = static_cast<uint64_t>(100.0 * static_cast<double>(covered) /
+                                               static_cast<double>(lost_bytes));
     }
   }
   return coverage;
@@ -86,27 +88,33 @@ class TextReport {
   }
 
  private:
-  void heading(const char* name, const std::string& rest) { out_ << fmt::format("{:<11} {}\n", name, rest); }
+  void heading(const char* name, const std::string& rest) {
+    out_ << fmt::format("{:<11} {}\n", name, rest);
+  }
 
   void write_header() {
     const CaptureFacts& target = report_.target;
     std::string line = target.kind == CaptureFacts::Kind::Core ? "heapscan: core " : "heapscan: ";
     line += target.source;
     if (!target.command.empty()) line += fmt::format(" ({})", target.command);
-    if (target.kind == CaptureFacts::Kind::Core && target.pid != 0) line += fmt::format(", pid {}", target.pid);
+    if (target.kind == CaptureFacts::Kind::Core && target.pid != 0)
+      line += fmt::format(", pid {}", target.pid);
     line += ", " + counted(report_.threads, "thread");
     if (target.pause_seconds) line += ", stopped for " + pause_text(*target.pause_seconds);
-    if (target.signal) line += fmt::format(", killed by signal {} ({})", *target.signal, strsignal(*target.signal));
+    if (target.signal)
+      line += fmt::format(", killed by signal {} ({})", *target.signal, strsignal(*target.signal));
     out_ << style_.bold(line) << '\n';
   }
 
   void write_heap() {
     const HeapTotals& heap = report_.heap;
-    std::string text = fmt::format("{} in {}, {} ({}{}{})", human_bytes(heap.used.bytes),
-                                   counted(heap.used.blocks, "block"), counted(report_.arenas, "arena"),
-                                   report_.allocator, report_.version.empty() ? "" : " ", report_.version);
+    std::string text =
+        fmt::format("{} in {}, {} ({}{}{})", human_bytes(heap.used.bytes),
+                    counted(heap.used.blocks, "block"), counted(report_.arenas, "arena"),
+                    report_.allocator, report_.version.empty() ? "" : " ", report_.version);
     text += fmt::format("    free in arenas {}", human_bytes(heap.free.bytes + heap.top_bytes));
-    if (heap.trimmable_bytes) text += fmt::format(", trimmable {}", human_bytes(*heap.trimmable_bytes));
+    if (heap.trimmable_bytes)
+      text += fmt::format(", trimmable {}", human_bytes(*heap.trimmable_bytes));
     heading("heap", text);
   }
 
@@ -120,13 +128,14 @@ class TextReport {
     }
     const auto groups = section(report_, is_lost);
     const Coverage coverage = coverage_of(groups, lost.bytes);
-    std::string text = fmt::format("{} ({} definite, {} indirect)", amount(lost), human_bytes(definite.bytes),
-                                   human_bytes(indirect.bytes));
+    std::string text = fmt::format("{} ({} definite, {} indirect)", amount(lost),
+                                   human_bytes(definite.bytes), human_bytes(indirect.bytes));
     if (coverage.percent > 0) {
       text += fmt::format(", {} % in {}", coverage.percent, counted(coverage.groups, "group"));
     }
     heading("lost", style_.red(text));
-    if (!options_.quiet) write_groups(groups, groups.size(), std::min(coverage.groups, kDetailedGroups));
+    if (!options_.quiet)
+      write_groups(groups, groups.size(), std::min(coverage.groups, kDetailedGroups));
   }
 
   void write_possible() {
@@ -137,18 +146,20 @@ class TextReport {
     }
     heading("possible", style_.yellow(amount(possible) + ", held only by interior or weak words"));
     if (options_.quiet) return;
-    const auto groups = section(report_, [](const LeakGroup& g) { return g.verdict == Verdict::Possible; });
+    const auto groups =
+        section(report_, [](const LeakGroup& g) { return g.verdict == Verdict::Possible; });
     const bool brief = !options_.verbose && !options_.kinds;
     const size_t shown = brief ? std::min(groups.size(), kBriefPossible) : groups.size();
     write_groups(groups, shown, brief ? 1 : kDetailedGroups);
     if (shown < groups.size()) {
-      out_ << fmt::format("  ... {} more: {} --kinds possible\n", counted(groups.size() - shown, "group"),
-                          options_.command);
+      out_ << fmt::format("  ... {} more: {} --kinds possible\n",
+                          counted(groups.size() - shown, "group"), options_.command);
     }
   }
 
   void write_section_of_reachable() {
-    const auto groups = section(report_, [](const LeakGroup& g) { return g.verdict == Verdict::Reachable; });
+    const auto groups =
+        section(report_, [](const LeakGroup& g) { return g.verdict == Verdict::Reachable; });
     if (groups.empty()) return;
     heading("reachable", amount(total_of(report_.verdicts, Verdict::Reachable)));
     write_groups(groups, groups.size(), kDetailedGroups);
@@ -163,12 +174,13 @@ class TextReport {
   }
 
   void write_headline(const LeakGroup& group) {
-    std::string line = fmt::format("  #{:<3}{:>10}  {:>14}   {}", ++number_, human_bytes(group.bytes),
-                                   fmt::format("{} × {} B", grouped(group.blocks), group.sizes.front().first),
-                                   group.label);
+    std::string line = fmt::format(
+        "  #{:<3}{:>10}  {:>14}   {}", ++number_, human_bytes(group.bytes),
+        fmt::format("{} × {} B", grouped(group.blocks), group.sizes.front().first), group.label);
     if (group.verdict == Verdict::Indirect) line += "   (indirect)";
     if (group.indirect.blocks > 0) {
-      line += fmt::format("   + {} reached only from {}", amount(group.indirect), group.blocks == 1 ? "it" : "them");
+      line += fmt::format("   + {} reached only from {}", amount(group.indirect),
+                          group.blocks == 1 ? "it" : "them");
     }
     if (options_.verbose) line += "   id " + group.id;
     out_ << line << '\n';
@@ -187,24 +199,30 @@ class TextReport {
 
   void write_content(const LeakGroup& group) {
     std::string bytes;
-    for (size_t at = 0; at < group.content_hex.size(); at += 16) bytes += ' ' + group.content_hex.substr(at, 16);
+    for (size_t at = 0; at < group.content_hex.size(); at += 16)
+      bytes += ' ' + group.content_hex.substr(at, 16);
     const bool as_words = !group.content_words.empty() && !options_.verbose;
-    out_ << fmt::format("      at {}:{}\n", hex(group.example), as_words ? ' ' + group.content_words : bytes);
+    out_ << fmt::format("      at {}:{}\n", hex(group.example),
+                        as_words ? ' ' + group.content_words : bytes);
     if (!group.content_inner.empty()) out_ << "      holds " << group.content_inner << '\n';
     if (options_.verbose) out_ << fmt::format("      as text: {}\n", group.content_text);
   }
 
   std::string command_for(const LeakGroup& group) const {
     const uint64_t size = group.sizes.front().first;
-    const std::string which = is_lost(group) ? std::string("lost") : fmt::format("all --kinds {}", name_of(group.verdict));
-    return fmt::format("{} --blocks {} --min-size {} --max-size {}", options_.command, which, size, size);
+    const std::string which = is_lost(group)
+                                  ? std::string("lost")
+                                  : fmt::format("all --kinds {}", name_of(group.verdict));
+    return fmt::format("{} --blocks {} --min-size {} --max-size {}", options_.command, which, size,
+                       size);
   }
 
   // After the last group of all.
   void write_where_the_rest_is(std::span<const LeakGroup> groups) {
-    if (report_.groups_left_out == 0 || groups.empty() || &groups.back() != &report_.leaks.back()) return;
-    out_ << fmt::format("  ... {} more: {} -n {}\n", counted(report_.groups_left_out, "group"), options_.command,
-                        report_.leaks.size() + report_.groups_left_out);
+    if (report_.groups_left_out == 0 || groups.empty() || &groups.back() != &report_.leaks.back())
+      return;
+    out_ << fmt::format("  ... {} more: {} -n {}\n", counted(report_.groups_left_out, "group"),
+                        options_.command, report_.leaks.size() + report_.groups_left_out);
   }
 
   void write_mappings() {
@@ -214,8 +232,8 @@ class TextReport {
     const uint64_t lost = definite.blocks + indirect.blocks;
     if (lost + possible.blocks == 0) return;
     const std::string text = fmt::format("{} of {} lost, {} of {} possibly", lost,
-                                         human_bytes(definite.bytes + indirect.bytes), possible.blocks,
-                                         human_bytes(possible.bytes));
+                                         human_bytes(definite.bytes + indirect.bytes),
+                                         possible.blocks, human_bytes(possible.bytes));
     heading("mappings", lost > 0 ? style_.red(text) : style_.yellow(text));
     if (!options_.quiet) write_mapping_rows();
   }
@@ -227,20 +245,22 @@ class TextReport {
       const MappingRow& row = report_.mappings[i];
       const std::string resident =
           row.resident_bytes ? fmt::format(" ({} resident)", human_bytes(*row.resident_bytes)) : "";
-      out_ << fmt::format("  {:<15} {:>10}{}  {:<9} {}\n", hex(row.address), human_bytes(row.size), resident,
-                          name_of(row.verdict), row.evidence);
+      out_ << fmt::format("  {:<15} {:>10}{}  {:<9} {}\n", hex(row.address), human_bytes(row.size),
+                          resident, name_of(row.verdict), row.evidence);
     }
     if (shown < report_.mappings.size()) {
-      out_ << fmt::format("  ... {} more: {} -v\n", counted(report_.mappings.size() - shown, "mapping"),
-                          options_.command);
+      out_ << fmt::format("  ... {} more: {} -v\n",
+                          counted(report_.mappings.size() - shown, "mapping"), options_.command);
     }
   }
 
   void write_not_judged() {
     std::string text = human_bytes(report_.damaged_bytes + report_.missing_bytes);
-    if (report_.damaged_bytes > 0) text += fmt::format(", {} of it damaged heap", human_bytes(report_.damaged_bytes));
+    if (report_.damaged_bytes > 0)
+      text += fmt::format(", {} of it damaged heap", human_bytes(report_.damaged_bytes));
     if (report_.missing_bytes > 0) {
-      text += fmt::format(", {} of it memory that was not there to be searched", human_bytes(report_.missing_bytes));
+      text += fmt::format(", {} of it memory that was not there to be searched",
+                          human_bytes(report_.missing_bytes));
     }
     heading("not judged", text);
   }
@@ -248,29 +268,33 @@ class TextReport {
   void write_notes() {
     if (report_.notes.empty()) return;
     heading("notes", std::to_string(report_.notes.size()));
-    const size_t shown = options_.verbose ? report_.notes.size() : std::min(report_.notes.size(), kBriefNotes);
+    const size_t shown =
+        options_.verbose ? report_.notes.size() : std::min(report_.notes.size(), kBriefNotes);
     for (size_t i = 0; i < shown; ++i) {
       const Note& note = report_.notes[i];
-      out_ << fmt::format("  {}{}{}: {}\n", name_of(note.kind), note.where.empty() ? "" : " ", note.where, note.text);
+      out_ << fmt::format("  {}{}{}: {}\n", name_of(note.kind), note.where.empty() ? "" : " ",
+                          note.where, note.text);
     }
     if (shown < report_.notes.size()) {
-      out_ << fmt::format("  ... {} more: {} -v\n", counted(report_.notes.size() - shown, "note"), options_.command);
+      out_ << fmt::format("  ... {} more: {} -v\n", counted(report_.notes.size() - shown, "note"),
+                          options_.command);
     }
   }
 
   void write_details() {
-    heading("allocator", fmt::format("{} {}, layout from {}; {}", report_.allocator, report_.version,
-                                     report_.layout_source, report_.found_by));
+    heading("allocator", fmt::format("{} {}, layout from {}; {}", report_.allocator,
+                                     report_.version, report_.layout_source, report_.found_by));
     write_verdict_table(report_, out_);
     write_funnel(report_, out_);
   }
 
   void write_summary() {
     const VerdictTotal& definite = total_of(report_.verdicts, Verdict::Definite);
-    std::string line = fmt::format("SUMMARY: {} definitely lost in {}, {} indirectly, {} possibly",
-                                   human_bytes(definite.bytes), counted(definite.blocks, "block"),
-                                   human_bytes(total_of(report_.verdicts, Verdict::Indirect).bytes),
-                                   human_bytes(total_of(report_.verdicts, Verdict::Possible).bytes));
+    std::string line =
+        fmt::format("SUMMARY: {} definitely lost in {}, {} indirectly, {} possibly",
+                    human_bytes(definite.bytes), counted(definite.blocks, "block"),
+                    human_bytes(total_of(report_.verdicts, Verdict::Indirect).bytes),
+                    human_bytes(total_of(report_.verdicts, Verdict::Possible).bytes));
     const VerdictTotal& mappings = total_of(report_.mapping_verdicts, Verdict::Definite);
     if (mappings.blocks > 0) {
       line += fmt::format("; {} of {} definitely lost", counted(mappings.blocks, "mapping"),
@@ -288,6 +312,8 @@ class TextReport {
 
 }  // namespace
 
-void render_text(const Report& report, bool color, std::ostream& out) { TextReport(report, color, out).write(); }
+void render_text(const Report& report, bool color, std::ostream& out) {
+  TextReport(report, color, out).write();
+}
 
 }  // namespace heapscan

@@ -28,8 +28,8 @@ class Style {
   bool color_;
 };
 
-[[nodiscard]] inline const VerdictTotal& total_of(const std::array<VerdictTotal, kVerdictCount>& totals,
-                                                  Verdict verdict) {
+[[nodiscard]] inline const VerdictTotal& total_of(
+    const std::array<VerdictTotal, kVerdictCount>& totals, Verdict verdict) {
   return totals[static_cast<size_t>(verdict)];
 }
 

@@ -10,35 +10,41 @@
 namespace heapscan {
 
 void write_verdict_table(const Report& report, std::ostream& out) {
-  out << fmt::format("verdicts    {:<12}{:>16}{:>20}{:>12}{:>20}\n", "", "blocks", "bytes", "mappings", "bytes");
-  for (const Verdict verdict : {Verdict::Reachable, Verdict::Possible, Verdict::Indirect, Verdict::Definite}) {
+  out << fmt::format("verdicts    {:<12}{:>16}{:>20}{:>12}{:>20}\n", "", "blocks", "bytes",
+                     "mappings", "bytes");
+  for (const Verdict verdict :
+       {Verdict::Reachable, Verdict::Possible, Verdict::Indirect, Verdict::Definite}) {
     const VerdictTotal& blocks = total_of(report.verdicts, verdict);
     const VerdictTotal& mappings = total_of(report.mapping_verdicts, verdict);
-    out << fmt::format("  {:<22}{:>16}{:>20}{:>12}{:>20}\n", name_of(verdict), grouped(blocks.blocks),
-                       grouped(blocks.bytes), grouped(mappings.blocks), grouped(mappings.bytes));
+    out << fmt::format("  {:<22}{:>16}{:>20}{:>12}{:>20}\n", name_of(verdict),
+                       grouped(blocks.blocks), grouped(blocks.bytes), grouped(mappings.blocks),
+                       grouped(mappings.bytes));
   }
 }
 
 void write_checks(const Report& report, std::ostream& out) {
-  const auto failed =
-      std::count_if(report.checks.begin(), report.checks.end(), [](const Check& c) { return !c.ok; });
+  const auto failed = std::count_if(report.checks.begin(), report.checks.end(),
+                                    [](const Check& c) { return !c.ok; });
   if (report.checks.empty() || (failed == 0 && !report.options.verbose)) return;
-  out << fmt::format("checks      {} of {} figures of the allocator's own agree with what was found\n",
-                     report.checks.size() - static_cast<size_t>(failed), report.checks.size());
+  out << fmt::format(
+      "checks      {} of {} figures of the allocator's own agree with what was found\n",
+      report.checks.size() - static_cast<size_t>(failed), report.checks.size());
   for (const Check& check : report.checks) {
     if (check.ok && !report.options.verbose) continue;
-    out << fmt::format("  {:<7} {}: {}\n", check.ok ? "agrees" : "differs", check.name, check.detail);
+    out << fmt::format("  {:<7} {}: {}\n", check.ok ? "agrees" : "differs", check.name,
+                       check.detail);
   }
 }
 
 void write_funnel(const Report& report, std::ostream& out) {
   if (report.funnel.empty()) return;
-  out << fmt::format("words       {:<20}{:>16}{:>16}{:>16}{:>16}{:>16}\n", "", "searched", "out of range",
-                     "no block", "known already", "followed");
+  out << fmt::format("words       {:<20}{:>16}{:>16}{:>16}{:>16}{:>16}\n", "", "searched",
+                     "out of range", "no block", "known already", "followed");
   for (const FunnelRow& row : report.funnel) {
     const Funnel& f = row.funnel;
     out << fmt::format("  {:<30}{:>16}{:>16}{:>16}{:>16}{:>16}\n", row.source, grouped(f.words),
-                       grouped(f.out_of_range), grouped(f.no_block), grouped(f.duplicate), grouped(f.followed));
+                       grouped(f.out_of_range), grouped(f.no_block), grouped(f.duplicate),
+                       grouped(f.followed));
   }
 }
 
@@ -49,8 +55,8 @@ void write_blocks(const Report& report, std::ostream& out) {
   uint64_t rows = 0;
   report.blocks.for_each([&](const BlockRow& row) {
     line.clear();
-    fmt::format_to(std::back_inserter(line), "  {:<#14x} {:>12} {:<10}", row.address.value, row.size,
-                   name_of(row.verdict));
+    fmt::format_to(std::back_inserter(line), "  {:<#14x} {:>12} {:<10}", row.address.value,
+                   row.size, name_of(row.verdict));
     if (!row.cluster.empty()) fmt::format_to(std::back_inserter(line), " {}", row.cluster);
     if (!row.held_by.empty()) fmt::format_to(std::back_inserter(line), "  {}", row.held_by);
     while (line[line.size() - 1] == ' ') line.resize(line.size() - 1);

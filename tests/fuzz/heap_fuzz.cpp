@@ -1,8 +1,10 @@
-// Arbitrary bytes as a heap: whatever they are, walk_heap answers, in bounded time, with a model that keeps its promises.
+// Arbitrary bytes as a heap: whatever they are, walk_heap answers, in bounded time, with a model
+// that keeps its promises.
 //
-// The input is a little program. Its first byte chooses a family of versions; then come steps of one byte with their
-// operands, which lay out a heap chunk by chunk, and after a step `0xff` the rest is pairs that overwrite words anywhere
-// in it: that is how the bytes get to be almost right, which random ones never are.
+// The input is a little program. Its first byte chooses a family of versions; then come steps of
+// one byte with their operands, which lay out a heap chunk by chunk, and after a step `0xff` the
+// rest is pairs that overwrite words anywhere in it: that is how the bytes get to be almost right,
+// which random ones never are.
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -62,11 +64,17 @@ void check_model(const HeapModel& heap) {
 // Places where words are interesting: the parts of the heap by number.
 Addr place(const FakeHeap& heap, const std::vector<Addr>& blocks, uint8_t part, uint64_t offset) {
   switch (part % 5) {
-    case 0: return FakeHeap::kData + offset % 0x3000 / 8 * 8;
-    case 1: return FakeHeap::kBreak + offset % FakeHeap::kHeapSize / 8 * 8;
-    case 2: return blocks.empty() ? FakeHeap::kMainArena : blocks[offset % blocks.size()] - 16 + offset / 256 % 4 * 8;
-    case 3: return heap.newest_heap() + offset % FakeHeap::kHeapSize / 8 * 8;
-    default: return FakeProcess::kFirstDescriptor - FakeHeap::kTlsOffset;
+    case 0:
+      return FakeHeap::kData + offset % 0x3000 / 8 * 8;
+    case 1:
+      return FakeHeap::kBreak + offset % FakeHeap::kHeapSize / 8 * 8;
+    case 2:
+      return blocks.empty() ? FakeHeap::kMainArena
+                            : blocks[offset % blocks.size()] - 16 + offset / 256 % 4 * 8;
+    case 3:
+      return heap.newest_heap() + offset % FakeHeap::kHeapSize / 8 * 8;
+    default:
+      return FakeProcess::kFirstDescriptor - FakeHeap::kTlsOffset;
   }
 }
 
@@ -89,7 +97,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (arena->room() < usable + 0x1000) continue;
     switch (step % 10) {
       case 0:
-      case 1: blocks.push_back(arena->used(usable)); break;
+      case 1:
+        blocks.push_back(arena->used(usable));
+        break;
       case 2:
         blocks.push_back(arena->binned(usable));
         arena->used(24);
@@ -98,7 +108,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         blocks.push_back(arena->unsorted(usable));
         arena->used(24);
         break;
-      case 4: blocks.push_back(arena->fast(usable % 120)); break;
+      case 4:
+        blocks.push_back(arena->fast(usable % 120));
+        break;
       case 5:
         if (arenas++ < 4) arena = &fake.new_arena();
         break;
@@ -107,10 +119,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         break;
       case 7:
         if (fake.family.tcache == nullptr || threads >= 3 || arena->room() < 0x2000) break;
-        blocks.push_back(fake.tcache(*arena, threads++, {usable % 1000, usable % 200, usable % 200}));
+        blocks.push_back(
+            fake.tcache(*arena, threads++, {usable % 1000, usable % 200, usable % 200}));
         break;
-      case 8: blocks.push_back(fake.mmapped(usable + 100, uint64_t{16} << usable % 12)); break;
-      default: arena->locked = true; break;
+      case 8:
+        blocks.push_back(fake.mmapped(usable + 100, uint64_t{16} << usable % 12));
+        break;
+      default:
+        arena->locked = true;
+        break;
     }
   }
   fake.seal();

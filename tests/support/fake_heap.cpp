@@ -18,7 +18,8 @@ uint64_t link_to(const Family& family, Addr field, uint64_t target) {
 
 }  // namespace
 
-// ---- one arena ----------------------------------------------------------------------------------------------------
+// ---- one arena
+// ----------------------------------------------------------------------------------------------------
 
 FakeArena::FakeArena(FakeHeap& owner, Addr where, Addr heap_info) : state(where), owner_(owner) {
   if (heap_info.is_null()) {
@@ -52,7 +53,8 @@ Addr FakeArena::append(uint64_t usable, bool is_free) {
   HS_CHECK(end_ - at_ >= size + 2 * kFenceSize);
   const bool marks_arena = !heap.is_null() && !is_free;
   if (last_is_free_) owner_.process.poke(at_, last_size_);
-  owner_.process.poke(at_ + 8, size | (last_is_free_ ? 0 : kPrevInUse) | (marks_arena ? kNonMainArena : 0));
+  owner_.process.poke(at_ + 8,
+                      size | (last_is_free_ ? 0 : kPrevInUse) | (marks_arena ? kNonMainArena : 0));
   const Addr mem = at_ + kHeader;
   at_ = at_ + size;
   last_size_ = size;
@@ -76,7 +78,8 @@ Addr FakeArena::unsorted(uint64_t usable) {
 
 Addr FakeArena::fast(uint64_t usable) {
   const Addr mem = append(usable, false);
-  if (owner_.family.arena->fastbins != 0) fastbins_[(last_size_ - kMinSize) / 16].push_back(mem - kHeader);
+  if (owner_.family.arena->fastbins != 0)
+    fastbins_[(last_size_ - kMinSize) / 16].push_back(mem - kHeader);
   return mem;
 }
 
@@ -141,7 +144,8 @@ void FakeArena::seal() {
   }
 }
 
-// ---- the whole heap -------------------------------------------------------------------------------------------------
+// ---- the whole heap
+// -------------------------------------------------------------------------------------------------
 
 FakeHeap::FakeHeap(const Family& which) : family(which), process(FakeProcess::k241) {
   library = process.add_module("/lib/libc.so.6", kLibrary, 0x4000);
@@ -209,7 +213,8 @@ Addr FakeHeap::tcache(FakeArena& arena, size_t thread, const std::vector<uint64_
   if (thread == 0) {
     process.poke(FakeProcess::kFirstDescriptor - kTlsOffset, mem);
   } else {
-    const Addr descriptor = process.add_stack(Addr(0x7ffe00000000) + thread * 0x100000, 0x10000, static_cast<int>(thread) + 1);
+    const Addr descriptor = process.add_stack(Addr(0x7ffe00000000) + thread * 0x100000, 0x10000,
+                                              static_cast<int>(thread) + 1);
     process.add_thread(static_cast<int>(thread) + 1, descriptor, descriptor - 0x1000);
     process.poke(descriptor - kTlsOffset, mem);
   }
@@ -220,7 +225,8 @@ void FakeHeap::seal() {
   process.add_first_thread();
   for (size_t i = 0; i < arenas_.size(); ++i) {
     arenas_[i]->seal();
-    process.poke(arenas_[i]->state + family.arena->next(), arenas_[(i + 1) % arenas_.size()]->state);
+    process.poke(arenas_[i]->state + family.arena->next(),
+                 arenas_[(i + 1) % arenas_.size()]->state);
   }
   const ParamsLayout& params = *family.params;
   for (const uint64_t offset : {0x00U, 0x08U, 0x10U}) process.poke(kParams + offset, 0x20000);

@@ -1,4 +1,5 @@
-// A glibc heap laid out chunk by chunk, for a chosen family of versions: given these chunks, expect these blocks.
+// A glibc heap laid out chunk by chunk, for a chosen family of versions: given these chunks, expect
+// these blocks.
 //
 //   FakeHeap heap(family);
 //   const Addr kept = heap.main().used(100);
@@ -23,25 +24,27 @@ namespace heapscan {
 
 class FakeHeap;
 
-// Chunks are appended behind one another. Sizes are usable bytes, rounded up as malloc does; addresses are what malloc
-// returns.
+// Chunks are appended behind one another. Sizes are usable bytes, rounded up as malloc does;
+// addresses are what malloc returns.
 class FakeArena {
  public:
   Addr used(uint64_t usable);
   Addr binned(uint64_t usable);  // in the bin for its size; something used must follow
   Addr unsorted(uint64_t usable);
-  Addr fast(uint64_t usable);    // in a fastbin; used where the family has none
-  // A further heap of an arena other than the main one; the one before is closed as glibc closes it.
+  Addr fast(uint64_t usable);  // in a fastbin; used where the family has none
+  // A further heap of an arena other than the main one; the one before is closed as glibc closes
+  // it.
   void new_heap();
-  // Closes the main arena's stretch at the end of a page and goes on `gap` bytes later: somebody moved the break.
+  // Closes the main arena's stretch at the end of a page and goes on `gap` bytes later: somebody
+  // moved the break.
   void move_break(uint64_t gap);
 
   [[nodiscard]] uint64_t room() const { return end_ - at_; }
 
   Addr state;
-  Addr top;               // the chunk, after seal()
-  Addr begin;             // of the chunks, in the first heap
-  Addr heap;              // the newest heap's heap_info; null in the main arena
+  Addr top;    // the chunk, after seal()
+  Addr begin;  // of the chunks, in the first heap
+  Addr heap;   // the newest heap's heap_info; null in the main arena
   uint64_t system_mem = 0;
   bool locked = false;
 
@@ -73,17 +76,20 @@ class FakeHeap {
   static constexpr Addr kHeaps{0x7fff00000000};
   static constexpr Addr kMapped{0x7ffff0000000};
   static constexpr uint64_t kKey = 0x6b65796b65796b65;
-  static constexpr uint64_t kTlsOffset = 0x48;  // of the word that names a thread's tcache, below the thread pointer
+  static constexpr uint64_t kTlsOffset =
+      0x48;  // of the word that names a thread's tcache, below the thread pointer
 
   explicit FakeHeap(const glibc::Family& family);
 
   FakeArena& main() { return *arenas_.front(); }
   FakeArena& new_arena();
-  // A chunk that is a mapping of its own; with an alignment above 16 the header malloc first wrote stays behind.
+  // A chunk that is a mapping of its own; with an alignment above 16 the header malloc first wrote
+  // stays behind.
   Addr mmapped(uint64_t usable, uint64_t alignment = 16);
   // Memory the program mapped, directly above what was mapped last.
   Addr raw_mapping(uint64_t size);
-  // A tcache in `arena` holding blocks appended to it, of these usable sizes. Thread 0 is the first.
+  // A tcache in `arena` holding blocks appended to it, of these usable sizes. Thread 0 is the
+  // first.
   Addr tcache(FakeArena& arena, size_t thread, const std::vector<uint64_t>& sizes);
   std::vector<Addr> cached;  // blocks put into tcaches, in order
 
@@ -92,7 +98,9 @@ class FakeHeap {
   [[nodiscard]] HeapModel walk();
   [[nodiscard]] const MemoryImage& image() const { return image_; }
   // The heap_info made last; the main arena's heap when there is none.
-  [[nodiscard]] Addr newest_heap() const { return heaps_ == 0 ? kBreak : kHeaps + kReservation * (heaps_ - 1); }
+  [[nodiscard]] Addr newest_heap() const {
+    return heaps_ == 0 ? kBreak : kHeaps + kReservation * (heaps_ - 1);
+  }
 
   const glibc::Family& family;
   FakeProcess process;
@@ -103,8 +111,9 @@ class FakeHeap {
   std::vector<std::unique_ptr<FakeArena>> arenas_;
   size_t heaps_ = 0;
   Addr mapped_end_ = kMapped;
-  std::vector<std::pair<Addr, uint64_t>> pokes_;  // into memory mapped when all of its size is known
-  std::map<Addr, uint32_t> counts_;               // halves of tcaches' counts, as written
+  std::vector<std::pair<Addr, uint64_t>>
+      pokes_;                        // into memory mapped when all of its size is known
+  std::map<Addr, uint32_t> counts_;  // halves of tcaches' counts, as written
   uint64_t n_mmaps_ = 0;
   uint64_t mmapped_mem_ = 0;
   MemoryImage image_;

@@ -10,7 +10,8 @@ Addr FakeProgram::block(uint64_t size, BlockState state) {
   const uint64_t chunk = std::max<uint64_t>(32, (size + 8 + 15) / 16 * 16);
   const Addr begin(kHeap + heap_used_ + 16);
   heap_used_ += chunk;
-  heap_.bytes.resize(heap_used_ + 64);  // the last block's last word lies in the next chunk's header
+  heap_.bytes.resize(heap_used_ +
+                     64);  // the last block's last word lies in the next chunk's header
   blocks_.emplace_back(begin, chunk - 8, state, ArenaId(0));
   return begin;
 }
@@ -72,13 +73,16 @@ FakeProgram::World FakeProgram::build() {
 
   World world;
   world.image = builder.freeze();
-  std::sort(blocks_.begin(), blocks_.end(), [](const Block& a, const Block& b) { return a.begin() < b.begin(); });
+  std::sort(blocks_.begin(), blocks_.end(),
+            [](const Block& a, const Block& b) { return a.begin() < b.begin(); });
   world.heap.blocks = GrowingArray<Block>(blocks_.size());
   for (const Block& block : blocks_) world.heap.blocks.push_back(block);
   const std::vector<AddrRange> grids = {AddrRange::sized(Addr(kHeap), heap_.bytes.size())};
   world.heap.index = BlockIndex(world.heap.blocks.rows(), grids);
-  roots_.ranges.push_back({RootKind::ModuleData, AddrRange::sized(Addr(kStrong), kAreaSize), 0, ModuleId(0)});
-  roots_.ranges.push_back({RootKind::UnknownMemory, AddrRange::sized(Addr(kWeak), kAreaSize), 0, ModuleId::none()});
+  roots_.ranges.push_back(
+      {RootKind::ModuleData, AddrRange::sized(Addr(kStrong), kAreaSize), 0, ModuleId(0)});
+  roots_.ranges.push_back(
+      {RootKind::UnknownMemory, AddrRange::sized(Addr(kWeak), kAreaSize), 0, ModuleId::none()});
   world.roots = std::move(roots_);
   return world;
 }

@@ -1,7 +1,8 @@
 // A program made of blocks and words: what reach's tests trace.
 //
-// Blocks are laid out one behind the other with 16 bytes between them, as glibc does it; words are poked into them, into a
-// data area of strong roots, or into a weak one. No allocator is involved: the block table is written down directly.
+// Blocks are laid out one behind the other with 16 bytes between them, as glibc does it; words are
+// poked into them, into a data area of strong roots, or into a weak one. No allocator is involved:
+// the block table is written down directly.
 #pragma once
 
 #include <map>
@@ -20,7 +21,7 @@ class FakeProgram {
   static constexpr uint64_t kStrong = 0x555555558000;  // strong root words
   static constexpr uint64_t kWeak = 0x7f6600000000;    // weak root words
   static constexpr uint64_t kMappings = 0x7f7700000000;
-  static constexpr uint64_t kCode = 0x555555550000;    // an executable segment of the one module
+  static constexpr uint64_t kCode = 0x555555550000;  // an executable segment of the one module
   static constexpr uint64_t kAreaSize = 1 << 16;
 
   // `size`: usable bytes, 8 mod 16 as of a glibc chunk; rounded up to that.

@@ -34,6 +34,7 @@ struct AnalysisOptions {
 };
 
 // Throws Error (Unsupported) when the allocator in charge is not understood.
-[[nodiscard]] Analysis analyze(MemoryImage image, Symbols symbols, const AnalysisOptions& options = {});
+[[nodiscard]] Analysis analyze(MemoryImage image, Symbols symbols,
+                               const AnalysisOptions& options = {});
 
 }  // namespace heapscan

@@ -1,8 +1,8 @@
 // Addresses of the target.
 //
-// Addr is an address in the target's memory: arithmetic saturates instead of wrapping, and it cannot be
-// dereferenced. FileAddr is an address as written in an ELF file; only a Module converts one into the other.
-// AddrRange is half-open, begin <= end always.
+// Addr is an address in the target's memory: arithmetic saturates instead of wrapping, and it
+// cannot be dereferenced. FileAddr is an address as written in an ELF file; only a Module converts
+// one into the other. AddrRange is half-open, begin <= end always.
 #pragma once
 
 #include <compare>

@@ -1,5 +1,5 @@
-// Error: we cannot do what was asked. The message is a whole sentence that names what failed, where, why,
-// and what the user can do. HS_CHECK: a bug of ours; stays on in release builds.
+// Error: we cannot do what was asked. The message is a whole sentence that names what failed,
+// where, why, and what the user can do. HS_CHECK: a bug of ours; stays on in release builds.
 #pragma once
 
 #include <stdexcept>

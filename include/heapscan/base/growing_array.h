@@ -1,6 +1,6 @@
-// An array that grows in place: address space for `capacity` rows is reserved at once, memory is taken only for
-// the rows written. Unlike std::vector it never copies its rows, so a table of tens of millions of rows has no
-// moment at which it is held twice.
+// An array that grows in place: address space for `capacity` rows is reserved at once, memory is
+// taken only for the rows written. Unlike std::vector it never copies its rows, so a table of tens
+// of millions of rows has no moment at which it is held twice.
 #pragma once
 
 #include <cstddef>
@@ -58,8 +58,8 @@ class GrowingArray {
   }
   // Returns the memory behind unused capacity.
   void shrink_memory() { discard_rows(size_, capacity_); }
-  // Returns the memory of rows [begin, end), which are not needed any more; they read as zero bytes afterwards, or as they
-  // were where they share a page with others.
+  // Returns the memory of rows [begin, end), which are not needed any more; they read as zero bytes
+  // afterwards, or as they were where they share a page with others.
   void discard_rows(size_t begin, size_t end) {
     if (begin < end) memory_.discard(begin * sizeof(T), end * sizeof(T));
   }

@@ -1,4 +1,5 @@
-// Parallel loops over indices. f(i) writes only to slot i, so the answer is the same for every thread count.
+// Parallel loops over indices. f(i) writes only to slot i, so the answer is the same for every
+// thread count.
 #pragma once
 
 #include <tbb/blocked_range.h>

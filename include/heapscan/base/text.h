@@ -23,11 +23,12 @@ namespace heapscan {
 // "1 block", "2 blocks": the noun's plural is noun + "s".
 [[nodiscard]] std::string counted(uint64_t count, std::string_view noun);
 
-// Every byte that is not printable ASCII, and the backslash, becomes \n, \t or \xNN: nothing the target holds can
-// move a cursor or change a colour.
+// Every byte that is not printable ASCII, and the backslash, becomes \n, \t or \xNN: nothing the
+// target holds can move a cursor or change a colour.
 [[nodiscard]] std::string escaped(std::string_view raw);
 
-// "4096", "10k", "4M", "1G", "0x20" (k, M, G are binary); nothing when it is not such a number or overflows.
+// "4096", "10k", "4M", "1G", "0x20" (k, M, G are binary); nothing when it is not such a number or
+// overflows.
 [[nodiscard]] std::optional<uint64_t> parse_size(std::string_view text);
 
 }  // namespace heapscan

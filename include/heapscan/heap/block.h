@@ -1,5 +1,5 @@
-// A block: what malloc returned, header not included. One row of the block table, 16 bytes, since there may be tens of
-// millions of them.
+// A block: what malloc returned, header not included. One row of the block table, 16 bytes, since
+// there may be tens of millions of them.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@ enum class BlockState : uint8_t {
   Fastbin,      // free, in a fastbin
   Binned,       // free, in a bin
   Top,          // the rest of a heap, never handed out or given back
-  Bookkeeping,  // the C library's own: tcache structs, fenceposts, thread-local storage of ended threads
+  Bookkeeping,  // the C library's own: tcache structs, fenceposts, thread-local storage of ended
+                // threads
   Mapping,      // a raw anonymous mapping that no allocator, stack or loader owns
 };
 [[nodiscard]] const char* name_of(BlockState state);
@@ -25,11 +26,13 @@ class Block {
   static constexpr uint64_t kLargestSize = (uint64_t{1} << 45) - 1;
 
   Block() = default;
-  // `arena` none: a chunk with a mapping of its own, or a raw mapping. Sizes above kLargestSize are cut to it.
+  // `arena` none: a chunk with a mapping of its own, or a raw mapping. Sizes above kLargestSize are
+  // cut to it.
   Block(Addr begin, uint64_t size, BlockState state, ArenaId arena)
       : begin_(begin.value),
         packed_((size < kLargestSize ? size : kLargestSize) << 19 |
-                static_cast<uint64_t>(state) << 16 | (arena.valid() ? arena.value & 0xffff : 0xffff)) {}
+                static_cast<uint64_t>(state) << 16 |
+                (arena.valid() ? arena.value & 0xffff : 0xffff)) {}
 
   [[nodiscard]] Addr begin() const { return Addr(begin_); }
   [[nodiscard]] uint64_t size() const { return packed_ >> 19; }  // usable bytes

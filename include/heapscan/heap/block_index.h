@@ -1,9 +1,10 @@
 // Which block does an address lie in? Answered in constant time for arena heaps of any size.
 //
-// Made once by its constructor from the finished block table. Arena heaps ("grids") are covered by one bit per 16
-// bytes, set where a block begins, with the number of blocks before every 1 KiB: the block at or below an address is a
-// popcount away. Chunks with a mapping of their own and raw mappings are ranges of one block each. A range is found
-// through a table of windows over each stretch of address space that holds heaps.
+// Made once by its constructor from the finished block table. Arena heaps ("grids") are covered by
+// one bit per 16 bytes, set where a block begins, with the number of blocks before every 1 KiB: the
+// block at or below an address is a popcount away. Chunks with a mapping of their own and raw
+// mappings are ranges of one block each. A range is found through a table of windows over each
+// stretch of address space that holds heaps.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ class BlockIndex {
   struct Range {
     uint64_t begin = 0;
     uint64_t end = 0;
-    uint64_t first_word = 0;   // of a grid: its first entry in words(); kNoGrid for a range of one block
+    uint64_t first_word =
+        0;  // of a grid: its first entry in words(); kNoGrid for a range of one block
     uint32_t first_block = 0;  // the first block that begins in the range
     uint32_t blocks = 0;
   };
@@ -36,8 +38,8 @@ class BlockIndex {
     uint32_t unused = 0;
   };
 
-  // The least stretches of address space that hold every range, largest gaps left out: a word that lies in none of
-  // them points at no block. At most kStretches of them.
+  // The least stretches of address space that hold every range, largest gaps left out: a word that
+  // lies in none of them points at no block. At most kStretches of them.
   static constexpr size_t kStretches = 4;
   struct Stretch {
     uint64_t begin = 0;
@@ -47,8 +49,8 @@ class BlockIndex {
   };
 
   BlockIndex() = default;
-  // `blocks`: sorted by address, disjoint. `grids`: sorted, disjoint; blocks in them begin at multiples of 16. Blocks
-  // outside every grid become ranges of their own.
+  // `blocks`: sorted by address, disjoint. `grids`: sorted, disjoint; blocks in them begin at
+  // multiples of 16. Blocks outside every grid become ranges of their own.
   BlockIndex(std::span<const Block> blocks, std::span<const AddrRange> grids);
 
   // The index of the range that holds `address`, or kNoRange.
@@ -62,7 +64,8 @@ class BlockIndex {
   }
   // The same once it is known that `address` lies `offset` bytes into `stretch`.
   [[nodiscard]] uint32_t range_in(const Stretch& stretch, uint64_t offset, uint64_t address) const {
-    const uint32_t* const window = windows_.data() + stretch.first_window + (offset >> stretch.shift);
+    const uint32_t* const window =
+        windows_.data() + stretch.first_window + (offset >> stretch.shift);
     uint32_t low = window[0];   // the first range that ends above the window's begin
     uint32_t high = window[1];  // the answer is not above this one
     while (low < high) {
@@ -79,7 +82,8 @@ class BlockIndex {
   [[nodiscard]] const Word* word_for(const Range& grid, uint64_t address) const {
     return words_.data() + grid.first_word + (address - grid.begin) / kBytesPerWord;
   }
-  // The last block that begins at or below `address`, which lies in `range`; none when there is none in the range.
+  // The last block that begins at or below `address`, which lies in `range`; none when there is
+  // none in the range.
   [[nodiscard]] BlockId block_before(const Range& range, uint64_t address) const {
     if (range.first_word == kNoGrid) return BlockId(range.first_block);
     const Word& word = *word_for(range, address);

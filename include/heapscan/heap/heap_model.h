@@ -1,7 +1,9 @@
-// Which blocks exist and in which state: what an allocator's walker returns, the same for every allocator.
+// Which blocks exist and in which state: what an allocator's walker returns, the same for every
+// allocator.
 //
-// Invariants: blocks are sorted by address and disjoint; `index` finds exactly them; arena ids are below arenas.size();
-// in every heap range blocks + headers + padding + damaged ranges add up to its size.
+// Invariants: blocks are sorted by address and disjoint; `index` finds exactly them; arena ids are
+// below arenas.size(); in every heap range blocks + headers + padding + damaged ranges add up to
+// its size.
 #pragma once
 
 #include <optional>
@@ -53,7 +55,8 @@ struct HeapTotals {
   StateTotal free;  // tcache, fastbins and bins
   StateTotal mappings;
   uint64_t top_bytes = 0;
-  // Whole resident pages inside free chunks and top, which malloc_trim would give back; nothing without residency.
+  // Whole resident pages inside free chunks and top, which malloc_trim would give back; nothing
+  // without residency.
   std::optional<uint64_t> trimmable_bytes;
 };
 
@@ -61,25 +64,28 @@ struct HeapModel {
   std::string allocator;  // "glibc"
   std::string version;    // "2.36"; empty when unknown; a hint that decided nothing
   LayoutSource layout_source = LayoutSource::Probed;
-  std::string found_by;   // how the main arena was found, for people
+  std::string found_by;  // how the main arena was found, for people
 
   GrowingArray<Block> blocks;
   BlockIndex index;
   std::vector<Arena> arenas;
-  std::vector<HeapRange> ranges;             // sorted, disjoint
-  std::vector<AddrRange> allocator_state;    // main_arena, mp_, arena and heap headers, tcache structs: no roots. Sorted
-  std::vector<AddrRange> damaged;            // parts of ranges that could not be parsed: weak roots. Sorted
+  std::vector<HeapRange> ranges;  // sorted, disjoint
+  std::vector<AddrRange>
+      allocator_state;  // main_arena, mp_, arena and heap headers, tcache structs: no roots. Sorted
+  std::vector<AddrRange> damaged;  // parts of ranges that could not be parsed: weak roots. Sorted
   ThreadAreas threads;
   HeapTotals totals;
   std::vector<Check> checks;
   Notes notes;
 
   [[nodiscard]] const Block& block(BlockId id) const { return blocks[id.index()]; }
-  // The block whose [begin, begin + size) holds `address`; none for headers, padding and everything else.
+  // The block whose [begin, begin + size) holds `address`; none for headers, padding and everything
+  // else.
   [[nodiscard]] BlockId block_at(Addr address) const;
 };
 
-// Throws Error (Unsupported) when another allocator serves malloc (naming it), or none that is understood.
+// Throws Error (Unsupported) when another allocator serves malloc (naming it), or none that is
+// understood.
 [[nodiscard]] HeapModel walk_heap(const MemoryImage& image, const Symbols& symbols);
 
 }  // namespace heapscan

@@ -1,4 +1,5 @@
-// What a person wants to know about where an image came from. For display only: no analysis sees it.
+// What a person wants to know about where an image came from. For display only: no analysis sees
+// it.
 #pragma once
 
 #include <cstddef>
@@ -10,11 +11,12 @@ namespace heapscan {
 struct CaptureFacts {
   enum class Kind { Live, Core };
   Kind kind = Kind::Live;
-  int pid = 0;              // 0 when unknown
-  std::string command;      // comm or NT_PRPSINFO name
-  std::string executable;   // path as the target saw it
-  std::string source;       // "pid 4711" or the core's path
-  double captured_at = 0;   // seconds since the epoch: when the process was stopped; of a core its file's mtime
+  int pid = 0;             // 0 when unknown
+  std::string command;     // comm or NT_PRPSINFO name
+  std::string executable;  // path as the target saw it
+  std::string source;      // "pid 4711" or the core's path
+  double captured_at =
+      0;  // seconds since the epoch: when the process was stopped; of a core its file's mtime
   std::optional<double> pause_seconds;  // how long the target stood still; live only
   std::optional<int> signal;            // what killed it; cores only
 };

@@ -1,8 +1,10 @@
-// The frozen process: what every door (live process, kernel core, gcore core, our own snapshot) leads to.
+// The frozen process: what every door (live process, kernel core, gcore core, our own snapshot)
+// leads to.
 //
-// A MemoryImage is made only by ImageBuilder::freeze() and never changes afterwards. Its regions are sorted, disjoint
-// and not empty. Reads never fail loudly: what is not there is nullopt. No analysis may ask which door it came through;
-// facts that only one door can supply are optional and say so.
+// A MemoryImage is made only by ImageBuilder::freeze() and never changes afterwards. Its regions
+// are sorted, disjoint and not empty. Reads never fail loudly: what is not there is nullopt. No
+// analysis may ask which door it came through; facts that only one door can supply are optional and
+// say so.
 #pragma once
 
 #include <array>
@@ -49,7 +51,8 @@ struct Region {
   ModuleId module;           // the module whose file or .bss this is; none otherwise
   uint64_t file_offset = 0;  // bytes; of range.begin() in the file, when backed by one
   std::string label;         // for people only: a path or a name the kernel gave; decides nothing
-  const std::byte* bytes = nullptr;  // range.size() of them when Saved, null otherwise; owned by the image
+  const std::byte* bytes =
+      nullptr;  // range.size() of them when Saved, null otherwise; owned by the image
 };
 
 // A loadable part of a module at its run-time place (ELF gABI PT_LOAD, whole p_memsz).
@@ -72,7 +75,7 @@ struct Module {
   uint64_t bias = 0;     // run-time address minus the address in the ELF file
   std::vector<ModuleSegment> segments;
   std::optional<TlsSegment> tls;
-  AddrRange dynamic;     // PT_DYNAMIC at run time; empty for a static program
+  AddrRange dynamic;           // PT_DYNAMIC at run time; empty for a static program
   bool is_executable = false;  // the program itself
 
   [[nodiscard]] Addr at_run_time(FileAddr a) const { return Addr(a.value + bias); }
@@ -82,8 +85,33 @@ struct Module {
 
 // General registers in the order of struct user_regs_struct (Linux x86-64, NT_PRSTATUS).
 enum class Register : uint8_t {
-  R15, R14, R13, R12, Rbp, Rbx, R11, R10, R9, R8, Rax, Rcx, Rdx, Rsi, Rdi, OrigRax, Rip, Cs, Eflags,
-  Rsp, Ss, FsBase, GsBase, Ds, Es, Fs, Gs,
+  R15,
+  R14,
+  R13,
+  R12,
+  Rbp,
+  Rbx,
+  R11,
+  R10,
+  R9,
+  R8,
+  Rax,
+  Rcx,
+  Rdx,
+  Rsi,
+  Rdi,
+  OrigRax,
+  Rip,
+  Cs,
+  Eflags,
+  Rsp,
+  Ss,
+  FsBase,
+  GsBase,
+  Ds,
+  Es,
+  Fs,
+  Gs,
 };
 constexpr size_t kRegisterCount = 27;
 [[nodiscard]] const char* name_of(Register r);
@@ -91,7 +119,8 @@ constexpr size_t kRegisterCount = 27;
 struct Thread {
   int tid = 0;
   std::string name;  // comm; empty when unknown
-  bool has_registers = false;  // false: it could not be stopped (an io_uring worker, say) or its note is missing
+  bool has_registers =
+      false;  // false: it could not be stopped (an io_uring worker, say) or its note is missing
   std::array<uint64_t, kRegisterCount> registers{};
   std::vector<std::byte> xsave;  // NT_X86_XSTATE: the XSAVE area; empty when unknown
 
@@ -141,18 +170,19 @@ class MemoryImage {
   [[nodiscard]] const std::optional<Residency>& residency() const { return residency_; }
   [[nodiscard]] const Notes& notes() const { return notes_; }
 
-  // Writable memory of the program that should be here and is not: verdicts that could depend on it are lowered.
-  // 0 when the image is complete.
+  // Writable memory of the program that should be here and is not: verdicts that could depend on it
+  // are lowered. 0 when the image is complete.
   [[nodiscard]] uint64_t missing_bytes() const { return missing_bytes_; }
 
   [[nodiscard]] const Region* region_at(Addr a) const;
   [[nodiscard]] const Module* module_at(Addr a) const;
 
-  // The bytes of `range` without a copy; nullopt unless all of them are saved and contiguous here. Regions that
-  // touch are contiguous when acquire laid their bytes side by side.
+  // The bytes of `range` without a copy; nullopt unless all of them are saved and contiguous here.
+  // Regions that touch are contiguous when acquire laid their bytes side by side.
   [[nodiscard]] std::optional<Bytes> view(AddrRange range) const;
 
-  // Copies [at, at + out.size()), across regions and through Zero ones; false when any byte is absent.
+  // Copies [at, at + out.size()), across regions and through Zero ones; false when any byte is
+  // absent.
   [[nodiscard]] bool read_bytes(Addr at, std::span<std::byte> out) const;
 
   template <typename T>
@@ -165,15 +195,17 @@ class MemoryImage {
   // The NUL-terminated string at `at`, at most `limit` bytes of it; nullopt when unreadable.
   [[nodiscard]] std::optional<std::string> read_string(Addr at, size_t limit) const;
 
-  // Calls f(Addr begin, Bytes bytes) for each stretch of saved bytes within `range` that may hold anything but zero, in
-  // ascending order: Zero and Absent regions and pages known never to have been touched are left out.
+  // Calls f(Addr begin, Bytes bytes) for each stretch of saved bytes within `range` that may hold
+  // anything but zero, in ascending order: Zero and Absent regions and pages known never to have
+  // been touched are left out.
   template <typename F>
   void for_each_span(AddrRange range, F&& f) const {
     for (size_t i = first_span_after(range.begin()); i < spans_.size(); ++i) {
       const AddrRange part = spans_[i].range.intersect(range);
       if (spans_[i].range.begin() >= range.end()) break;
       if (part.empty()) continue;
-      f(part.begin(), Bytes(spans_[i].bytes + (part.begin() - spans_[i].range.begin()), part.size()));
+      f(part.begin(),
+        Bytes(spans_[i].bytes + (part.begin() - spans_[i].range.begin()), part.size()));
     }
   }
   // Bytes of `range` that for_each_span would visit.

@@ -1,5 +1,5 @@
-// Makes a MemoryImage. Doors and tests describe regions in any order; freeze() sorts them, drops overlaps (recorded as
-// a note: the region added first wins) and checks what the image promises.
+// Makes a MemoryImage. Doors and tests describe regions in any order; freeze() sorts them, drops
+// overlaps (recorded as a note: the region added first wins) and checks what the image promises.
 #pragma once
 
 #include "heapscan/image/image.h"
@@ -15,8 +15,8 @@ class ImageBuilder {
 
   // A Saved region must have `bytes`; they stay owned by what was handed to keep().
   void add_region(Region region);
-  // Within Saved regions, only these stretches may hold anything but zero. Called for every region or for none: where
-  // nothing is said, every saved byte may. Sorted or not; may touch.
+  // Within Saved regions, only these stretches may hold anything but zero. Called for every region
+  // or for none: where nothing is said, every saved byte may. Sorted or not; may touch.
   void add_populated(AddrRange range) { populated_.push_back(range); }
 
   ModuleId add_module(Module module) { return image_.modules_.push_back(std::move(module)); }

@@ -1,4 +1,5 @@
-// What holds a block: for lost and possible blocks, the best word that names each, or the nearest miss.
+// What holds a block: for lost and possible blocks, the best word that names each, or the nearest
+// miss.
 #pragma once
 
 #include <optional>
@@ -18,21 +19,27 @@ namespace heapscan {
 struct Holder {
   enum class Kind : uint8_t { Block, FreeBlock, Root };
   Kind kind = Kind::Block;
-  Addr at;             // where the word lies; null for a register or a kernel-held word
-  BlockId block;       // of Kind::Block and FreeBlock: the block the word lies in
-  size_t root = 0;     // of Kind::Root: index into roots.ranges, or roots.ranges.size() + index into roots.words
-  uint64_t into = 0;   // offset into the held block that the word points at
+  Addr at;        // where the word lies; null for a register or a kernel-held word
+  BlockId block;  // of Kind::Block and FreeBlock: the block the word lies in
+  size_t root =
+      0;  // of Kind::Root: index into roots.ranges, or roots.ranges.size() + index into roots.words
+  uint64_t into = 0;  // offset into the held block that the word points at
   bool unaligned = false;
   bool tagged = false;
 };
 
-// For each of `blocks` (sorted) the strongest holder; of equals the lowest address. Nothing where no word names it.
-[[nodiscard]] std::vector<std::optional<Holder>> find_holders(const MemoryImage& image, const HeapModel& heap,
-                                                              const Roots& roots, const Reachability& reach,
+// For each of `blocks` (sorted) the strongest holder; of equals the lowest address. Nothing where
+// no word names it.
+[[nodiscard]] std::vector<std::optional<Holder>> find_holders(const MemoryImage& image,
+                                                              const HeapModel& heap,
+                                                              const Roots& roots,
+                                                              const Reachability& reach,
                                                               std::span<const BlockId> blocks);
 
-// "block 0x… (+0x18), which is lost", "stack of thread 12 at 0x…", "register rbx of thread 9", "libfoo.so data at 0x…".
-[[nodiscard]] std::string describe(const Holder& holder, const MemoryImage& image, const HeapModel& heap,
-                                   const Roots& roots, const Reachability& reach);
+// "block 0x… (+0x18), which is lost", "stack of thread 12 at 0x…", "register rbx of thread 9",
+// "libfoo.so data at 0x…".
+[[nodiscard]] std::string describe(const Holder& holder, const MemoryImage& image,
+                                   const HeapModel& heap, const Roots& roots,
+                                   const Reachability& reach);
 
 }  // namespace heapscan

@@ -1,9 +1,10 @@
 // Who keeps whom alive, how strongly.
 //
-// Verdicts, strongest first: reachable (a chain of start pointers, or of interior pointers that a rule explains),
-// possible (held only by an unexplained interior pointer, an unaligned or tagged word, or a weak root), indirect
-// (reached only from lost blocks), definite (head of a lost component). One lost cycle has exactly one head, its lowest
-// address. The answer is the same for every number of threads.
+// Verdicts, strongest first: reachable (a chain of start pointers, or of interior pointers that a
+// rule explains), possible (held only by an unexplained interior pointer, an unaligned or tagged
+// word, or a weak root), indirect (reached only from lost blocks), definite (head of a lost
+// component). One lost cycle has exactly one head, its lowest address. The answer is the same for
+// every number of threads.
 #pragma once
 
 #include <array>
@@ -30,7 +31,8 @@ enum class Verdict : uint8_t {
 constexpr size_t kVerdictCount = 5;
 [[nodiscard]] const char* name_of(Verdict verdict);
 
-// Why a block is possible and not definite, or how an interior pointer was explained. Bits of a set.
+// Why a block is possible and not definite, or how an interior pointer was explained. Bits of a
+// set.
 enum class Reason : uint8_t {
   Interior,          // an interior pointer nothing explains
   WeakRoot,          // a start pointer in a weak root
@@ -73,9 +75,9 @@ struct VerdictTotal {
 };
 
 struct Reachability {
-  GrowingArray<Verdict> verdicts;               // one per block
-  std::vector<LostBlock> lost;                  // definite and indirect, sorted by block
-  std::vector<PossibleBlock> possible;          // sorted by block
+  GrowingArray<Verdict> verdicts;                    // one per block
+  std::vector<LostBlock> lost;                       // definite and indirect, sorted by block
+  std::vector<PossibleBlock> possible;               // sorted by block
   std::array<VerdictTotal, kVerdictCount> totals{};  // blocks in Used state only; mappings below
   std::array<VerdictTotal, kVerdictCount> mapping_totals{};
   std::vector<FunnelRow> funnel;
@@ -88,7 +90,7 @@ struct TraceOptions {
   bool find_unaligned = true;  // look for unaligned and tagged words that name lost blocks
 };
 
-[[nodiscard]] Reachability trace(const MemoryImage& image, const HeapModel& heap, const Roots& roots,
-                                 const TraceOptions& options = {});
+[[nodiscard]] Reachability trace(const MemoryImage& image, const HeapModel& heap,
+                                 const Roots& roots, const TraceOptions& options = {});
 
 }  // namespace heapscan

@@ -1,7 +1,8 @@
 // Where the program can still get at memory from: everything but malloc blocks themselves.
 //
-// Each root is named. Strong roots make what they start-point at reachable; weak ones make it possible. Diagnostic
-// roots keep nothing alive: they explain a nearest miss ("only a dead stack slot of thread 12 still names it").
+// Each root is named. Strong roots make what they start-point at reachable; weak ones make it
+// possible. Diagnostic roots keep nothing alive: they explain a nearest miss ("only a dead stack
+// slot of thread 12 still names it").
 #pragma once
 
 #include <cstdint>
@@ -17,15 +18,15 @@
 namespace heapscan {
 
 enum class RootKind : uint8_t {
-  ModuleData,      // writable segments of a module, RELRO included
-  LoaderMemory,    // what ld.so allocated before malloc existed
-  Stack,           // a live thread's stack from SP - 128
-  SignalStack,     // an alternative stack in use, or the interrupted stack under a handler
+  ModuleData,    // writable segments of a module, RELRO included
+  LoaderMemory,  // what ld.so allocated before malloc existed
+  Stack,         // a live thread's stack from SP - 128
+  SignalStack,   // an alternative stack in use, or the interrupted stack under a handler
   Register,
   VectorRegister,
-  ThreadLocal,     // static TLS and struct pthread of a live thread
-  ThreadResult,    // what an exited, unjoined thread returned
-  Dtv,             // the dynamic thread vector and the blocks it names
+  ThreadLocal,   // static TLS and struct pthread of a live thread
+  ThreadResult,  // what an exited, unjoined thread returned
+  Dtv,           // the dynamic thread vector and the blocks it names
   Epoll,
   Timer,
   QueuedSignal,
@@ -54,7 +55,7 @@ struct RootWord {
   RootKind kind = RootKind::Register;
   uint64_t value = 0;
   int tid = 0;
-  std::string name;  // "rbx", "xmm9", "epoll fd 7 watching fd 12"
+  std::string name;       // "rbx", "xmm9", "epoll fd 7 watching fd 12"
   bool is_start = false;  // value is a start pointer whatever it looks like (dtv + 16)
 };
 

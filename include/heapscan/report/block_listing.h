@@ -1,4 +1,5 @@
-// The rows of `--blocks`, made one at a time: a listing of millions of blocks costs no memory for them.
+// The rows of `--blocks`, made one at a time: a listing of millions of blocks costs no memory for
+// them.
 //
 // Refers to the Analysis it was made from, which must outlive it.
 #pragma once
@@ -37,10 +38,12 @@ struct BlockRow {
   uint64_t size = 0;
   Verdict verdict = Verdict::Definite;
   std::string cluster;  // id of its group; empty when blocks of its verdict are not grouped
-  std::string held_by;  // the best word that names it; empty when nothing does, or when it was not looked for
+  std::string held_by;  // the best word that names it; empty when nothing does, or when it was not
+                        // looked for
 };
 
-// Holders are looked for of lost and possible blocks only, and of no more than these: lost ones first, by address.
+// Holders are looked for of lost and possible blocks only, and of no more than these: lost ones
+// first, by address.
 constexpr size_t kMostHolders = size_t{1} << 20;
 
 // Blocks and what holds each.

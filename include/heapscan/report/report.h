@@ -1,6 +1,8 @@
-// Values into words. describe() decides what is worth saying; render_text and render_json only write it down.
+// Values into words. describe() decides what is worth saying; render_text and render_json only
+// write it down.
 //
-// Every string that may hold bytes of the target is escaped() by describe(): printing a Report is safe on a terminal.
+// Every string that may hold bytes of the target is escaped() by describe(): printing a Report is
+// safe on a terminal.
 #pragma once
 
 #include <array>
@@ -21,39 +23,42 @@ enum class SortBy { ByBytes, ByCount };
 enum class BlockList { None, Lost, All };
 
 struct ReportOptions {
-  size_t top = 10;                // groups to list of lost, of possible and of reachable blocks each
+  size_t top = 10;  // groups to list of lost, of possible and of reachable blocks each
   SortBy sort = SortBy::ByBytes;
-  uint64_t min_size = 0;          // inclusive, usable bytes; of blocks in groups and listings
+  uint64_t min_size = 0;  // inclusive, usable bytes; of blocks in groups and listings
   uint64_t max_size = ~uint64_t{0};
-  // Which groups and blocks to list. Nothing: groups of definite and possible blocks, and every block `blocks` names.
+  // Which groups and blocks to list. Nothing: groups of definite and possible blocks, and every
+  // block `blocks` names.
   std::optional<VerdictSet> kinds;
   BlockList blocks = BlockList::None;
-  bool content = true;            // false: no byte of the target's content anywhere
+  bool content = true;  // false: no byte of the target's content anywhere
   bool verbose = false;
-  bool quiet = false;             // verdict lines and SUMMARY only
+  bool quiet = false;  // verdict lines and SUMMARY only
   bool timing = false;
-  std::string command;            // the shell words that lead to this report again: "heapscan attach 4711"
+  std::string command;  // the shell words that lead to this report again: "heapscan attach 4711"
 
   [[nodiscard]] VerdictSet group_kinds() const;
   [[nodiscard]] VerdictSet block_kinds() const;
 };
 
-// Lost, possible or reachable blocks that belong together: for now, those of one verdict and one size.
+// Lost, possible or reachable blocks that belong together: for now, those of one verdict and one
+// size.
 struct LeakGroup {
   std::string id;  // stable across runs and hosts: made of verdict and size, never of addresses
   Verdict verdict = Verdict::Definite;
   uint64_t blocks = 0;
   uint64_t bytes = 0;
-  VerdictTotal indirect;  // what is reached only through these
+  VerdictTotal indirect;                             // what is reached only through these
   std::vector<std::pair<uint64_t, uint64_t>> sizes;  // size, blocks; sorted by size
   std::string label;
   bool label_shows_content = false;
   std::vector<std::string> evidence;  // "why": holders, nearest misses, reasons
-  std::string content_hex;   // of the example's first bytes; empty without content
-  std::string content_text;  // the same, escaped
+  std::string content_hex;            // of the example's first bytes; empty without content
+  std::string content_text;           // the same, escaped
   std::string content_words;  // the same in quotes when they begin like a string; empty otherwise
-  std::string content_inner;  // otherwise the first string further in, and where; empty when there is none
-  Addr example;              // the lowest
+  std::string
+      content_inner;  // otherwise the first string further in, and where; empty when there is none
+  Addr example;       // the lowest
   std::vector<Addr> members_shown;
 };
 
@@ -80,9 +85,9 @@ struct Report {
   HeapTotals heap;
   std::array<VerdictTotal, kVerdictCount> verdicts{};
   std::array<VerdictTotal, kVerdictCount> mapping_verdicts{};
-  std::vector<LeakGroup> leaks;       // lost ones first, then possible, then reachable ones
-  uint64_t groups_left_out = 0;       // groups beyond `top`, of any verdict
-  std::vector<MappingRow> mappings;   // largest first
+  std::vector<LeakGroup> leaks;      // lost ones first, then possible, then reachable ones
+  uint64_t groups_left_out = 0;      // groups beyond `top`, of any verdict
+  std::vector<MappingRow> mappings;  // largest first
   Notes notes;
   BlockListing blocks;
   std::vector<FunnelRow> funnel;
@@ -93,7 +98,8 @@ struct Report {
 };
 
 // `analysis` must outlive the report: its block listing is made row by row while it is rendered.
-[[nodiscard]] Report describe(const CaptureFacts& target, const Analysis& analysis, const ReportOptions& options);
+[[nodiscard]] Report describe(const CaptureFacts& target, const Analysis& analysis,
+                              const ReportOptions& options);
 
 void render_text(const Report& report, bool color, std::ostream& out);
 // Schema "heapscan.report/1" (docs/report.schema.json). Blocks are written as they come.

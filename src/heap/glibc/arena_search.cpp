@@ -1,8 +1,10 @@
-// Distribution libraries are stripped, so the main arena is usually found by its shape: 127 list heads in a row, each of
-// which, when empty, points 16 bytes before itself. Nothing else looks like that. From it, `next` leads through all
-// arenas and back, which also tells how far the start of the structure lies before the list heads, and that is what tells
-// the versions apart. Symbols and DWARF, where there are any, only propose a place; it is held to the same shape. Where
-// no module's data has an arena, a heap header (at a multiple of its size, pointing just behind itself) names one.
+// Distribution libraries are stripped, so the main arena is usually found by its shape: 127 list
+// heads in a row, each of which, when empty, points 16 bytes before itself. Nothing else looks like
+// that. From it, `next` leads through all arenas and back, which also tells how far the start of
+// the structure lies before the list heads, and that is what tells the versions apart. Symbols and
+// DWARF, where there are any, only propose a place; it is held to the same shape. Where no module's
+// data has an arena, a heap header (at a multiple of its size, pointing just behind itself) names
+// one.
 
 #include "heap/glibc/arena_search.h"
 
@@ -17,20 +19,22 @@ namespace heapscan::glibc {
 
 namespace {
 
-constexpr size_t kMostArenas = 0xfff0;           // what an ArenaId within a Block can tell apart
-constexpr size_t kMostPlaces = 64;               // in one module
-constexpr size_t kMostFalseStarts = 1000;        // likewise: empty list heads that turn out to be something else
+constexpr size_t kMostArenas = 0xfff0;  // what an ArenaId within a Block can tell apart
+constexpr size_t kMostPlaces = 64;      // in one module
+constexpr size_t kMostFalseStarts =
+    1000;  // likewise: empty list heads that turn out to be something else
 constexpr uint64_t kHeapStep = uint64_t{8} << 20;  // heaps lie at multiples of this at least
 
-// A run of list heads. Where one pair of them is being changed, or was overwritten, the run may seem to begin one pair
-// further up or down: the ring decides.
+// A run of list heads. Where one pair of them is being changed, or was overwritten, the run may
+// seem to begin one pair further up or down: the ring decides.
 struct Place {
   std::vector<Addr> bins;
   ModuleId module;
 };
 
 // Every run of list heads in [begin, begin + bytes.size()).
-void find_bins(WordReader& reader, Addr begin, Bytes bytes, ModuleId module, std::vector<Place>& places) {
+void find_bins(WordReader& reader, Addr begin, Bytes bytes, ModuleId module,
+               std::vector<Place>& places) {
   if (bytes.size() < kBinBytes) return;
   const uint64_t first = begin.align_up(8).value - begin.value;
   size_t false_starts = 0;
@@ -72,7 +76,8 @@ std::optional<ArenaLayout> layout_from_dwarf(const Symbols& symbols, ModuleId mo
     return found->second;
   };
   const auto bins = member("bins");
-  if (!bins || member("top") != *bins - 0x10 || member("next") != *bins + ArenaLayout::kNextFromBins) {
+  if (!bins || member("top") != *bins - 0x10 ||
+      member("next") != *bins + ArenaLayout::kNextFromBins) {
     return std::nullopt;
   }
   ArenaLayout result;
@@ -93,7 +98,7 @@ struct RingWalk {
 RingWalk follow_ring(WordReader& reader, Addr start, const ArenaLayout& layout) {
   RingWalk walk;
   std::unordered_set<Addr> seen;
-  for (Addr at = start; walk.states.size() < kMostArenas; ) {
+  for (Addr at = start; walk.states.size() < kMostArenas;) {
     if (!seen.insert(at).second) break;
     if (at != start && !shape_of_bins(reader, at + layout.bins).is_arena()) break;
     walk.states.push_back(at);
@@ -108,13 +113,16 @@ RingWalk follow_ring(WordReader& reader, Addr start, const ArenaLayout& layout) 
   return walk;
 }
 
-// Heap headers: the first word names an arena, and the arena of a first heap lies directly behind the header.
+// Heap headers: the first word names an arena, and the arena of a first heap lies directly behind
+// the header.
 std::vector<Addr> arenas_behind_heap_headers(WordReader& reader, const MemoryImage& image) {
   std::vector<Addr> found;
   for (const Region& region : image.regions()) {
-    if (region.backing != Backing::Anonymous || region.contents != Contents::Saved || region.perms.shared) continue;
-    for (Addr at = region.range.begin().align_up(kHeapStep); region.range.contains(at) && found.size() < kMostArenas;
-         at = at + kHeapStep) {
+    if (region.backing != Backing::Anonymous || region.contents != Contents::Saved ||
+        region.perms.shared)
+      continue;
+    for (Addr at = region.range.begin().align_up(kHeapStep);
+         region.range.contains(at) && found.size() < kMostArenas; at = at + kHeapStep) {
       const auto arena = reader.word(at);
       if (!arena) continue;
       for (const uint64_t header : heap_info_sizes()) {
@@ -125,9 +133,11 @@ std::vector<Addr> arenas_behind_heap_headers(WordReader& reader, const MemoryIma
   return found;
 }
 
-// The row that fits the list heads at `place`, and the ring that follows from it. Where the ring is broken, the arenas
-// that heap headers name tell how far an arena's start lies before its list heads.
-Ring ring_from_bins(WordReader& reader, const Place& place, const std::optional<ArenaLayout>& dwarf) {
+// The row that fits the list heads at `place`, and the ring that follows from it. Where the ring is
+// broken, the arenas that heap headers name tell how far an arena's start lies before its list
+// heads.
+Ring ring_from_bins(WordReader& reader, const Place& place,
+                    const std::optional<ArenaLayout>& dwarf) {
   Ring best;
   best.module = place.module;
   const auto consider = [&](Addr bins, const ArenaLayout& layout, LayoutSource source) {
@@ -135,7 +145,9 @@ Ring ring_from_bins(WordReader& reader, const Place& place, const std::optional<
     RingWalk walk = follow_ring(reader, start, layout);
     if (walk.states.empty()) return;
     const auto value = [](bool closed, size_t count) { return (closed ? kMostArenas : 0) + count; };
-    if (!best.states.empty() && value(walk.closed, walk.states.size()) <= value(best.is_closed, best.states.size())) return;
+    if (!best.states.empty() &&
+        value(walk.closed, walk.states.size()) <= value(best.is_closed, best.states.size()))
+      return;
     best.layout = layout;
     best.source = source;
     best.main = start;
@@ -154,9 +166,10 @@ Ring ring_from_bins(WordReader& reader, const Place& place, const std::optional<
   const Addr bins = best.main + best.layout.bins;
   size_t most = 0;
   for (const ArenaLayout& row : arena_layouts()) {
-    const auto votes = static_cast<size_t>(std::count_if(others.begin(), others.end(), [&](Addr state) {
-      return shape_of_bins(reader, state + row.bins).is_arena();
-    }));
+    const auto votes =
+        static_cast<size_t>(std::count_if(others.begin(), others.end(), [&](Addr state) {
+          return shape_of_bins(reader, state + row.bins).is_arena();
+        }));
     if (votes <= most || row.has_attached != has_attached_threads(reader, bins)) continue;
     most = votes;
     best.layout = row;
@@ -182,7 +195,8 @@ bool overlaps_known(const std::vector<Ring>& rings, const Ring& ring) {
   });
 }
 
-// Arenas that no ring names yet: just made, or cut off by damage. They join the ring they point into, or become one.
+// Arenas that no ring names yet: just made, or cut off by damage. They join the ring they point
+// into, or become one.
 void add_unlisted_arenas(WordReader& reader, const MemoryImage& image, std::vector<Ring>& rings) {
   std::unordered_set<Addr> known;
   for (const Ring& ring : rings) known.insert(ring.states.begin(), ring.states.end());
@@ -193,7 +207,8 @@ void add_unlisted_arenas(WordReader& reader, const MemoryImage& image, std::vect
       if (!shape_of_bins(reader, state + ring.layout.bins).is_arena()) continue;
       const auto next = reader.word(state + ring.layout.next());
       if (!next) continue;
-      const bool into_ring = std::find(ring.states.begin(), ring.states.end(), Addr(*next)) != ring.states.end();
+      const bool into_ring =
+          std::find(ring.states.begin(), ring.states.end(), Addr(*next)) != ring.states.end();
       if (*next == 0 || into_ring) home = &ring;
     }
     if (home == nullptr && rings.size() == 1 &&
@@ -239,7 +254,9 @@ std::optional<Ring> unused_arena_in(const MemoryImage& image, ModuleId module, A
       for (const ArenaLayout& row : arena_layouts()) {
         if (word == 0 || word + row.next() != here || offset < row.next()) continue;
         const Bytes before = bytes.subspan(offset - row.next(), row.next());
-        if (!std::all_of(before.begin(), before.end(), [](std::byte b) { return b == std::byte{0}; })) continue;
+        if (!std::all_of(before.begin(), before.end(),
+                         [](std::byte b) { return b == std::byte{0}; }))
+          continue;
         ring.emplace();
         ring->module = module;
         ring->layout = row;
@@ -255,12 +272,14 @@ std::optional<Ring> unused_arena_in(const MemoryImage& image, ModuleId module, A
 }
 
 std::string named(const MemoryImage& image, ModuleId module) {
-  return module.valid() ? std::string(image.modules()[module].file_name()) : std::string("the program");
+  return module.valid() ? std::string(image.modules()[module].file_name())
+                        : std::string("the program");
 }
 
 }  // namespace
 
-std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, ModuleId in_charge, Notes& notes) {
+std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, ModuleId in_charge,
+                             Notes& notes) {
   WordReader reader(image);
   std::vector<Ring> rings;
   std::vector<ModuleId> order;
@@ -269,11 +288,12 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
     if (ModuleId(m) != in_charge) order.push_back(ModuleId(m));
   }
 
-  const auto add = [&](const Place& place, const std::string& how, const std::optional<ArenaLayout>& dwarf,
-                       bool must_close = false) {
+  const auto add = [&](const Place& place, const std::string& how,
+                       const std::optional<ArenaLayout>& dwarf, bool must_close = false) {
     if (!shape_of_bins(reader, place.bins.front()).is_arena()) return false;
     Ring ring = ring_from_bins(reader, place, dwarf);
-    if (ring.states.empty() || overlaps_known(rings, ring) || (must_close && !ring.is_closed)) return false;
+    if (ring.states.empty() || overlaps_known(rings, ring) || (must_close && !ring.is_closed))
+      return false;
     ring.found_by = how;
     rings.push_back(std::move(ring));
     return true;
@@ -284,38 +304,47 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
     const std::string name = named(image, module);
     if (const auto symbol = symbols.address_of(module, "main_arena")) {
       bool found = false;
-      if (dwarf) found = add({{*symbol + dwarf->bins}, module}, "symbol and DWARF of " + name, dwarf);
-      // Where another version has its bins there are some of this one's too: what tells them apart is the ring.
+      if (dwarf)
+        found = add({{*symbol + dwarf->bins}, module}, "symbol and DWARF of " + name, dwarf);
+      // Where another version has its bins there are some of this one's too: what tells them apart
+      // is the ring.
       for (const bool must_close : {true, false}) {
         for (const ArenaLayout& row : arena_layouts()) {
-          if (!found) found = add({{*symbol + row.bins}, module}, "symbol main_arena of " + name, dwarf, must_close);
+          if (!found)
+            found = add({{*symbol + row.bins}, module}, "symbol main_arena of " + name, dwarf,
+                        must_close);
         }
       }
     }
     std::vector<Place> places;
     for (const ModuleSegment& segment : image.modules()[module].segments) {
       if (!segment.writable) continue;
-      const AddrRange pages(segment.range.begin().align_down(kPage), segment.range.end().align_up(kPage));
-      image.for_each_span(pages, [&](Addr begin, Bytes bytes) { find_bins(reader, begin, bytes, module, places); });
+      const AddrRange pages(segment.range.begin().align_down(kPage),
+                            segment.range.end().align_up(kPage));
+      image.for_each_span(
+          pages, [&](Addr begin, Bytes bytes) { find_bins(reader, begin, bytes, module, places); });
     }
     for (const Place& place : places) add(place, "shape of the bins in " + name, dwarf);
   }
   if (rings.empty()) {
-    // Modules may be unknown: a core without a single readable file. Then any private file mapping will do, and what
-    // follows it without a gap, which is where its .bss lies.
+    // Modules may be unknown: a core without a single readable file. Then any private file mapping
+    // will do, and what follows it without a gap, which is where its .bss lies.
     std::vector<Place> places;
     for (const Region& region : image.regions()) {
       if (!region.perms.write || region.perms.shared || region.backing != Backing::File) continue;
       const Region* const tail = image.region_at(region.range.end());
       const bool has_tail = tail != nullptr && tail->backing == Backing::Anonymous;
-      const AddrRange range(region.range.begin(), has_tail ? tail->range.end() : region.range.end());
+      const AddrRange range(region.range.begin(),
+                            has_tail ? tail->range.end() : region.range.end());
       image.for_each_span(range, [&](Addr begin, Bytes bytes) {
         find_bins(reader, begin, bytes, region.module, places);
       });
     }
-    for (const Place& place : places) add(place, "shape of the bins in a mapped file", std::nullopt);
+    for (const Place& place : places)
+      add(place, "shape of the bins in a mapped file", std::nullopt);
   }
-  // An arena whose first heap lies behind a heap header was met in the ring of its main arena, or will be.
+  // An arena whose first heap lies behind a heap header was met in the ring of its main arena, or
+  // will be.
   add_unlisted_arenas(reader, image, rings);
   if (rings.empty()) {
     for (const ModuleId module : order) {
@@ -332,7 +361,8 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
   for (const Ring& ring : rings) {
     if (ring.is_closed) continue;
     notes.push_back({NoteKind::Allocator, hex(ring.main),
-                     "the ring of arenas does not lead back to its start; arenas were also looked for by their heaps"});
+                     "the ring of arenas does not lead back to its start; arenas were also looked "
+                     "for by their heaps"});
   }
   return rings;
 }

@@ -14,7 +14,8 @@ struct BinsShape {
   unsigned sound = 0;       // empty, or both ends of the list point back
   unsigned unreadable = 0;  // the ends lie in memory that was not saved
   unsigned broken = 0;
-  // A process stopped in the middle of an update, or a list overwritten, breaks some pairs but not a fifth of them.
+  // A process stopped in the middle of an update, or a list overwritten, breaks some pairs but not
+  // a fifth of them.
   [[nodiscard]] bool is_arena() const { return sound >= 32 && sound + unreadable >= 100; }
 };
 [[nodiscard]] BinsShape shape_of_bins(WordReader& reader, Addr bins);
@@ -30,7 +31,8 @@ struct ArenaFields {
   Addr next;
   uint64_t system_mem = 0;
 };
-[[nodiscard]] std::optional<ArenaFields> read_arena(WordReader& reader, Addr state, const ArenaLayout& layout);
+[[nodiscard]] std::optional<ArenaFields> read_arena(WordReader& reader, Addr state,
+                                                    const ArenaLayout& layout);
 
 // Whether the arena's header is that of 2.23 or later, judged by the words behind `bins`.
 [[nodiscard]] bool has_attached_threads(WordReader& reader, Addr bins);

@@ -17,7 +17,8 @@ std::optional<uint64_t> end_of_fence(WordReader& reader, uint64_t at, uint64_t s
   if (!second || size_of(*second) != kFenceSize) return std::nullopt;
   if ((at + 2 * kFenceSize) % kPage == 0) return at + 2 * kFenceSize;
   const auto third = reader.word(at + 2 * kFenceSize + 8);
-  if (!third || size_of(*third) != kFenceSize || (at + 3 * kFenceSize) % kPage != 0) return std::nullopt;
+  if (!third || size_of(*third) != kFenceSize || (at + 3 * kFenceSize) % kPage != 0)
+    return std::nullopt;
   return at + 3 * kFenceSize;
 }
 
@@ -37,8 +38,10 @@ ChainProbe::Step ChainProbe::step(At& at) {
   const auto word = reader_.word(next + 8);
   if (!previous || !word) return Step::Bad;
   if ((*word & kPrevInUse) == 0) {
-    // A free chunk: its size stands twice, it is never the second in a row, and it belongs to no thread.
-    if (*previous != size || (at.word & kPrevInUse) == 0 || (at.word & kNonMainArena) != 0) return Step::Bad;
+    // A free chunk: its size stands twice, it is never the second in a row, and it belongs to no
+    // thread.
+    if (*previous != size || (at.word & kPrevInUse) == 0 || (at.word & kNonMainArena) != 0)
+      return Step::Bad;
   }
   if (is_fence(size_of(*word), end_ - next)) return Step::Arrived;
   at = {next, *word};
@@ -49,8 +52,10 @@ bool ChainProbe::is_chain(uint64_t at, uint64_t size_word) {
   At here{at, size_word};
   for (unsigned i = 0; i < kEnough; ++i) {
     switch (step(here)) {
-      case Step::Good: break;
-      case Step::Arrived: return true;
+      case Step::Good:
+        break;
+      case Step::Arrived:
+        return true;
       case Step::Bad:
         // The headers that close a stretch in the middle of a heap: somebody else moved the break.
         return i > 0 && end_of_fence(reader_, here.chunk, here.word).has_value();
@@ -70,8 +75,10 @@ std::optional<uint64_t> ChainProbe::end_of_chain(uint64_t at) {
   At here{at, *word};
   for (uint64_t steps = 0; effort_ < longest_; ++steps) {
     switch (step(here)) {
-      case Step::Good: break;
-      case Step::Arrived: return end_;
+      case Step::Good:
+        break;
+      case Step::Arrived:
+        return end_;
       case Step::Bad: {
         if (steps == 0) return std::nullopt;
         return end_of_fence(reader_, here.chunk, here.word);
@@ -91,7 +98,8 @@ std::optional<uint64_t> ChainProbe::size_without_low_byte(uint64_t at, uint64_t 
     const bool lands = next == top_ || is_chain(next);
     // The chunk itself may be free as well: then its size stands at its end.
     const auto word = reader_.word(next + 8);
-    if (!lands || (next != top_ && word && (*word & kPrevInUse) == 0 && reader_.word(next) != size)) continue;
+    if (!lands || (next != top_ && word && (*word & kPrevInUse) == 0 && reader_.word(next) != size))
+      continue;
     if (only && !leads_to(at + *only, next)) return std::nullopt;
     if (!only) only = size;
   }
@@ -116,11 +124,15 @@ std::optional<uint64_t> ChainProbe::next_chain(uint64_t from) {
   uint64_t at = (from + kAlignment - 1) / kAlignment * kAlignment;
   reader_.image().for_each_span(AddrRange(Addr(at), Addr(end_)), [&](Addr begin, Bytes bytes) {
     if (found || effort_ > kEffort) return;
-    const uint64_t first = std::max(at, (begin.value >= 8 ? begin.value - 8 : 0) / kAlignment * kAlignment);
-    for (uint64_t p = first; p + 2 * 8 <= begin.value + bytes.size() && p + kMinSize <= end_; p += kAlignment) {
+    const uint64_t first =
+        std::max(at, (begin.value >= 8 ? begin.value - 8 : 0) / kAlignment * kAlignment);
+    for (uint64_t p = first; p + 2 * 8 <= begin.value + bytes.size() && p + kMinSize <= end_;
+         p += kAlignment) {
       if (p + 8 < begin.value) continue;
       const uint64_t word = load<uint64_t>(bytes.data() + (p + 8 - begin.value));
-      if (size_of(word) < kMinSize || (word & 8) != 0 || (word & kIsMmapped) != 0 || size_of(word) > end_ - p) continue;
+      if (size_of(word) < kMinSize || (word & 8) != 0 || (word & kIsMmapped) != 0 ||
+          size_of(word) > end_ - p)
+        continue;
       if (p == top_ || is_chain(p, word)) {
         found = p;
         return;

@@ -1,7 +1,8 @@
 // Tells chunks from other bytes by where their sizes lead.
 //
-// One size word proves nothing. But a chunk's size leads to the next chunk, and that one's to the next: a start from
-// which a dozen steps in a row make sense, or which arrives exactly at the end of the heap, is a chunk.
+// One size word proves nothing. But a chunk's size leads to the next chunk, and that one's to the
+// next: a start from which a dozen steps in a row make sense, or which arrives exactly at the end
+// of the heap, is a chunk.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +13,13 @@
 
 namespace heapscan::glibc {
 
-// Whether a header of this size, `to_end` bytes before the end of a heap, is one of those that close it.
+// Whether a header of this size, `to_end` bytes before the end of a heap, is one of those that
+// close it.
 [[nodiscard]] bool is_fence(uint64_t size, uint64_t to_end);
-// The end of the headers, all of size 16, that close a stretch of a main arena at a page's end: brk failed there, or
-// somebody else moved the break.
-[[nodiscard]] std::optional<uint64_t> end_of_fence(WordReader& reader, uint64_t at, uint64_t size_word);
+// The end of the headers, all of size 16, that close a stretch of a main arena at a page's end: brk
+// failed there, or somebody else moved the break.
+[[nodiscard]] std::optional<uint64_t> end_of_fence(WordReader& reader, uint64_t at,
+                                                   uint64_t size_word);
 
 class ChainProbe {
  public:
@@ -31,16 +34,16 @@ class ChainProbe {
   // Whether `at`, with `size_word` in place of its own size word, starts a chain of chunks.
   [[nodiscard]] bool is_chain(uint64_t at, uint64_t size_word);
   [[nodiscard]] bool is_chain(uint64_t at);
-  // The same, but the chain must go all the way to the end of the heap or to the two headers that close a stretch of it
-  // at a page's end, where it is followed no further. Returns that end.
+  // The same, but the chain must go all the way to the end of the heap or to the two headers that
+  // close a stretch of it at a page's end, where it is followed no further. Returns that end.
   [[nodiscard]] std::optional<uint64_t> end_of_chain(uint64_t at);
 
-  // The size of the chunk at `at` if only the low byte of its size word is wrong: the least that leads to a chain, which
-  // every other that does must lie on.
+  // The size of the chunk at `at` if only the low byte of its size word is wrong: the least that
+  // leads to a chain, which every other that does must lie on.
   [[nodiscard]] std::optional<uint64_t> size_without_low_byte(uint64_t at, uint64_t size_word);
 
-  // The first chunk at or after `from` that starts a chain. Nothing when there is none below the end or the effort
-  // allowed is used up.
+  // The first chunk at or after `from` that starts a chain. Nothing when there is none below the
+  // end or the effort allowed is used up.
   [[nodiscard]] std::optional<uint64_t> next_chain(uint64_t from);
 
  private:

@@ -1,5 +1,6 @@
-// malloc counts what it does. Each of its figures is compared with what was found; a difference is either damage, a stop
-// in the middle of an operation, or a mistake of ours, and the reader should know.
+// malloc counts what it does. Each of its figures is compared with what was found; a difference is
+// either damage, a stop in the middle of an operation, or a mistake of ours, and the reader should
+// know.
 
 #include <fmt/format.h>
 
@@ -31,8 +32,8 @@ Check check_system_mem(const GlibcHeap& found) {
     if (arena.in_flux) differing += " (in flux)";
     check.ok = check.ok && arena.in_flux;
   }
-  check.detail = fmt::format("{} arenas have {} bytes and say {}{}", found.arenas.size(), grouped(found_bytes),
-                             grouped(counted_bytes), differing);
+  check.detail = fmt::format("{} arenas have {} bytes and say {}{}", found.arenas.size(),
+                             grouped(found_bytes), grouped(counted_bytes), differing);
   return check;
 }
 
@@ -58,27 +59,33 @@ std::vector<Check> check_mmapped(const GlibcHeap& found) {
   const uint64_t have = found.mmapped.chunks.size();
   const uint64_t apart = have > count ? have - count : count - have;
   const std::string flux = in_flux && apart == 1 ? " (in flux)" : "";
-  // 2.43 adds the 16 bytes that a chunk's size leaves out when it maps one, but not when realloc moves it.
-  const uint64_t bytes_apart = found.mmapped.bytes > bytes ? found.mmapped.bytes - bytes : bytes - found.mmapped.bytes;
-  const bool drift = found.mmapped.trailer != 0 && apart == 0 && bytes_apart != 0 && bytes_apart % kAlignment == 0;
+  // 2.43 adds the 16 bytes that a chunk's size leaves out when it maps one, but not when realloc
+  // moves it.
+  const uint64_t bytes_apart =
+      found.mmapped.bytes > bytes ? found.mmapped.bytes - bytes : bytes - found.mmapped.bytes;
+  const bool drift =
+      found.mmapped.trailer != 0 && apart == 0 && bytes_apart != 0 && bytes_apart % kAlignment == 0;
   return {{"mmapped_chunks", apart == 0 || !flux.empty(),
            fmt::format("{} found, malloc says {}{}", grouped(have), grouped(count), flux)},
           {"mmapped_bytes", bytes_apart == 0 || drift || !flux.empty(),
-           fmt::format("{} bytes found, malloc says {}{}{}", grouped(found.mmapped.bytes), grouped(bytes), flux,
-                       drift ? " (this version miscounts a realloc)" : "")}};
+           fmt::format("{} bytes found, malloc says {}{}{}", grouped(found.mmapped.bytes),
+                       grouped(bytes), flux, drift ? " (this version miscounts a realloc)" : "")}};
 }
 
 Check check_tcaches(const GlibcHeap& found) {
   const TcacheMarks& marks = found.tcache_marks;
   // A thread stopped between unlinking a block and counting it is one off in one bin.
-  const uint64_t allowed = std::count_if(found.tcaches.begin(), found.tcaches.end(), [](const Tcache& t) { return t.tid != 0; }) != 0 &&
-                                   std::any_of(found.libraries.begin(), found.libraries.end(), [](const Library& l) { return l.in_flux; })
+  const uint64_t allowed = std::count_if(found.tcaches.begin(), found.tcaches.end(),
+                                         [](const Tcache& t) { return t.tid != 0; }) != 0 &&
+                                   std::any_of(found.libraries.begin(), found.libraries.end(),
+                                               [](const Library& l) { return l.in_flux; })
                                ? 2
                                : 0;
   const std::string flux = marks.miscounted != 0 && marks.miscounted <= allowed ? " (in flux)" : "";
   return {"tcache_counts", marks.miscounted <= allowed,
           fmt::format("{} caches hold {} blocks in {} lists; {} lists are not as long as counted{}",
-                      found.tcaches.size(), grouped(marks.blocks), grouped(marks.bins), grouped(marks.miscounted), flux)};
+                      found.tcaches.size(), grouped(marks.blocks), grouped(marks.bins),
+                      grouped(marks.miscounted), flux)};
 }
 
 Check check_bins_of_all(const GlibcHeap& found) {
@@ -92,9 +99,10 @@ Check check_bins_of_all(const GlibcHeap& found) {
     in_flux = in_flux || bins.tolerated;
     check.ok = check.ok && (bins.ok || bins.tolerated);
   }
-  check.detail = wrong == 0 ? fmt::format("{} free chunks, each linked exactly once", grouped(chunks))
-                            : fmt::format("{} free chunks, {} contradictions with the bins{}", grouped(chunks),
-                                          grouped(wrong), in_flux && check.ok ? " (in flux)" : "");
+  check.detail =
+      wrong == 0 ? fmt::format("{} free chunks, each linked exactly once", grouped(chunks))
+                 : fmt::format("{} free chunks, {} contradictions with the bins{}", grouped(chunks),
+                               grouped(wrong), in_flux && check.ok ? " (in flux)" : "");
   return check;
 }
 
@@ -121,12 +129,14 @@ Check check_bytes(const HeapModel& heap) {
     for (; b < heap.blocks.size() && heap.blocks[b].begin() < range.range.end(); ++b) {
       const AddrRange block = heap.blocks[b].range();
       in_blocks += block.size();
-      // 8 bytes of size before each block; the first one's prev_size, and what alignment leaves, besides.
+      // 8 bytes of size before each block; the first one's prev_size, and what alignment leaves,
+      // besides.
       const uint64_t gap = block.begin() - end_of_last;
       if (gap <= kHeader) in_headers += gap;
       end_of_last = block.end();
       if (gap <= kHeader) continue;
-      const uint64_t damaged = common_bytes(heap.damaged, AddrRange(block.begin() - gap, block.begin()));
+      const uint64_t damaged =
+          common_bytes(heap.damaged, AddrRange(block.begin() - gap, block.begin()));
       in_damage += damaged;
       if (gap - damaged <= kHeader) in_headers += gap - damaged;
     }
@@ -137,9 +147,10 @@ Check check_bytes(const HeapModel& heap) {
   }
   const uint64_t sum = in_blocks + in_headers + in_damage;
   return {"every_byte", sum == in_ranges,
-          fmt::format("{} bytes of heap = {} in blocks + {} in headers + {} damaged{}", grouped(in_ranges),
-                      grouped(in_blocks), grouped(in_headers), grouped(in_damage),
-                      sum == in_ranges ? "" : fmt::format("; {} not explained", grouped(in_ranges - sum)))};
+          fmt::format(
+              "{} bytes of heap = {} in blocks + {} in headers + {} damaged{}", grouped(in_ranges),
+              grouped(in_blocks), grouped(in_headers), grouped(in_damage),
+              sum == in_ranges ? "" : fmt::format("; {} not explained", grouped(in_ranges - sum)))};
 }
 
 }  // namespace
@@ -157,13 +168,16 @@ LayoutSource source_of_layout(const GlibcHeap& found) {
   for (const Library& library : found.libraries) {
     if (library.ring.source == LayoutSource::Dwarf) return LayoutSource::Dwarf;
     const bool several = library.ring.states.size() > 1;
-    const bool released = std::any_of(families().begin(), families().end(), [&](const Family& family) {
-      if (family.arena->bins != library.ring.layout.bins || family.arena->size != library.ring.layout.size) return false;
-      if (library.params && library.params->layout != family.params) return false;
-      if (several && library.geometry.header != family.heap_info_size) return false;
-      if (!found.tcaches.empty() && found.tcaches.front().layout != family.tcache) return false;
-      return library.link_votes == 0 || library.safe_linking == family.safe_linking;
-    });
+    const bool released =
+        std::any_of(families().begin(), families().end(), [&](const Family& family) {
+          if (family.arena->bins != library.ring.layout.bins ||
+              family.arena->size != library.ring.layout.size)
+            return false;
+          if (library.params && library.params->layout != family.params) return false;
+          if (several && library.geometry.header != family.heap_info_size) return false;
+          if (!found.tcaches.empty() && found.tcaches.front().layout != family.tcache) return false;
+          return library.link_votes == 0 || library.safe_linking == family.safe_linking;
+        });
     if (!released) return LayoutSource::Probed;
   }
   return LayoutSource::Table;

@@ -12,19 +12,20 @@
 
 namespace heapscan::glibc {
 
-constexpr uint64_t kPrevInUse = 1;      // the chunk before this one is not free
-constexpr uint64_t kIsMmapped = 2;      // the chunk is a mapping of its own
-constexpr uint64_t kNonMainArena = 4;   // the chunk was handed out by an arena other than the main one
+constexpr uint64_t kPrevInUse = 1;  // the chunk before this one is not free
+constexpr uint64_t kIsMmapped = 2;  // the chunk is a mapping of its own
+constexpr uint64_t kNonMainArena =
+    4;  // the chunk was handed out by an arena other than the main one
 constexpr uint64_t kFlagBits = 7;
 
 constexpr uint64_t kAlignment = 16;
-constexpr uint64_t kMinSize = 32;       // of a chunk
-constexpr uint64_t kHeader = 16;        // from a chunk to what malloc returned
-constexpr uint64_t kFenceSize = 16;     // of the two headers that end a heap for good
+constexpr uint64_t kMinSize = 32;    // of a chunk
+constexpr uint64_t kHeader = 16;     // from a chunk to what malloc returned
+constexpr uint64_t kFenceSize = 16;  // of the two headers that end a heap for good
 constexpr uint64_t kPage = 4096;
 
-constexpr uint64_t kBins = 127;         // bin 1 (unsorted) is the first
-constexpr uint64_t kBinBytes = 16;      // fd and bk
+constexpr uint64_t kBins = 127;     // bin 1 (unsorted) is the first
+constexpr uint64_t kBinBytes = 16;  // fd and bk
 
 [[nodiscard]] constexpr uint64_t size_of(uint64_t size_word) { return size_word & ~kFlagBits; }
 

@@ -1,15 +1,18 @@
-// A chunk's size leads to the next chunk, whose lowest bit says whether the first is in use. One pass, in address order;
-// every step is checked against the end of the heap and against what a header can be. A header that cannot be one is
-// damage: most often something was written past the end of the block before it. Then
+// A chunk's size leads to the next chunk, whose lowest bit says whether the first is in use. One
+// pass, in address order; every step is checked against the end of the heap and against what a
+// header can be. A header that cannot be one is damage: most often something was written past the
+// end of the block before it. Then
 //
-//   1. perhaps only the low byte of a size is wrong, of the chunk that led here or of this one: with another value of it
+//   1. perhaps only the low byte of a size is wrong, of the chunk that led here or of this one:
+//   with another value of it
 //      the chunks after it line up again;
-//   2. otherwise the next address from which a chain of chunks follows (chain_probe.h) is where the walk goes on, and
+//   2. otherwise the next address from which a chain of chunks follows (chain_probe.h) is where the
+//   walk goes on, and
 //      what lies between is recorded as damaged;
 //   3. the top chunk is always known, and the headers that close a heap are where its end says.
 //
-// Half states of a process stopped inside malloc (the top chunk moved but its header not yet written, say) are met with
-// what the finished state would be.
+// Half states of a process stopped inside malloc (the top chunk moved but its header not yet
+// written, say) are met with what the finished state would be.
 
 #include "heap/glibc/chunk_walk.h"
 
@@ -46,7 +49,8 @@ void FreeChunkSums::add(const FreeChunkSums& other) {
 }
 
 uint64_t most_chunks(const MemoryImage& image, AddrRange range) {
-  // Every header has a word that is not zero, so it lies in a stretch that may hold anything but zero.
+  // Every header has a word that is not zero, so it lies in a stretch that may hold anything but
+  // zero.
   uint64_t count = 4;
   image.for_each_span(range, [&](Addr, Bytes bytes) { count += bytes.size() / kMinSize + 2; });
   return count;
@@ -95,7 +99,8 @@ class ChunkWalk {
       close_range(end_);
       return false;
     }
-    out_.damage.add(Addr(begin_), "the heap does not begin with a chunk: " + what_is_at(begin_, word));
+    out_.damage.add(Addr(begin_),
+                    "the heap does not begin with a chunk: " + what_is_at(begin_, word));
     return go_on_after(begin_);
   }
 
@@ -118,12 +123,14 @@ class ChunkWalk {
     }
   }
 
-  // What follows is not an ordinary chunk: the end of the heap, top, headers that close it, or damage. Writes the row of
-  // the current chunk; false when the walk is over.
-  bool step_over(uint64_t next, std::optional<uint64_t> previous, std::optional<uint64_t> next_word) {
+  // What follows is not an ordinary chunk: the end of the heap, top, headers that close it, or
+  // damage. Writes the row of the current chunk; false when the walk is over.
+  bool step_over(uint64_t next, std::optional<uint64_t> previous,
+                 std::optional<uint64_t> next_word) {
     const uint64_t size = size_of(word_);
     const auto state_by = [&](std::optional<uint64_t> word) {
-      return word && previous && (*word & kPrevInUse) == 0 ? free_chunk(size, *previous) : BlockState::Used;
+      return word && previous && (*word & kPrevInUse) == 0 ? free_chunk(size, *previous)
+                                                           : BlockState::Used;
     };
     if (next == top_) {
       if (emit(chunk_, size, state_by(next_word))) emit_top();
@@ -147,14 +154,16 @@ class ChunkWalk {
       if (!emit(chunk_, size, state_by(next_word)) || !emit_fence(next, *fence_end)) return false;
       return skip_foreign(*fence_end);
     }
-    if (top_ != 0 && next < top_ && size_of(*next_word) == end_ - next) return split_of_top(next, state_by(next_word));
+    if (top_ != 0 && next < top_ && size_of(*next_word) == end_ - next)
+      return split_of_top(next, state_by(next_word));
     return recover(next, *previous, *next_word);
   }
 
   // Top was split and now begins higher, but the chunk cut from it still has top's old size.
   bool split_of_top(uint64_t next, BlockState state) {
     if (!emit(chunk_, size_of(word_), state)) return false;
-    tolerate(next, "malloc(): corrupted top size: the chunk at " + hex(next) + " overlaps top, " + hex(top_));
+    tolerate(next, "malloc(): corrupted top size: the chunk at " + hex(next) + " overlaps top, " +
+                       hex(top_));
     if (emit(next, top_ - next, BlockState::Used)) emit_top();
     return false;
   }
@@ -162,37 +171,45 @@ class ChunkWalk {
   // The header at `next` cannot be one.
   bool recover(uint64_t next, uint64_t previous, uint64_t next_word) {
     const uint64_t size = size_of(word_);
-    const auto own = blames_current(previous, next_word) ? probe_.size_without_low_byte(chunk_, word_) : std::nullopt;
+    const auto own = blames_current(previous, next_word)
+                         ? probe_.size_without_low_byte(chunk_, word_)
+                         : std::nullopt;
     if (own) {
-      out_.damage.add(Addr(chunk_ + kHeader),
-                      "corrupted size vs. prev_size: the low byte of this block's size was overwritten: " +
-                          hex(size) + " should be " + hex(*own) + suspect());
+      out_.damage.add(
+          Addr(chunk_ + kHeader),
+          "corrupted size vs. prev_size: the low byte of this block's size was overwritten: " +
+              hex(size) + " should be " + hex(*own) + suspect());
       return continue_at(chunk_ + *own, *own, BlockState::Used);
     }
-    const BlockState state = is_linked(chunk_) && previous == size ? BlockState::Binned : BlockState::Used;
+    const BlockState state =
+        is_linked(chunk_) && previous == size ? BlockState::Binned : BlockState::Used;
     if (!emit(chunk_, size, state)) return false;
     if (const auto restored = probe_.size_without_low_byte(next, next_word)) {
-      out_.damage.add(Addr(next + kHeader), "free(): invalid size: the low byte of this block's size was overwritten: " +
-                                                hex(next_word) + " should be " + hex(*restored) + suspect());
+      out_.damage.add(Addr(next + kHeader),
+                      "free(): invalid size: the low byte of this block's size was overwritten: " +
+                          hex(next_word) + " should be " + hex(*restored) + suspect());
       chunk_ = next;
       word_ = *restored | kPrevInUse;
       return true;
     }
-    out_.damage.add(Addr(next), "free(): invalid next size (normal): " + what_is_at(next, next_word) +
-                                    "; the block before it, " + hex(chunk_ + kHeader) + " of " +
-                                    counted(usable_of(size), "byte") + ", may have been written past its end");
+    out_.damage.add(Addr(next),
+                    "free(): invalid next size (normal): " + what_is_at(next, next_word) +
+                        "; the block before it, " + hex(chunk_ + kHeader) + " of " +
+                        counted(usable_of(size), "byte") + ", may have been written past its end");
     return go_on_after(next);
   }
 
-  // Which of two size words is wrong when only a low byte is: the current chunk's, so that `next` is no chunk at all, or
-  // the next one's? The current one's, if its flags are wrong as well; or if what should be a header looks like cleared
-  // contents. A string that ran over its end by a byte leaves its last character right before the header instead.
+  // Which of two size words is wrong when only a low byte is: the current chunk's, so that `next`
+  // is no chunk at all, or the next one's? The current one's, if its flags are wrong as well; or if
+  // what should be a header looks like cleared contents. A string that ran over its end by a byte
+  // leaves its last character right before the header instead.
   [[nodiscard]] bool blames_current(uint64_t last_word_before, uint64_t next_word) const {
     if (wrong_flags_at_ == chunk_) return true;
     return next_word < 0x100 && (last_word_before >> 56) == 0;
   }
 
-  // Writes the current chunk with a size of `size` and steps to `next`, which starts a chain or is top.
+  // Writes the current chunk with a size of `size` and steps to `next`, which starts a chain or is
+  // top.
   bool continue_at(uint64_t next, uint64_t size, BlockState state) {
     const auto word = reader_.word(next + 8);
     const auto previous = reader_.word(next);
@@ -212,7 +229,8 @@ class ChunkWalk {
   bool go_on_after(uint64_t broken) {
     const auto found = probe_.next_chain(broken + kAlignment);
     const uint64_t resumed = found.value_or(end_);
-    // The damage covers what blocks would: from behind the last block's tail to the next one's header.
+    // The damage covers what blocks would: from behind the last block's tail to the next one's
+    // header.
     const uint64_t begin = broken == range_begin_ ? broken : std::min(broken + 8, end_);
     note_damaged(AddrRange(Addr(begin), Addr(found ? resumed + 8 : end_)));
     if (!found) {
@@ -265,16 +283,19 @@ class ChunkWalk {
     if (previous != size) {
       if (!is_linked(chunk_)) {
         wrong_flags_at_ = chunk_ + size;
-        tolerate(chunk_, "corrupted size vs. prev_size: the chunk after block " + hex(chunk_ + kHeader) +
-                             " says that it is free and of size " + hex(previous) + ", but its size is " + hex(size) +
-                             " and it is in no bin: the low byte of the next size may have been overwritten with zero");
+        tolerate(chunk_, "corrupted size vs. prev_size: the chunk after block " +
+                             hex(chunk_ + kHeader) + " says that it is free and of size " +
+                             hex(previous) + ", but its size is " + hex(size) +
+                             " and it is in no bin: the low byte of the next size may have been "
+                             "overwritten with zero");
         return BlockState::Used;
       }
-      tolerate(chunk_, "corrupted size vs. prev_size: free chunk of size " + hex(size) + ", but " + hex(previous) +
-                           " at its end");
+      tolerate(chunk_, "corrupted size vs. prev_size: free chunk of size " + hex(size) + ", but " +
+                           hex(previous) + " at its end");
     }
     if ((word_ & kPrevInUse) == 0) {
-      tolerate(chunk_, "corrupted size vs. prev_size while consolidating: two free chunks side by side");
+      tolerate(chunk_,
+               "corrupted size vs. prev_size while consolidating: two free chunks side by side");
     }
     const auto fd = reader_.word(chunk_ + 0x10);
     const auto bk = reader_.word(chunk_ + 0x18);
@@ -286,7 +307,8 @@ class ChunkWalk {
   bool is_linked(uint64_t chunk) {
     const auto fd = reader_.word(chunk + 0x10);
     const auto bk = reader_.word(chunk + 0x18);
-    return fd && bk && *fd != 0 && reader_.word(*fd + 0x18) == chunk && reader_.word(*bk + 0x10) == chunk;
+    return fd && bk && *fd != 0 && reader_.word(*fd + 0x18) == chunk &&
+           reader_.word(*bk + 0x10) == chunk;
   }
 
   void tolerate(uint64_t where, std::string text) {
@@ -307,17 +329,17 @@ class ChunkWalk {
   void emit_top() {
     const auto word = reader_.word(top_ + 8);
     if (!word || size_of(*word) != end_ - top_) {
-      tolerate(top_, "malloc(): corrupted top size: " + (word ? hex(*word) : std::string("not saved")) +
-                         " where the heap has " + hex(end_ - top_) + " left");
+      tolerate(top_,
+               "malloc(): corrupted top size: " + (word ? hex(*word) : std::string("not saved")) +
+                   " where the heap has " + hex(end_ - top_) + " left");
     }
     const uint64_t usable = end_ - top_ >= kHeader ? end_ - top_ - kHeader : 0;
     if (push(Block(Addr(top_ + kHeader), usable, BlockState::Top, arena_))) close_range(end_);
   }
 
   bool emit_fence(uint64_t at, uint64_t end) {
-    const bool pushed =
-        end - at <= kHeader ||
-        push(Block(Addr(at + kHeader), end - at - kHeader, BlockState::Bookkeeping, arena_));
+    const bool pushed = end - at <= kHeader || push(Block(Addr(at + kHeader), end - at - kHeader,
+                                                          BlockState::Bookkeeping, arena_));
     if (pushed && end == end_) close_range(end);
     return pushed;
   }
@@ -340,14 +362,16 @@ class ChunkWalk {
 
   [[nodiscard]] std::string suspect() const {
     return last_block_ == 0 ? std::string()
-                            : "; the block before it, " + hex(last_block_) + ", may have been written past its end";
+                            : "; the block before it, " + hex(last_block_) +
+                                  ", may have been written past its end";
   }
   [[nodiscard]] static std::string what_is_at(uint64_t at, std::optional<uint64_t> word) {
-    return word ? "the size at " + hex(at + 8) + " is " + hex(*word) : "the header at " + hex(at) + " was not saved";
+    return word ? "the size at " + hex(at + 8) + " is " + hex(*word)
+                : "the header at " + hex(at) + " was not saved";
   }
 
-  static constexpr uint64_t kAhead = 1024;         // bytes: far enough for memory to answer in time
-  static constexpr uint64_t kTolerable = 2;        // half states of one operation
+  static constexpr uint64_t kAhead = 1024;   // bytes: far enough for memory to answer in time
+  static constexpr uint64_t kTolerable = 2;  // half states of one operation
   static constexpr size_t kMostDamaged = 100000;
 
   WordReader reader_;
@@ -370,7 +394,8 @@ class ChunkWalk {
 
 }  // namespace
 
-AreaWalk walk_chunks(const MemoryImage& image, const HeapArea& area, bool in_flux, std::span<Block> rows) {
+AreaWalk walk_chunks(const MemoryImage& image, const HeapArea& area, bool in_flux,
+                     std::span<Block> rows) {
   return ChunkWalk(image, area, in_flux, rows).run();
 }
 

@@ -1,4 +1,5 @@
-// Walks the chunks of one heap area from the first to the last and writes a row of the block table for each.
+// Walks the chunks of one heap area from the first to the last and writes a row of the block table
+// for each.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,9 @@
 
 namespace heapscan::glibc {
 
-// Adds up to the same value for the same set of addresses in any order: a way to see that every free chunk is named
-// exactly once by its neighbours in the bins without following the lists through memory.
+// Adds up to the same value for the same set of addresses in any order: a way to see that every
+// free chunk is named exactly once by its neighbours in the bins without following the lists
+// through memory.
 struct FreeChunkSums {
   uint64_t chunks = 0;
   uint64_t bytes = 0;
@@ -28,17 +30,20 @@ struct FreeChunkSums {
 };
 
 struct AreaWalk {
-  size_t rows = 0;                 // written
-  std::vector<AddrRange> ranges;   // what of the area is heap: more than one when somebody else moved the break
+  size_t rows = 0;  // written
+  std::vector<AddrRange>
+      ranges;  // what of the area is heap: more than one when somebody else moved the break
   std::vector<AddrRange> damaged;  // between blocks
   FreeChunkSums free;
-  uint64_t tolerated = 0;          // half states that a stop inside malloc explains
-  uint64_t unreadable_bytes = 0;   // of damaged: never saved
+  uint64_t tolerated = 0;         // half states that a stop inside malloc explains
+  uint64_t unreadable_bytes = 0;  // of damaged: never saved
   DamageLog damage;
 };
 
-// `rows` has room for every chunk that can be there. `in_flux`: the process may have been stopped inside malloc.
-[[nodiscard]] AreaWalk walk_chunks(const MemoryImage& image, const HeapArea& area, bool in_flux, std::span<Block> rows);
+// `rows` has room for every chunk that can be there. `in_flux`: the process may have been stopped
+// inside malloc.
+[[nodiscard]] AreaWalk walk_chunks(const MemoryImage& image, const HeapArea& area, bool in_flux,
+                                   std::span<Block> rows);
 
 // The most chunks there can be in `range`.
 [[nodiscard]] uint64_t most_chunks(const MemoryImage& image, AddrRange range);

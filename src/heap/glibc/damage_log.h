@@ -1,4 +1,5 @@
-// Notes about damage, bounded: a ruined heap has millions of wrong words, and the first few tell the story.
+// Notes about damage, bounded: a ruined heap has millions of wrong words, and the first few tell
+// the story.
 #pragma once
 
 #include <string>
@@ -15,7 +16,8 @@ class DamageLog {
 
   // `text` begins with glibc's own message where there is one.
   void add(Addr where, std::string text) {
-    if (notes_.size() < kKept) notes_.push_back({NoteKind::HeapDamage, hex(where), std::move(text)});
+    if (notes_.size() < kKept)
+      notes_.push_back({NoteKind::HeapDamage, hex(where), std::move(text)});
     ++count_;
   }
   [[nodiscard]] bool is_full() const { return notes_.size() >= kKept; }
@@ -32,7 +34,8 @@ class DamageLog {
     notes.insert(notes.end(), notes_.begin(), notes_.end());
     if (count_ > notes_.size()) {
       notes.push_back({NoteKind::HeapDamage, "",
-                       "and " + grouped(count_ - notes_.size()) + " more places where the heap contradicts itself"});
+                       "and " + grouped(count_ - notes_.size()) +
+                           " more places where the heap contradicts itself"});
     }
   }
 

@@ -1,4 +1,5 @@
-// Where glibc's memory lies: rings of arenas, their heaps, the main arena's stretches, chunks with mappings of their own.
+// Where glibc's memory lies: rings of arenas, their heaps, the main arena's stretches, chunks with
+// mappings of their own.
 
 #include <algorithm>
 
@@ -13,8 +14,9 @@ namespace heapscan::glibc {
 
 namespace {
 
-// Whether some thread may stand inside malloc: its pc is in the library and it is not waiting in a system call other
-// than those that malloc makes. Single-threaded processes take no lock, so arenas do not tell.
+// Whether some thread may stand inside malloc: its pc is in the library and it is not waiting in a
+// system call other than those that malloc makes. Single-threaded processes take no lock, so arenas
+// do not tell.
 bool malloc_may_be_running(const MemoryImage& image, const Ring& ring) {
   // brk, mmap, munmap, mremap, madvise, mprotect on x86-64.
   constexpr uint64_t kMallocCalls[] = {12, 9, 11, 25, 28, 10};
@@ -22,9 +24,11 @@ bool malloc_may_be_running(const MemoryImage& image, const Ring& ring) {
   for (const Thread& thread : image.threads()) {
     if (!thread.has_registers) continue;
     const Module* const module = image.module_at(thread.pc());
-    if (module == nullptr || !ring.module.valid() || module != &image.modules()[ring.module]) continue;
+    if (module == nullptr || !ring.module.valid() || module != &image.modules()[ring.module])
+      continue;
     const uint64_t call = thread.reg(Register::OrigRax);
-    if (call == kNoCall || std::find(std::begin(kMallocCalls), std::end(kMallocCalls), call) != std::end(kMallocCalls)) {
+    if (call == kNoCall || std::find(std::begin(kMallocCalls), std::end(kMallocCalls), call) !=
+                               std::end(kMallocCalls)) {
       return true;
     }
   }
@@ -32,7 +36,8 @@ bool malloc_may_be_running(const MemoryImage& image, const Ring& ring) {
 }
 
 // The areas of one arena's heaps.
-void add_heaps(WordReader& reader, const Library& library, uint32_t id, Addr top, GlibcHeap& found) {
+void add_heaps(WordReader& reader, const Library& library, uint32_t id, Addr top,
+               GlibcHeap& found) {
   FoundArena& arena = found.arenas[id];
   for (const NonMainHeap& heap :
        heaps_of_arena(reader, library.ring, library.geometry, arena.state, top, found.damage)) {
@@ -50,8 +55,9 @@ void add_heaps(WordReader& reader, const Library& library, uint32_t id, Addr top
 
 // Sorts the areas and cuts what two of them claim off the later one.
 void make_disjoint(GlibcHeap& found) {
-  std::stable_sort(found.areas.begin(), found.areas.end(),
-                   [](const HeapArea& a, const HeapArea& b) { return a.range.begin() < b.range.begin(); });
+  std::stable_sort(
+      found.areas.begin(), found.areas.end(),
+      [](const HeapArea& a, const HeapArea& b) { return a.range.begin() < b.range.begin(); });
   std::vector<HeapArea> kept;
   Addr done;
   for (HeapArea area : found.areas) {
@@ -68,7 +74,8 @@ void make_disjoint(GlibcHeap& found) {
 }
 
 // Anonymous memory a chunk may have as a mapping of its own.
-std::vector<AddrRange> unexplained_memory(const MemoryImage& image, const std::vector<AddrRange>& taken) {
+std::vector<AddrRange> unexplained_memory(const MemoryImage& image,
+                                          const std::vector<AddrRange>& taken) {
   std::vector<AddrRange> raw;
   for (const Region& region : image.regions()) {
     if (is_raw_memory(region)) raw.push_back(region.range);
@@ -119,10 +126,12 @@ GlibcHeap find_heap(const MemoryImage& image, const Symbols& symbols, ModuleId i
       if (arena.is_main) {
         main_fields.back() = *fields;
       } else {
-        add_heaps(reader, library, static_cast<uint32_t>(found.arenas.size() - 1), fields->top, found);
+        add_heaps(reader, library, static_cast<uint32_t>(found.arenas.size() - 1), fields->top,
+                  found);
       }
     }
-    library.params = find_params(reader, symbols, library.ring, expected_sbrk_base(reader, main_fields.back()));
+    library.params =
+        find_params(reader, symbols, library.ring, expected_sbrk_base(reader, main_fields.back()));
     if (library.params) found.headers.push_back(library.params->range);
     found.libraries.push_back(std::move(library));
   }
@@ -133,8 +142,8 @@ GlibcHeap find_heap(const MemoryImage& image, const Symbols& symbols, ModuleId i
     if (!arena.is_main) continue;
     const Library& library = found.libraries[arena.library];
     const ArenaFields& fields = main_fields[arena.library];
-    const MainExtent extent =
-        find_main_extent(reader, library.ring, fields, library.params, with_areas(found, taken), notes);
+    const MainExtent extent = find_main_extent(reader, library.ring, fields, library.params,
+                                               with_areas(found, taken), notes);
     for (const AddrRange& stretch : extent.stretches) {
       HeapArea area;
       area.range = stretch;
@@ -155,10 +164,12 @@ GlibcHeap find_heap(const MemoryImage& image, const Symbols& symbols, ModuleId i
   uint64_t trailer = 0;
   for (const Library& library : found.libraries) {
     if (library.ring.layout.fastbins == 0) trailer = 16;
-    expected = expected && library.params ? std::optional(*expected + library.params->n_mmaps) : std::nullopt;
+    expected = expected && library.params ? std::optional(*expected + library.params->n_mmaps)
+                                          : std::nullopt;
   }
   if (!found.libraries.empty()) {
-    found.mmapped = find_mmapped_chunks(image, unexplained_memory(image, explained), expected, trailer);
+    found.mmapped =
+        find_mmapped_chunks(image, unexplained_memory(image, explained), expected, trailer);
   }
   for (const MmappedChunk& chunk : found.mmapped.chunks) found.owned.push_back(chunk.mapping);
   found.owned = joined(std::move(found.owned));

@@ -41,13 +41,14 @@ std::vector<uint64_t> fastbin_heads(WordReader& reader, Addr state, const ArenaL
   return heads;
 }
 
-uint64_t mark_fastbins(WordReader& reader, HeapModel& heap, Addr state, const ArenaLayout& layout, bool safe_linking,
-                       DamageLog& damage) {
+uint64_t mark_fastbins(WordReader& reader, HeapModel& heap, Addr state, const ArenaLayout& layout,
+                       bool safe_linking, DamageLog& damage) {
   uint64_t marked = 0;
   const std::vector<uint64_t> heads = fastbin_heads(reader, state, layout);
   for (size_t i = 0; i < heads.size(); ++i) {
     const uint64_t size = kMinSize + i * kAlignment;
-    const std::string which = " (fastbin for chunks of " + hex(size) + ", arena " + hex(state) + ")";
+    const std::string which =
+        " (fastbin for chunks of " + hex(size) + ", arena " + hex(state) + ")";
     // Each member becomes a fastbin block once, which ends every loop.
     for (uint64_t chunk = heads[i]; chunk != 0;) {
       const uint64_t mem = chunk + kHeader;
@@ -57,17 +58,22 @@ uint64_t mark_fastbins(WordReader& reader, HeapModel& heap, Addr state, const Ar
       }
       const BlockId id = block_starting_at(heap, mem);
       if (!id.valid()) {
-        damage.add(Addr(mem), "malloc(): memory corruption (fast): a fastbin names a place where no block begins" + which);
+        damage.add(
+            Addr(mem),
+            "malloc(): memory corruption (fast): a fastbin names a place where no block begins" +
+                which);
         break;
       }
       Block& block = heap.blocks[id.index()];
       if (block.state() == BlockState::Fastbin) {
-        damage.add(Addr(mem), "double free or corruption (fasttop): the block is in a fastbin twice" + which);
+        damage.add(Addr(mem),
+                   "double free or corruption (fasttop): the block is in a fastbin twice" + which);
         break;
       }
       if (block.state() != BlockState::Used || block.size() != usable_of(size)) {
-        damage.add(Addr(mem), "malloc(): memory corruption (fast): block of " + counted(block.size(), "byte") +
-                                  ", state " + name_of(block.state()) + which);
+        damage.add(Addr(mem), "malloc(): memory corruption (fast): block of " +
+                                  counted(block.size(), "byte") + ", state " +
+                                  name_of(block.state()) + which);
         break;
       }
       block.set_state(BlockState::Fastbin);
@@ -82,10 +88,12 @@ uint64_t mark_fastbins(WordReader& reader, HeapModel& heap, Addr state, const Ar
 
 namespace {
 
-// Follows every list of one arena and says what is wrong with it. Only reached when the sums differ.
+// Follows every list of one arena and says what is wrong with it. Only reached when the sums
+// differ.
 class BinWalk {
  public:
-  BinWalk(WordReader& reader, HeapModel& heap, Addr bins) : reader_(reader), heap_(heap), bins_(bins) {}
+  BinWalk(WordReader& reader, HeapModel& heap, Addr bins)
+      : reader_(reader), heap_(heap), bins_(bins) {}
 
   // `tell`: whether to write what is found down.
   uint64_t run(uint64_t free_chunks, DamageLog& damage) {
@@ -95,12 +103,14 @@ class BinWalk {
     for (size_t bin = 1; bin <= kBins; ++bin) {
       const uint64_t header = bin_header(bins_.value, bin);
       uint64_t before = header;
-      for (uint64_t chunk = reader_.word(header + 0x10).value_or(header); chunk != header && left > 0; --left) {
+      for (uint64_t chunk = reader_.word(header + 0x10).value_or(header);
+           chunk != header && left > 0; --left) {
         const uint64_t mem = chunk + kHeader;
         const BlockId id = block_starting_at(heap_, mem);
         if (!id.valid()) {
-          add(damage, mem, message_for(bin) + ": the list leads to " + hex(chunk) + ", where no chunk begins, from " +
-                               place(before, header));
+          add(damage, mem,
+              message_for(bin) + ": the list leads to " + hex(chunk) +
+                  ", where no chunk begins, from " + place(before, header));
           break;
         }
         if (visited[id.index()]) {
@@ -110,19 +120,25 @@ class BinWalk {
         visited[id.index()] = true;
         ++members;
         if (reader_.word(chunk + 0x18) != before) {
-          add(damage, mem, "corrupted double-linked list: bk of this free chunk is " +
-                               hex(reader_.word(chunk + 0x18).value_or(0)) + " and should be " + place(before, header));
+          add(damage, mem,
+              "corrupted double-linked list: bk of this free chunk is " +
+                  hex(reader_.word(chunk + 0x18).value_or(0)) + " and should be " +
+                  place(before, header));
         }
         Block& block = heap_.blocks[id.index()];
         if (block.state() == BlockState::Used) {
-          add(damage, mem, "malloc(): invalid next->prev_inuse (unsorted): the chunk is in a bin, but the one after it "
-                           "says that it is in use");
+          add(damage, mem,
+              "malloc(): invalid next->prev_inuse (unsorted): the chunk is in a bin, but the one "
+              "after it "
+              "says that it is in use");
           block.set_state(BlockState::Binned);
         } else if (block.state() != BlockState::Binned) {
-          add(damage, mem, message_for(bin) + ": the list leads to a chunk that is " + name_of(block.state()));
+          add(damage, mem,
+              message_for(bin) + ": the list leads to a chunk that is " + name_of(block.state()));
           break;
         } else if (bin != kUnsortedBin && bin_of(chunk_size_of_usable(block.size())) != bin) {
-          add(damage, mem, "free chunk of " + counted(block.size(), "byte") + " in a bin for another size");
+          add(damage, mem,
+              "free chunk of " + counted(block.size(), "byte") + " in a bin for another size");
         }
         before = chunk;
         const auto next = reader_.word(chunk + 0x10);
@@ -132,8 +148,9 @@ class BinWalk {
     }
     if (members < free_chunks) {
       wrong_ += free_chunks - members;
-      damage.add(bins_, "corrupted double-linked list: " + counted(free_chunks - members, "free chunk") +
-                            " of this arena in no bin");
+      damage.add(bins_,
+                 "corrupted double-linked list: " + counted(free_chunks - members, "free chunk") +
+                     " of this arena in no bin");
     }
     return wrong_;
   }
@@ -180,7 +197,8 @@ BinsVerdict check_bins(WordReader& reader, HeapModel& heap, Addr state, const Ar
   if (verdict.wrong == 0) {
     // Links that no list reaches: free chunks that point at each other only.
     verdict.wrong = 1;
-    found.add(state, "corrupted double-linked list: the links of the free chunks do not match the bins");
+    found.add(state,
+              "corrupted double-linked list: the links of the free chunks do not match the bins");
   }
   verdict.tolerated = in_flux && verdict.wrong <= 3;
   if (!verdict.tolerated) damage.append(found);

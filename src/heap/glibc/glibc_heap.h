@@ -1,5 +1,5 @@
-// glibc's heap in four steps: where its memory lies, which blocks there are in it, which of them are free after all, and
-// whether malloc's own figures agree.
+// glibc's heap in four steps: where its memory lies, which blocks there are in it, which of them
+// are free after all, and whether malloc's own figures agree.
 #pragma once
 
 #include <optional>
@@ -26,7 +26,7 @@ struct Library {
   Ring ring;
   HeapGeometry geometry;
   std::optional<MallocParams> params;
-  bool in_flux = false;       // a thread may have been stopped inside malloc
+  bool in_flux = false;  // a thread may have been stopped inside malloc
   bool safe_linking = false;
   uint64_t link_votes = 0;
 };
@@ -37,32 +37,35 @@ struct FoundArena {
   bool is_main = false;
   bool in_flux = false;
   uint64_t system_mem = 0;
-  uint64_t heap_bytes = 0;    // system_mem as counted from the arena's heaps
+  uint64_t heap_bytes = 0;  // system_mem as counted from the arena's heaps
   size_t heaps = 0;
-  FreeChunkSums free;         // by the walk
+  FreeChunkSums free;  // by the walk
 };
 
 struct GlibcHeap {
   std::vector<Library> libraries;
-  std::vector<FoundArena> arenas;   // indexed like HeapModel::arenas
-  std::vector<HeapArea> areas;      // sorted, disjoint
+  std::vector<FoundArena> arenas;  // indexed like HeapModel::arenas
+  std::vector<HeapArea> areas;     // sorted, disjoint
   MmappedChunks mmapped;
-  std::vector<AddrRange> owned;     // heaps, their reservations, mmapped chunks: sorted, disjoint
-  std::vector<AddrRange> headers;   // malloc_state, malloc_par, heap_info
+  std::vector<AddrRange> owned;    // heaps, their reservations, mmapped chunks: sorted, disjoint
+  std::vector<AddrRange> headers;  // malloc_state, malloc_par, heap_info
   std::vector<Tcache> tcaches;
   TcacheMarks tcache_marks;
   uint64_t fastbin_blocks = 0;
-  std::vector<BinsVerdict> bins;    // one per arena
+  std::vector<BinsVerdict> bins;  // one per arena
   DamageLog damage;
 };
 
-// Empty, without an arena, when there is no sign of glibc's malloc. `stacks`: of threads, sorted and disjoint.
-[[nodiscard]] GlibcHeap find_heap(const MemoryImage& image, const Symbols& symbols, ModuleId in_charge,
-                                  const std::vector<AddrRange>& stacks, Notes& notes);
+// Empty, without an arena, when there is no sign of glibc's malloc. `stacks`: of threads, sorted
+// and disjoint.
+[[nodiscard]] GlibcHeap find_heap(const MemoryImage& image, const Symbols& symbols,
+                                  ModuleId in_charge, const std::vector<AddrRange>& stacks,
+                                  Notes& notes);
 
-// Writes the block table: the chunks of all areas, chunks with a mapping of their own, and `mappings`. Fills ranges and
-// damaged as well.
-void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<AddrRange>& mappings, HeapModel& heap);
+// Writes the block table: the chunks of all areas, chunks with a mapping of their own, and
+// `mappings`. Fills ranges and damaged as well.
+void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<AddrRange>& mappings,
+                HeapModel& heap);
 
 // Marks what fastbins, tcaches and bins hold. Needs heap.index.
 void mark_free_blocks(const MemoryImage& image, GlibcHeap& found, HeapModel& heap);

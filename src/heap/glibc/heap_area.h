@@ -9,10 +9,10 @@
 namespace heapscan::glibc {
 
 struct HeapArea {
-  AddrRange range;      // from the first chunk to the end of what the arena uses
-  uint32_t arena = 0;   // index into the arenas found
-  bool is_main = false; // of a main arena: its chunks do not carry kNonMainArena
-  Addr top;             // null: the arena's top chunk lies elsewhere
+  AddrRange range;       // from the first chunk to the end of what the arena uses
+  uint32_t arena = 0;    // index into the arenas found
+  bool is_main = false;  // of a main arena: its chunks do not carry kNonMainArena
+  Addr top;              // null: the arena's top chunk lies elsewhere
 };
 
 }  // namespace heapscan::glibc

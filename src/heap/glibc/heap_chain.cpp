@@ -40,7 +40,8 @@ HeapGeometry probe_heap_geometry(WordReader& reader, const Ring& ring) {
       for (const Addr state : ring.states) {
         if (state == ring.main) continue;
         const Addr first = state - header;
-        if (!first.is_aligned(reservation) || reader.word(first + kArenaAt) != state.value) continue;
+        if (!first.is_aligned(reservation) || reader.word(first + kArenaAt) != state.value)
+          continue;
         ++votes;
         const auto fields = read_arena(reader, state, ring.layout);
         if (!fields || fields->top.is_null()) continue;
@@ -55,8 +56,9 @@ HeapGeometry probe_heap_geometry(WordReader& reader, const Ring& ring) {
   return best;
 }
 
-std::vector<NonMainHeap> heaps_of_arena(WordReader& reader, const Ring& ring, const HeapGeometry& geometry, Addr state,
-                                        Addr top, DamageLog& damage) {
+std::vector<NonMainHeap> heaps_of_arena(WordReader& reader, const Ring& ring,
+                                        const HeapGeometry& geometry, Addr state, Addr top,
+                                        DamageLog& damage) {
   const MemoryImage& image = reader.image();
   std::vector<NonMainHeap> heaps;
   std::unordered_set<Addr> seen;
@@ -97,7 +99,8 @@ std::vector<NonMainHeap> heaps_of_arena(WordReader& reader, const Ring& ring, co
     if (!previous || *previous == 0) break;
     const Addr next(*previous);
     if (!next.is_aligned(geometry.reservation) || reader.word(next + kArenaAt) != state.value) {
-      damage.add(at, "the heap before this one should be at " + hex(next) + ", where there is no heap of this arena");
+      damage.add(at, "the heap before this one should be at " + hex(next) +
+                         ", where there is no heap of this arena");
       break;
     }
     at = next;

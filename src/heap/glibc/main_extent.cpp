@@ -1,7 +1,8 @@
-// A main arena that grew by brk alone is one stretch, from mp_.sbrk_base to the end of top, and system_mem is its length;
-// each of the three follows from the others, so one of them may be out of date. Once brk has failed (or the library copy
-// is not the one that owns the break) the arena also grows by mmap, and each such stretch, when abandoned, is closed by
-// two headers of size 16 at a page's end. Every page that nothing else explains is then tried as the beginning of such a
+// A main arena that grew by brk alone is one stretch, from mp_.sbrk_base to the end of top, and
+// system_mem is its length; each of the three follows from the others, so one of them may be out of
+// date. Once brk has failed (or the library copy is not the one that owns the break) the arena also
+// grows by mmap, and each such stretch, when abandoned, is closed by two headers of size 16 at a
+// page's end. Every page that nothing else explains is then tried as the beginning of such a
 // stretch: it is one if its chunks lead, without a break, to such headers or to top.
 
 #include "heap/glibc/main_extent.h"
@@ -28,14 +29,17 @@ AddrRange memory_around(const MemoryImage& image, Addr at, const std::vector<Add
   if (!fits(*here)) return here->range;
   size_t first = static_cast<size_t>(here - regions.data());
   size_t last = first;
-  while (first > 0 && fits(regions[first - 1]) && regions[first - 1].range.end() == regions[first].range.begin()) --first;
+  while (first > 0 && fits(regions[first - 1]) &&
+         regions[first - 1].range.end() == regions[first].range.begin())
+    --first;
   while (last + 1 < regions.size() && fits(regions[last + 1]) &&
          regions[last + 1].range.begin() == regions[last].range.end()) {
     ++last;
   }
   const AddrRange whole(regions[first].range.begin(), regions[last].range.end());
   const std::vector<AddrRange> left = subtract({whole}, taken);
-  const auto part = std::find_if(left.begin(), left.end(), [&](AddrRange r) { return r.contains(at); });
+  const auto part =
+      std::find_if(left.begin(), left.end(), [&](AddrRange r) { return r.contains(at); });
   return part == left.end() ? AddrRange() : *part;
 }
 
@@ -45,7 +49,8 @@ Addr end_of_top(WordReader& reader, const ArenaFields& main, Addr sbrk_base, Add
   const uint64_t size = word ? size_of(*word) : 0;
   const Addr end = main.top + size;
   if (size != 0 && size % kAlignment == 0 && end <= memory.end()) return end;
-  if (!sbrk_base.is_null() && memory.contains(sbrk_base + main.system_mem)) return sbrk_base + main.system_mem;
+  if (!sbrk_base.is_null() && memory.contains(sbrk_base + main.system_mem))
+    return sbrk_base + main.system_mem;
   return memory.end();
 }
 
@@ -73,11 +78,13 @@ std::vector<AddrRange> mapped_stretches(WordReader& reader, const ArenaFields& m
     area.range = range;
     ChainProbe probe(image, area);
     image.for_each_span(range, [&](Addr begin, Bytes bytes) {
-      for (Addr page = begin.align_up(kPage); page + kPage <= begin + bytes.size(); page = page + kPage) {
+      for (Addr page = begin.align_up(kPage); page + kPage <= begin + bytes.size();
+           page = page + kPage) {
         if (!found.empty() && page < found.back().end()) continue;
         const auto word = reader.word(page + 8);
         if (!word || (*word & kFlagBits) != kPrevInUse || *word == kPrevInUse) continue;
-        if (const auto chain_end = probe.end_of_chain(page.value)) found.push_back(AddrRange(page, Addr(*chain_end)));
+        if (const auto chain_end = probe.end_of_chain(page.value))
+          found.push_back(AddrRange(page, Addr(*chain_end)));
       }
     });
   };
@@ -102,15 +109,16 @@ Addr expected_sbrk_base(WordReader& reader, const ArenaFields& main) {
 }
 
 MainExtent find_main_extent(WordReader& reader, const Ring& ring, const ArenaFields& main,
-                            const std::optional<MallocParams>& params, const std::vector<AddrRange>& taken,
-                            Notes& notes) {
+                            const std::optional<MallocParams>& params,
+                            const std::vector<AddrRange>& taken, Notes& notes) {
   const MemoryImage& image = reader.image();
   MainExtent extent;
   if (main.top.is_null()) return extent;
   const AddrRange memory = memory_around(image, main.top, taken);
   if (memory.empty() || !main.top.is_aligned(kAlignment)) {
     notes.push_back({NoteKind::HeapDamage, hex(ring.main),
-                     "malloc(): corrupted top size: top of the main arena, " + hex(main.top) + ", is not in memory"});
+                     "malloc(): corrupted top size: top of the main arena, " + hex(main.top) +
+                         ", is not in memory"});
     return extent;
   }
   const bool contiguous = (main.flags & kNoncontiguous) == 0;
@@ -133,7 +141,8 @@ MainExtent find_main_extent(WordReader& reader, const Ring& ring, const ArenaFie
                                      [&](AddrRange r) { return r.contains(first); });
       if (!known && starts_chunks(image, first, area.range.end(), area.top)) {
         const auto chain_end = ChainProbe(image, area).end_of_chain(first.value);
-        extent.stretches.push_back(AddrRange(first, chain_end ? Addr(*chain_end) : area.range.end()));
+        extent.stretches.push_back(
+            AddrRange(first, chain_end ? Addr(*chain_end) : area.range.end()));
       }
     }
     // Stretches that touch stay apart: each is closed by headers of its own.
@@ -147,11 +156,12 @@ MainExtent find_main_extent(WordReader& reader, const Ring& ring, const ArenaFie
 
   // Of the possible beginnings, the first from which chunks follow.
   const Addr counted_back = end - main.system_mem;
-  const Addr candidates[] = {recorded, counted_back, recorded.align_up(kAlignment), counted_back.align_up(kAlignment),
-                             memory.begin()};
+  const Addr candidates[] = {recorded, counted_back, recorded.align_up(kAlignment),
+                             counted_back.align_up(kAlignment), memory.begin()};
   Addr begin;
   for (const Addr candidate : candidates) {
-    if (candidate < memory.begin() || candidate > main.top || !candidate.is_aligned(kAlignment)) continue;
+    if (candidate < memory.begin() || candidate > main.top || !candidate.is_aligned(kAlignment))
+      continue;
     if (begin.is_null()) begin = candidate;
     if (starts_chunks(image, candidate, end, main.top)) {
       begin = candidate;

@@ -1,6 +1,7 @@
-// Most fields keep their initial values in most processes, and those that change stay within bounds. Every place in the
-// library's writable data is scored against every layout; a symbol only adds to the score. One misplaced field is
-// enough to lose against the right layout, since the fields overlap others there.
+// Most fields keep their initial values in most processes, and those that change stay within
+// bounds. Every place in the library's writable data is scored against every layout; a symbol only
+// adds to the score. One misplaced field is enough to lose against the right layout, since the
+// fields overlap others there.
 
 #include "heap/glibc/malloc_params.h"
 
@@ -17,7 +18,9 @@ constexpr int kConvincing = 7;
 struct Fields {
   WordReader& reader;
   Addr base;
-  [[nodiscard]] uint64_t word(uint64_t offset) const { return reader.word(base + offset).value_or(~uint64_t{0}); }
+  [[nodiscard]] uint64_t word(uint64_t offset) const {
+    return reader.word(base + offset).value_or(~uint64_t{0});
+  }
   [[nodiscard]] uint32_t half(uint64_t offset) const {
     const uint64_t both = word(offset / 8 * 8);
     return static_cast<uint32_t>(offset % 8 == 0 ? both : both >> 32);
@@ -40,7 +43,8 @@ int score(const Fields& at, const ParamsLayout& row, Addr sbrk_base) {
   if (most == kDefaultMaxMmaps) points += 3;
   const uint64_t mapped = at.word(row.mmapped_mem);
   const uint64_t most_mapped = at.word(row.mmapped_mem + 8);
-  if (mapped % kAlignment != 0 || mapped > most_mapped || (n_mmaps == 0) != (mapped == 0)) return -1;
+  if (mapped % kAlignment != 0 || mapped > most_mapped || (n_mmaps == 0) != (mapped == 0))
+    return -1;
   if ((high_water == 0) != (most_mapped == 0)) return -1;
   points += n_mmaps != 0 ? 2 : 1;
   const uint64_t base = at.word(row.sbrk_base);
@@ -68,7 +72,8 @@ int score(const Fields& at, const ParamsLayout& row, Addr sbrk_base) {
 
 }  // namespace
 
-std::optional<MallocParams> find_params(WordReader& reader, const Symbols& symbols, const Ring& ring, Addr sbrk_base) {
+std::optional<MallocParams> find_params(WordReader& reader, const Symbols& symbols,
+                                        const Ring& ring, Addr sbrk_base) {
   const MemoryImage& image = reader.image();
   if (!ring.module.valid()) return std::nullopt;
   const auto symbol = symbols.address_of(ring.module, "mp_");
@@ -92,7 +97,8 @@ std::optional<MallocParams> find_params(WordReader& reader, const Symbols& symbo
   for (const ModuleSegment& segment : image.modules()[ring.module].segments) {
     if (!segment.writable) continue;
     image.for_each_span(segment.range, [&](Addr begin, Bytes bytes) {
-      for (Addr at = begin.align_up(8); at + 0x50 <= begin + bytes.size(); at = at + 8) consider(at);
+      for (Addr at = begin.align_up(8); at + 0x50 <= begin + bytes.size(); at = at + 8)
+        consider(at);
     });
   }
   if (layout == nullptr) return std::nullopt;

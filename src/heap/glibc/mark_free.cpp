@@ -23,20 +23,21 @@ void mark_free_blocks(const MemoryImage& image, GlibcHeap& found, HeapModel& hea
     std::optional<uint64_t> count;
     if (first.params && first.params->tcache_count != 0) count = first.params->tcache_count;
     found.tcaches = find_tcaches(image, heap, count, first.safe_linking);
-    found.tcache_marks = mark_tcaches(image, heap, found.tcaches, count, first.safe_linking, found.damage);
+    found.tcache_marks =
+        mark_tcaches(image, heap, found.tcaches, count, first.safe_linking, found.damage);
   }
   for (size_t a = 0; a < found.arenas.size(); ++a) {
     const FoundArena& arena = found.arenas[a];
     const Library& library = found.libraries[arena.library];
-    found.fastbin_blocks +=
-        mark_fastbins(reader, heap, arena.state, library.ring.layout, library.safe_linking, found.damage);
+    found.fastbin_blocks += mark_fastbins(reader, heap, arena.state, library.ring.layout,
+                                          library.safe_linking, found.damage);
   }
   for (const FoundArena& arena : found.arenas) {
     const Library& library = found.libraries[arena.library];
     found.bins.push_back(library.ring.is_unused
                              ? BinsVerdict{true, 0, 0, false}
-                             : check_bins(reader, heap, arena.state, library.ring.layout, arena.free, arena.in_flux,
-                                          found.damage));
+                             : check_bins(reader, heap, arena.state, library.ring.layout,
+                                          arena.free, arena.in_flux, found.damage));
   }
 }
 

@@ -1,8 +1,10 @@
-// Adjacent mappings appear as one region, so every page of raw memory may be the first of such a chunk's mapping. It is
-// when the header there is marked as mmapped and its length makes whole pages that fit. An aligned block leaves that
-// header behind, stale, and has its own further up, where the block is aligned and prev_size leads back to the mapping's
-// start: of the headers of one mapping the highest is the true one. After realloc the stale one may give an old length.
-// Since 2.43 the size leaves out the mapping's last 16 bytes; both layouts are tried and the chunks found decide.
+// Adjacent mappings appear as one region, so every page of raw memory may be the first of such a
+// chunk's mapping. It is when the header there is marked as mmapped and its length makes whole
+// pages that fit. An aligned block leaves that header behind, stale, and has its own further up,
+// where the block is aligned and prev_size leads back to the mapping's start: of the headers of one
+// mapping the highest is the true one. After realloc the stale one may give an old length.
+// Since 2.43 the size leaves out the mapping's last 16 bytes; both layouts are tried and the chunks
+// found decide.
 
 #include "heap/glibc/mmapped_chunks.h"
 
@@ -45,7 +47,8 @@ class Search {
     const uint64_t end = chunk + size + trailer_;
     if (end % kPage != 0 || end > limit || end < chunk + kMinSize) return std::nullopt;
     const uint64_t block_end = trailer_ != 0 ? chunk + size + 8 : chunk + size;
-    return MmappedChunk{AddrRange(Addr(start), Addr(end)), AddrRange(Addr(chunk + kHeader), Addr(block_end))};
+    return MmappedChunk{AddrRange(Addr(start), Addr(end)),
+                        AddrRange(Addr(chunk + kHeader), Addr(block_end))};
   }
 
   WordReader reader_;
@@ -54,10 +57,12 @@ class Search {
 
 struct Candidate {
   MmappedChunk chunk;
-  bool at_boundary = false;  // begins where a mapping must begin: at the edge of a region or behind another chunk
+  bool at_boundary =
+      false;  // begins where a mapping must begin: at the edge of a region or behind another chunk
 };
 
-std::vector<Candidate> search(const MemoryImage& image, const std::vector<AddrRange>& free, uint64_t trailer) {
+std::vector<Candidate> search(const MemoryImage& image, const std::vector<AddrRange>& free,
+                              uint64_t trailer) {
   Search at(image, trailer);
   std::vector<Candidate> found;
   for (const AddrRange& range : free) {
@@ -84,7 +89,8 @@ std::vector<Candidate> search(const MemoryImage& image, const std::vector<AddrRa
   return found;
 }
 
-// Where more were found than there can be, some are data that looks like a header. Those begin anywhere.
+// Where more were found than there can be, some are data that looks like a header. Those begin
+// anywhere.
 void drop_unlikely(std::vector<Candidate>& found, uint64_t expected) {
   for (size_t i = found.size(); i > 0 && found.size() > expected; --i) {
     if (!found[i - 1].at_boundary) found.erase(found.begin() + static_cast<ptrdiff_t>(i - 1));

@@ -18,12 +18,16 @@ struct MmappedChunk {
 struct MmappedChunks {
   std::vector<MmappedChunk> chunks;  // sorted, disjoint
   uint64_t bytes = 0;                // of their mappings
-  uint64_t trailer = 0;              // the layout that won: bytes of a mapping beyond its chunk's size (16 from 2.43)
+  uint64_t trailer =
+      0;  // the layout that won: bytes of a mapping beyond its chunk's size (16 from 2.43)
 };
 
-// Within `free` (sorted, disjoint: raw memory that nothing else explains). `expected`: how many there should be, or
-// nothing; `likely_trailer`: which layout to believe when the chunks found do not tell.
-[[nodiscard]] MmappedChunks find_mmapped_chunks(const MemoryImage& image, const std::vector<AddrRange>& free,
-                                                std::optional<uint64_t> expected, uint64_t likely_trailer);
+// Within `free` (sorted, disjoint: raw memory that nothing else explains). `expected`: how many
+// there should be, or nothing; `likely_trailer`: which layout to believe when the chunks found do
+// not tell.
+[[nodiscard]] MmappedChunks find_mmapped_chunks(const MemoryImage& image,
+                                                const std::vector<AddrRange>& free,
+                                                std::optional<uint64_t> expected,
+                                                uint64_t likely_trailer);
 
 }  // namespace heapscan::glibc

@@ -1,9 +1,10 @@
-// A thread's tcache is named by one word of its thread-local storage, at the same distance from the thread pointer in
-// every thread. Every word there that names a used block of a tcache's size whose contents look like one is a candidate;
-// a candidate with blocks in it is certain, an empty one is believed where another thread has a certain one at the same
-// distance, or where most threads agree. Caches of threads that are gone without having given theirs back (fork, a killed
-// thread) and of threads without registers are then looked for among all used blocks of that size, where more is asked
-// for: each cached block must carry the key that the others carry.
+// A thread's tcache is named by one word of its thread-local storage, at the same distance from the
+// thread pointer in every thread. Every word there that names a used block of a tcache's size whose
+// contents look like one is a candidate; a candidate with blocks in it is certain, an empty one is
+// believed where another thread has a certain one at the same distance, or where most threads
+// agree. Caches of threads that are gone without having given theirs back (fork, a killed thread)
+// and of threads without registers are then looked for among all used blocks of that size, where
+// more is asked for: each cached block must carry the key that the others carry.
 
 #include "heap/glibc/tcache_search.h"
 
@@ -21,9 +22,9 @@ namespace heapscan::glibc {
 
 namespace {
 
-constexpr uint64_t kTlsSearched = 4096;                 // below the thread pointer, where nothing better is known
+constexpr uint64_t kTlsSearched = 4096;  // below the thread pointer, where nothing better is known
 constexpr uint64_t kMostTls = uint64_t{1} << 20;
-constexpr size_t kMostMembers = 65536;                  // of one list: what a count can say
+constexpr size_t kMostMembers = 65536;  // of one list: what a count can say
 
 struct Bin {
   uint64_t count = 0;
@@ -33,7 +34,8 @@ struct Bin {
 
 class TcacheView {
  public:
-  TcacheView(const MemoryImage& image, Addr at, const TcacheLayout& layout, std::optional<uint64_t> tcache_count)
+  TcacheView(const MemoryImage& image, Addr at, const TcacheLayout& layout,
+             std::optional<uint64_t> tcache_count)
       : layout_(layout), tcache_count_(tcache_count) {
     readable_ = image.read_bytes(at, std::span(bytes_).first(layout.size));
   }
@@ -120,8 +122,10 @@ std::vector<Candidate> candidates_in_tls(const MemoryImage& image, const HeapMod
     if (!thread.has_registers || pointer.is_null()) continue;
     AddrRange tls(pointer - kTlsSearched, pointer);
     for (const ThreadArea& area : heap.threads.areas) {
-      if (area.fate != ThreadArea::Fate::Live || area.tid != thread.tid || area.static_tls.empty()) continue;
-      if (area.static_tls.size() <= kMostTls) tls = AddrRange(area.static_tls.begin(), std::max(pointer, area.static_tls.end()));
+      if (area.fate != ThreadArea::Fate::Live || area.tid != thread.tid || area.static_tls.empty())
+        continue;
+      if (area.static_tls.size() <= kMostTls)
+        tls = AddrRange(area.static_tls.begin(), std::max(pointer, area.static_tls.end()));
     }
     for (Addr at = tls.begin().align_up(8); at + 8 <= tls.end(); at = at + 8) {
       const auto word = reader.word(at);
@@ -148,8 +152,8 @@ std::vector<Tcache> elect(const std::vector<Candidate>& candidates) {
     ++votes.all;
     if (candidate.filled > 0) ++votes.certain;
   }
-  const bool any_certain =
-      std::any_of(by_offset.begin(), by_offset.end(), [](const auto& v) { return v.second.certain > 0; });
+  const bool any_certain = std::any_of(by_offset.begin(), by_offset.end(),
+                                       [](const auto& v) { return v.second.certain > 0; });
   uint64_t best = 0;
   size_t most = 0;
   for (const auto& [offset, votes] : by_offset) {
@@ -161,18 +165,21 @@ std::vector<Tcache> elect(const std::vector<Candidate>& candidates) {
   std::set<BlockId> known;
   std::vector<Tcache> elected;
   for (const Candidate& candidate : candidates) {
-    const bool believed = any_certain ? by_offset[candidate.offset].certain > 0 : candidate.offset == best;
+    const bool believed =
+        any_certain ? by_offset[candidate.offset].certain > 0 : candidate.offset == best;
     if (!believed || !known.insert(candidate.block).second) continue;
     elected.push_back({candidate.block, candidate.layout, candidate.tid, true});
   }
   return elected;
 }
 
-// The word behind the link of each cached block: the cache's own address, or one random word for the whole process.
+// The word behind the link of each cached block: the cache's own address, or one random word for
+// the whole process.
 uint64_t key_of(WordReader& reader, uint64_t mem) { return reader.word(mem + 8).value_or(0); }
 
-bool holds_only_keyed_blocks(const MemoryImage& image, const HeapModel& heap, Addr at, const TcacheLayout& layout,
-                             std::optional<uint64_t> tcache_count, bool safe_linking, uint64_t process_key) {
+bool holds_only_keyed_blocks(const MemoryImage& image, const HeapModel& heap, Addr at,
+                             const TcacheLayout& layout, std::optional<uint64_t> tcache_count,
+                             bool safe_linking, uint64_t process_key) {
   WordReader reader(image);
   const TcacheView view(image, at, layout, tcache_count);
   uint64_t common_key = process_key;
@@ -198,7 +205,8 @@ bool holds_only_keyed_blocks(const MemoryImage& image, const HeapModel& heap, Ad
 }
 
 // Among all used blocks, what the threads' storage does not name.
-std::vector<Tcache> unnamed_tcaches(const MemoryImage& image, const HeapModel& heap, const std::vector<Tcache>& known,
+std::vector<Tcache> unnamed_tcaches(const MemoryImage& image, const HeapModel& heap,
+                                    const std::vector<Tcache>& known,
                                     std::optional<uint64_t> tcache_count, bool safe_linking) {
   WordReader reader(image);
   uint64_t process_key = 0;
@@ -209,7 +217,8 @@ std::vector<Tcache> unnamed_tcaches(const MemoryImage& image, const HeapModel& h
     }
   }
   for (const Tcache& tcache : known) {
-    if (process_key == heap.block(tcache.block).begin().value) process_key = 0;  // up to 2.33 each has its own
+    if (process_key == heap.block(tcache.block).begin().value)
+      process_key = 0;  // up to 2.33 each has its own
   }
   // A living process has one layout; without one that is known any will do.
   const TcacheLayout* const only = known.empty() ? nullptr : known.front().layout;
@@ -220,12 +229,15 @@ std::vector<Tcache> unnamed_tcaches(const MemoryImage& image, const HeapModel& h
   parallel_for_pieces(heap.blocks.size(), kPiece, [&](size_t begin, size_t end) {
     for (size_t b = begin; b < end; ++b) {
       const Block& block = heap.blocks[b];
-      if (block.state() != BlockState::Used || block.size() < kLeast || block.size() > kMost) continue;
+      if (block.state() != BlockState::Used || block.size() < kLeast || block.size() > kMost)
+        continue;
       const TcacheLayout* const layout = layout_for(block.size());
       if (layout == nullptr || (only != nullptr && layout != only)) continue;
       const Look look = look_at(image, heap, block.begin(), *layout, tcache_count);
       if (!look.plausible || look.filled == 0 || look.odd != 0) continue;
-      if (!holds_only_keyed_blocks(image, heap, block.begin(), *layout, tcache_count, safe_linking, process_key)) continue;
+      if (!holds_only_keyed_blocks(image, heap, block.begin(), *layout, tcache_count, safe_linking,
+                                   process_key))
+        continue;
       found[begin / kPiece].push_back({BlockId(b), layout, 0, false});
     }
   });
@@ -234,7 +246,8 @@ std::vector<Tcache> unnamed_tcaches(const MemoryImage& image, const HeapModel& h
   std::vector<Tcache> result;
   for (const auto& piece : found) {
     for (const Tcache& tcache : piece) {
-      if (!known_blocks.contains(tcache.block) && result.size() < kMostMembers) result.push_back(tcache);
+      if (!known_blocks.contains(tcache.block) && result.size() < kMostMembers)
+        result.push_back(tcache);
     }
   }
   return result;
@@ -242,8 +255,8 @@ std::vector<Tcache> unnamed_tcaches(const MemoryImage& image, const HeapModel& h
 
 }  // namespace
 
-std::vector<Tcache> find_tcaches(const MemoryImage& image, const HeapModel& heap, std::optional<uint64_t> tcache_count,
-                                 bool& safe_linking) {
+std::vector<Tcache> find_tcaches(const MemoryImage& image, const HeapModel& heap,
+                                 std::optional<uint64_t> tcache_count, bool& safe_linking) {
   std::vector<Tcache> tcaches = elect(candidates_in_tls(image, heap, tcache_count));
   WordReader reader(image);
   LinkVote vote;
@@ -254,13 +267,15 @@ std::vector<Tcache> find_tcaches(const MemoryImage& image, const HeapModel& heap
     }
   }
   safe_linking = vote.safe_linking(safe_linking);
-  const std::vector<Tcache> others = unnamed_tcaches(image, heap, tcaches, tcache_count, safe_linking);
+  const std::vector<Tcache> others =
+      unnamed_tcaches(image, heap, tcaches, tcache_count, safe_linking);
   tcaches.insert(tcaches.end(), others.begin(), others.end());
   return tcaches;
 }
 
-TcacheMarks mark_tcaches(const MemoryImage& image, HeapModel& heap, const std::vector<Tcache>& tcaches,
-                         std::optional<uint64_t> tcache_count, bool safe_linking, DamageLog& damage) {
+TcacheMarks mark_tcaches(const MemoryImage& image, HeapModel& heap,
+                         const std::vector<Tcache>& tcaches, std::optional<uint64_t> tcache_count,
+                         bool safe_linking, DamageLog& damage) {
   TcacheMarks marks;
   WordReader reader(image);
   for (const Tcache& tcache : tcaches) {
@@ -270,7 +285,9 @@ TcacheMarks mark_tcaches(const MemoryImage& image, HeapModel& heap, const std::v
     const TcacheView view(image, at, *tcache.layout, tcache_count);
     for (size_t i = 0; i < tcache.layout->bins; ++i) {
       const Bin bin = view.bin(i);
-      const auto which = [&] { return " (tcache at " + hex(at) + ", bin " + std::to_string(i) + ")"; };
+      const auto which = [&] {
+        return " (tcache at " + hex(at) + ", bin " + std::to_string(i) + ")";
+      };
       uint64_t members = 0;
       for (uint64_t mem = bin.entry; mem != 0 && members < kMostMembers;) {
         if (mem % kAlignment != 0) {
@@ -279,16 +296,21 @@ TcacheMarks mark_tcaches(const MemoryImage& image, HeapModel& heap, const std::v
         }
         const BlockId id = block_starting_at(heap, mem);
         if (!id.valid()) {
-          damage.add(Addr(mem), "free(): invalid pointer: a tcache names a place where no block begins" + which());
+          damage.add(
+              Addr(mem),
+              "free(): invalid pointer: a tcache names a place where no block begins" + which());
           break;
         }
         Block& block = heap.blocks[id.index()];
         if (block.state() == BlockState::Tcache) {
-          damage.add(Addr(mem), "free(): double free detected in tcache 2: the block is cached twice" + which());
+          damage.add(
+              Addr(mem),
+              "free(): double free detected in tcache 2: the block is cached twice" + which());
           break;
         }
         if (block.state() != BlockState::Used || !belongs_in_bin(*tcache.layout, i, block.size())) {
-          damage.add(Addr(mem), "free(): invalid size: a cached block of " + counted(block.size(), "byte") + ", state " +
+          damage.add(Addr(mem), "free(): invalid size: a cached block of " +
+                                    counted(block.size(), "byte") + ", state " +
                                     name_of(block.state()) + which());
           break;
         }

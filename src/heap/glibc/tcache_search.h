@@ -1,4 +1,5 @@
-// The caches of free blocks that every thread has (2.26 and later). Their blocks look used to a walk of the heap.
+// The caches of free blocks that every thread has (2.26 and later). Their blocks look used to a
+// walk of the heap.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +17,14 @@ namespace heapscan::glibc {
 struct Tcache {
   BlockId block;  // the struct's own
   const TcacheLayout* layout = nullptr;
-  int tid = 0;            // 0: no living thread's
-  bool in_tls = false;    // named by a thread's local storage, as opposed to found by its shape
+  int tid = 0;          // 0: no living thread's
+  bool in_tls = false;  // named by a thread's local storage, as opposed to found by its shape
 };
 
 // `tcache_count`: blocks per bin as mp_ has it; nothing when unknown.
 [[nodiscard]] std::vector<Tcache> find_tcaches(const MemoryImage& image, const HeapModel& heap,
-                                               std::optional<uint64_t> tcache_count, bool& safe_linking);
+                                               std::optional<uint64_t> tcache_count,
+                                               bool& safe_linking);
 
 struct TcacheMarks {
   uint64_t blocks = 0;
@@ -30,7 +32,9 @@ struct TcacheMarks {
   uint64_t miscounted = 0;  // bins whose count differs from the length of their list
 };
 // Marks the members of every cache, and the structs themselves as bookkeeping.
-[[nodiscard]] TcacheMarks mark_tcaches(const MemoryImage& image, HeapModel& heap, const std::vector<Tcache>& tcaches,
-                                       std::optional<uint64_t> tcache_count, bool safe_linking, DamageLog& damage);
+[[nodiscard]] TcacheMarks mark_tcaches(const MemoryImage& image, HeapModel& heap,
+                                       const std::vector<Tcache>& tcaches,
+                                       std::optional<uint64_t> tcache_count, bool safe_linking,
+                                       DamageLog& damage);
 
 }  // namespace heapscan::glibc

@@ -1,4 +1,5 @@
-// The library says its version in a sentence of its read-only data. Only a hint: distributions carry changes back.
+// The library says its version in a sentence of its read-only data. Only a hint: distributions
+// carry changes back.
 
 #include <algorithm>
 #include <cstring>

@@ -1,6 +1,7 @@
-// The block table is reserved once, with room in it for the most blocks each heap can have, and heaps are walked in
-// parallel, each into its own part. The parts are then moved together in address order. Blocks that are mappings have
-// their single rows between the parts from the beginning.
+// The block table is reserved once, with room in it for the most blocks each heap can have, and
+// heaps are walked in parallel, each into its own part. The parts are then moved together in
+// address order. Blocks that are mappings have their single rows between the parts from the
+// beginning.
 
 #include <algorithm>
 #include <cstring>
@@ -23,8 +24,8 @@ struct Part {
   static constexpr size_t kSingle = ~size_t{0};
 };
 
-std::vector<Part> parts_of(const MemoryImage& image, const GlibcHeap& found, const std::vector<AddrRange>& mappings,
-                           size_t& capacity) {
+std::vector<Part> parts_of(const MemoryImage& image, const GlibcHeap& found,
+                           const std::vector<AddrRange>& mappings, size_t& capacity) {
   std::vector<Part> parts;
   for (size_t i = 0; i < found.areas.size(); ++i) {
     Part part;
@@ -43,7 +44,8 @@ std::vector<Part> parts_of(const MemoryImage& image, const GlibcHeap& found, con
   };
   for (const MmappedChunk& chunk : found.mmapped.chunks) add_single(chunk.block, BlockState::Used);
   for (const AddrRange& mapping : mappings) add_single(mapping, BlockState::Mapping);
-  std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.begin < b.begin; });
+  std::sort(parts.begin(), parts.end(),
+            [](const Part& a, const Part& b) { return a.begin < b.begin; });
   capacity = 0;
   for (Part& part : parts) {
     part.first_row = capacity;
@@ -52,8 +54,8 @@ std::vector<Part> parts_of(const MemoryImage& image, const GlibcHeap& found, con
   return parts;
 }
 
-// Moves the parts' rows to the front of the table, in order; their number. A part never moves to where a later one still
-// is, so that all whose place is free by now move at once.
+// Moves the parts' rows to the front of the table, in order; their number. A part never moves to
+// where a later one still is, so that all whose place is free by now move at once.
 size_t move_together(const std::vector<Part>& parts, GrowingArray<Block>& blocks) {
   std::vector<size_t> places;
   size_t total = 0;
@@ -68,7 +70,8 @@ size_t move_together(const std::vector<Part>& parts, GrowingArray<Block>& blocks
       const Part& part = parts[first + i];
       const size_t place = places[first + i];
       if (place == part.first_row || part.rows == 0) return;
-      std::memmove(blocks.data() + place, blocks.data() + part.first_row, part.rows * sizeof(Block));
+      std::memmove(blocks.data() + place, blocks.data() + part.first_row,
+                   part.rows * sizeof(Block));
       // The table must never be held twice.
       blocks.discard_rows(std::max(place + part.rows, part.first_row), part.first_row + part.rows);
     });
@@ -79,7 +82,8 @@ size_t move_together(const std::vector<Part>& parts, GrowingArray<Block>& blocks
 
 }  // namespace
 
-void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<AddrRange>& mappings, HeapModel& heap) {
+void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<AddrRange>& mappings,
+                HeapModel& heap) {
   size_t capacity = 0;
   std::vector<Part> parts = parts_of(image, found, mappings, capacity);
   heap.blocks = GrowingArray<Block>(capacity);
@@ -111,13 +115,16 @@ void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<Ad
     found.damage.append(walks[i].damage);
     unreadable += walks[i].unreadable_bytes;
   }
-  for (const MmappedChunk& chunk : found.mmapped.chunks) heap.ranges.push_back({chunk.mapping, ArenaId::none()});
-  std::sort(heap.ranges.begin(), heap.ranges.end(),
-            [](const HeapRange& a, const HeapRange& b) { return a.range.begin() < b.range.begin(); });
+  for (const MmappedChunk& chunk : found.mmapped.chunks)
+    heap.ranges.push_back({chunk.mapping, ArenaId::none()});
+  std::sort(heap.ranges.begin(), heap.ranges.end(), [](const HeapRange& a, const HeapRange& b) {
+    return a.range.begin() < b.range.begin();
+  });
   std::sort(heap.damaged.begin(), heap.damaged.end());
   if (unreadable != 0) {
-    heap.notes.push_back({NoteKind::MissingMemory, "",
-                          human_bytes(unreadable) + " of the heap were not saved; blocks there are unknown"});
+    heap.notes.push_back(
+        {NoteKind::MissingMemory, "",
+         human_bytes(unreadable) + " of the heap were not saved; blocks there are unknown"});
   }
 }
 

@@ -1,5 +1,5 @@
-// Words of the image, read mostly in ascending order: the stretch of saved bytes that served the last word serves the
-// next one with two compares. Not shared between threads.
+// Words of the image, read mostly in ascending order: the stretch of saved bytes that served the
+// last word serves the next one with two compares. Not shared between threads.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@ class WordReader {
   // Nothing when any byte of the word is absent.
   [[nodiscard]] std::optional<uint64_t> word(uint64_t at) {
     const uint64_t offset = at - begin_;
-    if (offset < readable_) [[likely]] return load<uint64_t>(bytes_ + offset);
+    if (offset < readable_) [[likely]]
+      return load<uint64_t>(bytes_ + offset);
     return word_elsewhere(at);
   }
   [[nodiscard]] std::optional<uint64_t> word(Addr at) { return word(at.value); }

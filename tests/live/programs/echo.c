@@ -1,4 +1,5 @@
-/* Answers each line with itself: proof that it runs. `echo --undumpable` and `echo --user UID` make it harder to trace. */
+/* Answers each line with itself: proof that it runs. `echo --undumpable` and `echo --user UID` make
+ * it harder to trace. */
 #define _GNU_SOURCE
 #include <sys/prctl.h>
 

@@ -1,5 +1,5 @@
-/* Replaces itself by itself all the time, from a thread that is not the main one. Each line of input is answered with
- * how often it has done so. */
+/* Replaces itself by itself all the time, from a thread that is not the main one. Each line of
+ * input is answered with how often it has done so. */
 #define _GNU_SOURCE
 #include <poll.h>
 

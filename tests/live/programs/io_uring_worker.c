@@ -1,4 +1,5 @@
-/* Makes io_uring start a kernel worker thread in this process: a read that has to wait, forced into the background. */
+/* Makes io_uring start a kernel worker thread in this process: a read that has to wait, forced into
+ * the background. */
 #define _GNU_SOURCE
 #include <linux/io_uring.h>
 #include <sys/syscall.h>
@@ -9,8 +10,8 @@ static void submit_waiting_read(int ring, const struct io_uring_params* params, 
   static char buffer[64];
   size_t ring_size = params->sq_off.array + params->sq_entries * sizeof(unsigned);
   char* queue = mmap(NULL, ring_size, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
-  struct io_uring_sqe* entries = mmap(NULL, params->sq_entries * sizeof(struct io_uring_sqe), PROT_READ | PROT_WRITE,
-                                      MAP_SHARED, ring, IORING_OFF_SQES);
+  struct io_uring_sqe* entries = mmap(NULL, params->sq_entries * sizeof(struct io_uring_sqe),
+                                      PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
   require(queue != MAP_FAILED && entries != MAP_FAILED, "mmap");
   memset(entries, 0, sizeof *entries);
   entries->opcode = IORING_OP_READ;

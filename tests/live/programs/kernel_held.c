@@ -1,4 +1,5 @@
-/* Words that only the kernel holds: epoll data, timers, queued signals of the process and of one thread. */
+/* Words that only the kernel holds: epoll data, timers, queued signals of the process and of one
+ * thread. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -30,7 +31,8 @@ static void* have_signal_queued(void* ready) {
   siginfo_t info = {.si_signo = SIGRTMIN + 2, .si_code = SI_QUEUE};
   info.si_pid = getpid();
   info.si_value.sival_ptr = (void*)0x7fffe9044000;
-  require(syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGRTMIN + 2, &info) == 0, "rt_tgsigqueueinfo");
+  require(syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGRTMIN + 2, &info) == 0,
+          "rt_tgsigqueueinfo");
   pthread_barrier_wait(ready);
   for (;;) pause();
   return NULL;

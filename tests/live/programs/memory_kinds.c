@@ -41,7 +41,9 @@ static void make_anonymous(void) {
   char* guarded = anonymous("guarded", 8 * kPage, 0);
   for (int i = 0; i < 8; ++i) put(guarded + i * kPage);
   say("guard_works %d", madvise(guarded + 2 * kPage, kPage, MADV_GUARD_INSTALL) == 0);
-  tell("reservation", map((size_t)1 << 42, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1), (size_t)1 << 42);
+  tell("reservation",
+       map((size_t)1 << 42, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1),
+       (size_t)1 << 42);
   put(anonymous("sparse", (size_t)1 << 40, MAP_NORESERVE) + ((size_t)1 << 39));
   char* read_only = anonymous("only_read", 64 * kPage, 0);
   uint64_t total = 0;

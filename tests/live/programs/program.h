@@ -1,5 +1,5 @@
-/* What the programs of the live tests share: they print facts, one per line, then `ready`, and then do what each line on
- * their standard input asks for. They end when it is closed. */
+/* What the programs of the live tests share: they print facts, one per line, then `ready`, and then
+ * do what each line on their standard input asks for. They end when it is closed. */
 #ifndef HEAPSCAN_TESTS_LIVE_PROGRAM_H
 #define HEAPSCAN_TESTS_LIVE_PROGRAM_H
 

@@ -8,6 +8,7 @@ static long call(long number, long a, long b, long c) {
 void _start(void) {
   char c;
   call(4, 1, (long)"ready\n", 6);
-  while (call(3, 0, (long)&c, 1) > 0) {}
+  while (call(3, 0, (long)&c, 1) > 0) {
+  }
   call(1, 0, 0, 0);
 }

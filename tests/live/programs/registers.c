@@ -1,4 +1,5 @@
-/* One thread holds known values in its registers and spins; another sits in a signal handler on an alternative stack. */
+/* One thread holds known values in its registers and spins; another sits in a signal handler on an
+ * alternative stack. */
 #define _GNU_SOURCE
 #include <signal.h>
 
@@ -11,7 +12,8 @@ static const size_t kStackSize = 65536;
 
 static void* spin(void* unused) {
   (void)unused;
-  uint64_t words[4] = {0x5747ac4b00000001, 0x5747ac4b00000002, 0x5747ac4b00000003, 0x5747ac4b00000004};
+  uint64_t words[4] = {0x5747ac4b00000001, 0x5747ac4b00000002, 0x5747ac4b00000003,
+                       0x5747ac4b00000004};
   say("stack %p", (void*)words);
   __asm__ volatile(
       "mov %1, %%r9\n"

@@ -1,5 +1,5 @@
-/* Counts real-time signals on four busy threads; each has a number, and none may come twice or be left out.
- * `count` prints how many have come and the sum of their numbers. */
+/* Counts real-time signals on four busy threads; each has a number, and none may come twice or be
+ * left out. `count` prints how many have come and the sum of their numbers. */
 #define _GNU_SOURCE
 #include <signal.h>
 
@@ -34,6 +34,7 @@ int main(void) {
     require(pthread_create(&thread, NULL, be_busy, NULL) == 0, "pthread_create");
   }
   say("ready");
-  while (next_command(line, sizeof line)) say("%llu %llu", (unsigned long long)count, (unsigned long long)sum);
+  while (next_command(line, sizeof line))
+    say("%llu %llu", (unsigned long long)count, (unsigned long long)sum);
   _exit(0);
 }

@@ -1,4 +1,5 @@
-/* Threads start and end all the time, several at once. Each line of input is answered with how many there were so far. */
+/* Threads start and end all the time, several at once. Each line of input is answered with how many
+ * there were so far. */
 #include "program.h"
 
 enum { kStarters = 3 };
@@ -19,8 +20,10 @@ static void* start_others(void* unused) {
       continue;
     }
     __atomic_fetch_add(&started, 1, __ATOMIC_RELAXED);
-    if (started % 2) pthread_join(thread, NULL);
-    else pthread_detach(thread);
+    if (started % 2)
+      pthread_join(thread, NULL);
+    else
+      pthread_detach(thread);
   }
   return NULL;
 }

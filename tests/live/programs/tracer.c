@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
   require(argc > 1, "usage: tracer PID");
   require(ptrace(PTRACE_SEIZE, atoi(argv[1]), 0, 0) == 0, "PTRACE_SEIZE");
   say("ready");
-  while (next_command(line, sizeof line)) {}
+  while (next_command(line, sizeof line)) {
+  }
   return 0;
 }

@@ -8,7 +8,8 @@ int main(void) {
     static const char kReady[] = "ready\n";
     char c;
     if (write(STDOUT_FILENO, kReady, sizeof kReady - 1) < 0) _exit(1);
-    while (read(STDIN_FILENO, &c, 1) > 0) {}
+    while (read(STDIN_FILENO, &c, 1) > 0) {
+    }
     _exit(0);
   }
   say("released");

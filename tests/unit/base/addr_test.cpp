@@ -32,9 +32,7 @@ TEST(AddrRange, EndBelowBeginIsEmpty) {
   EXPECT_FALSE(range.contains(Addr(10)));
 }
 
-TEST(AddrRange, SizedSaturates) {
-  EXPECT_EQ(AddrRange::sized(Addr(kMost - 3), 100).size(), 3U);
-}
+TEST(AddrRange, SizedSaturates) { EXPECT_EQ(AddrRange::sized(Addr(kMost - 3), 100).size(), 3U); }
 
 TEST(AddrRange, IntersectAndOverlap) {
   const AddrRange a(Addr(10), Addr(20));
@@ -51,7 +49,8 @@ TEST(Id, NoneIsNotValid) {
 }
 
 TEST(Bytes, ReadsStayInside) {
-  const std::byte data[6] = {std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}, std::byte{5}, std::byte{0}};
+  const std::byte data[6] = {std::byte{1}, std::byte{2}, std::byte{3},
+                             std::byte{4}, std::byte{5}, std::byte{0}};
   const Bytes bytes(data);
   EXPECT_EQ(read_at<uint32_t>(bytes, 0), 0x04030201U);
   EXPECT_FALSE(read_at<uint32_t>(bytes, 3).has_value());

@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
-#include <cerrno>
 #include <fcntl.h>
 #include <unistd.h>
+#include <cerrno>
 
 #include "heapscan/base/error.h"
 #include "heapscan/base/fd.h"

@@ -26,7 +26,8 @@ struct Row {
 TEST(Damage, TextWrittenPastTheEndOfABlock) {
   Row row;
   // From the 6th into the 7th's header, and on.
-  for (uint64_t i = 0; i < 4; ++i) row.fake.process.poke(row.blocks[5] + 96 + 8 * i, 0x4141414141414141);
+  for (uint64_t i = 0; i < 4; ++i)
+    row.fake.process.poke(row.blocks[5] + 96 + 8 * i, 0x4141414141414141);
   const HeapModel heap = row.fake.walk();
   expect_consistent(heap);
   expect_every_byte_accounted_for(heap);
@@ -42,12 +43,14 @@ TEST(Damage, TextWrittenPastTheEndOfABlock) {
 TEST(Damage, LowByteOfASizeOverwritten) {
   for (const uint64_t low : {0x00U, 0x41U, 0x20U, 0xffU}) {
     Row row;
-    // A string that fills the block before to its end, and one byte more; or something else that wrote that byte.
+    // A string that fills the block before to its end, and one byte more; or something else that
+    // wrote that byte.
     if (low == 0x00 || low == 0xff) row.fake.process.poke(row.blocks[6] - 16, 0x6968676665646362);
     row.fake.process.poke(row.blocks[6] - 8, low);
     const HeapModel heap = row.fake.walk();
     expect_consistent(heap);
-    for (const Addr block : row.blocks) EXPECT_EQ(state_at(heap, block), "used") << low << " " << hex(block);
+    for (const Addr block : row.blocks)
+      EXPECT_EQ(state_at(heap, block), "used") << low << " " << hex(block);
     EXPECT_EQ(heap.block(heap.block_at(row.blocks[6])).size(), 104U) << low;
     EXPECT_THAT(notes_of(heap), HasSubstr("low byte")) << low;
     EXPECT_TRUE(heap.damaged.empty());
@@ -57,7 +60,8 @@ TEST(Damage, LowByteOfASizeOverwritten) {
 TEST(Damage, ZeroByteOnlyClearsTheFlag) {
   FakeHeap fake(usual());
   const Addr before = fake.main().used(104);
-  const Addr hit = fake.main().used(0xf8);  // chunk size 0x100: zeroing the low byte changes only the flag
+  const Addr hit =
+      fake.main().used(0xf8);  // chunk size 0x100: zeroing the low byte changes only the flag
   fake.main().used(104);
   fake.seal();
   fake.process.poke(hit - 8, 0x100);
@@ -70,7 +74,8 @@ TEST(Damage, ZeroByteOnlyClearsTheFlag) {
 
 TEST(Damage, EverythingUpToTheEnd) {
   Row row;
-  for (uint64_t at = row.blocks[30].value + 96; at < FakeHeap::kBreak.value + FakeHeap::kHeapSize; at += 8) {
+  for (uint64_t at = row.blocks[30].value + 96; at < FakeHeap::kBreak.value + FakeHeap::kHeapSize;
+       at += 8) {
     row.fake.process.poke(Addr(at), 0x6161616161616161);
   }
   const HeapModel heap = row.fake.walk();
@@ -84,7 +89,8 @@ TEST(Damage, FirstChunk) {
   row.fake.process.poke(row.blocks[0] - 8, 0);
   const HeapModel heap = row.fake.walk();
   expect_consistent(heap);
-  for (size_t i = 1; i < row.blocks.size(); ++i) EXPECT_EQ(state_at(heap, row.blocks[i]), "used") << i;
+  for (size_t i = 1; i < row.blocks.size(); ++i)
+    EXPECT_EQ(state_at(heap, row.blocks[i]), "used") << i;
   EXPECT_FALSE(heap.notes.empty());
 }
 

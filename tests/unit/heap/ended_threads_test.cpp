@@ -1,5 +1,5 @@
-// What stays allocated for threads that have ended: their vectors and blocks of thread-local storage are bookkeeping, and
-// those of living threads are the program's.
+// What stays allocated for threads that have ended: their vectors and blocks of thread-local
+// storage are bookkeeping, and those of living threads are the program's.
 
 #include "heap/ended_threads.h"
 

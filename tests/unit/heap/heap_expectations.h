@@ -26,7 +26,8 @@ inline std::string notes_of(const HeapModel& heap, NoteKind kind = NoteKind::Hea
   return all;
 }
 
-// Sorted and disjoint; the index finds each block; damage and blocks do not overlap; arena ids exist.
+// Sorted and disjoint; the index finds each block; damage and blocks do not overlap; arena ids
+// exist.
 inline void expect_consistent(const HeapModel& heap) {
   Addr end;
   for (size_t i = 0; i < heap.blocks.size(); ++i) {
@@ -52,15 +53,17 @@ inline void expect_consistent(const HeapModel& heap) {
   }
 }
 
-// The sums, counted again from the table alone: each block has 8 bytes of size before it, top and the headers that
-// close a heap 8 more behind them, and each stretch begins with 8 bytes of nobody's.
+// The sums, counted again from the table alone: each block has 8 bytes of size before it, top and
+// the headers that close a heap 8 more behind them, and each stretch begins with 8 bytes of
+// nobody's.
 inline void expect_every_byte_accounted_for(const HeapModel& heap) {
   for (const HeapRange& range : heap.ranges) {
     if (!range.arena.valid()) continue;
     uint64_t bytes = 0;
     for (const Block& block : heap.blocks) {
       if (!range.range.contains(block.begin())) continue;
-      const bool closes = block.state() == BlockState::Top || block.range().end() == range.range.end();
+      const bool closes =
+          block.state() == BlockState::Top || block.range().end() == range.range.end();
       bytes += block.size() + (closes ? 16 : 8);
     }
     for (const AddrRange& damaged : heap.damaged) bytes += damaged.intersect(range.range).size();
@@ -69,7 +72,8 @@ inline void expect_every_byte_accounted_for(const HeapModel& heap) {
 }
 
 inline void expect_checks_pass(const HeapModel& heap) {
-  for (const Check& check : heap.checks) EXPECT_TRUE(check.ok) << check.name << ": " << check.detail;
+  for (const Check& check : heap.checks)
+    EXPECT_TRUE(check.ok) << check.name << ": " << check.detail;
 }
 
 inline const Check& check_named(const HeapModel& heap, const std::string& name) {

@@ -13,7 +13,9 @@ using testing::ElementsAre;
 constexpr Addr kRaw{0x7ff000000000};
 constexpr uint64_t kPage = FakeProcess::kPage;
 
-AddrRange pages(uint64_t first, uint64_t count) { return AddrRange::sized(kRaw + first * kPage, count * kPage); }
+AddrRange pages(uint64_t first, uint64_t count) {
+  return AddrRange::sized(kRaw + first * kPage, count * kPage);
+}
 
 // Everything of FakeProcess that is not ours.
 std::vector<AddrRange> mappings_of(FakeProcess& process, std::vector<AddrRange> taken = {}) {
@@ -74,7 +76,8 @@ TEST(FindMappings, SharedAnonymousMemoryIsAMappingOfItsOwn) {
 TEST(FindMappings, StacksUsedFromTheirTopsAreToldApart) {
   FakeProcess process;
   process.map(kRaw, 60 * kPage);
-  for (uint64_t stack = 0; stack < 6; ++stack) process.poke(kRaw + (stack * 10 + 9) * kPage + 100, 1);
+  for (uint64_t stack = 0; stack < 6; ++stack)
+    process.poke(kRaw + (stack * 10 + 9) * kPage + 100, 1);
   const auto found = mappings_of(process);
   ASSERT_EQ(found.size(), 6U);
   EXPECT_EQ(found[0], pages(0, 10));
@@ -84,7 +87,8 @@ TEST(FindMappings, StacksUsedFromTheirTopsAreToldApart) {
 TEST(FindMappings, FourStacksAreNotEnough) {
   FakeProcess process;
   process.map(kRaw, 40 * kPage);
-  for (uint64_t stack = 0; stack < 4; ++stack) process.poke(kRaw + (stack * 10 + 9) * kPage + 100, 1);
+  for (uint64_t stack = 0; stack < 4; ++stack)
+    process.poke(kRaw + (stack * 10 + 9) * kPage + 100, 1);
   EXPECT_THAT(mappings_of(process), ElementsAre(pages(0, 40)));
 }
 
@@ -105,7 +109,8 @@ TEST(Intervals, Subtract) {
 }
 
 TEST(Intervals, Joined) {
-  EXPECT_THAT(joined({pages(4, 1), pages(0, 2), pages(2, 1), pages(9, 0)}), ElementsAre(pages(0, 3), pages(4, 1)));
+  EXPECT_THAT(joined({pages(4, 1), pages(0, 2), pages(2, 1), pages(9, 0)}),
+              ElementsAre(pages(0, 3), pages(4, 1)));
 }
 
 TEST(Intervals, CommonBytes) {

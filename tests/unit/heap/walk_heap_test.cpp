@@ -25,8 +25,10 @@ std::vector<glibc::Family> with_tcache() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, EveryFamily,
-                         testing::ValuesIn(glibc::families().begin(), glibc::families().end()), versions_of);
-INSTANTIATE_TEST_SUITE_P(Families, EveryFamilyWithTcache, testing::ValuesIn(with_tcache()), versions_of);
+                         testing::ValuesIn(glibc::families().begin(), glibc::families().end()),
+                         versions_of);
+INSTANTIATE_TEST_SUITE_P(Families, EveryFamilyWithTcache, testing::ValuesIn(with_tcache()),
+                         versions_of);
 
 TEST_P(EveryFamily, MainArena) {
   FakeHeap fake(GetParam());
@@ -122,7 +124,8 @@ TEST_P(EveryFamilyWithTcache, TcachesOfEveryThread) {
   const Addr kept = fake.main().used(100);
   const Addr first = fake.tcache(fake.main(), 0, {24, 24, 24, 104, 1032});
   const Addr second = fake.tcache(fake.new_arena(), 1, {40, 56, 56});
-  const Addr shared = fake.tcache(fake.main(), 2, {});  // a thread that shares an arena, nothing cached yet
+  const Addr shared =
+      fake.tcache(fake.main(), 2, {});  // a thread that shares an arena, nothing cached yet
   const Addr live = fake.main().used(24);
   fake.seal();
   const HeapModel heap = fake.walk();
@@ -148,7 +151,9 @@ TEST_P(EveryFamilyWithTcache, TcacheOfAThreadThatIsGone) {
   fake.tcache(fake.main(), 1, {40, 40});
   fake.seal();
   // As after fork: the block is there, the thread's own word is not.
-  fake.process.poke(Addr(0x7ffe00000000) + 0x100000 + 0x10000 - FakeProcess::kDescriptorSize - FakeHeap::kTlsOffset, 0);
+  fake.process.poke(Addr(0x7ffe00000000) + 0x100000 + 0x10000 - FakeProcess::kDescriptorSize -
+                        FakeHeap::kTlsOffset,
+                    0);
   const HeapModel heap = fake.walk();
   for (const Addr block : fake.cached) EXPECT_EQ(state_at(heap, block), "tcache") << hex(block);
   expect_checks_pass(heap);
@@ -205,7 +210,8 @@ TEST_P(EveryFamily, SomebodyElseMovedTheBreak) {
   fake.main().binned(300);
   fake.main().used(24);
   fake.seal();
-  for (uint64_t i = 0; i < 0x1230; i += 8) fake.process.poke(FakeHeap::kBreak + FakeHeap::kHeapSize + i, i);
+  for (uint64_t i = 0; i < 0x1230; i += 8)
+    fake.process.poke(FakeHeap::kBreak + FakeHeap::kHeapSize + i, i);
   const HeapModel heap = fake.walk();
   expect_consistent(heap);
   expect_checks_pass(heap);

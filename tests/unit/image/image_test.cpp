@@ -11,7 +11,8 @@ std::vector<std::byte> counting(size_t size, uint8_t from = 1) {
   return bytes;
 }
 
-Region region(uint64_t begin, uint64_t size, Contents contents = Contents::Zero, const std::byte* bytes = nullptr) {
+Region region(uint64_t begin, uint64_t size, Contents contents = Contents::Zero,
+              const std::byte* bytes = nullptr) {
   Region r;
   r.range = AddrRange::sized(Addr(begin), size);
   r.contents = contents;
@@ -56,7 +57,8 @@ TEST(MemoryImage, ViewNeedsBytesThatLieSideBySide) {
 
 TEST(MemoryImage, SpansLeaveOutWhatWasNeverTouched) {
   ImageBuilder builder;
-  builder.add_region(region(0x1000, 0x3000, Contents::Saved, builder.keep_copy(std::vector<std::byte>(0x3000))));
+  builder.add_region(
+      region(0x1000, 0x3000, Contents::Saved, builder.keep_copy(std::vector<std::byte>(0x3000))));
   builder.add_region(region(0x4000, 0x1000));
   builder.add_populated({Addr(0x1800), Addr(0x2000)});
   builder.add_populated({Addr(0x2000), Addr(0x2100)});
@@ -66,14 +68,16 @@ TEST(MemoryImage, SpansLeaveOutWhatWasNeverTouched) {
   image.for_each_span({Addr(0x1900), Addr(0x5000)}, [&](Addr begin, Bytes bytes) {
     spans.push_back(AddrRange::sized(begin, bytes.size()));
   });
-  const std::vector<AddrRange> expected = {{Addr(0x1900), Addr(0x2100)}, {Addr(0x3f00), Addr(0x4000)}};
+  const std::vector<AddrRange> expected = {{Addr(0x1900), Addr(0x2100)},
+                                           {Addr(0x3f00), Addr(0x4000)}};
   EXPECT_EQ(spans, expected);
   EXPECT_EQ(image.populated_bytes({Addr(0), Addr(0x10000)}), 0x800U + 0x100U + 0x100U);
 }
 
 TEST(MemoryImage, WithoutWordOfPopulationEverySavedByteCounts) {
   ImageBuilder builder;
-  builder.add_region(region(0x1000, 0x1000, Contents::Saved, builder.keep_copy(std::vector<std::byte>(0x1000))));
+  builder.add_region(
+      region(0x1000, 0x1000, Contents::Saved, builder.keep_copy(std::vector<std::byte>(0x1000))));
   const MemoryImage image = builder.freeze();
   EXPECT_EQ(image.populated_bytes({Addr(0), Addr(0x10000)}), 0x1000U);
 }

@@ -57,15 +57,18 @@ TEST(BlockIndex, AgreesWithALinearSearch) {
     const Layout layout = random_layout(random);
     const BlockIndex index(layout.blocks, layout.grids);
     for (const Block& block : layout.blocks) {
-      for (const Addr address : {block.begin() - 1, block.begin(), block.begin() + block.size() / 2,
-                                 block.range().end() - 1, block.range().end(), block.range().end() + 8}) {
-        ASSERT_EQ(fast_block_at(index, layout.blocks, address), slow_block_at(layout.blocks, address))
+      for (const Addr address :
+           {block.begin() - 1, block.begin(), block.begin() + block.size() / 2,
+            block.range().end() - 1, block.range().end(), block.range().end() + 8}) {
+        ASSERT_EQ(fast_block_at(index, layout.blocks, address),
+                  slow_block_at(layout.blocks, address))
             << std::hex << address.value;
       }
     }
     for (int i = 0; i < 200; ++i) {
       const Addr address(random() >> (random() % 64));
-      ASSERT_EQ(fast_block_at(index, layout.blocks, address), slow_block_at(layout.blocks, address));
+      ASSERT_EQ(fast_block_at(index, layout.blocks, address),
+                slow_block_at(layout.blocks, address));
     }
   }
 }

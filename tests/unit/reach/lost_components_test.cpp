@@ -29,7 +29,8 @@ std::vector<std::vector<bool>> closure(const Edges& edges) {
   return reaches;
 }
 
-// By the definition: a head is the lowest of those that reach each other and that nobody else reaches.
+// By the definition: a head is the lowest of those that reach each other and that nobody else
+// reaches.
 std::vector<size_t> heads_by_definition(const Edges& edges) {
   const auto reaches = closure(edges);
   std::vector<size_t> heads;

@@ -28,14 +28,15 @@ class Trace : public testing::Test {
   Reachability reach_;
 };
 
-// Valgrind's nine chains: R a root, A and B blocks, --> start pointers, -?-> pointers into the middle.
+// Valgrind's nine chains: R a root, A and B blocks, --> start pointers, -?-> pointers into the
+// middle.
 TEST_F(Trace, NineChains) {
   const Addr b1 = program_.block(104);
   program_.strong_root(b1);  // R --> B
   const Addr a2 = program_.block(104);
   const Addr b2 = program_.block(104);
   program_.strong_root(a2);
-  program_.poke(a2, b2);  // R --> A --> B
+  program_.poke(a2, b2);                // R --> A --> B
   const Addr b3 = program_.block(104);  // B
   const Addr a4 = program_.block(104);
   const Addr b4 = program_.block(104);
@@ -206,7 +207,8 @@ TEST_F(Trace, ConsistentLinksAreExplained) {
   program_.poke(nodes[30], payload);
   std::vector<Addr> too_few;
   for (int i = 0; i < 5; ++i) too_few.push_back(program_.block(200));
-  for (size_t i = 0; i + 1 < too_few.size(); ++i) program_.poke(too_few[i] + 40, too_few[i + 1] + 40);
+  for (size_t i = 0; i + 1 < too_few.size(); ++i)
+    program_.poke(too_few[i] + 40, too_few[i + 1] + 40);
   program_.strong_root(too_few[0] + 40);
   trace();
   for (const Addr node : nodes) EXPECT_EQ(verdict(node), Verdict::Reachable);
@@ -250,7 +252,8 @@ TEST_F(Trace, BlockWhosePartsNameEachOtherIsAPool) {
   for (uint64_t i = 0; i < 8; ++i) program_.poke(pool + 64 * i + 8, pool + 64 * (i + 1));
   program_.strong_root(pool + 192);
   const Addr nobody_names = program_.block(4000);
-  for (uint64_t i = 0; i < 8; ++i) program_.poke(nobody_names + 64 * i + 8, nobody_names + 64 * (i + 1));
+  for (uint64_t i = 0; i < 8; ++i)
+    program_.poke(nobody_names + 64 * i + 8, nobody_names + 64 * (i + 1));
   const Addr few_parts = program_.block(4000);
   for (uint64_t i = 0; i < 7; ++i) program_.poke(few_parts + 64 * i + 8, few_parts + 64 * (i + 1));
   program_.strong_root(few_parts + 192);
@@ -377,7 +380,8 @@ TEST(TraceThreads, SameAnswerForEveryThreadCount) {
     EXPECT_GT(answers[0].lost.size(), 100U);
     EXPECT_GT(answers[0].possible.size(), 10U);
     for (size_t i = 1; i < answers.size(); ++i) {
-      ASSERT_TRUE(std::equal(answers[0].verdicts.begin(), answers[0].verdicts.end(), answers[i].verdicts.begin()));
+      ASSERT_TRUE(std::equal(answers[0].verdicts.begin(), answers[0].verdicts.end(),
+                             answers[i].verdicts.begin()));
       for (size_t l = 0; l < answers[0].lost.size(); ++l) {
         ASSERT_EQ(answers[0].lost[l].head, answers[i].lost[l].head);
       }
@@ -408,11 +412,13 @@ TEST(TraceMetamorphic, DroppingARootNeverMakesALostBlockReachable) {
   FakeProgram program = random_program(4);
   FakeProgram::World world = program.build();
   const Reachability with = world.trace();
-  std::erase_if(world.roots.ranges, [](const RootRange& r) { return r.kind == RootKind::ModuleData; });
+  std::erase_if(world.roots.ranges,
+                [](const RootRange& r) { return r.kind == RootKind::ModuleData; });
   const Reachability without = world.trace();
   for (size_t i = 0; i < with.verdicts.size(); ++i) {
     if (with.verdicts[i] == Verdict::Definite || with.verdicts[i] == Verdict::Indirect) {
-      EXPECT_TRUE(without.verdicts[i] == Verdict::Definite || without.verdicts[i] == Verdict::Indirect);
+      EXPECT_TRUE(without.verdicts[i] == Verdict::Definite ||
+                  without.verdicts[i] == Verdict::Indirect);
     }
   }
   EXPECT_EQ(without.totals[static_cast<size_t>(Verdict::Reachable)].blocks, 0U);

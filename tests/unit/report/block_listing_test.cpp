@@ -46,18 +46,22 @@ class BlockListingTest : public ::testing::Test {
   Addr definite_, indirect_, possible_, reachable_;
 };
 
-TEST_F(BlockListingTest, HasNoRowsUnlessAskedFor) { EXPECT_THAT(rows_of(report(BlockList::None)), IsEmpty()); }
+TEST_F(BlockListingTest, HasNoRowsUnlessAskedFor) {
+  EXPECT_THAT(rows_of(report(BlockList::None)), IsEmpty());
+}
 
 TEST_F(BlockListingTest, ListsLostBlocks) {
   EXPECT_THAT(addresses_of(report(BlockList::Lost)), ElementsAre(definite_, indirect_));
 }
 
 TEST_F(BlockListingTest, ListsAllUsedBlocksByAddress) {
-  EXPECT_THAT(addresses_of(report(BlockList::All)), ElementsAre(definite_, indirect_, possible_, reachable_));
+  EXPECT_THAT(addresses_of(report(BlockList::All)),
+              ElementsAre(definite_, indirect_, possible_, reachable_));
 }
 
 TEST_F(BlockListingTest, ListsTheKindsAskedForWhateverItIsCalled) {
-  EXPECT_THAT(addresses_of(report(BlockList::Lost, VerdictSet{Verdict::Possible})), ElementsAre(possible_));
+  EXPECT_THAT(addresses_of(report(BlockList::Lost, VerdictSet{Verdict::Possible})),
+              ElementsAre(possible_));
 }
 
 TEST_F(BlockListingTest, NamesGroupAndHolder) {

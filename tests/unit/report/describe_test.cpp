@@ -264,7 +264,8 @@ TEST(Describe, SurveysTheFirstMembers) {
   program.program().poke(second, first);
   const Analysis analysis = program.judge();
   EXPECT_THAT(report_of(analysis).leaks.at(0).evidence.back(),
-              "of the first 3: 1 named by nothing, 1 only by memory no longer in use, 1 only by blocks that are lost too");
+              "of the first 3: 1 named by nothing, 1 only by memory no longer in use, 1 only by "
+              "blocks that are lost too");
 }
 
 TEST(Describe, ListsLostMappingsLargestFirst) {

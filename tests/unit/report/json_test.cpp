@@ -53,14 +53,14 @@ class JsonTest : public ::testing::Test {
 
 TEST_F(JsonTest, HasTheMembersOfTheSchemaInOrder) {
   const Json json = json_of(report());
-  EXPECT_THAT(keys_of(json), ElementsAre("schema", "target", "allocator", "totals", "leaks", "mappings", "notes",
-                                         "blocks", "timing"));
+  EXPECT_THAT(keys_of(json), ElementsAre("schema", "target", "allocator", "totals", "leaks",
+                                         "mappings", "notes", "blocks", "timing"));
   EXPECT_EQ(json["schema"], "heapscan.report/1");
-  EXPECT_THAT(keys_of(json["target"]),
-              ElementsAre("kind", "pid", "command", "executable", "threads", "captured_at", "pause_seconds"));
+  EXPECT_THAT(keys_of(json["target"]), ElementsAre("kind", "pid", "command", "executable",
+                                                   "threads", "captured_at", "pause_seconds"));
   EXPECT_THAT(keys_of(json["leaks"][0]),
-              ElementsAre("id", "verdict", "blocks", "bytes", "indirect", "sizes", "label", "evidence", "content",
-                          "pointers", "sites", "example", "members_shown"));
+              ElementsAre("id", "verdict", "blocks", "bytes", "indirect", "sizes", "label",
+                          "evidence", "content", "pointers", "sites", "example", "members_shown"));
   EXPECT_THAT(keys_of(json["totals"]["verdicts"]),
               ElementsAre("reachable", "possible", "indirect", "definite", "suppressed"));
 }
@@ -70,7 +70,8 @@ TEST_F(JsonTest, HoldsWhatTheReportHolds) {
   EXPECT_EQ(json["target"]["kind"], "live");
   EXPECT_EQ(json["target"]["pause_seconds"], 0.038);
   EXPECT_EQ(json["allocator"]["layout_source"], "table");
-  EXPECT_EQ(json["allocator"]["checks"], Json::parse(R"([{"name":"system bytes","ok":true,"detail":"132 KiB"}])"));
+  EXPECT_EQ(json["allocator"]["checks"],
+            Json::parse(R"([{"name":"system bytes","ok":true,"detail":"132 KiB"}])"));
   EXPECT_EQ(json["totals"]["heap"]["trimmable_bytes"], nullptr);
   EXPECT_EQ(json["totals"]["verdicts"]["definite"], Json::parse(R"({"blocks":1,"bytes":200})"));
   const Json& leak = json["leaks"][0];

@@ -35,7 +35,9 @@ Addr JudgedProgram::possible(uint64_t size, Reason reason) {
   return block;
 }
 
-Addr JudgedProgram::mapping(uint64_t size, Verdict verdict) { return add(program_.mapping(size), verdict, {}); }
+Addr JudgedProgram::mapping(uint64_t size, Verdict verdict) {
+  return add(program_.mapping(size), verdict, {});
+}
 
 void JudgedProgram::enter(const Judgement& judgement, const HeapModel& heap, Reachability& reach) {
   const BlockId id = heap.block_at(judgement.block);
@@ -67,8 +69,10 @@ Analysis JudgedProgram::judge() {
   reach.verdicts = GrowingArray<Verdict>(analysis.heap.blocks.size());
   reach.verdicts.resize(analysis.heap.blocks.size());
   for (const Judgement& judgement : judgements_) enter(judgement, analysis.heap, reach);
-  std::sort(reach.lost.begin(), reach.lost.end(), [](auto& a, auto& b) { return a.block < b.block; });
-  std::sort(reach.possible.begin(), reach.possible.end(), [](auto& a, auto& b) { return a.block < b.block; });
+  std::sort(reach.lost.begin(), reach.lost.end(),
+            [](auto& a, auto& b) { return a.block < b.block; });
+  std::sort(reach.possible.begin(), reach.possible.end(),
+            [](auto& a, auto& b) { return a.block < b.block; });
   return analysis;
 }
 

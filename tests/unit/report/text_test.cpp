@@ -89,15 +89,17 @@ TEST(Text, SaysWhenNothingIsLost) {
   const std::string text = text_of(report);
   EXPECT_THAT(text, HasSubstr("\nlost        nothing\n"));
   EXPECT_THAT(text, HasSubstr("\npossible    nothing\n"));
-  EXPECT_THAT(text, EndsWith("\nSUMMARY: 0 B definitely lost in 0 blocks, 0 B indirectly, 0 B possibly\n"));
+  EXPECT_THAT(
+      text, EndsWith("\nSUMMARY: 0 B definitely lost in 0 blocks, 0 B indirectly, 0 B possibly\n"));
 }
 
 TEST(Text, QuietKeepsTheVerdictsOnly) {
   Report report = small_report();
   report.options.quiet = true;
   report.notes = {{NoteKind::Thread, "", "a note"}};
-  EXPECT_EQ(text_of(report),
-            R"(lost        31.0 MiB in 127,010 blocks (31.0 MiB definite, 400 B indirect), 100 % in 1 group
+  EXPECT_EQ(
+      text_of(report),
+      R"(lost        31.0 MiB in 127,010 blocks (31.0 MiB definite, 400 B indirect), 100 % in 1 group
 possible    120 B in 3 blocks, held only by interior or weak words
 not judged  0 B
 SUMMARY: 31.0 MiB definitely lost in 127,000 blocks, 400 B indirectly, 120 B possibly
@@ -128,13 +130,15 @@ TEST(Text, PrintsNoControlByteOfTheTarget) {
   options.blocks = BlockList::All;
   std::string text = text_of(describe(facts, analysis, options));
   text = std::regex_replace(text, std::regex("×"), "x");
-  EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) { return c == '\n' || (c >= 0x20 && c < 0x7f); }))
-      << text;
+  EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) {
+    return c == '\n' || (c >= 0x20 && c < 0x7f);
+  })) << text;
 }
 
 TEST(Text, SaysHowMuchTheFirstGroupsCover) {
   Report report = small_report();
-  report.leaks = {group(Verdict::Definite, 1000, 60), group(Verdict::Definite, 100, 310), group(Verdict::Definite, 90, 100)};
+  report.leaks = {group(Verdict::Definite, 1000, 60), group(Verdict::Definite, 100, 310),
+                  group(Verdict::Definite, 90, 100)};
   set_total(report, Verdict::Definite, 470, 100000);
   set_total(report, Verdict::Indirect, 0, 0);
   EXPECT_THAT(text_of(report), HasSubstr("91 % in 2 groups\n"));
@@ -156,10 +160,12 @@ TEST(Text, SaysWhereTheOtherGroupsAre) {
 
 TEST(Text, ShowsFivePerhapsAllNotes) {
   Report report = small_report();
-  for (int i = 1; i <= 7; ++i) report.notes.push_back({NoteKind::MissingFile, "", "file " + std::to_string(i)});
+  for (int i = 1; i <= 7; ++i)
+    report.notes.push_back({NoteKind::MissingFile, "", "file " + std::to_string(i)});
   const std::string brief = text_of(report);
   EXPECT_THAT(brief, HasSubstr("\nnotes       7\n  missing-file: file 1\n"));
-  EXPECT_THAT(brief, HasSubstr("  missing-file: file 5\n  ... 2 notes more: heapscan attach 4711 -v\n"));
+  EXPECT_THAT(brief,
+              HasSubstr("  missing-file: file 5\n  ... 2 notes more: heapscan attach 4711 -v\n"));
   EXPECT_THAT(brief, Not(HasSubstr("file 6")));
   report.options.verbose = true;
   EXPECT_THAT(text_of(report), HasSubstr("file 7\n"));
@@ -169,7 +175,9 @@ TEST(Text, TellsOfFailedChecksUnasked) {
   Report report = small_report();
   report.checks = {{"system bytes", true, "same"}, {"mmapped chunks", false, "5, not 6"}};
   const std::string text = text_of(report);
-  EXPECT_THAT(text, HasSubstr("\nchecks      1 of 2 figures of the allocator's own agree with what was found\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("\nchecks      1 of 2 figures of the allocator's own agree with what was found\n"));
   EXPECT_THAT(text, HasSubstr("\n  differs mmapped chunks: 5, not 6\n"));
   EXPECT_THAT(text, Not(HasSubstr("system bytes")));
 }
@@ -180,17 +188,19 @@ TEST(Text, NamesTheCoreAndWhatKilledIt) {
   report.target.source = "/tmp/core.1";
   report.target.pause_seconds.reset();
   report.target.signal = 11;
-  EXPECT_THAT(text_of(report),
-              StartsWith("heapscan: core /tmp/core.1 (fake), pid 4711, 9 threads, killed by signal 11 (Segmentation fault)\n"));
+  EXPECT_THAT(text_of(report), StartsWith("heapscan: core /tmp/core.1 (fake), pid 4711, 9 threads, "
+                                          "killed by signal 11 (Segmentation fault)\n"));
 }
 
 TEST(Text, CountsMappingsInTheSummary) {
   Report report = small_report();
   report.mapping_verdicts[static_cast<size_t>(Verdict::Definite)] = {1, 1 << 20};
-  report.mappings = {{Addr(0x7f0000000000), 1 << 20, Verdict::Definite, 4096, "no word names 0x7f0000000000"}};
+  report.mappings = {
+      {Addr(0x7f0000000000), 1 << 20, Verdict::Definite, 4096, "no word names 0x7f0000000000"}};
   const std::string text = text_of(report);
   EXPECT_THAT(text, HasSubstr("\nmappings    1 of 1.0 MiB lost, 0 of 0 B possibly\n"));
-  EXPECT_THAT(text, HasSubstr("\n  0x7f0000000000     1.0 MiB (4.0 KiB resident)  definite  no word names 0x7f0000000000\n"));
+  EXPECT_THAT(text, HasSubstr("\n  0x7f0000000000     1.0 MiB (4.0 KiB resident)  definite  no "
+                              "word names 0x7f0000000000\n"));
   EXPECT_THAT(text, EndsWith("; 1 mapping of 1.0 MiB definitely lost\n"));
 }
 

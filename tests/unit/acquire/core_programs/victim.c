@@ -1,4 +1,5 @@
-/* A process with one of each kind of memory that a core treats in its own way. Says where, then waits for its end. */
+/* A process with one of each kind of memory that a core treats in its own way. Says where, then
+ * waits for its end. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -31,7 +32,8 @@ int main(void) {
   char* touched = map(1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE);
   touched[300000] = 1;
   char* reserved = map(3 << 20, PROT_NONE, MAP_PRIVATE);
-  char* untouched = reserved + (1 << 20); /* a mapping of its own: it cannot merge with its neighbours */
+  char* untouched =
+      reserved + (1 << 20); /* a mapping of its own: it cannot merge with its neighbours */
   mprotect(untouched, 1 << 20, PROT_READ | PROT_WRITE);
   char* shared = map(1 << 16, PROT_READ | PROT_WRITE, MAP_SHARED);
   strcpy(shared, "shared");
@@ -40,8 +42,8 @@ int main(void) {
   mprotect(readable, 1 << 16, PROT_READ);
   void* second = dlmopen(LM_ID_NEWLM, "libm.so.6", RTLD_NOW);
   void* first = dlopen("libm.so.6", RTLD_NOW);
-  printf("%p %p %p %p %p %d\n", (void*)touched, (void*)untouched, (void*)reserved, (void*)shared, (void*)readable,
-         first != NULL && second != NULL ? initialised : 0);
+  printf("%p %p %p %p %p %d\n", (void*)touched, (void*)untouched, (void*)reserved, (void*)shared,
+         (void*)readable, first != NULL && second != NULL ? initialised : 0);
   fflush(stdout);
   return getchar() == EOF;
 }

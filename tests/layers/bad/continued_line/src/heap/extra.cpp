@@ -1,3 +1,2 @@
 
-#include \
-  "heapscan/report/report.h"
+#include "heapscan/report/report.h"
