@@ -198,6 +198,10 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   report.threads = analysis.image.threads().size();
   describe_heap(analysis, report);
   report.verdicts = analysis.reach.totals;
+  const std::vector<PossibleBlock>& possible = analysis.reach.possible;
+  report.possible_for_lack_of_memory = static_cast<uint64_t>(
+      std::count_if(possible.begin(), possible.end(),
+                    [](const PossibleBlock& b) { return b.reason == Reason::MissingMemory; }));
   report.mapping_verdicts = analysis.reach.mapping_totals;
   report.notes = escaped_notes(analysis.notes());
   report.funnel = analysis.reach.funnel;

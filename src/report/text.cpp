@@ -138,13 +138,20 @@ class TextReport {
       write_groups(groups, groups.size(), std::min(coverage.groups, kDetailedGroups));
   }
 
+  [[nodiscard]] std::string why_possible() const {
+    const uint64_t unknown = report_.possible_for_lack_of_memory;
+    if (unknown == 0) return ", held only by interior or weak words";
+    return fmt::format(", {} of them only because memory is missing that might name {}",
+                       grouped(unknown), unknown == 1 ? "it" : "them");
+  }
+
   void write_possible() {
     const VerdictTotal& possible = total_of(report_.verdicts, Verdict::Possible);
     if (possible.blocks == 0) {
       heading("possible", "nothing");
       return;
     }
-    heading("possible", style_.yellow(amount(possible) + ", held only by interior or weak words"));
+    heading("possible", style_.yellow(amount(possible) + why_possible()));
     if (options_.quiet) return;
     const auto groups =
         section(report_, [](const LeakGroup& g) { return g.verdict == Verdict::Possible; });

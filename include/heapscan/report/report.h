@@ -85,6 +85,7 @@ struct Report {
   HeapTotals heap;
   std::array<VerdictTotal, kVerdictCount> verdicts{};
   std::array<VerdictTotal, kVerdictCount> mapping_verdicts{};
+  uint64_t possible_for_lack_of_memory = 0;  // blocks nothing found names, but memory is missing
   std::vector<LeakGroup> leaks;      // lost ones first, then possible, then reachable ones
   uint64_t groups_left_out = 0;      // groups beyond `top`, of any verdict
   std::vector<MappingRow> mappings;  // largest first

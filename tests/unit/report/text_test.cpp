@@ -62,6 +62,14 @@ Report small_report() {
   return report;
 }
 
+TEST(Text, SaysWhenMissingMemoryMadeBlocksPossible) {
+  Report report = small_report();
+  report.possible_for_lack_of_memory = 2;
+  EXPECT_THAT(text_of(report),
+              HasSubstr("possible    120 B in 3 blocks, 2 of them only because memory is missing "
+                        "that might name them\n"));
+}
+
 TEST(Text, FitsOneScreenAndBeginsWithTheVerdict) {
   EXPECT_EQ(text_of(small_report()),
             R"(heapscan: pid 4711 (fake), 9 threads, stopped for 38 ms
