@@ -8,6 +8,7 @@
 #include "reach/marker.h"
 
 #include <algorithm>
+#include <array>
 
 #include "heapscan/base/parallel.h"
 #include "reach/mark_worker.h"
@@ -19,14 +20,18 @@ namespace {
 constexpr size_t kWordsPerPart = 64;  // of a bitmap, in a sweep
 constexpr size_t kFewest = 4096;      // blocks: a sweep for less is never worth it
 
-std::vector<MarkPiece> cut(const MemoryImage& image, std::span<const RootRange> ranges) {
-  std::vector<MarkPiece> pieces;
+// By kind of root: each kind is a step of its own, so that the funnel's rows do not depend on
+// timing.
+std::array<std::vector<MarkPiece>, kRootKinds> cut(const MemoryImage& image,
+                                                   std::span<const RootRange> ranges) {
+  std::array<std::vector<MarkPiece>, kRootKinds> pieces;
   for (const RootRange& root : ranges) {
     image.for_each_span(root.range, [&](Addr begin, Bytes bytes) {
       const AddrRange span = AddrRange::sized(begin, bytes.size());
       for (Addr at = span.begin(); at < span.end(); at = at.align_down(8) + kMarkPieceBytes) {
-        pieces.push_back({AddrRange(at, at.align_down(8) + kMarkPieceBytes).intersect(span),
-                          BlockIndex::kNoRange, static_cast<size_t>(root.kind)});
+        const auto kind = static_cast<size_t>(root.kind);
+        pieces[kind].push_back({AddrRange(at, at.align_down(8) + kMarkPieceBytes).intersect(span),
+                                BlockIndex::kNoRange, kind});
       }
     });
   }
@@ -148,7 +153,10 @@ std::vector<uint64_t> Marker::run(Mode mode, BlockBitmap& open, const BlockBitma
     }
   }
   for (const uint64_t address : addresses) steps.first().seed(address, kHeapRow);
-  steps.scan(cut(image_, ranges));
+  steps.scan({});  // takes over what was seeded
+  for (std::vector<MarkPiece>& pieces : cut(image_, ranges)) {
+    if (!pieces.empty()) steps.scan(std::move(pieces));
+  }
   steps.run_to_the_end();
   return steps.finish(funnels);
 }

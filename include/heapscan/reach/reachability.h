@@ -55,7 +55,9 @@ struct PossibleBlock {
   Reason reason = Reason::Interior;
 };
 
-// How many words a kind of root had and what became of them.
+// How many words a kind of root had and what became of them. `duplicate` and `no_block` depend on
+// what was met first where a word points into the middle of a block, and so on the number of
+// threads; the other figures do not.
 struct Funnel {
   uint64_t words = 0;
   uint64_t out_of_range = 0;

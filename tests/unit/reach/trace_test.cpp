@@ -386,6 +386,15 @@ TEST(TraceThreads, SameAnswerForEveryThreadCount) {
         ASSERT_EQ(answers[0].lost[l].head, answers[i].lost[l].head);
       }
       ASSERT_EQ(answers[0].possible.size(), answers[i].possible.size());
+      ASSERT_EQ(answers[0].funnel.size(), answers[i].funnel.size());
+      for (size_t f = 0; f < answers[0].funnel.size(); ++f) {
+        const FunnelRow& one = answers[0].funnel[f];
+        const FunnelRow& other = answers[i].funnel[f];
+        EXPECT_EQ(one.source, other.source);
+        EXPECT_EQ(one.funnel.followed, other.funnel.followed) << one.source;
+        EXPECT_EQ(one.funnel.out_of_range, other.funnel.out_of_range) << one.source;
+        EXPECT_EQ(one.funnel.words, other.funnel.words) << one.source;
+      }
       for (size_t p = 0; p < answers[0].possible.size(); ++p) {
         ASSERT_EQ(answers[0].possible[p].reason, answers[i].possible[p].reason);
       }
