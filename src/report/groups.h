@@ -1,4 +1,4 @@
-// Blocks that belong together: for now, those of one verdict and one size.
+// Blocks that belong together: those of one verdict and one size.
 #pragma once
 
 #include <array>

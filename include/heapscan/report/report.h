@@ -41,7 +41,7 @@ struct ReportOptions {
   [[nodiscard]] VerdictSet block_kinds() const;
 };
 
-// Lost, possible or reachable blocks that belong together: for now, those of one verdict and one
+// Lost, possible or reachable blocks that belong together: those of one verdict and one
 // size.
 struct LeakGroup {
   std::string id;  // stable across runs and hosts: made of verdict and size, never of addresses
@@ -86,9 +86,9 @@ struct Report {
   std::array<VerdictTotal, kVerdictCount> verdicts{};
   std::array<VerdictTotal, kVerdictCount> mapping_verdicts{};
   uint64_t possible_for_lack_of_memory = 0;  // blocks nothing found names, but memory is missing
-  std::vector<LeakGroup> leaks;      // lost ones first, then possible, then reachable ones
-  uint64_t groups_left_out = 0;      // groups beyond `top`, of any verdict
-  std::vector<MappingRow> mappings;  // largest first
+  std::vector<LeakGroup> leaks;              // lost ones first, then possible, then reachable ones
+  uint64_t groups_left_out = 0;              // groups beyond `top`, of any verdict
+  std::vector<MappingRow> mappings;          // largest first
   Notes notes;
   BlockListing blocks;
   std::vector<FunnelRow> funnel;
