@@ -1,4 +1,4 @@
+#include "heapscan/heap/blocks.h"
 #include <fmt/format.h>
 #include "glibc/layout.h"
 #include "heap/glibc/layout.h"
-#include "heapscan/heap/blocks.h"

@@ -1,2 +1,2 @@
-#include <nlohmann/json.hpp>
 #include "heapscan/heap/blocks.h"
+#include <nlohmann/json.hpp>

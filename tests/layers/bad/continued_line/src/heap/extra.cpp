@@ -1,2 +1,3 @@
 
-#include "heapscan/report/report.h"
+#include \
+  "heapscan/report/report.h"

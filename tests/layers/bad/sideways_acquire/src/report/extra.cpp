@@ -1,2 +1,2 @@
-#include <heapscan/acquire/capture.h>
 #include <vector>
+  #  include <heapscan/acquire/capture.h>
