@@ -50,7 +50,7 @@ void fill_words(std::span<const Block> blocks, const GridRows& rows, size_t begi
 std::vector<size_t> stretch_starts(const std::vector<BlockIndex::Range>& ranges) {
   std::vector<std::pair<uint64_t, size_t>> gaps;
   for (size_t i = 1; i < ranges.size(); ++i) {
-    const uint64_t gap = ranges[i].begin - ranges[i - 1].end;
+    const uint64_t gap = Addr(ranges[i].begin) - Addr(ranges[i - 1].end);
     if (gap >= kSmallestGap) gaps.emplace_back(gap, i);
   }
   std::sort(gaps.rbegin(), gaps.rend());
@@ -66,10 +66,13 @@ std::vector<size_t> stretch_starts(const std::vector<BlockIndex::Range>& ranges)
 BlockIndex::BlockIndex(std::span<const Block> blocks, std::span<const AddrRange> grids) {
   std::vector<GridRows> grid_rows;
   uint64_t word_count = 0;
-  for (const AddrRange& grid : grids) {
+  for (AddrRange grid : grids) {
     HS_CHECK(grid.begin().is_aligned(16));
-    grid_rows.push_back({grid, first_row_at_or_above(blocks, grid.begin()),
-                         first_row_at_or_above(blocks, grid.end())});
+    const size_t first = first_row_at_or_above(blocks, grid.begin());
+    const size_t last = first_row_at_or_above(blocks, grid.end());
+    // In a heap that is damaged at its end, the last block's last word may lie behind it.
+    if (last > first) grid = {grid.begin(), std::max(grid.end(), blocks[last - 1].range().end())};
+    grid_rows.push_back({grid, first, last});
     word_count += words_of(grid);
   }
 
