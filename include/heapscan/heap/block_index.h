@@ -99,7 +99,9 @@ class BlockIndex {
  private:
   std::vector<Stretch> stretches_;
   std::vector<uint32_t> windows_;  // first range that ends above the window's begin
-  std::vector<Range> ranges_;      // sorted, disjoint
+  // Sorted; disjoint, but that a damaged heap's last block may end within the header at the begin
+  // of the next range.
+  std::vector<Range> ranges_;
   GrowingArray<Word> words_;
 };
 

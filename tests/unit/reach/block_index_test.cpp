@@ -87,6 +87,17 @@ TEST(BlockIndex, GridWithoutBlocksFindsNothing) {
   EXPECT_EQ(index.range_at(0x9000), BlockIndex::kNoRange);
 }
 
+TEST(BlockIndex, LastWordBehindItsGridIsFound) {
+  const std::vector<AddrRange> grids = {{Addr(0x1000), Addr(0x2000)}, {Addr(0x2000), Addr(0x3000)}};
+  const std::vector<Block> blocks = {{Addr(0x1010), 0xff8, BlockState::Used, ArenaId(0)},
+                                     {Addr(0x2010), 0xff8, BlockState::Used, ArenaId(1)}};
+  const BlockIndex index(blocks, grids);
+  EXPECT_EQ(fast_block_at(index, blocks, Addr(0x2007)), BlockId(0));
+  EXPECT_FALSE(fast_block_at(index, blocks, Addr(0x2008)).valid());
+  EXPECT_EQ(fast_block_at(index, blocks, Addr(0x2010)), BlockId(1));
+  EXPECT_EQ(fast_block_at(index, blocks, Addr(0x3007)), BlockId(1));
+}
+
 TEST(BlockIndex, ManySmallRangesInOneWindow) {
   std::vector<Block> blocks;
   for (uint64_t i = 0; i < 5000; ++i) {
