@@ -1,0 +1,55 @@
+// Where the debug information of each module is, and what it says when asked.
+//
+// open_debug_info() finds the files (the module itself, a separate debug file by build-id or
+// debuglink, one fetched by debuginfod where the user has configured that) and maps them; nothing
+// is parsed before it is asked for, and no answer is kept: callers ask once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "heapscan/base/addr.h"
+#include "heapscan/base/id.h"
+#include "heapscan/elf/elf_file.h"
+#include "heapscan/image/image.h"
+#include "heapscan/symbols/symbols.h"
+#include "heapscan/symbols/types.h"
+
+namespace heapscan {
+
+struct SourceLine {
+  std::string file;  // as the compiler was given it
+  uint32_t line = 0;
+};
+
+class DebugInfo {
+ public:
+  DebugInfo();
+  DebugInfo(DebugInfo&&) noexcept;
+  DebugInfo& operator=(DebugInfo&&) noexcept;
+  ~DebugInfo();
+
+  // Whether the module has DWARF that describes types.
+  [[nodiscard]] bool describes(ModuleId module) const;
+  // The types and variables of `modules`, and the locals of their functions in the stacks of
+  // `image` where location lists tell. Damaged DWARF yields what was understood before, and a note.
+  [[nodiscard]] Types read_types(const MemoryImage& image, std::span<const ModuleId> modules) const;
+  // The line of source each address of code belongs to, where known; one entry per address.
+  [[nodiscard]] std::vector<std::optional<SourceLine>> lines_of(
+      std::span<const Addr> addresses) const;
+
+ private:
+  friend DebugInfo open_debug_info(const MemoryImage& image, const ModuleFiles& files,
+                                   const SymbolOptions& options);
+  struct Files;
+  std::unique_ptr<Files> files_;
+};
+
+[[nodiscard]] DebugInfo open_debug_info(const MemoryImage& image, const ModuleFiles& files,
+                                        const SymbolOptions& options = {});
+
+}  // namespace heapscan

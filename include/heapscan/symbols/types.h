@@ -1,0 +1,108 @@
+// The types of a program, as DWARF describes them, and which variables have them.
+//
+// Made by DebugInfo::read_types() (by hand, in tests: TypesBuilder). Immutable afterwards. Typedefs
+// and qualifiers are peeled off: a type is what remains. One struct that many units declare alike
+// (same name, size and members) is one type. Every id a type or member names is valid or none, but
+// types may be cyclic. Source of the format: DWARF 4 and 5.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "heapscan/base/addr.h"
+#include "heapscan/base/id.h"
+#include "heapscan/base/note.h"
+
+namespace heapscan {
+
+using TypeId = Id<struct TypeTag>;
+
+enum class TypeKind : uint8_t {
+  Unknown,  // not described, or damaged
+  Void,
+  Integer,
+  Character,
+  Boolean,
+  Float,
+  Enumeration,
+  Pointer,        // references too
+  MemberPointer,  // C++ pointers to members
+  Function,
+  Struct,  // classes too
+  Union,
+  Array,
+};
+
+struct Type {
+  TypeKind kind = TypeKind::Unknown;
+  uint64_t size = 0;  // bytes; 0 when unknown or incomplete
+  std::string name;   // "session", "ns::Parser", "long unsigned int"; of an anonymous struct its
+                      // typedef's; empty for pointers, arrays, functions and what has no name
+  TypeId target;  // of a pointer what it points to, of an array its element; none: void or unknown
+  uint64_t count = 0;  // of an array: elements; 0: flexible or unknown
+  uint32_t first_member = 0;
+  uint32_t members = 0;
+  bool is_class = false;  // declared in C++: shown without "struct"
+};
+
+struct Member {
+  uint64_t offset = 0;  // bytes
+  TypeId type;
+  std::string name;  // empty for base classes and anonymous structs and unions
+  bool is_base = false;
+  bool is_bit_field = false;
+};
+
+// A global, a function's static variable or a thread-local one.
+struct Variable {
+  std::string name;  // qualified
+  ModuleId module;
+  Addr address;  // at run time; of a thread-local one: the offset within its module's TLS block
+  bool is_thread_local = false;
+  TypeId type;
+};
+
+// A variable of a function that was running, where it lay in memory.
+struct LocalVariable {
+  std::string name;
+  std::string function;
+  int tid = 0;
+  Addr address;
+  TypeId type;
+};
+
+class Types {
+ public:
+  [[nodiscard]] bool empty() const { return types_.empty(); }
+  [[nodiscard]] size_t size() const { return types_.size(); }
+  [[nodiscard]] const Type& type(TypeId id) const { return types_[id]; }
+  [[nodiscard]] std::span<const Member> members(TypeId id) const {
+    const Type& type = types_[id];
+    return std::span(members_).subspan(type.first_member, type.members);
+  }
+  // "struct session", "Parser", "char *", "int [4]"; "void" for none. At most a few nested levels
+  // are spelled out.
+  [[nodiscard]] std::string spelled(TypeId id) const;
+  // Complete structs, classes and unions of that qualified name; several when units disagree.
+  [[nodiscard]] std::vector<TypeId> named(std::string_view name) const;
+  // Complete structs, classes and unions, by size, then name.
+  [[nodiscard]] std::span<const TypeId> records() const { return records_; }
+  [[nodiscard]] std::span<const Variable> variables() const { return variables_; }
+  [[nodiscard]] std::span<const LocalVariable> locals() const { return locals_; }
+  [[nodiscard]] const Notes& notes() const { return notes_; }
+
+ private:
+  friend class TypesBuilder;
+  Column<TypeId, Type> types_;
+  std::vector<Member> members_;
+  std::vector<TypeId> records_;
+  std::vector<TypeId> by_name_;      // records sorted by name
+  std::vector<Variable> variables_;  // sorted by module, then address
+  std::vector<LocalVariable> locals_;
+  Notes notes_;
+};
+
+}  // namespace heapscan
