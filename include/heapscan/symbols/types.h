@@ -2,8 +2,10 @@
 //
 // Made by DebugInfo::read_types() (by hand, in tests: TypesBuilder). Immutable afterwards. Typedefs
 // and qualifiers are peeled off: a type is what remains. One struct that many units declare alike
-// (same name, size and members) is one type. Every id a type or member names is valid or none, but
-// types may be cyclic. Source of the format: DWARF 4 and 5.
+// (same name, size and members) is one type. Every id a type or member names is valid or none.
+// Members lie within their type, and an array's elements within its size. Types may be cyclic
+// through pointers; by value (members, elements) none contains itself, and they nest 64 deep at
+// most. Source of the format: DWARF 4 and 5.
 #pragma once
 
 #include <cstdint>
@@ -39,39 +41,42 @@ enum class TypeKind : uint8_t {
 struct Type {
   TypeKind kind = TypeKind::Unknown;
   uint64_t size = 0;  // bytes; 0 when unknown or incomplete
-  std::string name;   // "session", "ns::Parser", "long unsigned int"; of an anonymous struct its
-                      // typedef's; empty for pointers, arrays, functions and what has no name
-  TypeId target;  // of a pointer what it points to, of an array its element; none: void or unknown
+  std::string name =
+      {};  // "session", "ns::Parser", "long unsigned int"; of an anonymous struct its
+           // typedef's; empty for pointers, arrays, functions and what has no name
+  TypeId target =
+      {};  // of a pointer what it points to, of an array its element; none: void or unknown
   uint64_t count = 0;  // of an array: elements; 0: flexible or unknown
   uint32_t first_member = 0;
   uint32_t members = 0;
-  bool is_class = false;  // declared in C++: shown without "struct"
+  bool is_class = false;  // declared in C++ or named by a typedef: shown without "struct"
 };
 
 struct Member {
   uint64_t offset = 0;  // bytes
-  TypeId type;
-  std::string name;  // empty for base classes and anonymous structs and unions
+  TypeId type = {};
+  std::string name = {};  // empty for base classes and anonymous structs and unions
   bool is_base = false;
   bool is_bit_field = false;
 };
 
 // A global, a function's static variable or a thread-local one.
 struct Variable {
-  std::string name;  // qualified
-  ModuleId module;
-  Addr address;  // at run time; of a thread-local one: the offset within its module's TLS block
+  std::string name = {};  // qualified
+  ModuleId module = {};
+  Addr address =
+      {};  // at run time; of a thread-local one: the offset within its module's TLS block
   bool is_thread_local = false;
-  TypeId type;
+  TypeId type = {};
 };
 
 // A variable of a function that was running, where it lay in memory.
 struct LocalVariable {
-  std::string name;
-  std::string function;
+  std::string name = {};
+  std::string function = {};
   int tid = 0;
-  Addr address;
-  TypeId type;
+  Addr address = {};
+  TypeId type = {};
 };
 
 class Types {

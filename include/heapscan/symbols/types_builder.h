@@ -23,10 +23,14 @@ class TypesBuilder {
   void add_variable(Variable variable);
   void add_local(LocalVariable local);
   void add_note(Note note) { types_.notes_.push_back(std::move(note)); }
-  // Members that lie outside their type, and ids that name no type, are taken out.
+  // Members that lie outside their type, ids that name no type, and what would make a type contain
+  // itself are taken out; an array without a size gets that of its elements.
   [[nodiscard]] Types freeze();
 
  private:
+  void settle_arrays();
+  void drop_members_outside();
+  void index_records();
   Types types_;
 };
 
