@@ -1,4 +1,4 @@
-#include "reach/block_memory.h"
+#include "heapscan/heap/block_memory.h"
 
 namespace heapscan {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "heapscan/heap/heap_model.h"
-#include "reach/bitmap.h"
+#include "heapscan/heap/block_bitmap.h"
 #include "reach/interior_rules.h"
 
 namespace heapscan {

@@ -9,7 +9,7 @@
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/roots.h"
-#include "reach/bitmap.h"
+#include "heapscan/heap/block_bitmap.h"
 
 namespace heapscan {
 

@@ -11,8 +11,8 @@
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
-#include "reach/bitmap.h"
-#include "reach/block_memory.h"
+#include "heapscan/heap/block_bitmap.h"
+#include "heapscan/heap/block_memory.h"
 #include "reach/hidden_pointers.h"
 
 namespace heapscan {

@@ -7,8 +7,8 @@
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
-#include "reach/bitmap.h"
-#include "reach/block_memory.h"
+#include "heapscan/heap/block_bitmap.h"
+#include "heapscan/heap/block_memory.h"
 
 namespace heapscan {
 

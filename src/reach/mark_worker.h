@@ -10,8 +10,8 @@
 
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
-#include "reach/bitmap.h"
-#include "reach/block_memory.h"
+#include "heapscan/heap/block_bitmap.h"
+#include "heapscan/heap/block_memory.h"
 #include "reach/interior_rules.h"
 #include "reach/marker.h"
 

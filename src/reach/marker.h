@@ -13,8 +13,8 @@
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
-#include "reach/bitmap.h"
-#include "reach/block_memory.h"
+#include "heapscan/heap/block_bitmap.h"
+#include "heapscan/heap/block_memory.h"
 #include "reach/interior_rules.h"
 
 namespace heapscan {
