@@ -6,32 +6,15 @@
 
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/reach/holders.h"
+#include "heapscan/reach/verdict_set.h"
 
 namespace heapscan {
-
-// Which blocks to name and to group, by verdict.
-class VerdictSet {
- public:
-  constexpr VerdictSet() = default;
-  constexpr VerdictSet(std::initializer_list<Verdict> verdicts) {
-    for (const Verdict verdict : verdicts) add(verdict);
-  }
-  constexpr void add(Verdict verdict) { bits_ |= bit(verdict); }
-  [[nodiscard]] constexpr bool has(Verdict verdict) const { return (bits_ & bit(verdict)) != 0; }
-  [[nodiscard]] constexpr bool empty() const { return bits_ == 0; }
-  constexpr bool operator==(const VerdictSet&) const = default;
-
- private:
-  static constexpr unsigned bit(Verdict verdict) { return 1U << static_cast<unsigned>(verdict); }
-  unsigned bits_ = 0;
-};
 
 struct BlockRow {
   Addr address;

@@ -1,0 +1,32 @@
+// What every recogniser is given, and the form of its answer.
+//
+// A recogniser is one file with one function: it looks at the samples of one cluster and returns
+// its evidence, or nothing. It may look at anything in Inputs, reads memory through the image, and
+// never at more than the samples and what lies one bounded walk behind them.
+#pragma once
+
+#include "heapscan/heap/heap_model.h"
+#include "heapscan/identify/clusters.h"
+#include "heapscan/identify/identities.h"
+#include "heapscan/identify/words.h"
+#include "heapscan/image/image.h"
+#include "heapscan/reach/reachability.h"
+#include "heapscan/reach/roots.h"
+#include "heapscan/symbols/symbols.h"
+#include "heapscan/symbols/types.h"
+
+namespace heapscan {
+
+struct Inputs {
+  const MemoryImage& image;
+  const Symbols& symbols;
+  const Types& types;
+  const HeapModel& heap;
+  const Roots& roots;
+  const Reachability& reach;
+  const Clusters& clusters;
+  const AddressMap& addresses;
+  const Column<ClusterId, Profile>& profiles;
+};
+
+}  // namespace heapscan

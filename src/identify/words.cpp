@@ -1,0 +1,176 @@
+// A word is judged by its value first (most are zero or small), then by where it would point. Heap
+// addresses are the most frequent pointers, and the block index answers for them in constant time;
+// everything else is looked up in one sorted table of places.
+#include "heapscan/identify/words.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kLowestAddress = 0x10000;
+constexpr uint64_t kAddressLimit = uint64_t{1} << 47;
+constexpr uint64_t kSmall = 65536;
+constexpr int kShortestText = 4;
+constexpr double kSmallestFloat = 1e-6;
+constexpr double kLargestFloat = 1e12;
+constexpr uint64_t kFirstSecond = 946'684'800;   // 2000-01-01
+constexpr uint64_t kLastSecond = 2'524'608'000;  // 2050-01-01
+
+bool is_printable(uint64_t byte) {
+  return (byte >= 0x20 && byte < 0x7f) || byte == '\n' || byte == '\t' || byte == '\r';
+}
+
+bool is_text(uint64_t word) {
+  int length = 0;
+  while (length < 8 && is_printable(word & 0xff)) {
+    word >>= 8;
+    ++length;
+  }
+  return length >= kShortestText && word == 0;
+}
+
+bool is_wide_text(uint64_t word) {
+  int length = 0;
+  while (length < 4 && word != 0 && (word & 0xff00) == 0 && is_printable(word & 0xff)) {
+    word >>= 16;
+    ++length;
+  }
+  return length >= 2 && word == 0;
+}
+
+bool is_small_half(uint64_t half) { return half < kSmall || half >= 0x100000000 - kSmall; }
+
+bool is_float(uint64_t word) {
+  const double value = std::abs(std::bit_cast<double>(word));
+  return value >= kSmallestFloat && value <= kLargestFloat;
+}
+
+bool is_time(uint64_t word) {
+  for (uint64_t unit = 1; unit <= 1'000'000'000; unit *= 1000) {
+    if (word >= kFirstSecond * unit && word <= kLastSecond * unit) return true;
+  }
+  return false;
+}
+
+WordKind kind_of_value(uint64_t word) {
+  if (is_text(word)) return WordKind::Text;
+  if (is_wide_text(word)) return WordKind::WideText;
+  if (is_small_half(word & 0xffffffff) && is_small_half(word >> 32))
+    return word >> 32 == 0 ? WordKind::Negative : WordKind::Pair;
+  if (is_time(word)) return WordKind::Time;
+  if (is_float(word)) return WordKind::Float;
+  const bool short_above = word >> 48 == 0;
+  const bool short_below = (word & 0xffff) == 0;
+  return short_above || short_below ? WordKind::Number : WordKind::Random;
+}
+
+}  // namespace
+
+std::string_view name_of(WordKind kind) {
+  static constexpr std::array<std::string_view, kWordKinds> kNames = {
+      "zero",   "small integer", "negative",       "pair of integers",
+      "text",   "UTF-16 text",   "code",           "constant data",
+      "data",   "block",         "inside a block", "free block",
+      "stack",  "other memory",  "float",          "time",
+      "number", "any value"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+AddressMap::AddressMap(const MemoryImage& image, const HeapModel& heap) : heap_(heap) {
+  std::vector<Place> layers;  // later ones cover earlier ones
+  const auto add = [&](AddrRange range, WordKind kind) {
+    if (!range.empty()) layers.push_back({range.begin().value, range.end().value, kind});
+  };
+  for (const Region& region : image.regions()) add(region.range, WordKind::Mapped);
+  for (const Module& module : image.modules()) {
+    for (const ModuleSegment& segment : module.segments) {
+      add(segment.range, segment.executable ? WordKind::Code
+                         : segment.writable ? WordKind::Data
+                                            : WordKind::Constant);
+    }
+  }
+  // What the loader made read-only once it had relocated it.
+  for (const Region& region : image.regions()) {
+    if (region.module.valid() && !region.perms.write && !region.perms.execute)
+      add(region.range, WordKind::Constant);
+  }
+  for (const ThreadArea& area : heap.threads.areas) {
+    add(area.stack, WordKind::Stack);
+    add(area.static_tls, WordKind::Stack);
+    if (!area.descriptor.is_null())
+      add(AddrRange::sized(area.descriptor, area.descriptor_size), WordKind::Stack);
+  }
+  for (const AddrRange& range : heap.allocator_state) add(range, WordKind::FreeBlock);
+  places_ = visible_parts(layers);
+}
+
+WordKind AddressMap::kind_of(uint64_t word) const {
+  if (word == 0) return WordKind::Zero;
+  if (word < kSmall) return WordKind::Small;
+  if (word >= ~uint64_t{0} - (kSmall - 1)) return WordKind::Negative;
+  if (word >= kLowestAddress && word < kAddressLimit) {
+    const WordKind kind = kind_of_pointer(word);
+    if (kind != WordKind::Random) return kind;
+  }
+  return kind_of_value(word);
+}
+
+BlockId AddressMap::block_of(uint64_t word) const {
+  const uint32_t number = heap_.index.range_at(word);
+  if (number == BlockIndex::kNoRange) return BlockId::none();
+  const BlockId id = heap_.index.block_before(heap_.index.ranges()[number], word);
+  if (!id.valid()) return id;
+  const AddrRange block = heap_.block(id).range();
+  return word <= block.end().value ? id : BlockId::none();
+}
+
+WordKind AddressMap::kind_of_pointer(uint64_t word) const {
+  const BlockId id = block_of(word);
+  if (!id.valid()) return place_of(word);
+  const Block& block = heap_.block(id);
+  if (!block.is_judged()) return WordKind::FreeBlock;
+  return block.begin().value == word ? WordKind::BlockStart : WordKind::BlockInterior;
+}
+
+WordKind AddressMap::place_of(uint64_t word) const {
+  if (places_.empty() || word < places_.front().begin || word >= places_.back().end)
+    return WordKind::Random;
+  const auto after =
+      std::upper_bound(places_.begin(), places_.end(), word,
+                       [](uint64_t a, const Place& place) { return a < place.begin; });
+  if (after == places_.begin() || word >= std::prev(after)->end) return WordKind::Random;
+  return std::prev(after)->kind;
+}
+
+// Cuts the layers' ranges at each other's ends and keeps what the last layer shows of each piece.
+std::vector<AddressMap::Place> AddressMap::visible_parts(const std::vector<Place>& layers) {
+  std::vector<uint64_t> cuts;
+  for (const Place& place : layers) cuts.insert(cuts.end(), {place.begin, place.end});
+  std::sort(cuts.begin(), cuts.end());
+  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+  const auto cut_at = [&](uint64_t address) {
+    return static_cast<size_t>(std::lower_bound(cuts.begin(), cuts.end(), address) - cuts.begin());
+  };
+  constexpr WordKind kNothing = WordKind::Zero;
+  std::vector<WordKind> shown(cuts.size(), kNothing);
+  for (const Place& place : layers) {
+    for (size_t i = cut_at(place.begin); i < cut_at(place.end); ++i) shown[i] = place.kind;
+  }
+  std::vector<Place> parts;
+  for (size_t i = 0; i + 1 < cuts.size(); ++i) {
+    if (shown[i] == kNothing) continue;
+    if (!parts.empty() && parts.back().end == cuts[i] && parts.back().kind == shown[i]) {
+      parts.back().end = cuts[i + 1];
+    } else {
+      parts.push_back({cuts[i], cuts[i + 1], shown[i]});
+    }
+  }
+  return parts;
+}
+
+}  // namespace heapscan
