@@ -45,6 +45,7 @@ struct Evidence {
   TypeId type;            // where the label is a type DWARF describes
   uint32_t samples = 0;   // asked
   uint32_t agreeing = 0;  // of them
+  bool unites = false;    // all blocks with this label are one thing, whatever their size and shape
 };
 
 struct Identity {
