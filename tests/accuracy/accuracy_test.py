@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Tests the figures themselves: a handful of blocks, every number computed by hand."""
+import unittest
+from collections import Counter
+
+import evaluate
+import name_types
+from evaluate import Share
+
+TRUTH = """\
+allocations 99
+module 0 0x1000 /bin/program
+chain 7 0+0x1 0+0x2 0+0x3 0+0x99
+chain 8 0+0x1 0+0x4 0+0x5
+chain 9 1+0x1 1+0x2 1+0x3
+type 7 struct Tree
+type 8 std::vector<int>
+block 0x10 32 7 30 dropped
+block 0x20 32 7 30 dropped
+block 0x30 32 7 30 dropped
+block 0x40 48 7 40 kept
+block 0x50 32 8 30 kept
+block 0x60 32 8 30 kept
+block 0x70 32 9 30 kept
+block 0x80 32 9 30 kept
+block 0x90 64 9 60 kept
+"""
+
+
+def row(address, size, cluster, verdict="definite"):
+    return {"address": hex(address), "size": size, "verdict": verdict, "cluster": cluster}
+
+
+def entry(name, label, verdict="definite", size=0, indirect=0):
+    return {"id": name, "label": label, "verdict": verdict, "bytes": size,
+            "indirect": {"bytes": indirect}}
+
+
+REPORT = {
+    "leaks": [entry("x", "Tree"), entry("y", "32-byte blocks"), entry("z", "struct Parser")],
+    "blocks": [
+        row(0x10, 32, "x"), row(0x20, 32, "x"), row(0x30, 32, "y", "indirect"), row(0x40, 48, "x"),
+        row(0x50, 32, "x"), row(0x60, 32, "z"),
+        row(0x70, 32, "y"), row(0x80, 32, "z"),
+        row(0x1000, 16, "z")],
+}
+
+
+class Joining(unittest.TestCase):
+    def setUp(self):
+        self.blocks, self.only_reported, self.only_true = evaluate.join(
+            REPORT, evaluate.read_truth(TRUTH.splitlines()))
+
+    def test_blocks_that_one_side_does_not_know_are_counted(self):
+        self.assertEqual((len(self.blocks), self.only_reported, self.only_true), (8, 1, 1))
+
+    def test_a_chain_is_three_frames(self):
+        self.assertEqual(self.blocks[0].chain, ("0+0x1", "0+0x2", "0+0x3"))
+
+    def test_a_block_without_a_cluster_is_alone(self):
+        report = {"leaks": [], "blocks": [row(0x10, 32, None), row(0x20, 32, None)]}
+        blocks, _, _ = evaluate.join(report, evaluate.read_truth(TRUTH.splitlines()))
+        self.assertEqual(evaluate.recall(blocks), Share(0, 1))
+
+    def test_fixtures_name_the_type_in_place_of_the_chain(self):
+        truth = evaluate.read_truth(["block 0x10 32 Tree definite", "ready 17"])
+        self.assertEqual(truth, {0x10: evaluate.Known((), "Tree")})
+
+
+class Pairs(unittest.TestCase):
+    def setUp(self):
+        self.blocks, _, _ = evaluate.join(REPORT, evaluate.read_truth(TRUTH.splitlines()))
+
+    def test_recall(self):
+        # chain 7: x x y x, 3 of 6; chain 8: x z, 0 of 1; chain 9: y z, 0 of 1
+        self.assertEqual(evaluate.recall(self.blocks), Share(3, 8))
+
+    def test_recall_of_one_size(self):
+        # chain 7 of 32 bytes: x x y, 1 of 3; of 48 bytes none; the others as before
+        self.assertEqual(evaluate.recall(self.blocks, of_one_size=True), Share(1, 5))
+
+    def test_precision(self):
+        # x: three of chain 7, one of 8, which share frame 0x1: 6 of 6; y: 7 and 9, 0 of 1;
+        # z: 8 and 9, 0 of 1
+        self.assertEqual(evaluate.precision(self.blocks), Share(6, 8))
+
+    def test_type_precision(self):
+        # x: three trees and a vector, 3 of 6; elsewhere at most one block has a known type
+        self.assertEqual(evaluate.type_precision(self.blocks), Share(3, 6))
+
+    def test_pairs_that_share_two_frames_count_once(self):
+        chains = Counter({("a", "b", "c"): 2, ("a", "b", "d"): 1, ("e", "c", "a"): 1})
+        self.assertEqual(evaluate.pairs_sharing_a_frame(chains), 6)
+
+    def test_pairs_that_share_nothing_do_not_count(self):
+        chains = Counter({("a", "b", "c"): 1, ("d", "b", "e"): 1, ("e", "f", "g"): 1})
+        self.assertEqual(evaluate.pairs_sharing_a_frame(chains), 2)
+
+    def test_a_frame_that_comes_twice_counts_once(self):
+        self.assertEqual(evaluate.pairs_sharing_a_frame(Counter({("a", "a", "b"): 3})), 3)
+
+
+class Labels(unittest.TestCase):
+    def setUp(self):
+        self.blocks, _, _ = evaluate.join(REPORT, evaluate.read_truth(TRUTH.splitlines()))
+
+    def test_right_and_wrong_bytes(self):
+        # typed: 3 * 32 + 48 of Tree, 2 * 32 of the vector. Tree said of two trees of 32 and one of
+        # 48 bytes, and of a vector; Parser of another vector; nothing of the third tree.
+        self.assertEqual(evaluate.right_bytes(self.blocks), Share(112, 208))
+        self.assertEqual(evaluate.wrong_bytes(self.blocks), Share(64, 208))
+
+    def test_names_are_compared_without_keywords_and_spaces(self):
+        self.assertTrue(evaluate.is_same_type("struct session", "session"))
+        self.assertTrue(evaluate.is_same_type("std::map<int, A>", "std::map<int,class A>"))
+        self.assertFalse(evaluate.is_same_type("session", "session_list"))
+
+    def test_the_share_of_the_first_entries(self):
+        report = {"leaks": [entry("x", "", "possible", 1000)] +
+                           [entry("x", "", "definite", 10, 5) for _ in range(12)],
+                  "totals": {"verdicts": {"definite": {"bytes": 120}, "indirect": {"bytes": 80}}}}
+        self.assertEqual(evaluate.top_entries(report), Share(150, 200))
+
+
+class Types(unittest.TestCase):
+    RULES = name_types.read_rules([
+        "# of a list program", "xmalloc -", 'new_list "sizeof(struct list)" struct list',
+        "new_list struct item", "std::string::_M_create char"])
+
+    def type_of(self, *frames):
+        return name_types.type_of(frames, self.RULES)
+
+    def test_the_first_frame_with_a_rule_decides(self):
+        self.assertEqual(self.type_of(("new_list", "x = sizeof(struct list)")), "struct list")
+        self.assertEqual(self.type_of(("new_list", "other line"), ("main", "")), "struct item")
+
+    def test_wrappers_are_passed_over(self):
+        self.assertEqual(self.type_of(("xmalloc", ""), ("new_list", "")), "struct item")
+
+    def test_a_frame_without_a_rule_ends_the_search(self):
+        self.assertIsNone(self.type_of(("other", ""), ("new_list", "")))
+        self.assertIsNone(self.type_of(("xmalloc", "")))
+
+    def test_the_standard_allocator_says_the_type(self):
+        frame = "std::__new_allocator<std::pair<int, char> >::allocate(unsigned long, void const*)"
+        self.assertEqual(self.type_of((frame, "")), "std::pair<int, char>")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,80 @@
+"""Writes the inputs of the workloads that are too long to keep: always the same ones."""
+import argparse
+import pathlib
+
+
+def ninja_manifest():
+    yield "rule cc\n  command = cc -c $in -o $out $flags\n  description = CC $out\n"
+    yield "rule link\n  command = cc $in -o $out\n  pool = links\npool links\n  depth = 2\n"
+    for directory in range(60):
+        objects = []
+        for unit in range(100):
+            stem = f"part{directory}/unit{unit}"
+            objects.append(f"out/{stem}.o")
+            yield f"build out/{stem}.o: cc src/{stem}.c | src/{stem}.h src/part{directory}/all.h\n"
+            yield f"  flags = -O2 -DUNIT={unit} -Iinclude/part{directory}\n"
+        yield f"build out/part{directory}/program: link {' '.join(objects)}\n"
+
+
+def xml_document():
+    yield "<?xml version='1.0'?>\n<catalog xmlns:x='urn:example:x'>\n"
+    for i in range(4000):
+        yield (f"<item id='i{i}' class='c{i % 7}' x:rank='{i * 3}'><name>Item number {i}</name>"
+               f"<!-- note {i} --><price currency='EUR'>{i}.99</price>"
+               f"<text>Some words about item {i}, some &lt;more&gt; words.</text></item>\n")
+    yield "</catalog>\n"
+
+
+def sql_script():
+    yield "create table person(id integer primary key, name text, city text, born int);\n"
+    yield "create table visit(person int, place text, day int);\n"
+    yield "create index by_city on person(city);\ncreate index by_day on visit(day, place);\n"
+    yield "begin;\n"
+    for i in range(3000):
+        yield f"insert into person values({i}, 'Name {i}', 'City {i % 50}', {1900 + i % 100});\n"
+        yield f"insert into visit values({i % 700}, 'place ' || {i % 90}, {i % 365});\n"
+    yield "commit;\n"
+    for i in range(40):
+        yield f"create table t{i}(a int, b text default 'x{i}', c real, unique(a, b));\n"
+        yield f"create view v{i} as select a, b || '{i}' as d from t{i} where c > {i};\n"
+        yield f"create trigger g{i} after insert on t{i} begin insert into visit values(new.a, new.b, {i}); end;\n"
+    for i in range(40):
+        yield f"insert into t{i} select born, name, id from person where id % 40 = {i};\n"
+    yield ("select city, count(*), group_concat(name) from person join visit on person.id = visit.person "
+           "where day between 10 and 200 group by city having count(*) > 3 order by 2 desc;\n")
+    yield "with recursive n(x) as (select 1 union all select x + 1 from n where x < 2000) select sum(x) from n;\n"
+    for i in range(40):
+        yield f"select d from v{i} order by d desc limit 3;\n"
+
+
+def write(folder, name, lines):
+    (folder / name).write_text("".join(lines), encoding="utf-8")
+
+
+def for_ninja(folder):
+    write(folder, "build.ninja", ninja_manifest())
+    for directory in range(60):
+        parts = folder / "src" / f"part{directory}"
+        parts.mkdir(parents=True, exist_ok=True)
+        for name in ["all.h"] + [f"unit{unit}.{ending}" for unit in range(100) for ending in "ch"]:
+            (parts / name).touch()
+
+
+INPUTS = {
+    "ninja": for_ninja,
+    "xmllint": lambda folder: write(folder, "document.xml", xml_document()),
+    "sqlite3": lambda folder: write(folder, "script.sql", sql_script()),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("program")
+    parser.add_argument("folder", type=pathlib.Path)
+    arguments = parser.parse_args()
+    if arguments.program in INPUTS:
+        INPUTS[arguments.program](arguments.folder)
+
+
+if __name__ == "__main__":
+    main()

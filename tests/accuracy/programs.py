@@ -1,0 +1,65 @@
+"""The real programs that the accuracy figures are taken from, and what each of them does.
+
+DEVELOPMENT programs may be looked at while heapscan is worked on. TEST programs may not: their
+figures are taken, and nothing is changed because of one of them.
+
+In `command`, {program} is the executable, {here} this folder, {inputs} what make_inputs.py wrote,
+{sources} where the source packages are unpacked. It runs in an empty folder.
+"""
+from dataclasses import dataclass, field
+
+DEVELOPMENT, TEST = "development", "test"
+
+
+@dataclass(frozen=True)
+class Program:
+    name: str
+    half: str
+    language: str
+    command: list[str]
+    package: str = ""  # installed from the distribution, no debug information ...
+    why: str = ""
+    source: str = ""  # ... or built from this source package with -g -O2
+    build: str = ""  # shell, in the unpacked source
+    executable: str = ""  # within the unpacked source
+    needs: list[str] = field(default_factory=list)  # packages to build or run it
+    at: str = "exit"  # when the truth is taken: at exit, or after so many allocations
+    leak: int = 40  # percent of callers whose blocks are not freed
+
+
+PROGRAMS = [
+    Program(
+        "gawk", DEVELOPMENT, "C", ["{program}", "-f", "{here}/workloads/gawk.awk"],
+        source="gawk", executable="gawk",
+        build="./configure CFLAGS='-g -O2' --disable-nls --without-readline --without-mpfr "
+              "--disable-extensions && make -C support && make gawk"),
+    Program(
+        "lua", DEVELOPMENT, "C", ["{program}", "{here}/workloads/lua.lua"],
+        source="lua5.4", executable="src/lua", at="56000",
+        build="cd src && echo '#define DEB_HOST_MULTIARCH \"\"' > lua5.4-deb-multiarch.h && "
+              "gcc -g -O2 -DLUA_USE_LINUX -o lua $(ls *.c | grep -v luac.c) -lm -ldl -Wl,-E"),
+    Program(
+        "ninja", DEVELOPMENT, "C++", ["{program}", "-C", "{inputs}", "-n"],
+        source="ninja-build", executable="ninja", leak=60,
+        build="CXXFLAGS='-g -O2' python3 configure.py && ninja -j1 ninja",
+        needs=["ninja-build"]),
+    Program(
+        "gdb", DEVELOPMENT, "C++",
+        ["{program}", "-nx", "-batch", "-ex", "break main", "-ex", "info types Edge", "-ex",
+         "ptype Builder", "-ex", "info line BuildLog::Load", "-ex", "info scope main", "-ex",
+         "disassemble main", "{sources}/ninja/ninja"],
+        package="gdb", why="a large program with containers, obstacks and interned strings"),
+    Program(
+        "vim", DEVELOPMENT, "C",
+        ["{program}", "-es", "-N", "-u", "NONE", "-S", "{here}/workloads/vim.vim"],
+        package="vim", why="an editor with a language of its own"),
+    Program(
+        "xmllint", DEVELOPMENT, "C",
+        ["{program}", "--noout"] + ["{inputs}/document.xml"] * 3,
+        package="libxml2-utils", why="a library's tree of small nodes and strings", at="240000"),
+    Program(
+        "sqlite3", DEVELOPMENT, "C",
+        ["{program}", "-lookaside", "0", "0", "-cmd", ".read {inputs}/script.sql", ":memory:",
+         ".schema"],
+        package="sqlite3", why="wraps malloc three deep", at="200000", leak=60),
+]
