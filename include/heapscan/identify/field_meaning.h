@@ -28,7 +28,7 @@ enum class Meaning : uint8_t {
   WideText,  // UTF-16, likewise
   Float,
   Time,
-  Bytes,         // any other value
+  Value,         // any other
   Vtable,        // the vtable of a class
   Function,      // code
   Object,        // a variable or constant of a module
@@ -74,8 +74,8 @@ struct FieldContext {
 [[nodiscard]] std::vector<FieldMeaning> field_meanings(const FieldContext& context, BlockId block,
                                                        uint64_t limit = 512);
 
-// "→ idle_list (data of a.out)", "→ #3 struct conn", "\"GET /\"", "3", "1.25",
-// "2026-11-20 10:00:00 UTC", "→ stack of thread 12". Clusters are counted from 1, as reports do.
+// "-> idle_list (data of a.out)", "-> #3 struct conn", "\"GET /\"", "3", "1.25",
+// "2026-11-20 10:00:00 UTC", "-> stack of thread 12". Clusters are counted from 1, as reports do.
 // Without content, values and texts become the name of their kind.
 [[nodiscard]] std::string spelled(const FieldMeaning& field, const MemoryImage& image,
                                   const Identities& identities, bool content = true);

@@ -41,7 +41,9 @@ struct Evidence {
   // std::map<…>", "text of std::string", "FILE". Names only, never content. Empty when this
   // evidence supports no label.
   std::string label;
-  std::string detail;     // one sentence for people: "+0x0 → vtable for Parser in 412 of 412"
+  // One sentence for people, without the counts below: "+0x0 -> vtable for Parser". Of kind Content
+  // it may quote what the blocks or constants hold, of no other.
+  std::string detail;
   TypeId type;            // where the label is a type DWARF describes
   uint32_t samples = 0;   // asked
   uint32_t agreeing = 0;  // of them

@@ -1,0 +1,110 @@
+// Every recogniser is asked about every cluster, and what it answers stands beside the others'
+// answers: kinds of evidence differ in strength, and the label is the strongest one's. Clusters are
+// sorted by bytes, so where there are very many the small ones go without a name. Some answers
+// need the names of other clusters (an array of pointers to what?); those are settled last.
+#include <algorithm>
+#include <tuple>
+
+#include "heapscan/base/parallel.h"
+#include "heapscan/base/text.h"
+#include "heapscan/identify/identities.h"
+#include "identify/recogniser_samples.h"
+#include "identify/recognisers.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kMostClusters = 10'000;
+constexpr size_t kGrain = 8;
+
+bool is_stronger(const Evidence& a, const Evidence& b) {
+  return std::tie(b.kind, b.agreeing, a.label) < std::tie(a.kind, a.agreeing, b.label);
+}
+
+Column<ClusterId, Profile> make_profiles(const MemoryImage& image, const HeapModel& heap,
+                                         const AddressMap& addresses, const Clusters& clusters,
+                                         size_t count) {
+  Column<ClusterId, Profile> profiles(clusters.rows.size());
+  parallel_for_pieces(count, kGrain, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i)
+      profiles[ClusterId(i)] = make_profile(image, addresses, heap, clusters, ClusterId(i));
+  });
+  return profiles;
+}
+
+std::vector<Evidence> ask_recognisers(const Inputs& inputs, ClusterId cluster) {
+  static constexpr std::optional<Evidence> (*kRecognisers[])(const Inputs&, ClusterId) = {
+      recognise_class, recognise_symbol_fields, recognise_content};
+  std::vector<Evidence> found;
+  for (const auto recognise : kRecognisers) {
+    if (auto evidence = recognise(inputs, cluster)) found.push_back(std::move(*evidence));
+  }
+  return found;
+}
+
+void choose_label(Identity& identity) {
+  std::stable_sort(identity.evidence.begin(), identity.evidence.end(), is_stronger);
+  for (const Evidence& evidence : identity.evidence) {
+    if (evidence.label.empty()) continue;
+    identity.label = evidence.label;
+    identity.type = evidence.type;
+    return;
+  }
+}
+
+// The label of what nearly all pointers in the cluster's blocks point at.
+std::string label_of_targets(const Inputs& inputs, const Column<ClusterId, Identity>& identities,
+                             ClusterId cluster) {
+  ClusterId target;
+  uint64_t pointers = 0;
+  uint64_t agreeing = 0;
+  for (const Field& field : inputs.profiles[cluster].fields) {
+    if (!field.to.valid() || field.to_count == 0) continue;
+    if (!target.valid()) target = field.to;
+    pointers += field.agreeing;
+    if (field.to == target) agreeing += field.to_count;
+  }
+  return target.valid() && target != cluster && nearly_all(agreeing, pointers)
+             ? identities[target].label
+             : "";
+}
+
+void name_pointed(const Inputs& inputs, Column<ClusterId, Identity>& identities, size_t count) {
+  std::vector<std::string> labels(count);
+  for (size_t i = 0; i < count; ++i) {
+    if (inputs.clusters.rows[ClusterId(i)].shape == Shape::Pointers)
+      labels[i] = label_of_targets(inputs, identities, ClusterId(i));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    if (labels[i].empty() || labels[i].starts_with("array of pointers")) continue;
+    Identity& identity = identities[ClusterId(i)];
+    const bool is_label =
+        !identity.evidence.empty() && identity.evidence.front().kind == EvidenceKind::Content;
+    if (!is_label) continue;
+    identity.evidence.front().label += " to " + labels[i];
+    identity.label = identity.evidence.front().label;
+  }
+}
+
+}  // namespace
+
+Identities identify(const MemoryImage& image, const Symbols& symbols, const Types& types,
+                    const HeapModel& heap, const Roots& roots, const Reachability& reach,
+                    const Clusters& clusters) {
+  const size_t count = std::min(clusters.rows.size(), kMostClusters);
+  const AddressMap addresses(image, heap);
+  const auto profiles = make_profiles(image, heap, addresses, clusters, count);
+  const Inputs inputs{image, symbols, types, heap, roots, reach, clusters, addresses, profiles};
+  Identities identities;
+  identities.rows = Column<ClusterId, Identity>(clusters.rows.size());
+  parallel_for_pieces(count, kGrain, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i)
+      identities.rows[ClusterId(i)].evidence = ask_recognisers(inputs, ClusterId(i));
+  });
+  for (Identity& identity : identities.rows) choose_label(identity);
+  name_pointed(inputs, identities.rows, count);
+  return identities;
+}
+
+}  // namespace heapscan

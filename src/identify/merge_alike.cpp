@@ -1,0 +1,140 @@
+// Blocks of one class fall into several clusters when their sizes or the state of their fields
+// differ. Where the strongest evidence says that its label alone decides, clusters with one label
+// become one, and their fingerprint is made from that label. All figures are added; samples are
+// chosen anew from all members, evenly, in one pass over the blocks.
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <tuple>
+#include <unordered_map>
+
+#include "heapscan/identify/identities.h"
+
+namespace heapscan {
+
+namespace {
+
+using Sizes = std::vector<std::pair<uint64_t, uint64_t>>;
+
+// FNV-1a, so that ids do not depend on the standard library's hash.
+uint64_t hash_of(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+// The label that makes clusters one; empty when there is none.
+std::string_view uniting_label(const Identity& identity) {
+  for (const Evidence& evidence : identity.evidence) {
+    if (evidence.label.empty() || evidence.label != identity.label) continue;
+    return evidence.unites ? std::string_view(identity.label) : std::string_view();
+  }
+  return {};
+}
+
+void add_sizes(Sizes& sizes, const Sizes& more) {
+  std::map<uint64_t, uint64_t> counts(sizes.begin(), sizes.end());
+  for (const auto& [size, blocks] : more) counts[size] += blocks;
+  sizes.assign(counts.begin(), counts.end());
+}
+
+void add_evidence(std::vector<Evidence>& all, const std::vector<Evidence>& more) {
+  for (const Evidence& evidence : more) {
+    const auto same = std::find_if(all.begin(), all.end(), [&](const Evidence& other) {
+      return other.kind == evidence.kind && other.label == evidence.label;
+    });
+    if (same == all.end()) continue;  // it holds for a part of the blocks only
+    same->samples += evidence.samples;
+    same->agreeing += evidence.agreeing;
+  }
+}
+
+struct Merged {
+  Column<ClusterId, Cluster> rows;
+  Column<ClusterId, Identity> identities;
+  std::vector<ClusterId> target;  // one per old cluster
+  std::vector<bool> is_joined;    // one per new cluster: made of several
+};
+
+Merged join(const Clusters& clusters, const Identities& identities) {
+  Merged merged;
+  std::unordered_map<std::string_view, ClusterId> by_label;
+  for (size_t i = 0; i < clusters.rows.size(); ++i) {
+    const Cluster& cluster = clusters.rows[ClusterId(i)];
+    const Identity& identity = identities.rows[ClusterId(i)];
+    const std::string_view label = uniting_label(identity);
+    ClusterId target(merged.rows.size());
+    if (!label.empty()) target = by_label.try_emplace(label, target).first->second;
+    merged.target.push_back(target);
+    if (target.index() == merged.rows.size()) {
+      merged.rows.push_back(cluster);
+      merged.identities.push_back(identity);
+      merged.is_joined.push_back(false);
+      if (!label.empty()) merged.rows[target].fingerprint = hash_of(label);
+      continue;
+    }
+    Cluster& joined = merged.rows[target];
+    joined.blocks += cluster.blocks;
+    joined.bytes += cluster.bytes;
+    add_sizes(joined.sizes, cluster.sizes);
+    add_evidence(merged.identities[target].evidence, identity.evidence);
+    merged.is_joined[target.index()] = true;
+  }
+  return merged;
+}
+
+// Old positions in their new order.
+std::vector<ClusterId> order_of(const Column<ClusterId, Cluster>& rows) {
+  std::vector<ClusterId> order;
+  for (size_t i = 0; i < rows.size(); ++i) order.emplace_back(i);
+  const auto key = [&](ClusterId id) {
+    const Cluster& row = rows[id];
+    const BlockId first = row.samples.empty() ? BlockId::none() : row.samples.front();
+    return std::tuple(~row.bytes, row.fingerprint, first);
+  };
+  std::sort(order.begin(), order.end(), [&](ClusterId a, ClusterId b) { return key(a) < key(b); });
+  return order;
+}
+
+// Members number 0, n/k, 2n/k … of each joined cluster.
+void choose_samples(Clusters& clusters, const std::vector<bool>& is_joined) {
+  std::vector<uint64_t> seen(clusters.rows.size());
+  for (size_t i = 0; i < is_joined.size(); ++i) {
+    if (is_joined[i]) clusters.rows[ClusterId(i)].samples.clear();
+  }
+  for (size_t i = 0; i < clusters.blocks.size(); ++i) {
+    const ClusterId id = clusters.cluster_of[i];
+    if (!id.valid() || !is_joined[id.index()]) continue;
+    Cluster& row = clusters.rows[id];
+    const uint64_t wanted = std::min<uint64_t>(row.blocks, Cluster::kSamples);
+    const uint64_t next = row.samples.size() * row.blocks / wanted;
+    if (seen[id.index()]++ == next && row.samples.size() < wanted)
+      row.samples.push_back(clusters.blocks[i]);
+  }
+}
+
+}  // namespace
+
+std::pair<Clusters, Identities> merge_alike(const HeapModel& /*heap*/, Clusters clusters,
+                                            Identities identities) {
+  Merged merged = join(clusters, identities);
+  const std::vector<ClusterId> order = order_of(merged.rows);
+  std::vector<ClusterId> place(order.size());
+  Identities named;
+  named.notes = std::move(identities.notes);
+  Column<ClusterId, Cluster> rows;
+  std::vector<bool> is_joined;
+  for (const ClusterId old : order) {
+    place[old.index()] = rows.push_back(std::move(merged.rows[old]));
+    named.rows.push_back(std::move(merged.identities[old]));
+    is_joined.push_back(merged.is_joined[old.index()]);
+  }
+  for (ClusterId& id : clusters.cluster_of) {
+    if (id.valid()) id = place[merged.target[id.index()].index()];
+  }
+  clusters.rows = std::move(rows);
+  choose_samples(clusters, is_joined);
+  return {std::move(clusters), std::move(named)};
+}
+
+}  // namespace heapscan

@@ -1,0 +1,17 @@
+// Names as source code says them.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace heapscan {
+
+// Of a symbol: demangled where it is mangled, without the version or the suffix that a compiler
+// added to a part of it.
+[[nodiscard]] std::string name_of_symbol(std::string_view symbol);
+
+// Of a type, as std::type_info::name() has it: "6Parser" is "Parser". Empty when it is no mangled
+// type.
+[[nodiscard]] std::string name_of_type(std::string_view mangled);
+
+}  // namespace heapscan

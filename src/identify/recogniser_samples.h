@@ -1,0 +1,34 @@
+// The samples of a cluster as recognisers look at them, and what agreement means.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "heapscan/base/bytes.h"
+#include "identify/inputs.h"
+
+namespace heapscan {
+
+struct Sample {
+  BlockId block;
+  Addr begin;
+  uint64_t size = 0;  // usable bytes of the block
+  Bytes bytes;        // its first bytes, at most kSampledBytes
+  static constexpr uint64_t kSampledBytes = 4096;
+
+  [[nodiscard]] std::optional<uint64_t> word(uint64_t offset) const {
+    return read_at<uint64_t>(bytes, offset);
+  }
+};
+
+// Those that are saved.
+[[nodiscard]] std::vector<Sample> samples_of(const Inputs& inputs, ClusterId cluster);
+
+// A label needs this much agreement of the samples asked: one in twenty may be damaged or half
+// made.
+[[nodiscard]] constexpr bool nearly_all(size_t agreeing, size_t asked) {
+  return agreeing > 0 && agreeing * 20 >= asked * 19;
+}
+
+}  // namespace heapscan

@@ -1,0 +1,18 @@
+// Every recogniser, one per file: each looks at one cluster and returns its evidence, or nothing.
+#pragma once
+
+#include <optional>
+
+#include "identify/inputs.h"
+
+namespace heapscan {
+
+// C++ classes by the vtable at the begin of the block; arrays of them; what shared_ptr allocates.
+[[nodiscard]] std::optional<Evidence> recognise_class(const Inputs& inputs, ClusterId cluster);
+// Functions, variables and inner objects that the blocks name at fixed places.
+[[nodiscard]] std::optional<Evidence> recognise_symbol_fields(const Inputs& inputs,
+                                                              ClusterId cluster);
+// Text, numbers, raw bytes, arrays of pointers.
+[[nodiscard]] std::optional<Evidence> recognise_content(const Inputs& inputs, ClusterId cluster);
+
+}  // namespace heapscan

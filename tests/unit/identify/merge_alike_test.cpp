@@ -1,0 +1,91 @@
+#include <gtest/gtest.h>
+
+#include "heapscan/identify/identities.h"
+
+namespace heapscan {
+namespace {
+
+class MergeAlike : public testing::Test {
+ protected:
+  // A cluster of every `step`th block from `first` on.
+  void add(std::string label, bool unites, size_t first, size_t step, size_t blocks,
+           uint64_t size) {
+    const ClusterId id(clusters_.rows.size());
+    Cluster row;
+    row.fingerprint = 100 + id.index();
+    row.blocks = blocks;
+    row.bytes = blocks * size;
+    row.sizes = {{size, blocks}};
+    for (size_t i = 0; i < blocks; ++i) members_.emplace_back(BlockId(first + i * step), id);
+    for (size_t i = 0; i < std::min(blocks, Cluster::kSamples); ++i)
+      row.samples.emplace_back(first + i * step);
+    clusters_.rows.push_back(std::move(row));
+    Identity identity;
+    identity.label = label;
+    Evidence evidence;
+    evidence.kind = EvidenceKind::Vtable;
+    evidence.label = label;
+    evidence.samples = evidence.agreeing = 2;
+    evidence.unites = unites;
+    identity.evidence = {evidence};
+    identities_.rows.push_back(std::move(identity));
+  }
+
+  std::pair<Clusters, Identities> merged() {
+    std::sort(members_.begin(), members_.end());
+    for (const auto& [block, id] : members_) {
+      clusters_.blocks.push_back(block);
+      clusters_.cluster_of.push_back(id);
+    }
+    return merge_alike(HeapModel(), clusters_, identities_);
+  }
+
+  Clusters clusters_;
+  Identities identities_;
+  std::vector<std::pair<BlockId, ClusterId>> members_;
+};
+
+TEST_F(MergeAlike, OneClassIsOneCluster) {
+  add("Other", true, 0, 3, 200, 64);
+  add("Parser", true, 1, 3, 100, 40);
+  add("Parser", true, 2, 3, 200, 56);
+  const auto [clusters, identities] = merged();
+  ASSERT_EQ(clusters.rows.size(), 2U);
+  const Cluster& parser = clusters.rows[ClusterId(0)];
+  EXPECT_EQ(identities.rows[ClusterId(0)].label, "Parser");
+  EXPECT_EQ(parser.blocks, 300U);
+  EXPECT_EQ(parser.bytes, 100 * 40U + 200 * 56U);
+  EXPECT_EQ(parser.sizes, (std::vector<std::pair<uint64_t, uint64_t>>{{40, 100}, {56, 200}}));
+  EXPECT_EQ(parser.samples.size(), Cluster::kSamples);
+  EXPECT_EQ(parser.samples.front(), BlockId(1));
+  EXPECT_TRUE(std::is_sorted(parser.samples.begin(), parser.samples.end()));
+  EXPECT_EQ(identities.rows[ClusterId(0)].evidence.front().samples, 4U);
+  for (size_t i = 0; i < clusters.blocks.size(); ++i) {
+    const bool is_other = clusters.blocks[i].index() % 3 == 0;
+    EXPECT_EQ(clusters.cluster_of[i], ClusterId(is_other ? 1 : 0));
+  }
+}
+
+TEST_F(MergeAlike, TheFingerprintIsMadeFromTheName) {
+  add("Parser", true, 0, 2, 10, 40);
+  add("", false, 1, 2, 5, 40);
+  const auto [clusters, identities] = merged();
+  const uint64_t parser = clusters.rows[ClusterId(0)].fingerprint;
+  EXPECT_NE(parser, 100U);
+  EXPECT_EQ(clusters.rows[ClusterId(1)].fingerprint, 101U);
+  clusters_ = Clusters();
+  identities_ = Identities();
+  members_.clear();
+  add("", false, 0, 2, 50, 40);
+  add("Parser", true, 1, 2, 7, 56);
+  EXPECT_EQ(merged().first.rows[ClusterId(1)].fingerprint, parser);
+}
+
+TEST_F(MergeAlike, WhatOnlyLooksAlikeStaysApart) {
+  add("block naming idle_list", false, 0, 2, 10, 40);
+  add("block naming idle_list", false, 1, 2, 10, 56);
+  EXPECT_EQ(merged().first.rows.size(), 2U);
+}
+
+}  // namespace
+}  // namespace heapscan
