@@ -1,0 +1,146 @@
+// Types come from four sides, the surest first. Variables are typed, and lead along typed members
+// to live blocks; vtables name classes; both lead on to whatever their members point at. A cluster
+// that nothing typed points at may look like live blocks of a known type. What then remains, heads
+// of lost structures above all, is held against every type of the program; where the types of two
+// clusters depend on each other, settling one narrows the other, so that is done in rounds.
+#include "identify/typing.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "heapscan/base/text.h"
+#include "identify/typing_clusters.h"
+#include "identify/typing_fit.h"
+#include "identify/typing_live.h"
+#include "identify/typing_look.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kMostClusters = 2000;
+constexpr size_t kMostCandidates = 64;
+constexpr int kRounds = 4;
+constexpr uint64_t kBytes = 1024;
+
+class Typing {
+ public:
+  explicit Typing(const Inputs& inputs)
+      : inputs_(inputs),
+        layouts_(inputs.types),
+        beliefs_(nothing_known(inputs)),
+        checker_(inputs, layouts_, beliefs_),
+        catalogue_(layouts_),
+        live_(type_live_blocks(checker_, votes_)),
+        types_(checker_, std::move(votes_)),
+        considered_(inputs.clusters.rows.size(), 0) {}
+
+  Column<ClusterId, std::vector<Evidence>> run() {
+    for_each_open([&](ClusterId id, const std::vector<Words>& words) { name_class(id, words); });
+    types_.spread();
+    for_each_open([&](ClusterId id, const std::vector<Words>& words) { find_alike(id, words); });
+    types_.spread();
+    for (int round = 0; round < kRounds; ++round) {
+      is_changed_ = round == 0;
+      for_each_open([&](ClusterId id, const std::vector<Words>& words) { fit(id, words, round); });
+      if (!is_changed_) break;
+      types_.spread();
+    }
+    return types_.take_evidence();
+  }
+
+ private:
+  static Beliefs nothing_known(const Inputs& inputs) {
+    const size_t clusters = inputs.clusters.rows.size();
+    Beliefs beliefs;
+    beliefs.clusters = Column<ClusterId, TypeId>(clusters);
+    beliefs.candidates = Column<ClusterId, std::vector<TypeId>>(clusters);
+    return beliefs;
+  }
+
+  template <typename F>
+  void for_each_open(F&& f) {
+    for (size_t i = 0; i < std::min(inputs_.clusters.rows.size(), kMostClusters); ++i) {
+      const ClusterId id(i);
+      const Cluster& cluster = inputs_.clusters.rows[id];
+      if (cluster.shape != Shape::Record || types_.is_settled(id)) continue;
+      const std::vector<Words> words = sample_words(inputs_, cluster, kBytes);
+      if (!words.empty()) f(id, words);
+    }
+  }
+
+  // The class's name is another recogniser's evidence; what its members point at is ours.
+  void name_class(ClusterId id, const std::vector<Words>& words) {
+    const TypeId type = checker_.class_at(words.front().facts.front());
+    if (!type.valid()) return;
+    const bool all = std::all_of(words.begin(), words.end(), [&](const Words& sample) {
+      return checker_.class_at(sample.facts.front()) == type;
+    });
+    if (all && extent_of_cluster(checker_, id, type)) types_.believe(id, type, true);
+  }
+
+  void find_alike(ClusterId id, const std::vector<Words>& words) {
+    const auto of_size = std::equal_range(live_.begin(), live_.end(), words.front().size, BySize());
+    const LiveType* const live = look_alike(checker_, {of_size.first, of_size.second}, words);
+    if (live == nullptr) return;
+    const auto extent = extent_of_cluster(checker_, id, live->type);
+    if (!extent) return;
+    const std::string count = (live->is_least ? "at least " : "") + grouped(live->blocks);
+    types_.settle(id, *extent, EvidenceKind::LooksLike,
+                  "looks like " + count + " live " + inputs_.types.spelled(live->type), true);
+  }
+
+  void fit(ClusterId id, const std::vector<Words>& words, int round) {
+    auto& candidates = beliefs_.candidates[id];
+    std::vector<TypeId> types = candidates;
+    if (round == 0 || (types.empty() && considered_[id] > kMostCandidates)) {
+      types = catalogue_.for_cluster(inputs_, inputs_.clusters.rows[id]);
+      considered_[id] = static_cast<uint32_t>(types.size());
+    }
+    const std::vector<Candidate> ranked = rank(checker_, catalogue_, id, words, types);
+    candidates.clear();
+    if (ranked.size() <= kMostCandidates) {
+      for (const Candidate& candidate : ranked) candidates.push_back(candidate.type);
+    }
+    const Candidate* const winner = round == 0 ? nullptr : clear_winner(inputs_.types, ranked);
+    if (winner == nullptr) return;
+    const auto extent = extent_of_cluster(checker_, id, winner->type);
+    if (!extent || extent->is_array) return;
+    types_.settle(id, *extent, EvidenceKind::Fit, detail_of(*winner, considered_[id]), false);
+    is_changed_ = true;
+  }
+
+  static std::string detail_of(const Candidate& winner, uint32_t considered) {
+    std::string text = considered == 1
+                           ? "the one type of that size fits"
+                           : "of " + grouped(considered) + " types of that size only this one fits";
+    if (!winner.fields_named.empty()) text += ", by " + winner.fields_named;
+    return text;
+  }
+
+  struct BySize {
+    bool operator()(const LiveType& live, uint64_t size) const { return live.usable < size; }
+    bool operator()(uint64_t size, const LiveType& live) const { return size < live.usable; }
+  };
+
+  const Inputs& inputs_;
+  Layouts layouts_;
+  Beliefs beliefs_;
+  Checker checker_;
+  Catalogue catalogue_;
+  Votes votes_{Column<ClusterId, std::vector<Vote>>(inputs_.clusters.rows.size())};
+  std::vector<LiveType> live_;
+  ClusterTypes types_;
+  Column<ClusterId, uint32_t> considered_;
+  bool is_changed_ = false;
+};
+
+}  // namespace
+
+Column<ClusterId, std::vector<Evidence>> type_clusters(const Inputs& inputs) {
+  if (inputs.types.empty())
+    return Column<ClusterId, std::vector<Evidence>>(inputs.clusters.rows.size());
+  return Typing(inputs).run();
+}
+
+}  // namespace heapscan

@@ -1,0 +1,266 @@
+#include "identify/typing_check.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "identify/vtable_class.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kSentinel = 16;  // (struct session *)1, and -1: marks, not pointers
+constexpr uint64_t kShortEnum = 65536;
+constexpr Reading kNothing{};
+constexpr Reading kContradicts{true, 0, false};
+
+bool is_mark(uint64_t value) { return value <= kSentinel || value >= ~uint64_t{0} - kSentinel; }
+
+bool is_sure_pointer(WordKind kind) {
+  return is_block_pointer(kind) || is_module_pointer(kind) || kind == WordKind::Stack;
+}
+
+// Integers that hold an address are too frequent to rule out, but not to rule them in.
+Reading read_integer(const WordFact& word, uint64_t value, uint64_t size) {
+  if (word.kind == WordKind::BlockStart || (size < 8 && is_sure_pointer(word.kind)))
+    return kContradicts;
+  if (word.kind == WordKind::Text && size == 8) return {false, -10, false};
+  return {false, value != 0 && value < kShortEnum ? 3 : 0, false};
+}
+
+Reading read_float(const WordFact& word, uint64_t value, uint64_t size) {
+  if (value == 0) return kNothing;
+  if (is_sure_pointer(word.kind)) return kContradicts;
+  if (size != 8 && size != 4) return kNothing;
+  const double number =
+      size == 8 ? std::bit_cast<double>(value)
+                : static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(value)));
+  if (std::isnan(number) || std::isinf(number)) return kNothing;
+  const double magnitude = std::abs(number);
+  if (magnitude < 1e-30) return magnitude == 0 ? kNothing : kContradicts;  // a small integer
+  const bool plausible = magnitude >= 1e-6 && magnitude <= 1e12;
+  if (!plausible) return {false, -5, false};
+  return size == 8 ? Reading{false, 20, true} : Reading{false, 10, false};
+}
+
+Reading read_text(const Leaf& leaf, const Words& words, uint64_t offset) {
+  const uint64_t end = std::min(offset + leaf.size, words.bytes());
+  uint64_t length = 0;
+  while (offset + length < end) {
+    const uint8_t c = words.byte(offset + length);
+    if ((c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f) break;
+    ++length;
+  }
+  if (leaf.size == 1) return {false, length == 1 ? 2 : 0, false};
+  const bool ends = offset + length == end || words.byte(offset + length) == 0;
+  if (ends && length == 0) return kNothing;
+  if (ends) return length >= 4 ? Reading{false, 30, true} : Reading{false, 5, false};
+  const WordFact* const first = words.at(offset);
+  if (first != nullptr && is_sure_pointer(first->kind)) return kContradicts;
+  return {false, -3, false};
+}
+
+}  // namespace
+
+TypeId Beliefs::of(const WordFact& pointer) const {
+  const auto found = blocks.find(pointer.block.value);
+  if (found != blocks.end()) return found->second;
+  return pointer.cluster.valid() ? clusters[pointer.cluster] : TypeId::none();
+}
+
+Checker::Checker(const Inputs& inputs, Layouts& layouts, Beliefs& beliefs)
+    : inputs_(inputs), layouts_(layouts), beliefs_(beliefs) {
+  for (const Variable& variable : inputs.types.variables()) {
+    if (!variable.is_thread_local && variable.type.valid())
+      statics_.push_back({variable.address.value, variable.type});
+  }
+  std::stable_sort(statics_.begin(), statics_.end(),
+                   [](const Static& a, const Static& b) { return a.begin < b.begin; });
+}
+
+TypeId Checker::static_at(uint64_t address) const {
+  const auto found = std::lower_bound(statics_.begin(), statics_.end(), address,
+                                      [](const Static& s, uint64_t a) { return s.begin < a; });
+  return found != statics_.end() && found->begin == address ? found->type : TypeId::none();
+}
+
+TypeId Checker::class_at(const WordFact& word) {
+  if (word.kind != WordKind::Constant && word.kind != WordKind::Data) return TypeId::none();
+  const auto [place, is_new] = classes_.try_emplace(word.value);
+  if (!is_new) return place->second;
+  const auto found = class_of_vtable(inputs_.image, inputs_.symbols, inputs_.addresses, word.value);
+  if (!found || found->offset_to_top.value_or(0) != 0) return TypeId::none();
+  const auto types = inputs_.types.named(found->name);
+  if (!types.empty()) place->second = types.front();
+  return place->second;
+}
+
+Reading Checker::read(const Layout& layout, const Leaf& leaf, const Words& words,
+                      const Question& question) {
+  if (leaf.kind == LeafKind::Union) return read_union(layout, leaf, words, question);
+  return read_leaf(leaf, words, question);
+}
+
+Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question& question) {
+  const uint64_t offset = question.base + leaf.offset;
+  if (offset >= words.bytes()) return kNothing;
+  if (leaf.kind == LeafKind::Text) return read_text(leaf, words, offset);
+  if (leaf.kind == LeafKind::Opaque || words.bytes() - offset < leaf.size) return kNothing;
+  if (leaf.kind < LeafKind::CodePointer) return read_number(leaf, words, offset);
+  const WordFact* const word = words.at(offset);
+  return word == nullptr || word->value == 0 ? kNothing : read_pointer(leaf, *word, question);
+}
+
+// The least favourable of what can be: no credit for having many arms.
+Reading Checker::read_union(const Layout& layout, const Leaf& leaf, const Words& words,
+                            const Question& question) {
+  Reading result = kContradicts;
+  size_t fitting = 0;
+  for (uint32_t i = 0; i < leaf.arms; ++i) {
+    Reading arm;
+    for (const Leaf& part : layout.arms[leaf.first_arm + i]) {
+      const Reading reading = read_leaf(part, words, question);
+      arm.contradicts |= reading.contradicts;
+      arm.weight += reading.weight;
+    }
+    if (arm.contradicts) continue;
+    result = fitting++ == 0 || arm.weight < result.weight ? arm : result;
+  }
+  result.weight = fitting == 1 ? std::min(result.weight, 10) : std::min(result.weight, 0);
+  return result;
+}
+
+const std::vector<Leaf>* Checker::arm_in_use(const Layout& layout, const Leaf& leaf,
+                                             const Words& words, const Question& question) {
+  const std::vector<Leaf>* in_use = nullptr;
+  for (uint32_t i = 0; i < leaf.arms; ++i) {
+    const std::vector<Leaf>& arm = layout.arms[leaf.first_arm + i];
+    const bool fits = std::none_of(arm.begin(), arm.end(), [&](const Leaf& part) {
+      return read_leaf(part, words, question).contradicts;
+    });
+    if (!fits) continue;
+    if (in_use != nullptr) return nullptr;
+    in_use = &arm;
+  }
+  return in_use;
+}
+
+Reading Checker::read_number(const Leaf& leaf, const Words& words, uint64_t offset) const {
+  const uint64_t size = std::min<uint64_t>(leaf.size, 8);
+  const uint64_t value = words.integer(offset, size);
+  const WordFact& word = words.facts[offset / 8];
+  switch (leaf.kind) {
+    case LeafKind::Boolean:
+      if (value > 1) return kContradicts;
+      return {false, value == 1 ? 3 : 0, false};
+    case LeafKind::Float:
+      return read_float(word, value, leaf.size);
+    case LeafKind::Enumeration: {
+      const Reading reading = read_integer(word, value, size);
+      if (reading.contradicts || value == 0) return reading;
+      return {false, value < kShortEnum ? 3 : -5, false};
+    }
+    default:
+      return read_integer(word, value, size);
+  }
+}
+
+Reading Checker::read_pointer(const Leaf& leaf, const WordFact& word, const Question& question) {
+  switch (leaf.kind) {
+    case LeafKind::CodePointer:
+      if (word.kind == WordKind::Code) return {false, 40, true};
+      return is_mark(word.value) || word.kind == WordKind::Mapped ? kNothing : kContradicts;
+    case LeafKind::VtablePointer:
+      return read_vtable(leaf, word);
+    case LeafKind::AnyPointer:
+      if (is_pointer(word.kind)) return {false, 5, false};
+      return word.kind == WordKind::Small || word.kind == WordKind::Negative ? kNothing
+                                                                             : kContradicts;
+    case LeafKind::TextPointer:
+      if (!is_pointer(word.kind)) return is_mark(word.value) ? kNothing : kContradicts;
+      if (word.kind == WordKind::Code) return {false, -10, false};
+      if (word.text == TextThere::Yes) return {false, 30, true};
+      if (word.kind == WordKind::FreeBlock) return kNothing;
+      return {false, word.text == TextThere::None ? -5 : 5, false};
+    case LeafKind::OtherPointer:
+      if (!is_pointer(word.kind)) return is_mark(word.value) ? kNothing : kContradicts;
+      if (word.kind == WordKind::Code) return {false, -10, false};
+      return {false, word.kind == WordKind::BlockStart ? 10 : 3, false};
+    default:
+      return read_record_pointer(leaf, word, question);
+  }
+}
+
+Reading Checker::read_record_pointer(const Leaf& leaf, const WordFact& word,
+                                     const Question& question) {
+  switch (word.kind) {
+    case WordKind::BlockStart:
+    case WordKind::BlockInterior:
+      return read_block_pointer(leaf, word, question);
+    case WordKind::Constant:
+    case WordKind::Data: {
+      const TypeId there = static_at(word.value);
+      if (!there.valid() || !leaf.target.valid()) return {false, 5, false};
+      if (layouts_.compatible(leaf.follow, there)) return {false, 50, true};
+      const Type& type = inputs_.types.type(there);
+      return type.kind == TypeKind::Array ? Reading{false, 5, false} : Reading{false, -20, false};
+    }
+    case WordKind::FreeBlock:
+      return {false, -2, false};
+    case WordKind::Stack:
+    case WordKind::Mapped:
+      return kNothing;
+    default:
+      return is_mark(word.value) ? kNothing : kContradicts;
+  }
+}
+
+Reading Checker::read_block_pointer(const Leaf& leaf, const WordFact& word,
+                                    const Question& question) {
+  const Block& block = inputs_.heap.block(word.block);
+  const Layout& pointee = layouts_.of(leaf.target);
+  const uint64_t least = pointee.has_tail ? pointee.tail : pointee.size;
+  const uint64_t into = word.value - block.begin().value;
+  if (into != 0) {
+    if (into == block.size()) return kNothing;  // one past the end
+    return block.size() - into < least ? kContradicts : Reading{false, 3, false};
+  }
+  if (block.size() < least) return kContradicts;
+  if (word.cluster.valid() && word.cluster == question.self) {
+    return layouts_.compatible(leaf.follow, question.type) ? Reading{false, 50, true}
+                                                           : kContradicts;
+  }
+  const TypeId known = beliefs_.of(word);
+  if (known.valid()) {
+    return layouts_.compatible(leaf.follow, known) ? Reading{false, 50, true} : kContradicts;
+  }
+  const bool fits_size = least != 0 && requests_for(block).has(layouts_.of(leaf.follow).size);
+  if (word.cluster.valid() && !beliefs_.candidates[word.cluster].empty()) {
+    const auto& candidates = beliefs_.candidates[word.cluster];
+    const bool possible = std::any_of(candidates.begin(), candidates.end(), [&](TypeId c) {
+      return layouts_.compatible(leaf.follow, c);
+    });
+    if (possible) return {false, 30, true};
+    return {false, least == 0 ? 0 : -20, false};
+  }
+  return fits_size ? Reading{false, 20, true} : Reading{false, 5, false};
+}
+
+Reading Checker::read_vtable(const Leaf& leaf, const WordFact& word) {
+  if (word.kind != WordKind::Constant && word.kind != WordKind::Data) return kContradicts;
+  const TypeId known = class_at(word);
+  if (!known.valid()) return {false, 5, false};
+  return layouts_.compatible(leaf.target, known) ? Reading{false, 60, true} : kContradicts;
+}
+
+bool Checker::agrees(TypeId type, const Words& words, uint64_t base) {
+  const Layout& layout = layouts_.of(type);
+  if (!layout.whole && layout.leaves.empty()) return false;
+  const Question question{type, ClusterId::none(), base};
+  return std::none_of(layout.leaves.begin(), layout.leaves.end(), [&](const Leaf& leaf) {
+    return read(layout, leaf, words, question).contradicts;
+  });
+}
+
+}  // namespace heapscan

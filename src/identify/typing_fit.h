@@ -1,0 +1,55 @@
+// Which of all types of the program fit the blocks of a cluster.
+//
+// A lost block is one that nothing points at, so its type must be read from itself: every struct
+// whose size malloc would have answered with this size of block is held against every sample. What
+// contradicts is out; what is left is ordered by how much speaks for it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "identify/typing_check.h"
+
+namespace heapscan {
+
+struct Candidate {
+  TypeId type;
+  int score = 0;             // tenths
+  uint32_t fields = 0;       // members that are evidence in at least half of the samples
+  uint32_t agreeing = 0;     // samples without a contradiction
+  std::string fields_named;  // "next, handler, name"
+};
+
+class Catalogue {
+ public:
+  explicit Catalogue(Layouts& layouts);
+
+  // Types whose size explains the blocks of a cluster: those of the commonest size, when nearly all
+  // have it, else those with a tail.
+  [[nodiscard]] std::vector<TypeId> for_cluster(const Inputs& inputs, const Cluster& cluster) const;
+  // How likely it is that malloc is ever asked for one: parts of other types are less so.
+  [[nodiscard]] int prior(TypeId type) const;
+
+ private:
+  const Types& types_;
+  std::vector<TypeId> with_tail_;    // by size
+  std::vector<bool> is_pointed_at_;  // some pointer in the program's types leads to it
+};
+
+constexpr size_t kSamplesAsked = 24;
+// The words of some of the cluster's samples, evenly chosen.
+[[nodiscard]] std::vector<Words> sample_words(const Inputs& inputs, const Cluster& cluster,
+                                              uint64_t limit);
+
+// Those of `types` that no more than one sample in twenty contradicts, best first.
+[[nodiscard]] std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue,
+                                          ClusterId cluster, const std::vector<Words>& samples,
+                                          const std::vector<TypeId>& types);
+
+// The first of `ranked`, when it has real evidence and all that are called otherwise are clearly
+// worse; null otherwise.
+[[nodiscard]] const Candidate* clear_winner(const Types& types,
+                                            const std::vector<Candidate>& ranked);
+
+}  // namespace heapscan

@@ -1,0 +1,83 @@
+// What a type asks of memory: its members by value, laid out flat.
+//
+// Made on demand from Types and kept. A layout has a bounded number of leaves: of what is not
+// `whole` only the first ones are known.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "heapscan/symbols/types.h"
+
+namespace heapscan {
+
+enum class LeafKind : uint8_t {
+  Opaque,  // may hold anything: bit-fields, member pointers, unions within unions
+  Integer,
+  Enumeration,
+  Boolean,
+  Float,
+  Text,           // an array of characters, or one
+  CodePointer,    // to a function
+  VtablePointer,  // what a C++ compiler puts first
+  TextPointer,    // char *
+  RecordPointer,  // to a struct, class or union
+  OtherPointer,   // int *, struct session **
+  AnyPointer,     // void *
+  Union,          // of arms, one of which is in use
+};
+
+struct Leaf {
+  uint64_t offset = 0;
+  uint64_t size = 0;
+  LeafKind kind = LeafKind::Opaque;
+  TypeId target;  // of a pointer, declarations resolved; of what holds a vtable pointer the class
+  TypeId follow;  // of a pointer, what blocks it leads to are: for a node's base, the node
+  std::string_view member;
+  bool of_string = false;  // a member of std::string
+  uint32_t first_arm = 0;  // of a union: index into Layout::arms
+  uint32_t arms = 0;
+};
+[[nodiscard]] constexpr bool is_followed(const Leaf& leaf) {
+  return leaf.kind == LeafKind::TextPointer || leaf.kind == LeafKind::RecordPointer ||
+         leaf.kind == LeafKind::OtherPointer;
+}
+
+struct Layout {
+  uint64_t size = 0;
+  std::vector<Leaf> leaves;
+  std::vector<std::vector<Leaf>> arms;  // with offsets from the begin of the whole
+  bool whole = true;
+  bool has_tail = false;  // ends in an array of unknown length
+  uint64_t tail = 0;      // where that begins
+  [[nodiscard]] bool holds_pointers() const;
+};
+
+class Layouts {
+ public:
+  explicit Layouts(const Types& types) : types_(types) {}
+
+  [[nodiscard]] const Types& types() const { return types_; }
+  // The reference stays valid.
+  [[nodiscard]] const Layout& of(TypeId id);
+  // The one complete type a declaration stands for; itself when there is none, or several.
+  [[nodiscard]] TypeId whole(TypeId id);
+  // Whether a pointer to one may point at the other: the same type, also declared twice, or the
+  // first part (base class, first member) of it.
+  [[nodiscard]] bool compatible(TypeId a, TypeId b);
+
+  static constexpr size_t kMostLeaves = 512;      // of one type
+  static constexpr size_t kMostKept = 1'000'000;  // of all types
+
+ private:
+  [[nodiscard]] Layout flatten(TypeId id);
+  [[nodiscard]] bool begins_with(TypeId outer, TypeId inner);
+
+  const Types& types_;
+  std::unordered_map<uint32_t, Layout> layouts_;
+  size_t kept_ = 0;
+};
+
+}  // namespace heapscan

@@ -1,0 +1,43 @@
+// From typed variables along typed members through the heap.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "identify/typing_check.h"
+#include "identify/typing_extent.h"
+
+namespace heapscan {
+
+// Something typed points at blocks of a cluster.
+struct Vote {
+  TypeId type;  // none: characters
+  bool of_string = false;
+  uint32_t count = 0;
+  TypeId owner;  // whose member points; none: a variable
+  std::string_view member;
+  bool sure = true;  // does not depend on a type that was only guessed
+};
+
+struct Votes {
+  Column<ClusterId, std::vector<Vote>> rows;
+  void cast(ClusterId cluster, const Leaf& leaf, TypeId owner, bool sure = true);
+};
+
+// Live blocks of one type and one size.
+struct LiveType {
+  TypeId type;
+  uint64_t usable = 0;
+  uint64_t blocks = 0;            // known to be of the type
+  bool is_least = false;          // there may be more
+  std::vector<BlockId> examples;  // at most kExamples
+  static constexpr size_t kExamples = 16;
+};
+
+// Sorted by size, then by the order in which they were met. Adds to checker.beliefs().blocks and
+// casts votes for clusters that are met.
+[[nodiscard]] std::vector<LiveType> type_live_blocks(Checker& checker, Votes& votes);
+
+}  // namespace heapscan

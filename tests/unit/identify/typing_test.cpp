@@ -1,0 +1,312 @@
+#include "identify/typing.h"
+
+#include <gtest/gtest.h>
+
+#include "typing_program.h"
+
+namespace heapscan {
+namespace {
+
+class Typing : public testing::Test {
+ protected:
+  // struct session { struct session *next; void (*on_timeout)(); char *name; struct conn *conn;
+  //                  long id; long hits; }; struct conn { int fd; int state; };
+  void declare_session() {
+    session_ = p_.record("session", 48);
+    conn_ = p_.record("conn", 8);
+    p_.members(conn_, {{.offset = 0, .type = p_.integer(4), .name = "fd"},
+                       {.offset = 4, .type = p_.integer(4), .name = "state"}});
+    p_.members(session_, session_members(session_));
+  }
+  std::vector<Member> session_members(TypeId self) {
+    return {{.offset = 0, .type = p_.pointer_to(self), .name = "next"},
+            {.offset = 8, .type = p_.pointer_to(p_.function()), .name = "on_timeout"},
+            {.offset = 16, .type = p_.pointer_to(p_.character()), .name = "name"},
+            {.offset = 24, .type = p_.pointer_to(conn_), .name = "conn"},
+            {.offset = 32, .type = p_.integer(8), .name = "id"},
+            {.offset = 40, .type = p_.integer(8), .name = "hits"}};
+  }
+  // Rings are lost as a whole.
+  void link(const std::vector<Addr>& blocks) {
+    for (size_t i = 0; i < blocks.size(); ++i)
+      p_.program.poke(blocks[i], blocks[(i + 1) % blocks.size()]);
+  }
+  void fill_sessions(const std::vector<Addr>& sessions, const std::vector<Addr>& names,
+                     const std::vector<Addr>& conns) {
+    for (size_t i = 0; i < sessions.size(); ++i) {
+      p_.program.poke(sessions[i] + 8, FakeProgram::kCode + 64);
+      p_.program.poke(sessions[i] + 16, names[i]);
+      p_.poke_text(names[i], "user number " + std::to_string(i));
+      p_.program.poke(sessions[i] + 24, conns[i]);
+      p_.program.poke(conns[i], uint64_t{1} << 32 | (7 + i));
+      p_.program.poke(sessions[i] + 32, 1000 + i);
+    }
+  }
+  std::vector<std::vector<Evidence>> ask() {
+    const auto found = type_clusters(p_.inputs());
+    return {found.begin(), found.end()};
+  }
+
+  TypingProgram p_;
+  TypeId session_;
+  TypeId conn_;
+};
+
+TEST_F(Typing, OneTypeOfAllFitsTheHeadAndNamesWhatItPointsAt) {
+  declare_session();
+  const auto sessions = p_.cluster(5, 48);
+  const auto names = p_.cluster(5, 40, Shape::Text);
+  const auto conns = p_.cluster(5, 8);
+  link(sessions);
+  fill_sessions(sessions, names, conns);
+  const auto evidence = ask();
+  ASSERT_NE(find_kind(evidence[0], EvidenceKind::Fit), nullptr);
+  EXPECT_EQ(find_kind(evidence[0], EvidenceKind::Fit)->label, "struct session");
+  EXPECT_EQ(find_kind(evidence[0], EvidenceKind::Fit)->type, session_);
+  EXPECT_EQ(strongest_label(evidence[1]), "char[]");
+  ASSERT_NE(find_kind(evidence[2], EvidenceKind::Pointed), nullptr);
+  EXPECT_EQ(find_kind(evidence[2], EvidenceKind::Pointed)->label, "struct conn");
+  EXPECT_EQ(find_kind(evidence[2], EvidenceKind::Pointed)->detail,
+            "member conn of struct session points at such blocks");
+}
+
+TEST_F(Typing, TwoTypesThatFitAlikeAreNoAnswer) {
+  declare_session();
+  const TypeId other = p_.record("request", 48);
+  p_.members(other, session_members(other));
+  const auto sessions = p_.cluster(5, 48);
+  const auto names = p_.cluster(5, 40, Shape::Text);
+  const auto conns = p_.cluster(5, 8);
+  link(sessions);
+  fill_sessions(sessions, names, conns);
+  const auto evidence = ask();
+  EXPECT_TRUE(evidence[0].empty());
+  EXPECT_TRUE(evidence[2].empty());
+}
+
+TEST_F(Typing, OneStructThatUnitsDeclareTwiceIsOneAnswer) {
+  declare_session();
+  const TypeId again = p_.record("session", 48);
+  p_.members(again, session_members(again));
+  const auto sessions = p_.cluster(5, 48);
+  const auto names = p_.cluster(5, 40, Shape::Text);
+  const auto conns = p_.cluster(5, 8);
+  link(sessions);
+  fill_sessions(sessions, names, conns);
+  EXPECT_EQ(strongest_label(ask()[0]), "struct session");
+}
+
+TEST_F(Typing, SizeAloneIsNoEvidence) {
+  declare_session();
+  const auto blocks = p_.cluster(5, 48);
+  for (size_t i = 0; i < blocks.size(); ++i) p_.program.poke(blocks[i] + 32, 100 + i);
+  EXPECT_TRUE(ask()[0].empty());
+}
+
+TEST_F(Typing, OneMemberThatCannotBeRefusesTheType) {
+  declare_session();
+  const auto sessions = p_.cluster(5, 48);
+  const auto names = p_.cluster(5, 40, Shape::Text);
+  const auto conns = p_.cluster(5, 8);
+  link(sessions);
+  fill_sessions(sessions, names, conns);
+  for (const Addr session : sessions) p_.program.poke(session + 24, 0x123456789abcdef0);
+  EXPECT_TRUE(ask()[0].empty());
+}
+
+TEST_F(Typing, LostBlocksLookLikeLiveOnes) {
+  declare_session();
+  const auto live = std::vector<Addr>{p_.program.block(48), p_.program.block(48)};
+  const auto live_names = std::vector<Addr>{p_.program.block(40), p_.program.block(40)};
+  const auto live_conns = std::vector<Addr>{p_.program.block(8), p_.program.block(8)};
+  p_.program.poke(live[0], live[1]);
+  fill_sessions(live, live_names, live_conns);
+  p_.global_pointer("all", session_, live[0]);
+  const auto lost = p_.cluster(3, 48);
+  const auto names = p_.cluster(3, 40, Shape::Text);
+  const auto conns = p_.cluster(3, 8);
+  fill_sessions(lost, names, conns);
+  const auto evidence = ask();
+  const Evidence* const alike = find_kind(evidence[0], EvidenceKind::LooksLike);
+  ASSERT_NE(alike, nullptr);
+  EXPECT_EQ(alike->label, "struct session");
+  EXPECT_EQ(alike->detail, "looks like 2 live struct session");
+  EXPECT_EQ(strongest_label(evidence[2]), "struct conn");
+}
+
+TEST_F(Typing, ArraysAreCountedOrNot) {
+  const TypeId point = p_.record("point", 24);
+  p_.members(point, {{.offset = 0, .type = p_.floating(), .name = "x"},
+                     {.offset = 8, .type = p_.floating(), .name = "y"},
+                     {.offset = 16, .type = p_.pointer_to(p_.function()), .name = "draw"}});
+  const TypeId shape = p_.record("shape", 40);
+  p_.members(shape, {{.offset = 0, .type = p_.pointer_to(shape), .name = "next"},
+                     {.offset = 8, .type = p_.pointer_to(point), .name = "fixed"},
+                     {.offset = 16, .type = p_.pointer_to(point), .name = "varying"},
+                     {.offset = 24, .type = p_.pointer_to(p_.function()), .name = "paint"},
+                     {.offset = 32, .type = p_.floating(), .name = "area"}});
+  const auto shapes = p_.cluster(3, 40);
+  const auto fixed = p_.cluster(3, 12 * 24);
+  std::vector<Addr> varying;
+  for (uint64_t i = 0; i < 3; ++i) varying.push_back(p_.program.block((3 + 2 * i) * 24));
+  p_.group(varying);
+  link(shapes);
+  for (size_t i = 0; i < 3; ++i) {
+    p_.program.poke(shapes[i] + 8, fixed[i]);
+    p_.program.poke(shapes[i] + 16, varying[i]);
+    p_.program.poke(shapes[i] + 24, FakeProgram::kCode + 32);
+    p_.program.poke(shapes[i] + 32, 0x4009000000000000);
+  }
+  const auto evidence = ask();
+  EXPECT_EQ(strongest_label(evidence[0]), "struct shape");
+  EXPECT_EQ(strongest_label(evidence[1]), "struct point[12]");
+  EXPECT_EQ(strongest_label(evidence[2]), "array of struct point");
+}
+
+TEST_F(Typing, ABlockBiggerThanOneAndSmallerThanTwoIsSomethingElse) {
+  const TypeId small = p_.record("small", 48);
+  p_.members(small, {{.offset = 0, .type = p_.pointer_to(small), .name = "next"}});
+  const auto lost = p_.cluster(2, 80);
+  const auto live = p_.program.block(48);
+  p_.global_pointer("head", small, live);
+  p_.program.poke(live, lost[0]);
+  p_.program.poke(lost[0], lost[1]);
+  EXPECT_TRUE(ask()[0].empty());
+}
+
+TEST_F(Typing, PossibleBlocksAreNamedByTheVariablesThatLeadToThem) {
+  declare_session();
+  const auto blocks = p_.cluster(1, 48);
+  p_.global_pointer("all", session_, blocks[0]);
+  const auto evidence = ask();
+  EXPECT_EQ(strongest_label(evidence[0]), "struct session");
+  EXPECT_EQ(evidence[0][0].detail, "variable all points at such blocks");
+}
+
+TEST_F(Typing, VoidPointersGiveNoType) {
+  const auto blocks = p_.cluster(1, 48);
+  p_.global_pointer("cookie", TypeId::none(), blocks[0]);
+  p_.record("anything", 48);
+  EXPECT_TRUE(ask()[0].empty());
+}
+
+TEST_F(Typing, AStructWithATailTakesBlocksOfAnySize) {
+  const TypeId message = p_.record("message", 16);
+  p_.members(message, {{.offset = 0, .type = p_.pointer_to(message), .name = "next"},
+                       {.offset = 8, .type = p_.pointer_to(p_.function()), .name = "send"},
+                       {.offset = 16, .type = p_.array_of(p_.character(), 0), .name = "text"}});
+  std::vector<Addr> blocks;
+  for (const uint64_t size : {40, 72, 136}) blocks.push_back(p_.program.block(size));
+  p_.group(blocks);
+  link(blocks);
+  for (const Addr block : blocks) {
+    p_.program.poke(block + 8, FakeProgram::kCode + 8);
+    p_.poke_text(block + 16, "hello");
+  }
+  EXPECT_EQ(strongest_label(ask()[0]), "struct message");
+}
+
+TEST_F(Typing, NodesOfATreeAreFoundThroughTheirBase) {
+  const TypeId base = p_.record("std::_Rb_tree_node_base", 32);
+  p_.members(base, {{.offset = 0, .type = p_.integer(4), .name = "_M_color"},
+                    {.offset = 8, .type = p_.pointer_to(base), .name = "_M_parent"},
+                    {.offset = 16, .type = p_.pointer_to(base), .name = "_M_left"},
+                    {.offset = 24, .type = p_.pointer_to(base), .name = "_M_right"}});
+  const TypeId node = p_.record("std::_Rb_tree_node<std::pair<int const, Foo> >", 48);
+  p_.members(node, {{.offset = 0, .type = base, .is_base = true},
+                    {.offset = 32, .type = p_.integer(8), .name = "_M_storage"}});
+  const TypeId tree = p_.record(
+      "std::_Rb_tree<int, std::pair<int const, Foo>, std::_Select1st<std::pair<int const, Foo> >, "
+      "std::less<int>, std::allocator<std::pair<int const, Foo> > >",
+      48);
+  p_.members(tree, {{.offset = 8, .type = base, .name = "_M_header"}});
+  const auto blocks = p_.cluster(1, 48);
+  const Addr at = p_.program.strong_root(uint64_t{0});
+  for (int i = 0; i < 5; ++i) p_.program.strong_root(uint64_t{0});
+  p_.program.poke(at + 16, blocks[0]);
+  p_.program.poke(blocks[0] + 8, at + 8);
+  p_.types.add_variable({"by_number", ModuleId(0), at, false, tree});
+  EXPECT_EQ(strongest_label(ask()[0]), "struct std::_Rb_tree_node<std::pair<int const, Foo> >");
+}
+
+TEST_F(Typing, AUnionIsFollowedWhenOneArmFits) {
+  declare_session();
+  const TypeId choice = p_.record("choice", 8, TypeKind::Union);
+  p_.members(choice, {{.offset = 0, .type = p_.pointer_to(conn_), .name = "conn"},
+                      {.offset = 0, .type = p_.floating(), .name = "number"}});
+  const TypeId value = p_.record("value", 24);
+  p_.members(value, {{.offset = 0, .type = choice}});
+  const auto conns = p_.cluster(1, 8);
+  const auto live = p_.program.block(24);
+  p_.program.poke(live, conns[0]);
+  p_.program.poke(conns[0], 3);
+  p_.global_pointer("value", value, live);
+  EXPECT_EQ(strongest_label(ask()[0]), "struct conn");
+}
+
+TEST_F(Typing, AUnionWithTwoFittingArmsLeadsNowhere) {
+  declare_session();
+  const TypeId other = p_.record("other", 8);
+  p_.members(other, {{.offset = 0, .type = p_.integer(8), .name = "number"}});
+  const TypeId choice = p_.record("choice", 8, TypeKind::Union);
+  p_.members(choice, {{.offset = 0, .type = p_.pointer_to(conn_), .name = "conn"},
+                      {.offset = 0, .type = p_.pointer_to(other), .name = "other"}});
+  const TypeId value = p_.record("value", 24);
+  p_.members(value, {{.offset = 0, .type = choice}});
+  const auto conns = p_.cluster(1, 8);
+  const auto live = p_.program.block(24);
+  p_.program.poke(live, conns[0]);
+  p_.program.poke(conns[0], 3);
+  p_.global_pointer("value", value, live);
+  EXPECT_TRUE(ask()[0].empty());
+}
+
+TEST_F(Typing, HostileTypesCostNothing) {
+  const TypeId huge = p_.record("huge", uint64_t{1} << 60);
+  p_.members(huge, {{.offset = 0, .type = p_.array_of(p_.pointer_to(huge), uint64_t{1} << 56)}});
+  const TypeId wide = p_.record("wide", 48);
+  const TypeId number = p_.integer(1);
+  std::vector<Member> many(1'000'000, Member{.offset = 3, .type = number, .name = "x"});
+  p_.members(wide, std::move(many));
+  TypeId nested = p_.record("nested", 48);
+  for (int level = 0; level < 60; ++level) {
+    const TypeId outer = p_.record("nested", 48, TypeKind::Union);
+    p_.members(outer, {{.offset = 0, .type = nested}, {.offset = 0, .type = nested}});
+    nested = outer;
+  }
+  const auto blocks = p_.cluster(4, 48);
+  link(blocks);
+  p_.global_pointer("huge", huge, blocks[0]);
+  p_.global_pointer("wide", wide, blocks[1]);
+  p_.global_pointer("nested", nested, blocks[2]);
+  EXPECT_EQ(strongest_label(ask()[0]).find("huge"), std::string::npos);
+}
+
+TEST_F(Typing, TheAnswerIsTheSameTwice) {
+  declare_session();
+  const auto sessions = p_.cluster(5, 48);
+  const auto names = p_.cluster(5, 40, Shape::Text);
+  const auto conns = p_.cluster(5, 8);
+  link(sessions);
+  fill_sessions(sessions, names, conns);
+  const Inputs& inputs = p_.inputs();
+  const auto one = type_clusters(inputs);
+  const auto two = type_clusters(inputs);
+  for (size_t i = 0; i < one.size(); ++i) {
+    const auto& a = one[ClusterId(i)];
+    const auto& b = two[ClusterId(i)];
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t j = 0; j < a.size(); ++j) {
+      EXPECT_EQ(a[j].label, b[j].label);
+      EXPECT_EQ(a[j].detail, b[j].detail);
+    }
+  }
+}
+
+TEST_F(Typing, NothingIsSaidWithoutTypes) {
+  p_.cluster(2, 48);
+  EXPECT_TRUE(ask()[0].empty());
+}
+
+}  // namespace
+}  // namespace heapscan
