@@ -224,6 +224,15 @@ std::optional<Bytes> ElfFile::section(std::string_view name) const {
   return state_->bytes_of(*found);
 }
 
+std::optional<CompressedSection> ElfFile::compressed_section(std::string_view name) const {
+  const Elf64_Shdr* const found = state_->find_section(name);
+  if (found == nullptr || (found->sh_flags & SHF_COMPRESSED) == 0) return std::nullopt;
+  const auto bytes = state_->bytes_of(*found);
+  const auto header = bytes ? read_at<Elf64_Chdr>(*bytes, 0) : std::nullopt;
+  if (!header) return std::nullopt;
+  return CompressedSection{header->ch_type, header->ch_size, *bytes};
+}
+
 Bytes ElfFile::segment_bytes(const ElfSegment& segment) const {
   const Bytes all = state_->bytes;
   if (segment.offset >= all.size()) return {};

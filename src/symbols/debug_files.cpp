@@ -5,6 +5,7 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/elf/open_file.h"
+#include "symbols/dwarf_file.h"
 
 namespace heapscan {
 
@@ -83,6 +84,26 @@ std::optional<ElfFile> find_debug_file(const Module& module, const ElfFile* file
                                        const SymbolOptions& options, Notes& notes) {
   if (auto found = by_build_id(module.build_id, options, notes)) return found;
   return file == nullptr ? std::nullopt : by_debug_link(*file, options, notes);
+}
+
+std::optional<ElfFile> find_alternate_file(const ElfFile& file, const SymbolOptions& options,
+                                           Notes& notes) {
+  const auto link = alternate_link(file);
+  if (!link) return std::nullopt;
+  if (auto found = by_build_id(link->build_id, options, notes)) return found;
+  const size_t slash = file.path().rfind('/');
+  const std::string folder =
+      slash == std::string::npos ? std::string() : file.path().substr(0, slash + 1);
+  const std::string path =
+      link->file_name.starts_with('/') ? link->file_name : folder + link->file_name;
+  if (auto found = open_elf(path, notes)) {
+    if (found->build_id() == link->build_id) return found;
+    refuse(path, "its build-id is not the one that " + escaped(file.path()) + " names", notes);
+  }
+  notes.push_back({NoteKind::MissingFile, file.path(),
+                   "its debug information refers to " + escaped(link->file_name) +
+                       ", which was not found; types are missing"});
+  return std::nullopt;
 }
 
 }  // namespace heapscan

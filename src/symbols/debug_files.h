@@ -15,6 +15,12 @@ namespace heapscan {
 [[nodiscard]] std::optional<ElfFile> find_debug_file(const Module& module, const ElfFile* file,
                                                      const SymbolOptions& options, Notes& notes);
 
+// The file that dwz moved what several files share into (.gnu_debugaltlink). That it is missing is
+// a note: `file` cannot be understood without it.
+[[nodiscard]] std::optional<ElfFile> find_alternate_file(const ElfFile& file,
+                                                         const SymbolOptions& options,
+                                                         Notes& notes);
+
 // The checksum of .gnu_debuglink (CRC-32, IEEE 802.3).
 [[nodiscard]] uint32_t debuglink_crc(Bytes bytes);
 

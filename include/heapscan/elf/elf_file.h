@@ -41,6 +41,13 @@ struct ElfSymbol {
       false;  // an old version of the name (.gnu.version), not the one new programs link to
 };
 
+// A section as SHF_COMPRESSED left it.
+struct CompressedSection {
+  uint32_t method = 0;  // ELFCOMPRESS_*
+  uint64_t unpacked_size = 0;
+  Bytes bytes;  // with the Elf64_Chdr
+};
+
 struct DebugLink {
   std::string file_name;
   uint32_t crc = 0;
@@ -82,6 +89,8 @@ class ElfFile {
   // Bytes of the first section of that name; nothing when there is none, it has no bytes in the
   // file (.bss, or all code of a separate debug file) or it is compressed.
   [[nodiscard]] std::optional<Bytes> section(std::string_view name) const;
+  // The first section of that name when it is compressed.
+  [[nodiscard]] std::optional<CompressedSection> compressed_section(std::string_view name) const;
   // Bytes of the segment's file part, cut to what the file has.
   [[nodiscard]] Bytes segment_bytes(const ElfSegment& segment) const;
 

@@ -41,11 +41,11 @@ enum class TypeKind : uint8_t {
 struct Type {
   TypeKind kind = TypeKind::Unknown;
   uint64_t size = 0;  // bytes; 0 when unknown or incomplete
-  std::string name =
-      {};  // "session", "ns::Parser", "long unsigned int"; of an anonymous struct its
-           // typedef's; empty for pointers, arrays, functions and what has no name
-  TypeId target =
-      {};  // of a pointer what it points to, of an array its element; none: void or unknown
+  // "session", "ns::Parser", "long unsigned int"; of an anonymous struct its typedef's; empty for
+  // pointers, arrays, functions and what has no name.
+  std::string name = {};
+  // Of a pointer what it points to, of an array its element; none: void or unknown.
+  TypeId target = {};
   uint64_t count = 0;  // of an array: elements; 0: flexible or unknown
   uint32_t first_member = 0;
   uint32_t members = 0;
@@ -64,8 +64,7 @@ struct Member {
 struct Variable {
   std::string name = {};  // qualified
   ModuleId module = {};
-  Addr address =
-      {};  // at run time; of a thread-local one: the offset within its module's TLS block
+  Addr address = {};  // at run time; of a thread-local one: offset in its module's TLS block
   bool is_thread_local = false;
   TypeId type = {};
 };

@@ -20,6 +20,7 @@ class TypesBuilder {
   TypeId add(Type type);
   void set_members(TypeId id, std::vector<Member> members);
   void set_type(TypeId id, Type type);  // in place of a forward declaration; before set_members()
+  [[nodiscard]] size_t size() const { return types_.size(); }
   void add_variable(Variable variable);
   void add_local(LocalVariable local);
   void add_note(Note note) { types_.notes_.push_back(std::move(note)); }

@@ -1,0 +1,110 @@
+#include "heapscan/symbols/debug_info.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "heapscan/base/parallel.h"
+#include "heapscan/symbols/types_builder.h"
+#include "symbols/debug_files.h"
+#include "symbols/dwarf_lines.h"
+#include "symbols/read_types.h"
+
+namespace heapscan {
+
+struct DebugInfo::Files {
+  struct Entry {
+    const ElfFile* dwarf = nullptr;  // where it is: the module's file, or `separate`
+    std::optional<ElfFile> separate;
+    std::optional<ElfFile> alternate;
+  };
+  Column<ModuleId, Module> modules;
+  Column<ModuleId, Entry> entries;
+  Notes notes;
+};
+
+namespace {
+
+bool is_code_of(const Module& module, Addr address) {
+  return std::any_of(module.segments.begin(), module.segments.end(), [&](const ModuleSegment& s) {
+    return s.executable && s.range.contains(address);
+  });
+}
+
+}  // namespace
+
+DebugInfo::DebugInfo() : files_(std::make_unique<Files>()) {}
+DebugInfo::DebugInfo(DebugInfo&&) noexcept = default;
+DebugInfo& DebugInfo::operator=(DebugInfo&&) noexcept = default;
+DebugInfo::~DebugInfo() = default;
+
+DebugInfo open_debug_info(const MemoryImage& image, const ModuleFiles& files,
+                          const SymbolOptions& options) {
+  DebugInfo info;
+  DebugInfo::Files& out = *info.files_;
+  out.modules = image.modules();
+  for (size_t i = 0; i < out.modules.size(); ++i) out.entries.push_back({});
+  std::vector<Notes> notes(out.modules.size());
+  parallel_for(out.modules.size(), [&](size_t i) {
+    const ModuleId id(i);
+    DebugInfo::Files::Entry& entry = out.entries[id];
+    const ElfFile* const file = i < files.size() && files[id] ? &*files[id] : nullptr;
+    if (file != nullptr && file->has_section(".debug_info")) {
+      entry.dwarf = file;
+    } else {
+      entry.separate = find_debug_file(out.modules[id], file, options, notes[i]);
+      if (entry.separate && entry.separate->has_section(".debug_info"))
+        entry.dwarf = &*entry.separate;
+    }
+    if (entry.dwarf != nullptr)
+      entry.alternate = find_alternate_file(*entry.dwarf, options, notes[i]);
+  });
+  for (Notes& list : notes) std::move(list.begin(), list.end(), std::back_inserter(out.notes));
+  return info;
+}
+
+bool DebugInfo::describes(ModuleId module) const {
+  return module.index() < files_->entries.size() && files_->entries[module].dwarf != nullptr;
+}
+
+Types DebugInfo::read_types(const MemoryImage& image, std::span<const ModuleId> modules) const {
+  (void)image;
+  std::vector<DebugFile> wanted;
+  for (const ModuleId id : modules) {
+    if (!describes(id)) continue;
+    const Files::Entry& entry = files_->entries[id];
+    wanted.push_back(
+        {id, &files_->modules[id], entry.dwarf, entry.alternate ? &*entry.alternate : nullptr});
+  }
+  TypesBuilder builder;
+  for (const Note& note : files_->notes) builder.add_note(note);
+  read_module_types(wanted, builder);
+  return builder.freeze();
+}
+
+std::vector<std::optional<SourceLine>> DebugInfo::lines_of(std::span<const Addr> addresses) const {
+  std::vector<std::optional<SourceLine>> lines(addresses.size());
+  parallel_for(files_->modules.size(), [&](size_t i) {
+    const Files::Entry& entry = files_->entries[ModuleId(i)];
+    if (entry.dwarf == nullptr) return;
+    const Module& module = files_->modules[ModuleId(i)];
+    std::vector<size_t> here;  // which of the addresses are the module's
+    for (size_t a = 0; a < addresses.size(); ++a) {
+      if (is_code_of(module, addresses[a])) here.push_back(a);
+    }
+    if (here.empty()) return;
+    std::sort(here.begin(), here.end(),
+              [&](size_t a, size_t b) { return addresses[a] < addresses[b]; });
+    std::vector<LineQuery> queries;
+    for (const size_t a : here) queries.push_back({module.in_file(addresses[a]), {}, 0});
+    Notes damage;  // of sections that then answer nothing
+    const DwarfFile dwarf = read_dwarf_file(*entry.dwarf, {.lines = true}, damage);
+    find_lines(dwarf, queries);
+    for (size_t q = 0; q < here.size(); ++q) {
+      if (queries[q].line != 0)
+        lines[here[q]] = SourceLine{std::move(queries[q].file), queries[q].line};
+    }
+  });
+  return lines;
+}
+
+}  // namespace heapscan

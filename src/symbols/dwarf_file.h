@@ -1,0 +1,84 @@
+// The DWARF of one file: its sections and the headers of its units. Source of the format: DWARF 4
+// and 5, GNU extensions for dwz (.gnu_debugaltlink).
+//
+// The sections are read here rather than by libdw, which must not be used from several threads at a
+// time, and which a DW_AT_sibling that points backwards keeps busy for ever.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "heapscan/base/note.h"
+#include "heapscan/elf/elf_file.h"
+
+namespace heapscan {
+
+// Where a DIE is: in a section of the file or of its alternate file, or a type's signature.
+class DieRef {
+ public:
+  enum class Space : uint8_t { Info, Types, Alternate, Signature };
+  constexpr DieRef() = default;
+  constexpr DieRef(Space space, uint64_t offset)
+      : value_(static_cast<uint64_t>(space) << 62 | (offset & kOffset)) {}
+  [[nodiscard]] constexpr bool valid() const { return value_ != 0; }
+  [[nodiscard]] constexpr Space space() const { return static_cast<Space>(value_ >> 62); }
+  [[nodiscard]] constexpr uint64_t offset() const { return value_ & kOffset; }
+  [[nodiscard]] constexpr uint64_t value() const { return value_; }
+  constexpr auto operator<=>(const DieRef&) const = default;
+
+ private:
+  static constexpr uint64_t kOffset = (uint64_t{1} << 62) - 1;
+  uint64_t value_ = 0;  // no DIE is at offset 0 of .debug_info
+};
+
+struct DwarfUnit {
+  DieRef::Space space = DieRef::Space::Info;  // Info or Types
+  uint8_t type = 0;                           // DW_UT_*
+  uint8_t offset_size = 4;
+  uint16_t version = 0;
+  uint64_t begin = 0;  // of the header, in its section
+  uint64_t first_die = 0;
+  uint64_t end = 0;
+  uint64_t abbrevs = 0;    // in .debug_abbrev
+  uint64_t signature = 0;  // of a type unit
+  uint64_t type_die = 0;   // of a type unit: offset in the section
+};
+
+struct DwarfFile {
+  std::string path;
+  Bytes info, types, abbrev, str, line_str, str_offsets, addr, ranges, rnglists, loc, loclists,
+      line;
+  std::vector<DwarfUnit> units;          // those of .debug_info, then those of .debug_types
+  const DwarfFile* alternate = nullptr;  // what dwz moved out; owned by whoever made this
+  // Whether DIEs name DIEs of other units (dwz, LTO, type units).
+  bool has_cross_references = false;
+  std::vector<std::shared_ptr<void>> owners;  // of unpacked sections
+
+  [[nodiscard]] Bytes section_of(const DwarfUnit& unit) const {
+    return unit.space == DieRef::Space::Types ? types : info;
+  }
+};
+
+// Sections beyond those that units consist of.
+struct DwarfParts {
+  bool lines = false;
+  bool ranges = false;
+  bool locations = false;
+};
+
+// The file must outlive the result. Sections that cannot be read are empty; damaged unit headers
+// end the list of units.
+[[nodiscard]] DwarfFile read_dwarf_file(const ElfFile& file, DwarfParts parts, Notes& notes);
+
+// What .gnu_debugaltlink names.
+struct AlternateLink {
+  std::string file_name;
+  std::string build_id;  // lower-case hexadecimal
+};
+[[nodiscard]] std::optional<AlternateLink> alternate_link(const ElfFile& file);
+
+}  // namespace heapscan
