@@ -6,10 +6,10 @@
 #include <tuple>
 
 #include "heapscan/base/parallel.h"
-#include "heapscan/base/text.h"
 #include "heapscan/identify/identities.h"
 #include "identify/recogniser_samples.h"
 #include "identify/recognisers.h"
+#include "identify/typing.h"
 
 namespace heapscan {
 
@@ -35,12 +35,27 @@ Column<ClusterId, Profile> make_profiles(const MemoryImage& image, const HeapMod
 
 std::vector<Evidence> ask_recognisers(const Inputs& inputs, ClusterId cluster) {
   static constexpr std::optional<Evidence> (*kRecognisers[])(const Inputs&, ClusterId) = {
-      recognise_class, recognise_symbol_fields, recognise_content};
+      recognise_class, recognise_python, recognise_library, recognise_symbol_fields,
+      recognise_content};
   std::vector<Evidence> found;
   for (const auto recognise : kRecognisers) {
     if (auto evidence = recognise(inputs, cluster)) found.push_back(std::move(*evidence));
   }
   return found;
+}
+
+// Blocks of one struct or class are one thing; those of one basic type are not.
+void add_typing(const Inputs& inputs, Column<ClusterId, Identity>& identities) {
+  const Column<ClusterId, std::vector<Evidence>> typing = type_clusters(inputs);
+  for (size_t i = 0; i < typing.size(); ++i) {
+    for (Evidence evidence : typing[ClusterId(i)]) {
+      if (evidence.type.valid()) {
+        const TypeKind kind = inputs.types.type(evidence.type).kind;
+        evidence.unites = kind == TypeKind::Struct || kind == TypeKind::Union;
+      }
+      identities[ClusterId(i)].evidence.push_back(std::move(evidence));
+    }
+  }
 }
 
 void choose_label(Identity& identity) {
@@ -102,6 +117,7 @@ Identities identify(const MemoryImage& image, const Symbols& symbols, const Type
     for (size_t i = begin; i < end; ++i)
       identities.rows[ClusterId(i)].evidence = ask_recognisers(inputs, ClusterId(i));
   });
+  add_typing(inputs, identities.rows);
   for (Identity& identity : identities.rows) choose_label(identity);
   name_pointed(inputs, identities.rows, count);
   return identities;

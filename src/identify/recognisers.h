@@ -12,6 +12,10 @@ namespace heapscan {
 // Functions, variables and inner objects that the blocks name at fixed places.
 [[nodiscard]] std::optional<Evidence> recognise_symbol_fields(const Inputs& inputs,
                                                               ClusterId cluster);
+// Structs of the C library, the loader, libstdc++ and other libraries.
+[[nodiscard]] std::optional<Evidence> recognise_library(const Inputs& inputs, ClusterId cluster);
+// Objects of CPython by their type.
+[[nodiscard]] std::optional<Evidence> recognise_python(const Inputs& inputs, ClusterId cluster);
 // Text, numbers, raw bytes, arrays of pointers.
 [[nodiscard]] std::optional<Evidence> recognise_content(const Inputs& inputs, ClusterId cluster);
 
