@@ -1,0 +1,223 @@
+// Rules are held against clusters, since names belong to clusters; only sizes are a block's own.
+// From the blocks that match, a search follows every word that points at or into another lost or
+// possibly lost block, as the search from the roots would have done: had the program kept the
+// block, those would not be lost.
+#include "heapscan/identify/suppressions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "heapscan/base/bytes.h"
+#include "heapscan/base/parallel.h"
+#include "heapscan/heap/block_bitmap.h"
+#include "heapscan/heap/block_memory.h"
+#include "identify/recogniser_names.h"
+#include "identify/suppression_pattern.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kNoRule = ~size_t{0};
+
+// What most blocks of a cluster point at.
+struct Mentions {
+  std::vector<std::string> names;  // of functions and objects, as in the file and demangled
+  std::vector<std::string> modules;
+};
+
+Mentions mentions_of(const MemoryImage& image, const Symbols& symbols, const Profile& profile) {
+  Mentions mentions;
+  for (const Field& field : profile.fields) {
+    if (field.common.is_null() || size_t{field.common_count} * 2 <= profile.samples) continue;
+    if (const auto hit = symbols.at(field.common)) {
+      mentions.names.push_back(hit->name);
+      mentions.names.push_back(name_of_symbol(hit->name));
+    }
+    if (const Module* const module = image.module_at(field.common)) {
+      mentions.modules.push_back(module->path);
+    }
+  }
+  return mentions;
+}
+
+class Rules {
+ public:
+  explicit Rules(const std::vector<SuppressionRule>& rules) : rules_(rules) {
+    for (const SuppressionRule& rule : rules) patterns_.emplace_back(rule.pattern);
+  }
+  [[nodiscard]] bool ask_for_mentions() const {
+    return std::any_of(rules_.begin(), rules_.end(), [](const SuppressionRule& rule) {
+      return rule.kind == SuppressionKind::Leak || rule.kind == SuppressionKind::Module;
+    });
+  }
+  // The first rule that all blocks of such a cluster match.
+  [[nodiscard]] size_t match(const std::string& id, const std::string& label,
+                             const Mentions& mentions) const {
+    for (size_t i = 0; i < rules_.size(); ++i) {
+      if (matches(i, id, label, mentions)) return i;
+    }
+    return kNoRule;
+  }
+  // The first rule that asks for blocks of that size.
+  [[nodiscard]] size_t match(uint64_t size) const {
+    for (size_t i = 0; i < rules_.size(); ++i) {
+      const SuppressionRule& rule = rules_[i];
+      if (rule.kind == SuppressionKind::Size && size >= rule.min_size && size <= rule.max_size)
+        return i;
+    }
+    return kNoRule;
+  }
+
+ private:
+  [[nodiscard]] bool matches(size_t i, const std::string& id, const std::string& label,
+                             const Mentions& mentions) const {
+    const auto any = [&](const std::vector<std::string>& names) {
+      return std::any_of(names.begin(), names.end(),
+                         [&](const std::string& name) { return patterns_[i].matches(name); });
+    };
+    switch (rules_[i].kind) {
+      case SuppressionKind::Leak:
+        return patterns_[i].matches(label) || any(mentions.names) || any(mentions.modules);
+      case SuppressionKind::Type:
+        return patterns_[i].matches(label);
+      case SuppressionKind::Module:
+        return any(mentions.modules);
+      case SuppressionKind::Id:
+        return id.starts_with(rules_[i].pattern);
+      case SuppressionKind::Size:
+        return false;
+    }
+    return false;
+  }
+
+  const std::vector<SuppressionRule>& rules_;
+  std::vector<SuppressionPattern> patterns_;
+};
+
+// One rule per cluster, or kNoRule.
+Column<ClusterId, size_t> match_clusters(const Rules& rules, const MemoryImage& image,
+                                         const Symbols& symbols, const HeapModel& heap,
+                                         const Clusters& clusters, const Identities& identities) {
+  Column<ClusterId, size_t> matched(clusters.rows.size(), kNoRule);
+  const bool with_mentions = rules.ask_for_mentions();
+  const AddressMap addresses(image, heap);
+  parallel_for(clusters.rows.size(), [&](size_t i) {
+    const ClusterId id(i);
+    Mentions mentions;
+    if (with_mentions) {
+      mentions = mentions_of(image, symbols, make_profile(image, addresses, heap, clusters, id));
+    }
+    matched[id] = rules.match(fmt::format("{:016x}", clusters.rows[id].fingerprint),
+                              identities.rows[id].label, mentions);
+  });
+  return matched;
+}
+
+struct Match {
+  BlockId block;
+  size_t rule = 0;
+};
+
+// Takes blocks out of those that are lost or possibly lost, for one rule after the other.
+class Suppression {
+ public:
+  Suppression(const MemoryImage& image, const HeapModel& heap, const Reachability& reach,
+              size_t rules)
+      : heap_(heap), memory_(image, heap.index), open_(heap.blocks.size()), used_(rules) {
+    for (const LostBlock& lost : reach.lost) open_.set(lost.block);
+    for (const PossibleBlock& possible : reach.possible) open_.set(possible.block);
+  }
+
+  void take(const Match& match) {
+    if (!open_.claim(match.block)) return;
+    result_.blocks.push_back(match.block);
+    ++used_[match.rule].blocks;
+    used_[match.rule].bytes += heap_.block(match.block).size();
+  }
+
+  void take_what_hangs_below(const Match& match) {
+    std::vector<BlockId> unsearched = {match.block};
+    while (!unsearched.empty()) {
+      const BlockId block = unsearched.back();
+      unsearched.pop_back();
+      for_each_target(block, [&](BlockId target) {
+        take({target, match.rule});
+        unsearched.push_back(target);
+      });
+    }
+  }
+
+  [[nodiscard]] Suppressed result() {
+    std::sort(result_.blocks.begin(), result_.blocks.end());
+    for (size_t i = 0; i < used_.size(); ++i) {
+      if (used_[i].blocks > 0) result_.used.push_back({i, used_[i].blocks, used_[i].bytes});
+    }
+    return std::move(result_);
+  }
+
+ private:
+  // Of the blocks not taken yet.
+  template <typename F>
+  void for_each_target(BlockId from, F&& f) {
+    const AddrRange range = heap_.block(from).range();
+    const uint32_t place = heap_.index.range_at(range.begin().value);
+    if (place == BlockIndex::kNoRange) return;
+    memory_.for_each_span(place, range, [&](Addr, Bytes bytes) {
+      for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
+        const BlockId target = heap_.block_at(Addr(load<uint64_t>(bytes.data() + i)));
+        if (target.valid() && open_.test(target)) f(target);
+      }
+    });
+  }
+
+  const HeapModel& heap_;
+  const BlockMemory memory_;
+  BlockBitmap open_;
+  std::vector<UsedSuppression> used_;
+  Suppressed result_;
+};
+
+bool may_be_suppressed(Verdict verdict) {
+  return verdict == Verdict::Definite || verdict == Verdict::Indirect ||
+         verdict == Verdict::Possible;
+}
+
+std::vector<Match> match_blocks(const Rules& rules, const Column<ClusterId, size_t>& of_clusters,
+                                const HeapModel& heap, const Reachability& reach,
+                                const Clusters& clusters) {
+  std::vector<Match> matches;
+  for (size_t i = 0; i < clusters.blocks.size(); ++i) {
+    const BlockId block = clusters.blocks[i];
+    if (!may_be_suppressed(reach.verdict(block))) continue;
+    const size_t rule =
+        std::min(of_clusters[clusters.cluster_of[i]], rules.match(heap.block(block).size()));
+    if (rule != kNoRule) matches.push_back({block, rule});
+  }
+  std::stable_sort(matches.begin(), matches.end(),
+                   [](const Match& a, const Match& b) { return a.rule < b.rule; });
+  return matches;
+}
+
+}  // namespace
+
+bool Suppressed::has(BlockId block) const {
+  return std::binary_search(blocks.begin(), blocks.end(), block);
+}
+
+Suppressed suppress(const std::vector<SuppressionRule>& rules, const MemoryImage& image,
+                    const Symbols& symbols, const HeapModel& heap, const Reachability& reach,
+                    const Clusters& clusters, const Identities& identities) {
+  if (rules.empty() || clusters.blocks.empty()) return {};
+  const Rules compiled(rules);
+  const auto of_clusters = match_clusters(compiled, image, symbols, heap, clusters, identities);
+  const std::vector<Match> matches = match_blocks(compiled, of_clusters, heap, reach, clusters);
+  if (matches.empty()) return {};
+  Suppression suppression(image, heap, reach, rules.size());
+  for (const Match& match : matches) suppression.take(match);
+  for (const Match& match : matches) suppression.take_what_hangs_below(match);
+  return suppression.result();
+}
+
+}  // namespace heapscan
