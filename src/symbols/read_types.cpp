@@ -182,6 +182,7 @@ void read_module_types(const std::vector<DebugFile>& modules, TypesBuilder& buil
     }
     table.resolve_references();
     place_variables(modules[i], table);
+    table.set_module(modules[i].id);
     all.add(std::move(table));
     add_notes(open[i], damaged, split, full || all.full(), builder);
   }

@@ -177,6 +177,10 @@ void TypeTable::add(TypeTable&& other) {
   }
 }
 
+void TypeTable::set_module(ModuleId module) {
+  for (Row& row : rows_) row.module = module;
+}
+
 void TypeTable::forward(TypeKey from, TypeKey to) {
   forwards_.insert(from, static_cast<uint32_t>(forwarded_.size()));
   forwarded_.push_back(to);
@@ -257,6 +261,7 @@ void TypeTable::emit(TypesBuilder& builder) {
     type.target = type_of(row.target);
     type.count = row.count;
     type.is_class = row.is_class;
+    type.module = row.module;
     const TypeId id = builder.add(std::move(type));
     if (row.members == 0) continue;
     std::vector<Member> members(row.members);

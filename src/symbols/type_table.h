@@ -27,6 +27,8 @@ class TypeTable {
   // Says that `signature` names the type at `die` of the unit added last.
   void add_signature(const UnitTypes& unit, DieRef signature, DieRef die);
   void add(TypeTable&& other);
+  // Says that the types came from `module`: once all units of it are added.
+  void set_module(ModuleId module);
   // Points references out of units to what they mean: once all units of a module are added.
   void resolve_references();
   // Points declarations to a definition of that name, of several to the one most units have: once
@@ -64,6 +66,7 @@ class TypeTable {
     uint64_t size = 0;
     uint64_t count = 0;
     TypeKey target = 0;
+    ModuleId module;
   };
   struct RowMember {
     uint64_t offset = 0;

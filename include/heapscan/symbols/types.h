@@ -50,6 +50,7 @@ struct Type {
   uint32_t first_member = 0;
   uint32_t members = 0;
   bool is_class = false;  // declared in C++ or named by a typedef: shown without "struct"
+  ModuleId module = {};   // the first of those that describe it; none: unknown
 };
 
 struct Member {
