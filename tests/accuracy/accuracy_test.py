@@ -124,7 +124,7 @@ class Labels(unittest.TestCase):
 
 class Types(unittest.TestCase):
     RULES = name_types.read_rules([
-        "# of a list program", "xmalloc -", 'new_list "sizeof(struct list)" struct list',
+        "# of a list program", "xmalloc -", 'new_list "sizeof.struct (\\w+)" struct \\1',
         "new_list struct item", "std::string::_M_create char"])
 
     def type_of(self, *frames):
@@ -144,6 +144,14 @@ class Types(unittest.TestCase):
     def test_the_standard_allocator_says_the_type(self):
         frame = "std::__new_allocator<std::pair<int, char> >::allocate(unsigned long, void const*)"
         self.assertEqual(self.type_of((frame, "")), "std::pair<int, char>")
+
+    def test_a_new_expression_says_the_type(self):
+        self.assertEqual(self.type_of(("Graph::add(int)", "edge = new Edge(from, to);")), "Edge")
+        self.assertEqual(self.type_of(("f", "names = new char*[n];")), "char*")
+
+    def test_a_cast_says_the_type(self):
+        self.assertEqual(self.type_of(("f", "p = (struct hentry*)malloc(n);")), "hentry")
+        self.assertEqual(self.type_of(("f", "p = (entry **) calloc(n, 8);")), "entry *")
 
 
 if __name__ == "__main__":

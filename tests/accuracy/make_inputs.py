@@ -1,6 +1,8 @@
 """Writes the inputs of the workloads that are too long to keep: always the same ones."""
 import argparse
+import json
 import pathlib
+import subprocess
 
 
 def ninja_manifest():
@@ -60,7 +62,38 @@ def for_ninja(folder):
             (parts / name).touch()
 
 
+def people():
+    for i in range(1500):
+        yield {"name": f"Name {i}", "city": f"City {i % 37}", "age": i % 90, "tags": ["a", f"t{i % 11}"],
+               "note": f"note {i}", "at": {"x": i * 0.5, "y": [i, None, i % 2 == 0]}}
+
+
+LICENSES = ["GPL-2", "GPL-3", "LGPL-2", "Apache-2.0", "MPL-2.0"]
+
+
+def license_lines():
+    for name in LICENSES:
+        path = pathlib.Path("/usr/share/common-licenses") / name
+        yield from path.read_text(encoding="utf-8").splitlines(keepends=True)
+
+
+def for_pdftotext(folder):
+    """A book of licenses; the PDF comes from groff."""
+    lines = (".LP\n" if not line.strip() else "\\&" + line for line in license_lines())
+    with open(folder / "book.pdf", "wb") as pdf:
+        subprocess.run(["groff", "-ms", "-Tpdf"], input="".join(lines).encode(), stdout=pdf, check=True)
+
+
+def misspelt():
+    """Words as a speller meets them: every seventh has two letters swapped."""
+    for number, word in enumerate(" ".join(license_lines()).split()):
+        yield (word[:1] + word[2:3] + word[1:2] + word[3:] if number % 7 == 0 else word) + "\n"
+
+
 INPUTS = {
+    "hunspell": lambda folder: write(folder, "words", misspelt()),
+    "jq": lambda folder: write(folder, "people.json", [json.dumps(list(people()))]),
+    "pdftotext": for_pdftotext,
     "ninja": for_ninja,
     "xmllint": lambda folder: write(folder, "document.xml", xml_document()),
     "sqlite3": lambda folder: write(folder, "script.sql", sql_script()),

@@ -4,13 +4,15 @@
 A compiler forgets which type memory was asked for, so this is read from the source, by hand, once
 per program, into a file of rules:
 
-  FUNCTION        TYPE     a block asked for in FUNCTION is a TYPE
-  FUNCTION "TEXT" TYPE     the same, where the calling line of source contains TEXT
-  FUNCTION        -        FUNCTION only passes the request on: look at its caller
+  FUNCTION          TYPE    a block asked for in FUNCTION is a TYPE; * is any function
+  FUNCTION "REGEX"  TYPE    the same, where the calling line of source matches; \\1 in TYPE is what
+                            the first group matched
+  FUNCTION          -       FUNCTION only passes the request on: look at its caller
 
 The frames of a chain are gone through from the allocator outwards, functions that were inlined
 included; the first rule that fits decides, and a frame without a rule leaves the type unknown.
-In C++ the standard allocator's own frame says the type: std::__new_allocator<T>::allocate.
+In C++ the standard allocator's own frame says the type: std::__new_allocator<T>::allocate, so do
+those of std::string, and a line of source with `new T` or `(T*)malloc(`. Several names of one type are written A|B.
 """
 import argparse
 import pathlib
@@ -19,10 +21,13 @@ import subprocess
 from collections import defaultdict
 
 STANDARD = re.compile(r"new_allocator<(.*)>::allocate\(")
+STRING = re.compile(r"(?:^|\s)std::(?:__cxx11::)?basic_string<(char|wchar_t),[^()]*>::(?:_M_\w+|reserve)")
+CAST = re.compile(r"\((?:struct\s+)?((?:const\s+)?[\w ]+?\s*\**?)\s*\*\)\s*(?:m|c|re)alloc\s*\(")
+NEW = re.compile(r"\bnew\s+(?:\(\w+\)\s*)?((?:\w+::)*\w+(?:<[^;()]*>)?\s*\**)")
 
 
 def read_rules(lines):
-    """[(function, text or None, type or None)]"""
+    """[(function, regular expression or None, type or None)]"""
     rules = []
     for line in lines:
         match = re.match(r'([^\s#"]\S*)\s+(?:"([^"]*)"\s+)?(\S.*?)\s*$', line)
@@ -73,11 +78,15 @@ def functions_at(path, offsets):
 def rule_for(function, text, rules):
     """The type, None to look further, or "" without a rule."""
     plain = function.split("(")[0].split(".")[0]
-    for wanted, part, name in rules:
-        if wanted == plain and (part is None or part in text):
-            return name
-    standard = STANDARD.search(function)
-    return standard.group(1).strip() if standard else ""
+    for wanted, expression, name in rules:
+        match = re.search(expression or "", text) if wanted in ("*", plain) else None
+        if match:
+            return name and match.expand(name)
+    for expression, said in ((STANDARD, function), (STRING, function), (NEW, text), (CAST, text)):
+        match = expression.search(said)
+        if match:
+            return match.group(1).strip()
+    return ""
 
 
 def type_of(frames, rules):

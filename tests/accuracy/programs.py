@@ -62,4 +62,35 @@ PROGRAMS = [
         ["{program}", "-lookaside", "0", "0", "-cmd", ".read {inputs}/script.sql", ":memory:",
          ".schema"],
         package="sqlite3", why="wraps malloc three deep", at="200000", leak=60),
+    Program(
+        "gnuplot", TEST, "C", ["{program}", "{here}/workloads/gnuplot.gp"],
+        package="gnuplot-nox", why="plots, expressions and options"),
+    Program(
+        "doxygen", TEST, "C++", ["{program}", "{here}/workloads/doxygen.conf"],
+        package="doxygen", why="many classes, strings and containers", needs=["g++"], at="900000"),
+    Program(
+        "pdftotext", TEST, "C++", ["{program}", "-layout", "{inputs}/book.pdf", "text"],
+        package="poppler-utils", why="a library of C++ with objects of its own", needs=["groff"]),
+    Program(
+        "curl", TEST, "C", ["sh", "{here}/workloads/curl.sh"],
+        package="curl", why="connections, headers and caches of a network library"),
+    Program(
+        "tmux", TEST, "C", ["sh", "{here}/workloads/tmux.sh"],
+        source="tmux", executable="tmux", at="150000",
+        build="./configure CFLAGS='-g -O2' && make tmux",
+        needs=["libevent-dev", "libncurses-dev", "bison", "pkg-config"]),
+    Program(
+        "jq", TEST, "C", ["{program}", "-f", "{here}/workloads/jq.jq", "{inputs}/people.json"],
+        source="jq", executable="jq",
+        build="autoreconf -i; ./configure CFLAGS='-g -O2' --disable-shared --disable-docs "
+              "--disable-maintainer-mode && make src/builtin.inc && make jq",
+        needs=["libonig-dev", "autoconf", "automake", "libtool", "bison", "flex"]),
+    Program(
+        "hunspell", TEST, "C++",
+        ["{program}", "-d", "/usr/share/hunspell/en_US", "-a", "{inputs}/words"],
+        source="hunspell", executable="hunspell", at="500000",
+        build="touch config.h && g++ -g -O2 -I. -DHUNSPELL_STATIC -DHUNSPELL_VERSION='\"1\"' -DPACKAGE_VERSION='\"1\"' "
+              "-DVERSION='\"1\"' -Isrc -Isrc/hunspell -Isrc/parsers "
+              "src/hunspell/*.cxx $(ls src/parsers/*parser.cxx | grep -v testparser) src/tools/hunspell.cxx -o hunspell",
+        needs=["hunspell-en-us"]),
 ]
