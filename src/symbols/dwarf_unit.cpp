@@ -396,17 +396,21 @@ std::optional<uint64_t> UnitReader::behind_children(const Die& die) const {
 }
 
 const UnitReader* UnitFinder::unit_of(DieRef ref) {
-  if (last_ && last_->contains(ref)) return &*last_;
+  const bool away = ref.space() == DieRef::Space::Alternate;
+  const DwarfFile* const file = away ? file_.alternate : &file_;
+  if (file == nullptr) return nullptr;
+  if (away) ref = DieRef(DieRef::Space::Info, ref.offset());
+  if (last_ && &last_->file() == file && last_->contains(ref)) return &*last_;
   // Units are sorted by section, then place.
   const auto above =
-      std::partition_point(file_.units.begin(), file_.units.end(), [&](const DwarfUnit& unit) {
+      std::partition_point(file->units.begin(), file->units.end(), [&](const DwarfUnit& unit) {
         return unit.space < ref.space() ||
                (unit.space == ref.space() && unit.begin <= ref.offset());
       });
-  if (above == file_.units.begin()) return nullptr;
+  if (above == file->units.begin()) return nullptr;
   const DwarfUnit& unit = *std::prev(above);
   if (unit.space != ref.space() || ref.offset() >= unit.end) return nullptr;
-  last_.emplace(file_, unit, cache_);
+  last_.emplace(*file, unit, cache_);
   return last_->valid() ? &*last_ : nullptr;
 }
 

@@ -156,8 +156,8 @@ class UnitReader {
 class UnitFinder {
  public:
   UnitFinder(const DwarfFile& file, AbbrevCache& cache) : file_(file), cache_(cache) {}
-  // Of the unit that holds the DIE at `ref`, until the next call; null when there is none. DIEs of
-  // the alternate file and signatures are not found.
+  // Of the unit that holds the DIE at `ref`, until the next call; null when there is none. What the
+  // reader refers to is then meant as in its own file. Signatures are not found.
   [[nodiscard]] const UnitReader* unit_of(DieRef ref);
 
  private:

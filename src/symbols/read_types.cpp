@@ -18,6 +18,7 @@ namespace {
 
 constexpr uint64_t kPieceBytes = uint64_t{16} << 20;
 constexpr uint64_t kNamesPerByte = 64;
+constexpr uint64_t kMostOtherDies = 20'000'000;
 constexpr uint64_t kNamesAtLeast = uint64_t{64} << 20;
 
 struct OpenModule {
@@ -80,6 +81,7 @@ void read_piece(const OpenModule& open, Piece& piece) {
   unit_types.file = piece.module;
   unit_types.is_alternate = piece.of_alternate;
   unit_types.names_left = kNamesAtLeast;
+  unit_types.others_left = kMostOtherDies;
   AbbrevCache cache;
   UnitFinder others(file, cache);
   for (size_t i = piece.first; i < piece.end && !piece.table.full(); ++i) {

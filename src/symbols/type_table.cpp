@@ -138,7 +138,8 @@ void TypeTable::add_variable(const UnitTypes& unit, const UnitKeys& keys,
                              const RawVariable& variable) {
   open_reference(unit, keys, variable.type);
   PlacedVariable placed;
-  placed.name = unit.qualified(variable.scope, variable.name);
+  for (const std::string_view name : variable.outer) placed.name += std::string(name) + "::";
+  placed.name += unit.qualified(variable.scope, variable.name);
   placed.type = keys.of(variable.type);
   placed.place = variable.place;
   placed.is_thread_local = variable.is_thread_local;

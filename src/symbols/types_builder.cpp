@@ -111,24 +111,39 @@ void TypesBuilder::add_variable(Variable variable) {
 
 void TypesBuilder::add_local(LocalVariable local) { types_.locals_.push_back(std::move(local)); }
 
+// An array of arrays needs the sizes of those first: chains of them are followed inwards, and
+// settled on the way back.
 void TypesBuilder::settle_arrays() {
-  for (Type& type : types_.types_) {
-    if (type.kind != TypeKind::Array || !type.target.valid()) continue;
-    const uint64_t element = types_.types_[type.target].size;
-    if (element == 0) {
-      type.count = 0;
-    } else if (type.size == 0 && type.count <= UINT64_MAX / element) {
-      type.size = type.count * element;
-    } else {
-      type.count = std::min(type.count, type.size / element);
+  Column<TypeId, Type>& types = types_.types_;
+  Column<TypeId, uint8_t> visited(types.size());
+  std::vector<TypeId> chain;
+  for (size_t i = 0; i < types.size(); ++i) {
+    for (TypeId id(i); id.valid() && types[id].kind == TypeKind::Array && visited[id] == 0;
+         id = types[id].target) {
+      visited[id] = 1;
+      chain.push_back(id);
     }
+    for (; !chain.empty(); chain.pop_back()) settle_array(types[chain.back()]);
+  }
+}
+
+void TypesBuilder::settle_array(Type& type) {
+  const uint64_t element = type.target.valid() ? types_.types_[type.target].size : 0;
+  if (element == 0) {
+    type.count = 0;
+  } else if (type.size == 0 && type.count <= UINT64_MAX / element) {
+    type.size = type.count * element;
+  } else {
+    type.count = std::min(type.count, type.size / element);
   }
 }
 
 void TypesBuilder::drop_members_outside() {
   for (Type& type : types_.types_) {
     const auto outside = [&](const Member& member) {
-      const uint64_t size = member.type.valid() ? types_.types_[member.type].size : 0;
+      // A bit-field may begin in the last byte of what holds it.
+      const bool whole = member.type.valid() && !member.is_bit_field;
+      const uint64_t size = whole ? types_.types_[member.type].size : 0;
       return member.offset > type.size || type.size - member.offset < size;
     };
     const auto begin = types_.members_.begin() + type.first_member;

@@ -47,7 +47,8 @@ struct RawType {
 
 struct RawVariable {
   uint32_t scope = 0;
-  uint64_t declared_at = 0;  // where that says more of its scope
+  uint64_t declared_at = 0;             // where that says more of its scope
+  std::vector<std::string_view> outer;  // names of scopes in another unit, from the outside in
   std::string_view name;
   DieRef type;
   uint64_t place = 0;  // address in the file; of a thread-local one: offset
@@ -60,6 +61,8 @@ struct UnitTypes {
   // How many bytes of names may still be looked at: names may overlap in the file, so that reading
   // them could take longer than its size lets expect.
   uint64_t names_left = ~uint64_t{0};
+  // Likewise, of DIEs of other units that are looked through for the scopes of one of them.
+  uint64_t others_left = ~uint64_t{0};
   DieRef::Space space = DieRef::Space::Info;
   uint64_t begin = 0;  // of the unit, in its section
   uint64_t end = 0;

@@ -30,6 +30,7 @@ class TypesBuilder {
 
  private:
   void settle_arrays();
+  void settle_array(Type& type);
   void drop_members_outside();
   void index_records();
   Types types_;

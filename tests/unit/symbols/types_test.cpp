@@ -146,7 +146,10 @@ TEST_F(TypesTest, ArraysHoldWhatTheirSizeAllows) {
   const TypeId boasting =
       builder_.add({.kind = TypeKind::Array, .size = 16, .target = number, .count = 1'000'000});
   const TypeId of_nothing = array_of(record("declared", 0), ~uint64_t{0});
+  const TypeId outer = builder_.add({.kind = TypeKind::Array, .count = 3});
+  builder_.set_type(outer, {.kind = TypeKind::Array, .target = array_of(number, 5), .count = 3});
   const Types types = builder_.freeze();
+  EXPECT_EQ(types.type(outer).size, 60U) << "whichever comes first";
   EXPECT_EQ(types.type(sized).size, 40U);
   EXPECT_EQ(types.type(boasting).count, 4U);
   EXPECT_EQ(types.type(of_nothing).count, 0U);
