@@ -58,7 +58,7 @@ const char* label_of(Shape shape) {
       return "array of pointers";
     case Shape::Numbers:
       return "array of numbers";
-    case Shape::Bytes:
+    case Shape::Raw:
       return "raw bytes";
     case Shape::Untouched:
       return "untouched";
@@ -76,7 +76,7 @@ std::optional<Evidence> recognise_content(const Inputs& inputs, ClusterId cluste
   evidence.samples = static_cast<uint32_t>(profiled);
   evidence.agreeing = evidence.samples;
   evidence.label = label_of(shape);
-  if (shape == Shape::Record || shape == Shape::Bytes || shape == Shape::Numbers) {
+  if (shape == Shape::Record || shape == Shape::Raw || shape == Shape::Numbers) {
     const std::vector<Sample> samples = samples_of(inputs, cluster);
     const auto strings =
         static_cast<size_t>(std::count_if(samples.begin(), samples.end(), is_filling_string));

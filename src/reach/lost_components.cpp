@@ -15,8 +15,8 @@
 #include <array>
 #include <limits>
 
-#include "heapscan/base/bits.h"
 #include "heapscan/base/parallel.h"
+#include "heapscan/heap/block_numbers.h"
 
 namespace heapscan {
 
@@ -38,32 +38,12 @@ struct LostGraph {
   }
 };
 
-// Block -> number among the lost, by counting bits.
-class LostNumbers {
- public:
-  explicit LostNumbers(const BlockBitmap& lost) : lost_(lost), before_(lost.word_count()) {
-    uint32_t count = 0;
-    for (size_t i = 0; i < before_.size(); ++i) {
-      before_[i] = count;
-      count += count_bits(lost.word(i));
-    }
-  }
-  [[nodiscard]] uint32_t number(BlockId id) const {
-    const uint64_t below = lost_.word(id.index() / 64) & ((uint64_t{1} << (id.index() % 64)) - 1);
-    return before_[id.index() / 64] + count_bits(below);
-  }
-
- private:
-  const BlockBitmap& lost_;
-  std::vector<uint32_t> before_;
-};
-
 // Finds the edges of consecutive lost blocks, each of which was announced some blocks ahead. Words
 // that may be edges wait in a ring until what the index has to say about them has arrived.
 class EdgeFinder {
  public:
   EdgeFinder(const HeapModel& heap, const BlockMemory& memory, const BlockBitmap& lost,
-             const LostNumbers& numbers)
+             const BlockNumbers& numbers)
       : heap_(heap), index_(heap.index), memory_(memory), lost_(lost), numbers_(numbers) {}
 
   // Rows first, bytes some blocks later: announcing bytes needs the row.
@@ -125,7 +105,7 @@ class EdgeFinder {
     const BlockId to = index_.block_before(index_.ranges()[candidate.range], candidate.value);
     if (!to.valid() || to == candidate.from || !lost_.test(to)) return;
     if (heap_.block(to).range().contains(Addr(candidate.value))) {
-      edges_.emplace_back(candidate.node, numbers_.number(to));
+      edges_.emplace_back(candidate.node, numbers_.number_of(to));
     }
   }
 
@@ -133,7 +113,7 @@ class EdgeFinder {
   const BlockIndex& index_;
   const BlockMemory& memory_;
   const BlockBitmap& lost_;
-  const LostNumbers& numbers_;
+  const BlockNumbers& numbers_;
   BlockIndex::Range range_;
   uint32_t range_number_ = BlockIndex::kNoRange;
   std::array<Candidate, kRing> ring_{};
@@ -144,7 +124,7 @@ class EdgeFinder {
 LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory,
                            const BlockBitmap& lost) {
   LostGraph graph;
-  const LostNumbers numbers(lost);
+  const BlockNumbers numbers(lost);
   graph.blocks.reserve(lost.count());
   lost.for_each([&](BlockId id) { graph.blocks.push_back(id); });
   graph.first_edge.resize(graph.size() + 1);

@@ -30,7 +30,7 @@ enum class Shape : uint8_t {
   Text,      // one string, of any length
   Pointers,  // an array of pointers, of any length
   Numbers,   // an array of numbers, of any length
-  Bytes,     // anything else that has no structure: buffers, compressed or encrypted data
+  Raw,       // anything else that has no structure: buffers, compressed or encrypted data
   Untouched  // nothing but zeros
 };
 [[nodiscard]] const char* name_of(Shape shape);

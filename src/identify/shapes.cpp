@@ -1,0 +1,132 @@
+// A block is a record until its words say otherwise: fields of different kinds at fixed places are
+// what programs allocate most. Text is told by its first bytes. Arrays and raw data must be long
+// enough that a record would hardly look like it.
+//
+// A recycled block keeps what its last owner wrote behind the part the new one filled, so the end
+// of a short string proves nothing; one that fills most of its block, or whose rest is zero, does.
+#include "identify/shapes.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kShortestText = 4;
+constexpr size_t kLongText = 24;         // text of this length counts however large the block is
+constexpr uint64_t kTinyBlock = 24;      // the smallest a chunk can be: may be nearly all slack
+constexpr uint32_t kShortestArray = 8;   // words
+constexpr uint32_t kCertainArray = 16;   // words
+constexpr uint32_t kFewestPointers = 6;  // in an array not certainly one
+
+bool is_printable(unsigned char byte) {
+  return (byte >= 0x20 && byte < 0x7f) || byte == '\n' || byte == '\t' || byte == '\r';
+}
+
+// The length of the UTF-8 sequence of more than one byte at `at`; 0 when there is none.
+size_t utf8_sequence(const unsigned char* at, size_t left) {
+  const unsigned char lead = *at;
+  const size_t length = lead >= 0xc2 && lead < 0xe0   ? 2
+                        : lead >= 0xe0 && lead < 0xf0 ? 3
+                        : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                      : 0;
+  if (length == 0 || length > left) return 0;
+  const bool continues =
+      std::all_of(at + 1, at + length, [](unsigned char byte) { return byte >> 6 == 2; });
+  return continues ? length : 0;
+}
+
+bool all_zero(Bytes bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+}
+
+bool is_array_of_pointers(Bytes head, const WordCounts& counts) {
+  const uint32_t pointers = counts[WordKind::BlockStart] + counts[WordKind::BlockInterior];
+  if (pointers * 10 < counts.nonzero() * 9 || pointers < 2) return false;
+  if (counts.words >= kCertainArray) return true;
+  // Short ones are filled from the begin.
+  if (counts.words < kShortestArray || pointers < kFewestPointers) return false;
+  for (uint32_t i = 0; i < pointers; ++i) {
+    if (load<uint64_t>(head.data() + size_t{i} * 8) == 0) return false;
+  }
+  return true;
+}
+
+bool is_array_of_numbers(const WordCounts& counts) {
+  const uint32_t numbers = counts[WordKind::Small] + counts[WordKind::Negative] +
+                           counts[WordKind::Pair] + counts[WordKind::Float] +
+                           counts[WordKind::Number];
+  return numbers * 10 >= counts.nonzero() * 9;
+}
+
+bool is_wide_text(Bytes head, const WordCounts& counts) {
+  const uint32_t wide = counts[WordKind::WideText];
+  return wide >= 2 && wide * 4 >= counts.nonzero() * 3 && head.size() >= 2 &&
+         head[0] != std::byte{0} && head[1] == std::byte{0};
+}
+
+}  // namespace
+
+const char* name_of(Shape shape) {
+  switch (shape) {
+    case Shape::Record:
+      return "record";
+    case Shape::Text:
+      return "text";
+    case Shape::Pointers:
+      return "pointers";
+    case Shape::Numbers:
+      return "numbers";
+    case Shape::Raw:
+      return "bytes";
+    case Shape::Untouched:
+      return "untouched";
+  }
+  return "?";
+}
+
+uint32_t WordCounts::pointers() const {
+  uint32_t sum = 0;
+  for (size_t i = 0; i < kWordKinds; ++i) {
+    if (is_pointer(static_cast<WordKind>(i))) sum += of[i];
+  }
+  return sum;
+}
+
+size_t text_length(Bytes bytes) {
+  const auto* const begin = reinterpret_cast<const unsigned char*>(bytes.data());
+  size_t i = 0;
+  while (i < bytes.size()) {
+    if (is_printable(begin[i])) {
+      ++i;
+      continue;
+    }
+    const size_t sequence = begin[i] < 0x80 ? 0 : utf8_sequence(begin + i, bytes.size() - i);
+    if (sequence == 0) break;
+    i += sequence;
+  }
+  return i;
+}
+
+bool is_text_block(Bytes head, uint64_t size) {
+  const size_t length = text_length(head);
+  if (length < kShortestText) return false;
+  if (length == head.size() || length >= kLongText) return true;
+  if (head[length] != std::byte{0}) return false;
+  if (size <= kTinyBlock) return true;
+  return 2 * (length + 1) + 16 >= size || all_zero(head.subspan(length));
+}
+
+Shape shape_of(Bytes head, uint64_t size, const WordCounts& counts) {
+  if (counts.nonzero() == 0) return Shape::Untouched;
+  if (is_text_block(head, size)) return Shape::Text;
+  if (is_wide_text(head, counts)) return Shape::Text;
+  if (is_array_of_pointers(head, counts)) return Shape::Pointers;
+  const bool full = counts.nonzero() * 2 >= counts.words && counts.words >= kCertainArray;
+  if (full && counts.pointers() * 20 < counts.words)
+    return is_array_of_numbers(counts) ? Shape::Numbers : Shape::Raw;
+  return Shape::Record;
+}
+
+}  // namespace heapscan

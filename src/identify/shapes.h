@@ -1,0 +1,36 @@
+// What kind of memory a block is, by the kinds of its words.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "heapscan/base/bytes.h"
+#include "heapscan/identify/clusters.h"
+#include "heapscan/identify/words.h"
+
+namespace heapscan {
+
+// How many words of each kind the first part of a block has.
+struct WordCounts {
+  std::array<uint32_t, kWordKinds> of{};
+  uint32_t words = 0;
+
+  [[nodiscard]] uint32_t operator[](WordKind kind) const { return of[static_cast<size_t>(kind)]; }
+  [[nodiscard]] uint32_t nonzero() const { return words - (*this)[WordKind::Zero]; }
+  [[nodiscard]] uint32_t pointers() const;
+  void add(WordKind kind) {
+    ++of[static_cast<size_t>(kind)];
+    ++words;
+  }
+};
+
+// Bytes of printable ASCII or UTF-8 at the begin of `bytes`, up to the first other one.
+[[nodiscard]] size_t text_length(Bytes bytes);
+
+// Whether a block of `size` bytes that begins with `head` is one string, as far as it is filled.
+[[nodiscard]] bool is_text_block(Bytes head, uint64_t size);
+
+// `head` is the first part of a block of `size` bytes, `counts` are its words.
+[[nodiscard]] Shape shape_of(Bytes head, uint64_t size, const WordCounts& counts);
+
+}  // namespace heapscan
