@@ -5,6 +5,7 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/elf/open_file.h"
+#include "symbols/debuginfod.h"
 #include "symbols/dwarf_file.h"
 
 namespace heapscan {
@@ -70,6 +71,17 @@ std::optional<ElfFile> by_debug_link(const ElfFile& file, const SymbolOptions& o
   return std::nullopt;
 }
 
+std::optional<ElfFile> by_debuginfod(const std::string& id, Notes& notes) {
+  FetchedFile fetched = fetch_debug_file(id);
+  if (!fetched.file.valid()) return std::nullopt;
+  auto file = ElfFile::open(std::move(fetched.file), fetched.path, notes);
+  if (file && file->build_id() != id) {
+    refuse(fetched.path, "its build-id is not the one that was asked for", notes);
+    return std::nullopt;
+  }
+  return file;
+}
+
 }  // namespace
 
 uint32_t debuglink_crc(Bytes bytes) {
@@ -83,7 +95,10 @@ uint32_t debuglink_crc(Bytes bytes) {
 std::optional<ElfFile> find_debug_file(const Module& module, const ElfFile* file,
                                        const SymbolOptions& options, Notes& notes) {
   if (auto found = by_build_id(module.build_id, options, notes)) return found;
-  return file == nullptr ? std::nullopt : by_debug_link(*file, options, notes);
+  if (file != nullptr) {
+    if (auto found = by_debug_link(*file, options, notes)) return found;
+  }
+  return options.debuginfod ? by_debuginfod(module.build_id, notes) : std::nullopt;
 }
 
 std::optional<ElfFile> find_alternate_file(const ElfFile& file, const SymbolOptions& options,

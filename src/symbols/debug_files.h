@@ -1,5 +1,5 @@
-// Separate debug files: by build-id under the debug directories, or by .gnu_debuglink beside the
-// module.
+// Separate debug files: by build-id under the debug directories, by .gnu_debuglink beside the
+// module, or from the debuginfod servers that the user has named.
 #pragma once
 
 #include <optional>

@@ -6,6 +6,7 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/symbols/types_builder.h"
 #include "symbols/debug_files.h"
+#include "symbols/debuginfod.h"
 #include "symbols/dwarf_lines.h"
 #include "symbols/read_types.h"
 
@@ -59,7 +60,20 @@ DebugInfo open_debug_info(const MemoryImage& image, const ModuleFiles& files,
       entry.alternate = find_alternate_file(*entry.dwarf, options, notes[i]);
   });
   for (Notes& list : notes) std::move(list.begin(), list.end(), std::back_inserter(out.notes));
+  if (options.debuginfod && debuginfod_is_missing()) {
+    out.notes.push_back({NoteKind::MissingFile, "DEBUGINFOD_URLS",
+                         "no server is asked for debug information: libdebuginfod is not "
+                         "installed"});
+  }
   return info;
+}
+
+const Notes& DebugInfo::notes() const { return files_->notes; }
+
+const ElfFile* DebugInfo::separate_file(ModuleId module) const {
+  if (module.index() >= files_->entries.size()) return nullptr;
+  const auto& separate = files_->entries[module].separate;
+  return separate ? &*separate : nullptr;
 }
 
 bool DebugInfo::describes(ModuleId module) const {
@@ -76,7 +90,6 @@ Types DebugInfo::read_types(const MemoryImage& image, std::span<const ModuleId> 
         {id, &files_->modules[id], entry.dwarf, entry.alternate ? &*entry.alternate : nullptr});
   }
   TypesBuilder builder;
-  for (const Note& note : files_->notes) builder.add_note(note);
   read_module_types(wanted, builder);
   return builder.freeze();
 }

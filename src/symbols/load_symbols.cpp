@@ -2,14 +2,17 @@
 #include <vector>
 
 #include "heapscan/base/parallel.h"
+#include "heapscan/elf/lzma_data.h"
+#include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
 #include "heapscan/symbols/symbols_builder.h"
-#include "symbols/debug_files.h"
 #include "symbols/struct_layouts.h"
 
 namespace heapscan {
 
 namespace {
+
+constexpr uint64_t kLargestMinimalTable = uint64_t{256} << 20;
 
 enum class Table { Dynamic, Full };
 
@@ -41,14 +44,15 @@ class ModuleLoader {
   ModuleLoader(ModuleId id, const Module& module, SymbolsBuilder& builder)
       : id_(id), module_(module), builder_(builder) {}
 
-  void load(const ElfFile* file, const SymbolOptions& options) {
+  void load(const ElfFile* file, const ElfFile* debug) {
     if (file != nullptr) read(*file);
-    const bool complete = file != nullptr && file->section(".symtab").has_value();
-    std::optional<ElfFile> debug;
-    if (!complete || defines_malloc_) debug = find_debug_file(module_, file, options, notes_);
-    if (debug) read(*debug);
+    if (debug != nullptr) {
+      read(*debug);
+    } else if (file != nullptr && !file->has_section(".symtab")) {
+      read_minimal_table(*file);
+    }
     if (defines_malloc_) {
-      for (const ElfFile* source : {debug ? std::as_const(debug).operator->() : nullptr, file}) {
+      for (const ElfFile* source : {debug, file}) {
         if (source == nullptr) continue;
         auto structs = read_malloc_structs(*source);
         for (auto& [name, layout] : structs) builder_.add_struct(id_, name, std::move(layout));
@@ -63,6 +67,21 @@ class ModuleLoader {
   void read(const ElfFile& file) {
     for (const ElfSymbol& symbol : file.dynamic_symbols()) add(symbol, Table::Dynamic);
     for (const ElfSymbol& symbol : file.symbols()) add(symbol, Table::Full);
+  }
+
+  // An ELF file within the ELF file, packed with xz, that has nothing but a .symtab of what .dynsym
+  // leaves out.
+  void read_minimal_table(const ElfFile& file) {
+    const auto packed = file.section(".gnu_debugdata");
+    if (!packed) return;
+    auto unpacked = unpack_xz(*packed, kLargestMinimalTable);
+    if (!unpacked) {
+      notes_.push_back({NoteKind::MissingFile, file.path(),
+                        "its compressed symbols (.gnu_debugdata) are damaged or too large"});
+      return;
+    }
+    const auto table = ElfFile::from_mapping(std::move(*unpacked), file.path(), notes_);
+    if (table) read(*table);
   }
 
   void add(const ElfSymbol& symbol, Table table) {
@@ -85,10 +104,8 @@ class ModuleLoader {
   bool defines_malloc_ = false;
 };
 
-}  // namespace
-
-Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files,
-                     const SymbolOptions& options) {
+Symbols load(const MemoryImage& image, const ModuleFiles& files, const DebugInfo& info,
+             const Notes& on_files) {
   SymbolsBuilder builder(image);
   const size_t count = image.modules().size();
   std::vector<Notes> notes(count);
@@ -96,13 +113,26 @@ Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files,
     const ModuleId id(i);
     const ElfFile* const file = i < files.size() && files[id] ? &*files[id] : nullptr;
     ModuleLoader loader(id, image.modules()[id], builder);
-    loader.load(file, options);
+    loader.load(file, info.separate_file(id));
     notes[i] = std::move(loader.notes());
   });
+  for (const Note& note : on_files) builder.add_note(note);
   for (Notes& list : notes) {
     for (Note& note : list) builder.add_note(std::move(note));
   }
   return builder.freeze();
+}
+
+}  // namespace
+
+Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files,
+                     const SymbolOptions& options) {
+  const DebugInfo info = open_debug_info(image, files, options);
+  return load(image, files, info, info.notes());
+}
+
+Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files, const DebugInfo& info) {
+  return load(image, files, info, {});
 }
 
 }  // namespace heapscan

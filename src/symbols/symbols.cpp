@@ -48,6 +48,12 @@ bool Symbols::exports(ModuleId module, std::string_view name) const {
 }
 
 std::optional<SymbolHit> Symbols::at(Addr address) const {
+  const auto found = ref_at(address);
+  if (!found) return std::nullopt;
+  return SymbolHit{std::string(found->name), found->offset, found->module};
+}
+
+std::optional<SymbolRef> Symbols::ref_at(Addr address) const {
   auto place = std::partition_point(places_.begin(), places_.end(),
                                     [&](const Place& p) { return p.range.begin() <= address; });
   if (place == places_.begin() || !(--place)->range.contains(address)) return std::nullopt;
@@ -68,7 +74,7 @@ std::optional<SymbolHit> Symbols::at(Addr address) const {
     if (better) best = &entry;
   }
   if (best == nullptr) return std::nullopt;
-  return SymbolHit{std::string(name_of(table, *best)), address - best->address, place->module};
+  return SymbolRef{name_of(table, *best), address - best->address, best->size, place->module};
 }
 
 std::optional<StructLayout> Symbols::struct_layout(ModuleId module, std::string_view name) const {

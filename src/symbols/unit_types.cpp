@@ -51,7 +51,7 @@ uint32_t UnitTypes::scope_of(uint64_t die) const {
                                           [&](const Scope& s) { return s.begin < die; });
   auto scope = static_cast<uint32_t>(above - scopes.begin()) - 1;
   for (size_t i = 0; i < kDeepestScope && scope != 0 && scopes[scope].end <= die; ++i)
-    scope = scopes[scope].parent;
+    scope = scopes[scope].around;
   return scope;
 }
 

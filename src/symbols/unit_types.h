@@ -13,8 +13,9 @@ namespace heapscan {
 
 // A namespace, a record or a function: what qualifies names. Number 0 is the unit itself.
 struct Scope {
-  uint32_t parent = 0;
-  uint64_t begin = 0;  // DIEs in [begin, end) are declared within
+  uint32_t parent = 0;  // whose name comes before its own
+  uint32_t around = 0;  // which it lies in
+  uint64_t begin = 0;   // DIEs in [begin, end) are declared within
   uint64_t end = ~uint64_t{0};
   std::string_view name;
   uint64_t declared_at = 0;  // of a function defined elsewhere than declared: the DIE that says so

@@ -172,7 +172,8 @@ class UnitWalk {
       add_variable();
     } else if (die_.tag == DW_TAG_namespace || die_.tag == DW_TAG_module) {
       const std::string_view name = name_of(die_);
-      return enter(Level::Kind::Scope, add_scope(name.empty() ? "(anonymous namespace)" : name));
+      return enter(Level::Kind::Scope,
+                   add_scope(name.empty() ? "(anonymous namespace)" : name, open_.back().scope));
     } else if (die_.tag == DW_TAG_subprogram && level.kind != Level::Kind::Record) {
       if (die_.has_children) return enter(Level::Kind::Function, add_function_scope());
     } else if (die_.tag == DW_TAG_lexical_block || die_.tag == DW_TAG_common_block) {
@@ -181,26 +182,35 @@ class UnitWalk {
     return die_.has_children ? ignore() : die_.next;
   }
 
-  uint32_t add_scope(std::string_view name) {
+  uint32_t add_scope(std::string_view name, uint32_t parent) {
     Scope scope;
-    scope.parent = open_.back().scope;
+    scope.parent = parent;
+    scope.around = open_.back().scope;
     scope.begin = die_.offset;
     scope.name = name;
-    scope.hash = qualified_hash(out_.scopes[scope.parent], name);
+    scope.hash = qualified_hash(out_.scopes[parent], name);
     out_.scopes.push_back(scope);
     return static_cast<uint32_t>(out_.scopes.size() - 1);
   }
 
   uint32_t add_function_scope() {
-    const uint32_t id = add_scope(name_of(die_));
-    Scope& scope = out_.scopes[id];
-    scope.in_types = cpp_;
-    if (scope.name.empty()) {
-      const Origin origin = follow_origin(die_);
-      scope.name = origin.name;
-      scope.declared_at = origin.declared_at;
+    const std::string_view name = name_of(die_);
+    if (!name.empty()) return qualifying_types(add_scope(name, open_.back().scope));
+    const Origin origin = follow_origin(die_);
+    // Scopes of another unit hold nothing of this one.
+    uint32_t parent = origin.outer.empty() ? open_.back().scope : 0;
+    for (const std::string_view outer : origin.outer) {
+      parent = add_scope(outer, parent);
+      out_.scopes[parent].end = die_.offset;
     }
-    return id;
+    const uint32_t id = add_scope(origin.name, parent);
+    out_.scopes[id].declared_at = origin.declared_at;
+    return qualifying_types(id);
+  }
+
+  uint32_t qualifying_types(uint32_t function) {
+    out_.scopes[function].in_types = cpp_;
+    return function;
   }
 
   static DieRef origin_of(const UnitReader& reader, const Die& die) {
@@ -323,9 +333,7 @@ class UnitWalk {
     if (!die_.has_children) return die_.next;
     uint32_t scope = open_.back().scope;
     if (!type.name.empty() && cpp_) {
-      scope = add_scope(type.name);
-      out_.scopes[scope].parent = type.scope;
-      out_.scopes[scope].hash = qualified_hash(out_.scopes[type.scope], type.name);
+      scope = add_scope(type.name, type.scope);
     }
     return enter(Level::Kind::Record, scope, index);
   }

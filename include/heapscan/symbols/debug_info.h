@@ -1,8 +1,9 @@
 // Where the debug information of each module is, and what it says when asked.
 //
 // open_debug_info() finds the files (the module itself, a separate debug file by build-id or
-// debuglink, one fetched by debuginfod where the user has configured that) and maps them; nothing
-// is parsed before it is asked for, and no answer is kept: callers ask once.
+// debuglink, one fetched by debuginfod where the user has configured that, and what dwz moved out
+// of any of them) and maps them; nothing is parsed before it is asked for, and no answer is kept:
+// callers ask once. The files of the modules must outlive it.
 #pragma once
 
 #include <cstdint>
@@ -33,12 +34,17 @@ class DebugInfo {
   DebugInfo& operator=(DebugInfo&&) noexcept;
   ~DebugInfo();
 
+  // What was odd about the debug files; that there is none is no note.
+  [[nodiscard]] const Notes& notes() const;
+  // The debug file beside the module's own, when one was needed and found; null otherwise.
+  [[nodiscard]] const ElfFile* separate_file(ModuleId module) const;
   // Whether the module has DWARF that describes types.
   [[nodiscard]] bool describes(ModuleId module) const;
   // The types and variables of `modules`, and the locals of their functions in the stacks of
   // `image` where location lists tell. Damaged DWARF yields what was understood before, and a note.
   [[nodiscard]] Types read_types(const MemoryImage& image, std::span<const ModuleId> modules) const;
-  // The line of source each address of code belongs to, where known; one entry per address.
+  // The line of source each address of code belongs to, where known; one entry per address. For a
+  // return address, ask for the byte before it.
   [[nodiscard]] std::vector<std::optional<SourceLine>> lines_of(
       std::span<const Addr> addresses) const;
 

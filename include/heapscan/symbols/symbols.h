@@ -1,8 +1,9 @@
 // Names for addresses and addresses for names, per module.
 //
 // Made by load_symbols() (by hand, in tests: SymbolsBuilder) from each module's .dynsym, its
-// .symtab, and a separate debug file where one matches (build-id under the debug directories, or
-// debuglink). Immutable afterwards. A name may be defined in several modules.
+// .symtab, and a separate debug file where one matches (build-id under the debug directories,
+// debuglink, debuginfod), or else the compressed table that the module carries itself
+// (.gnu_debugdata). Immutable afterwards. A name may be defined in several modules.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +21,25 @@
 
 namespace heapscan {
 
+class DebugInfo;
+
 struct SymbolOptions {
   std::vector<std::string> debug_dirs = {"/usr/lib/debug"};
+  // Whether to ask the servers that the environment variable DEBUGINFOD_URLS names, when it does.
+  bool debuginfod = true;
 };
 
 struct SymbolHit {
   std::string name;  // as in the file, not demangled
   uint64_t offset = 0;
+  ModuleId module;
+};
+
+// The same, as long as the Symbols it came from are there.
+struct SymbolRef {
+  std::string_view name;
+  uint64_t offset = 0;
+  uint64_t size = 0;  // of the symbol; 0 when unknown
   ModuleId module;
 };
 
@@ -48,6 +61,8 @@ class Symbols {
   // The nearest symbol at or below `address` whose size covers it (or that has no size and is the
   // nearest).
   [[nodiscard]] std::optional<SymbolHit> at(Addr address) const;
+  // The same without a copy of the name; allocates nothing.
+  [[nodiscard]] std::optional<SymbolRef> ref_at(Addr address) const;
   // From DWARF of the module or its debug file; nothing when there is none.
   [[nodiscard]] std::optional<StructLayout> struct_layout(ModuleId module,
                                                           std::string_view name) const;
@@ -86,5 +101,8 @@ class Symbols {
 // tcache_perthread_struct, …) when DWARF is there.
 [[nodiscard]] Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files,
                                    const SymbolOptions& options = {});
+// The same with the debug files that `info` has found; the notes on them are left to it.
+[[nodiscard]] Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files,
+                                   const DebugInfo& info);
 
 }  // namespace heapscan

@@ -1,13 +1,17 @@
 #include "heapscan/symbols/debug_info.h"
 
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 
 #include "heapscan/base/error.h"
 #include "heapscan/elf/open_file.h"
 #include "heapscan/image/image_builder.h"
+#include "support/temp_folder.h"
 
 namespace heapscan {
 namespace {
@@ -22,7 +26,8 @@ constexpr uint64_t kBias = 0x7f0000000000;
 // Modules at their places, and what is known about them.
 class Program {
  public:
-  explicit Program(const std::vector<std::string>& paths) {
+  explicit Program(const std::vector<std::string>& paths,
+                   const SymbolOptions& options = {.debug_dirs = {}}) {
     ImageBuilder builder;
     for (const std::string& path : paths) {
       OpenedFile opened = open_regular_file(path);
@@ -42,9 +47,9 @@ class Program {
       files.push_back(std::move(file));
     }
     image = builder.freeze();
-    info = open_debug_info(image, files, {.debug_dirs = {}});
+    info = open_debug_info(image, files, options);
     types = info.read_types(image, ids);
-    symbols = load_symbols(image, files, {.debug_dirs = {}});
+    symbols = load_symbols(image, files, info);
   }
 
   [[nodiscard]] std::vector<std::string> members_of(std::string_view name) const {
@@ -175,13 +180,54 @@ TEST_P(ParserTest, VariablesOfClassesAndFunctionsAreFound) {
   EXPECT_EQ(program.type_of("text::Parser::count::local"), "text::Parser::count::Local");
 }
 
-INSTANTIATE_TEST_SUITE_P(Dwarf, ParserTest, testing::Values(PARSER, PARSER_UNITS, PARSER_PACKED));
+INSTANTIATE_TEST_SUITE_P(Dwarf, ParserTest,
+                         testing::Values(PARSER, PARSER_UNITS, PARSER_PACKED, COMMON_TYPES));
 
 TEST(DebugInfoTest, ASeparateDebugFileIsFound) {
   const Program program({STRIPPED});
   EXPECT_TRUE(program.info.describes(ModuleId(0)));
   EXPECT_THAT(program.types.named("session"), SizeIs(1));
   EXPECT_EQ(program.type_of("run_sessions::calls"), "long int");
+}
+
+TEST(DebugInfoTest, AMissingFileOfCommonTypesIsANote) {
+  const TempFolder folder;
+  const std::string alone = folder / "libshared1.so";
+  std::filesystem::copy_file(COMMON_TYPES, alone);
+  const Program program({alone});
+  ASSERT_THAT(program.info.notes(), SizeIs(1));
+  EXPECT_THAT(program.info.notes()[0].text, testing::HasSubstr("common.dwz"));
+}
+
+TEST(DebugInfoTest, PackedSymbolsAreRead) {
+  const Program program({PACKED_SYMBOLS});
+  const Program whole({SESSION});
+  EXPECT_TRUE(program.symbols.address_of(ModuleId(0), "origin"));
+  EXPECT_EQ(program.symbols.address_of(ModuleId(0), "origin"),
+            whole.symbols.address_of(ModuleId(0), "origin"));
+}
+
+// A folder laid out as a server's tree serves as one.
+TEST(DebugInfoTest, ServersAreAskedOnlyWhenNamed) {
+  if (void* const library = ::dlopen("libdebuginfod.so.1", RTLD_LAZY); library == nullptr)
+    GTEST_SKIP() << "libdebuginfod is not installed";
+  const TempFolder folder;
+  const std::string alone = folder / "libsession.so";
+  std::filesystem::copy_file(STRIPPED, alone);
+  Notes notes;
+  const std::string id = ElfFile::open(Fd::open_read(alone), alone, notes)->build_id();
+  const std::string served = folder / ("server/buildid/" + id + "/debuginfo");
+  std::filesystem::create_directories(std::filesystem::path(served).parent_path());
+  std::filesystem::copy_file(SESSION, served);
+  ::setenv("DEBUGINFOD_CACHE_PATH", (folder / "cache").c_str(), 1);
+
+  ::setenv("DEBUGINFOD_URLS", "", 1);
+  EXPECT_THAT(Program({alone}).types.named("session"), IsEmpty());
+  ::setenv("DEBUGINFOD_URLS", ("file://" + (folder / "server")).c_str(), 1);
+  EXPECT_THAT(Program({alone}, {.debug_dirs = {}, .debuginfod = false}).types.named("session"),
+              IsEmpty());
+  EXPECT_THAT(Program({alone}).types.named("session"), SizeIs(1));
+  ::unsetenv("DEBUGINFOD_URLS");
 }
 
 TEST(DebugInfoTest, OnlyWhatWasAskedForIsRead) {
