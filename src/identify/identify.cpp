@@ -7,6 +7,7 @@
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/identify/identities.h"
+#include "identify/recognise_containers.h"
 #include "identify/recogniser_samples.h"
 #include "identify/recognisers.h"
 #include "identify/typing.h"
@@ -15,7 +16,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kMostClusters = 10'000;
 constexpr size_t kGrain = 8;
 
 bool is_stronger(const Evidence& a, const Evidence& b) {
@@ -68,6 +68,16 @@ void choose_label(Identity& identity) {
   }
 }
 
+void add_containers(const Inputs& inputs, Column<ClusterId, Identity>& identities) {
+  const auto containers = recognise_containers(inputs, identities);
+  for (size_t i = 0; i < containers.size(); ++i) {
+    Identity& identity = identities[ClusterId(i)];
+    if (!containers[ClusterId(i)]) continue;
+    identity.evidence.push_back(*containers[ClusterId(i)]);
+    choose_label(identity);
+  }
+}
+
 // The label of what nearly all pointers in the cluster's blocks point at.
 std::string label_of_targets(const Inputs& inputs, const Column<ClusterId, Identity>& identities,
                              ClusterId cluster) {
@@ -107,7 +117,7 @@ void name_pointed(const Inputs& inputs, Column<ClusterId, Identity>& identities,
 Identities identify(const MemoryImage& image, const Symbols& symbols, const Types& types,
                     const HeapModel& heap, const Roots& roots, const Reachability& reach,
                     const Clusters& clusters) {
-  const size_t count = std::min(clusters.rows.size(), kMostClusters);
+  const size_t count = std::min(clusters.rows.size(), kMostIdentified);
   const AddressMap addresses(image, heap);
   const auto profiles = make_profiles(image, heap, addresses, clusters, count);
   const Inputs inputs{image, symbols, types, heap, roots, reach, clusters, addresses, profiles};
@@ -119,6 +129,7 @@ Identities identify(const MemoryImage& image, const Symbols& symbols, const Type
   });
   add_typing(inputs, identities.rows);
   for (Identity& identity : identities.rows) choose_label(identity);
+  add_containers(inputs, identities.rows);
   name_pointed(inputs, identities.rows, count);
   return identities;
 }

@@ -44,7 +44,8 @@ std::optional<Named> name_of_field(const Inputs& inputs, const Field& field) {
   const auto inner =
       class_of_vtable(inputs.image, inputs.symbols, inputs.addresses, field.common.value);
   if (inner) {
-    if (inner->offset_to_top.value_or(0) != 0) return std::nullopt;
+    // At the begin it is the block's own class.
+    if (field.offset == 0 || inner->offset_to_top.value_or(0) != 0) return std::nullopt;
     named.name = shortened(inner->name);
     named.is_class = true;
     return named;

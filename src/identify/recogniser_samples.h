@@ -22,6 +22,9 @@ struct Sample {
   }
 };
 
+// Clusters that are asked about, largest first; further ones go without a name.
+inline constexpr size_t kMostIdentified = 10'000;
+
 // Those that are saved.
 [[nodiscard]] std::vector<Sample> samples_of(const Inputs& inputs, ClusterId cluster);
 

@@ -1,0 +1,42 @@
+// Objects of the standard containers, told by their own invariants, wherever they lie: in a block,
+// in module data, on a stack.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "heapscan/base/bytes.h"
+#include "identify/inputs.h"
+
+namespace heapscan {
+
+// What a container made a block for.
+enum class ContainerPart : uint8_t {
+  Text,        // of std::string
+  Elements,    // of std::vector
+  TreeNode,    // of std::map, set and their multi-forms
+  ListNode,    // of std::list
+  HashNode,    // of std::unordered_map and the like
+  Buckets,     // likewise
+  DequeMap,    // the array of chunks of std::deque
+  DequeChunk,  // one of them
+  Functor,     // what a std::function calls
+};
+constexpr size_t kContainerParts = static_cast<size_t>(ContainerPart::Functor) + 1;
+
+struct OwnedPart {
+  ContainerPart part = ContainerPart::Text;
+  BlockId block;
+  std::string type = {};  // of Functor: its class
+};
+
+// The blocks owned by the container that begins at `at`; `bytes` are those there. Empty when it is
+// none, or has no blocks.
+[[nodiscard]] std::vector<OwnedPart> parts_of_container(const Inputs& inputs, Addr at, Bytes bytes);
+
+// Whether a block is a node that is tied to its neighbours as such nodes are: a tree's or a list's.
+[[nodiscard]] bool is_linked_tree_node(const MemoryImage& image, Addr node);
+[[nodiscard]] bool is_linked_list_node(const MemoryImage& image, Addr node);
+
+}  // namespace heapscan
