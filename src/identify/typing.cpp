@@ -30,10 +30,12 @@ class Typing {
         layouts_(inputs.types),
         beliefs_(nothing_known(inputs)),
         checker_(inputs, layouts_, beliefs_),
-        catalogue_(layouts_),
+        catalogue_(inputs.image, layouts_),
         live_(type_live_blocks(checker_, votes_)),
         types_(checker_, std::move(votes_)),
-        considered_(inputs.clusters.rows.size(), 0) {}
+        considered_(inputs.clusters.rows.size(), 0) {
+    catalogue_.add_live(live_);
+  }
 
   Column<ClusterId, std::vector<Evidence>> run() {
     for_each_open([&](ClusterId id, const std::vector<Words>& words) { name_class(id, words); });
@@ -63,7 +65,8 @@ class Typing {
     for (size_t i = 0; i < std::min(inputs_.clusters.rows.size(), kMostClusters); ++i) {
       const ClusterId id(i);
       const Cluster& cluster = inputs_.clusters.rows[id];
-      if (cluster.shape != Shape::Record || types_.is_settled(id)) continue;
+      const bool is_plain = cluster.shape == Shape::Text || cluster.shape == Shape::Untouched;
+      if (is_plain || types_.is_settled(id)) continue;
       const std::vector<Words> words = sample_words(inputs_, cluster, kBytes);
       if (!words.empty()) f(id, words);
     }
@@ -102,7 +105,7 @@ class Typing {
     if (ranked.size() <= kMostCandidates) {
       for (const Candidate& candidate : ranked) candidates.push_back(candidate.type);
     }
-    const Candidate* const winner = round == 0 ? nullptr : clear_winner(inputs_.types, ranked);
+    const Candidate* const winner = round == 0 ? nullptr : clear_winner(layouts_, ranked);
     if (winner == nullptr) return;
     const auto extent = extent_of_cluster(checker_, id, winner->type);
     if (!extent || extent->is_array) return;

@@ -12,8 +12,14 @@ namespace {
 
 constexpr uint64_t kSentinel = 16;  // (struct session *)1, and -1: marks, not pointers
 constexpr uint64_t kShortEnum = 65536;
+constexpr uint64_t kBytesBehind = 512;
+constexpr int kMostBehind = 40;
+constexpr size_t kMostRemembered = 100'000;
 constexpr Reading kNothing{};
+constexpr Reading kMark{false, -10, false, true};
 constexpr Reading kContradicts{true, 0, false};
+// Memory that a lost block points at may have been freed and used for something else.
+constexpr Reading kElsewhere{false, -20, false};
 
 bool is_mark(uint64_t value) { return value <= kSentinel || value >= ~uint64_t{0} - kSentinel; }
 
@@ -53,7 +59,8 @@ Reading read_text(const Leaf& leaf, const Words& words, uint64_t offset) {
     ++length;
   }
   if (leaf.size == 1) return {false, length == 1 ? 2 : 0, false};
-  const bool ends = offset + length == end || words.byte(offset + length) == 0;
+  if (offset + length == end) return {false, end - offset >= 16 ? 10 : 0, false};  // goes on, maybe
+  const bool ends = words.byte(offset + length) == 0;
   if (ends && length == 0) return kNothing;
   if (ends) return length >= 4 ? Reading{false, 30, true} : Reading{false, 5, false};
   const WordFact* const first = words.at(offset);
@@ -109,7 +116,46 @@ Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question&
   if (leaf.kind == LeafKind::Opaque || words.bytes() - offset < leaf.size) return kNothing;
   if (leaf.kind < LeafKind::CodePointer) return read_number(leaf, words, offset);
   const WordFact* const word = words.at(offset);
-  return word == nullptr || word->value == 0 ? kNothing : read_pointer(leaf, *word, question);
+  if (word == nullptr) return kNothing;
+  Reading reading = word->value == 0 ? kNothing : read_pointer(leaf, *word, question);
+  if (leaf.of_string || leaf.begins_vector) {
+    const Reading more =
+        leaf.of_string ? read_string(words, offset) : read_vector(leaf, words, offset);
+    reading.contradicts |= more.contradicts;
+    reading.weight += more.weight;
+    reading.is_evidence |= more.is_evidence;
+  }
+  return reading;
+}
+
+// libstdc++ keeps a short text inside the string itself. Facts: bits/basic_string.h.
+Reading Checker::read_string(const Words& words, uint64_t offset) const {
+  const WordFact* const length = words.at(offset + 8);
+  const WordFact* const room = words.at(offset + 16);
+  const WordFact& text = *words.at(offset);
+  if (length == nullptr || room == nullptr || text.value == 0) return kNothing;
+  if (!is_pointer(text.kind)) return kContradicts;
+  if (text.value == (words.begin + offset + 16).value)
+    return length->value < 16 ? Reading{false, 40, true} : kContradicts;
+  if (!is_block_pointer(text.kind)) return kNothing;
+  return length->value <= room->value ? Reading{false, 20, true} : kContradicts;
+}
+
+// Begin, end and end of room, whole elements apart. Facts: bits/stl_vector.h.
+Reading Checker::read_vector(const Leaf& leaf, const Words& words, uint64_t offset) const {
+  const WordFact* const end = words.at(offset + 8);
+  const WordFact* const room = words.at(offset + 16);
+  const WordFact& begin = *words.at(offset);
+  if (end == nullptr || room == nullptr) return kNothing;
+  if (begin.value > end->value || end->value > room->value) return kContradicts;
+  if (begin.value == 0) return end->value == 0 && room->value == 0 ? kNothing : kContradicts;
+  const uint64_t size = leaf.target.valid() ? inputs_.types.type(leaf.target).size : 0;
+  const uint64_t bytes = room->value - begin.value;
+  const uint64_t used = end->value - begin.value;
+  if (size != 0 && (bytes % size != 0 || used % size != 0)) return kContradicts;
+  const bool is_whole = begin.kind == WordKind::BlockStart &&
+                        requests_for(inputs_.heap.block(begin.block)).has(bytes);
+  return is_whole ? Reading{false, 40, true} : Reading{false, -5, false};
 }
 
 // The least favourable of what can be: no credit for having many arms.
@@ -129,6 +175,31 @@ Reading Checker::read_union(const Layout& layout, const Leaf& leaf, const Words&
   }
   result.weight = fitting == 1 ? std::min(result.weight, 10) : std::min(result.weight, 0);
   return result;
+}
+
+Reading Checker::read_tail(const Layout& layout, const Words& words, const Question& question) {
+  if (!layout.has_tail || !layout.tail_element.valid()) return kNothing;
+  const uint64_t offset = question.base + layout.tail;
+  const uint64_t end = std::min(words.bytes(), words.size);
+  if (offset >= end) return kNothing;
+  const Layout& element = layouts_.of(layout.tail_element);
+  if (element.leaves.size() == 1 && element.leaves.front().kind == LeafKind::Text) {
+    Leaf text = element.leaves.front();
+    text.size = end - offset;
+    Reading reading = read_text(text, words, offset);
+    reading.weight = std::min(reading.weight, 20);
+    return reading;
+  }
+  Question of_element = question;
+  of_element.base = offset;
+  Reading sum;
+  for (const Leaf& leaf : element.leaves) {
+    const Reading reading = read(element, leaf, words, of_element);
+    sum.contradicts |= reading.contradicts;
+    sum.weight += reading.weight;
+    sum.is_evidence |= reading.is_evidence;
+  }
+  return sum;
 }
 
 const std::vector<Leaf>* Checker::arm_in_use(const Layout& layout, const Leaf& leaf,
@@ -170,26 +241,40 @@ Reading Checker::read_pointer(const Leaf& leaf, const WordFact& word, const Ques
   switch (leaf.kind) {
     case LeafKind::CodePointer:
       if (word.kind == WordKind::Code) return {false, 40, true};
-      return is_mark(word.value) || word.kind == WordKind::Mapped ? kNothing : kContradicts;
+      if (word.kind == WordKind::Mapped) return kNothing;
+      return is_mark(word.value) ? kMark : kContradicts;
     case LeafKind::VtablePointer:
       return read_vtable(leaf, word);
     case LeafKind::AnyPointer:
+      if (word.kind == WordKind::BlockStart) return {false, 10, true};
       if (is_pointer(word.kind)) return {false, 5, false};
       return word.kind == WordKind::Small || word.kind == WordKind::Negative ? kNothing
                                                                              : kContradicts;
     case LeafKind::TextPointer:
-      if (!is_pointer(word.kind)) return is_mark(word.value) ? kNothing : kContradicts;
-      if (word.kind == WordKind::Code) return {false, -10, false};
-      if (word.text == TextThere::Yes) return {false, 30, true};
-      if (word.kind == WordKind::FreeBlock) return kNothing;
-      return {false, word.text == TextThere::None ? -5 : 5, false};
+      return read_text_pointer(word);
     case LeafKind::OtherPointer:
-      if (!is_pointer(word.kind)) return is_mark(word.value) ? kNothing : kContradicts;
-      if (word.kind == WordKind::Code) return {false, -10, false};
-      return {false, word.kind == WordKind::BlockStart ? 10 : 3, false};
+      return read_other_pointer(leaf, word);
     default:
       return read_record_pointer(leaf, word, question);
   }
+}
+
+Reading Checker::read_text_pointer(const WordFact& word) {
+  if (!is_pointer(word.kind)) return is_mark(word.value) ? kMark : kContradicts;
+  if (word.kind == WordKind::Code) return {false, -10, false};
+  if (word.text == TextThere::Yes) return {false, 30, true};
+  if (word.kind == WordKind::FreeBlock) return kNothing;
+  return {false, word.text == TextThere::None ? -5 : 5, false};
+}
+
+// To numbers or to pointers: what is there must not be the other.
+Reading Checker::read_other_pointer(const Leaf& leaf, const WordFact& word) const {
+  if (!is_pointer(word.kind)) return is_mark(word.value) ? kMark : kContradicts;
+  if (word.kind == WordKind::Code) return {false, -10, false};
+  if (word.kind != WordKind::BlockStart) return {false, 3, false};
+  const bool to_pointers = inputs_.types.type(leaf.target).kind == TypeKind::Pointer;
+  if (word.there == WordKind::Zero) return {false, 10, true};
+  return is_pointer(word.there) == to_pointers ? Reading{false, 15, true} : kElsewhere;
 }
 
 Reading Checker::read_record_pointer(const Leaf& leaf, const WordFact& word,
@@ -212,7 +297,7 @@ Reading Checker::read_record_pointer(const Leaf& leaf, const WordFact& word,
     case WordKind::Mapped:
       return kNothing;
     default:
-      return is_mark(word.value) ? kNothing : kContradicts;
+      return is_mark(word.value) ? kMark : kContradicts;
   }
 }
 
@@ -224,17 +309,17 @@ Reading Checker::read_block_pointer(const Leaf& leaf, const WordFact& word,
   const uint64_t into = word.value - block.begin().value;
   if (into != 0) {
     if (into == block.size()) return kNothing;  // one past the end
-    return block.size() - into < least ? kContradicts : Reading{false, 3, false};
+    if (block.size() - into < least) return kElsewhere;
+    return word.cluster.valid() && word.cluster == question.self ? Reading{false, 10, true}
+                                                                 : Reading{false, 3, false};
   }
-  if (block.size() < least) return kContradicts;
+  if (block.size() < least) return kElsewhere;
   if (word.cluster.valid() && word.cluster == question.self) {
-    return layouts_.compatible(leaf.follow, question.type) ? Reading{false, 50, true}
-                                                           : kContradicts;
+    return layouts_.compatible(leaf.follow, question.type) ? Reading{false, 50, true} : kElsewhere;
   }
   const TypeId known = beliefs_.of(word);
-  if (known.valid()) {
-    return layouts_.compatible(leaf.follow, known) ? Reading{false, 50, true} : kContradicts;
-  }
+  if (known.valid())
+    return layouts_.compatible(leaf.follow, known) ? Reading{false, 50, true} : kElsewhere;
   const bool fits_size = least != 0 && requests_for(block).has(layouts_.of(leaf.follow).size);
   if (word.cluster.valid() && !beliefs_.candidates[word.cluster].empty()) {
     const auto& candidates = beliefs_.candidates[word.cluster];
@@ -244,7 +329,28 @@ Reading Checker::read_block_pointer(const Leaf& leaf, const WordFact& word,
     if (possible) return {false, 30, true};
     return {false, least == 0 ? 0 : -20, false};
   }
-  return fits_size ? Reading{false, 20, true} : Reading{false, 5, false};
+  if (!fits_size) return {false, 5, least != 0};
+  return is_looking_ ? Reading{false, 20, true} : look_behind(leaf.follow, word.block);
+}
+
+// Whether a block of the right size, of which nothing is known, can be what a pointer says it is.
+Reading Checker::look_behind(TypeId type, BlockId block) {
+  const uint64_t key = uint64_t{block.value} << 32 | type.value;
+  if (const auto known = behind_.find(key); known != behind_.end()) return known->second;
+  is_looking_ = true;
+  const Words words = read_words(inputs_, block, kBytesBehind);
+  const Layout& layout = layouts_.of(type);
+  const Question question{type, ClusterId::none(), 0};
+  Reading sum{false, 20, true, false};
+  for (const Leaf& leaf : layout.leaves) {
+    const Reading reading = read(layout, leaf, words, question);
+    sum.contradicts |= reading.contradicts;
+    if (reading.is_evidence && sum.weight < kMostBehind) sum.weight += 10;
+  }
+  is_looking_ = false;
+  const Reading answer = sum.contradicts ? kElsewhere : sum;
+  if (behind_.size() < kMostRemembered) behind_.emplace(key, answer);
+  return answer;
 }
 
 Reading Checker::read_vtable(const Leaf& leaf, const WordFact& word) {

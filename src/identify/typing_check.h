@@ -31,6 +31,7 @@ struct Reading {
   bool contradicts = false;
   int weight = 0;
   bool is_evidence = false;  // of a kind that does not come about by chance
+  bool is_mark = false;      // of a pointer: a small number that may stand for something
 };
 
 class Checker {
@@ -46,6 +47,9 @@ class Checker {
   };
   [[nodiscard]] Reading read(const Layout& layout, const Leaf& leaf, const Words& words,
                              const Question& question);
+  // The same of the array of unknown length at the end, whose first element is looked at.
+  [[nodiscard]] Reading read_tail(const Layout& layout, const Words& words,
+                                  const Question& question);
   // No member contradicts.
   [[nodiscard]] bool agrees(TypeId type, const Words& words, uint64_t base);
   // Which arm of a union is in use; nothing when none or several can be.
@@ -69,10 +73,15 @@ class Checker {
   [[nodiscard]] Reading read_number(const Leaf& leaf, const Words& words, uint64_t offset) const;
   [[nodiscard]] Reading read_pointer(const Leaf& leaf, const WordFact& word,
                                      const Question& question);
+  [[nodiscard]] Reading read_string(const Words& words, uint64_t offset) const;
+  [[nodiscard]] Reading read_vector(const Leaf& leaf, const Words& words, uint64_t offset) const;
+  [[nodiscard]] static Reading read_text_pointer(const WordFact& word);
+  [[nodiscard]] Reading read_other_pointer(const Leaf& leaf, const WordFact& word) const;
   [[nodiscard]] Reading read_record_pointer(const Leaf& leaf, const WordFact& word,
                                             const Question& question);
   [[nodiscard]] Reading read_block_pointer(const Leaf& leaf, const WordFact& word,
                                            const Question& question);
+  [[nodiscard]] Reading look_behind(TypeId type, BlockId block);
   [[nodiscard]] Reading read_vtable(const Leaf& leaf, const WordFact& word);
   [[nodiscard]] TypeId static_at(uint64_t address) const;
 
@@ -81,6 +90,8 @@ class Checker {
   Beliefs& beliefs_;
   std::vector<Static> statics_;  // sorted
   std::unordered_map<uint64_t, TypeId> classes_;
+  std::unordered_map<uint64_t, Reading> behind_;  // by block and type
+  bool is_looking_ = false;
 };
 
 }  // namespace heapscan

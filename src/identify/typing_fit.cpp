@@ -1,15 +1,20 @@
 #include "identify/typing_fit.h"
 
 #include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+
+#include "identify/typing_nodes.h"
 
 namespace heapscan {
 
 namespace {
 
 constexpr size_t kMostConsidered = 4096;
-constexpr int kEnough = 60;  // for a winner
-constexpr uint32_t kFewestFields = 2;
-constexpr int kAhead = 25;  // of the next
+constexpr int kEnough = 30;         // for a winner
+constexpr int kFewestMembers = 15;  // tenths
+constexpr int kAhead = 25;          // of the next
 constexpr size_t kFieldsNamed = 3;
 
 // The size that most blocks of the cluster have.
@@ -33,10 +38,36 @@ bool has_tail(const Types& types, TypeId id) {
   return false;
 }
 
+// The C and C++ libraries and the loader: they describe hundreds of structs, few of which programs
+// ever meet.
+bool is_system(const Module& module) {
+  static constexpr std::array<std::string_view, 8> kNames = {
+      "libc.so", "libc-2.",     "ld-linux",     "ld-2.",
+      "libm.so", "libgcc_s.so", "libstdc++.so", "libpthread"};
+  const std::string_view name = module.file_name();
+  return std::any_of(kNames.begin(), kNames.end(),
+                     [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
+
 void add_evidence(Candidate& candidate, const Leaf& leaf) {
   if (candidate.fields++ >= kFieldsNamed || leaf.member.empty()) return;
   if (!candidate.fields_named.empty()) candidate.fields_named += ", ";
   candidate.fields_named += leaf.member;
+}
+
+// A type that ends a whole word before the block does leaves that word unexplained: more often than
+// not it is left over from an earlier owner or malloc's own, but then it is not alike in all.
+int weigh_slack(const Layout& layout, const std::vector<Words>& samples) {
+  size_t numbers = 0;
+  size_t pointers = 0;
+  for (const Words& sample : samples) {
+    const WordFact* const last = sample.size >= 8 ? sample.at(sample.size - 8) : nullptr;
+    if (last == nullptr || layout.has_tail || layout.size + 8 > sample.size) return 0;
+    const bool may_be_a_size = last->value >= 32 && last->value % 16 == 0;
+    numbers += last->kind == WordKind::Small && !may_be_a_size ? 1 : 0;
+    pointers += is_block_pointer(last->kind) ? 1 : 0;
+  }
+  return numbers * 5 >= samples.size() || pointers * 2 >= samples.size() ? -25 : 0;
 }
 
 // Nothing once more samples contradict than may.
@@ -50,35 +81,55 @@ std::optional<Candidate> weigh(Checker& checker, ClusterId cluster,
   Candidate candidate;
   candidate.type = type;
   int total = 0;
-  for (const Leaf& leaf : layout.leaves) {
+  size_t all_evidence = 0;
+  const auto weigh_all = [&](const auto& read, const Leaf& leaf) {
     size_t evidence = 0;
+    size_t marks = 0;
     for (size_t i = 0; i < samples.size(); ++i) {
-      const Reading reading = checker.read(layout, leaf, samples[i], question);
+      const Reading reading = read(samples[i]);
       total += reading.weight;
       evidence += reading.is_evidence ? 1 : 0;
+      marks += reading.is_mark ? 1 : 0;
       if (!reading.contradicts || contradicted[i]) continue;
       contradicted[i] = true;
-      if (++contradictions > allowed) return std::nullopt;
+      if (++contradictions > allowed) return false;
     }
+    if (evidence == 0 && marks > allowed) return false;  // no pointer at all
+    all_evidence += evidence;
     if (evidence * 2 >= samples.size()) add_evidence(candidate, leaf);
+    return true;
+  };
+  for (const Leaf& leaf : layout.leaves) {
+    const auto read = [&](const Words& w) { return checker.read(layout, leaf, w, question); };
+    if (!weigh_all(read, leaf)) return std::nullopt;
   }
+  const auto read_tail = [&](const Words& w) { return checker.read_tail(layout, w, question); };
+  if (!weigh_all(read_tail, Leaf())) return std::nullopt;
   candidate.agreeing = static_cast<uint32_t>(samples.size() - contradictions);
-  candidate.score = total / static_cast<int>(samples.size());
+  candidate.score = total / static_cast<int>(samples.size()) + weigh_slack(layout, samples);
+  candidate.evidence = static_cast<int>(10 * all_evidence / samples.size());
   return candidate;
 }
 
 }  // namespace
 
-Catalogue::Catalogue(Layouts& layouts)
+Catalogue::Catalogue(const MemoryImage& image, Layouts& layouts)
     : types_(layouts.types()), is_pointed_at_(layouts.types().size(), false) {
+  for (const Module& module : image.modules()) is_system_.push_back(is_system(module) ? 1 : 0);
   for (const TypeId id : types_.records()) {
-    if (has_tail(types_, id)) with_tail_.push_back(id);
+    if (may_be_allocated(id) && has_tail(types_, id)) with_tail_.push_back(id);
   }
   for (size_t i = 0; i < types_.size(); ++i) {
     const Type& type = types_.type(TypeId(i));
     if (type.kind == TypeKind::Pointer && type.target.valid())
       is_pointed_at_[layouts.whole(type.target).index()] = true;
   }
+}
+
+// Nobody asks malloc for what has no name, nor for a node without an element.
+bool Catalogue::may_be_allocated(TypeId id) const {
+  const std::string& name = types_.type(id).name;
+  return !name.empty() && !is_node_base(name);
 }
 
 std::vector<TypeId> Catalogue::for_cluster(const Inputs& inputs, const Cluster& cluster) const {
@@ -94,7 +145,7 @@ std::vector<TypeId> Catalogue::for_cluster(const Inputs& inputs, const Cluster& 
         std::lower_bound(records.begin(), records.end(), std::max<uint64_t>(requests.least, 1),
                          [&](TypeId id, uint64_t size) { return types_.type(id).size < size; });
     for (; at != records.end() && types_.type(*at).size <= requests.most; ++at) {
-      if (found.size() < kMostConsidered) found.push_back(*at);
+      if (may_be_allocated(*at) && found.size() < kMostConsidered) found.push_back(*at);
     }
   }
   for (const TypeId id : with_tail_) {
@@ -105,12 +156,19 @@ std::vector<TypeId> Catalogue::for_cluster(const Inputs& inputs, const Cluster& 
   return found;
 }
 
-int Catalogue::prior(TypeId type) const {
-  const std::string& name = types_.type(type).name;
-  int prior = is_pointed_at_[type.index()] ? 0 : -20;
-  if (name.empty()) prior -= 20;
-  if (name.starts_with("_") || name.starts_with("std::") || name.starts_with("__gnu_cxx::"))
-    prior -= 10;
+void Catalogue::add_live(std::span<const LiveType> live) {
+  for (const LiveType& type : live) live_sizes_[type.type.value].push_back(type.usable);
+}
+
+int Catalogue::prior(TypeId id, uint64_t usable) const {
+  const Type& type = types_.type(id);
+  int prior = is_pointed_at_[id.index()] ? 0 : -20;
+  if (type.module.valid() && is_system_[type.module]) prior -= 30;
+  if (type.name.starts_with("_")) prior -= 10;
+  if (const auto live = live_sizes_.find(id.value); live != live_sizes_.end()) {
+    const auto& sizes = live->second;
+    prior += std::find(sizes.begin(), sizes.end(), usable) != sizes.end() ? 20 : 10;
+  }
   return prior;
 }
 
@@ -131,7 +189,7 @@ std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue, Cluste
   if (samples.empty()) return ranked;
   for (const TypeId type : types) {
     if (auto candidate = weigh(checker, cluster, samples, type)) {
-      candidate->score += catalogue.prior(type);
+      candidate->score += catalogue.prior(type, samples.front().size);
       ranked.push_back(std::move(*candidate));
     }
   }
@@ -140,16 +198,19 @@ std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue, Cluste
   return ranked;
 }
 
-const Candidate* clear_winner(const Types& types, const std::vector<Candidate>& ranked) {
+const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked) {
   if (ranked.empty()) return nullptr;
-  const Candidate& best = ranked.front();
-  if (best.score < kEnough || best.fields < kFewestFields) return nullptr;
-  const std::string label = types.spelled(best.type);
+  const Types& types = layouts.types();
+  const auto is_same = [&](TypeId a, TypeId b) {
+    return types.type(a).size == types.type(b).size && layouts.compatible(a, b);
+  };
+  const Candidate* best = &ranked.front();
   for (const Candidate& other : ranked) {
-    if (other.score + kAhead <= best.score) return &best;
-    if (types.spelled(other.type) != label) return nullptr;
+    if (other.score + kAhead <= ranked.front().score) break;
+    if (!is_same(other.type, best->type)) return nullptr;
+    if (layouts.begins_with(other.type, best->type)) best = &other;  // what wraps the other
   }
-  return &best;
+  return best->score >= kEnough && best->evidence >= kFewestMembers ? best : nullptr;
 }
 
 }  // namespace heapscan

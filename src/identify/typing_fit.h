@@ -6,34 +6,44 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "identify/typing_check.h"
+#include "identify/typing_live.h"
 
 namespace heapscan {
 
 struct Candidate {
   TypeId type;
   int score = 0;             // tenths
-  uint32_t fields = 0;       // members that are evidence in at least half of the samples
+  int evidence = 0;          // members that are evidence, in tenths: a mean over the samples
+  uint32_t fields = 0;       // those that are in at least half of the samples
   uint32_t agreeing = 0;     // samples without a contradiction
   std::string fields_named;  // "next, handler, name"
 };
 
 class Catalogue {
  public:
-  explicit Catalogue(Layouts& layouts);
+  Catalogue(const MemoryImage& image, Layouts& layouts);
 
   // Types whose size explains the blocks of a cluster: those of the commonest size, when nearly all
   // have it, else those with a tail.
   [[nodiscard]] std::vector<TypeId> for_cluster(const Inputs& inputs, const Cluster& cluster) const;
-  // How likely it is that malloc is ever asked for one: parts of other types are less so.
-  [[nodiscard]] int prior(TypeId type) const;
+  // How likely it is that a block of that size is one, as a weight: parts of other types and what
+  // system libraries describe are less so, what lives in such blocks is more so.
+  [[nodiscard]] int prior(TypeId type, uint64_t usable) const;
+  void add_live(std::span<const LiveType> live);
 
  private:
+  [[nodiscard]] bool may_be_allocated(TypeId id) const;
+
   const Types& types_;
-  std::vector<TypeId> with_tail_;    // by size
+  Column<ModuleId, uint8_t> is_system_;
+  std::vector<TypeId> with_tail_;  // by size
+  std::unordered_map<uint32_t, std::vector<uint64_t>> live_sizes_;
   std::vector<bool> is_pointed_at_;  // some pointer in the program's types leads to it
 };
 
@@ -49,7 +59,6 @@ constexpr size_t kSamplesAsked = 24;
 
 // The first of `ranked`, when it has real evidence and all that are called otherwise are clearly
 // worse; null otherwise.
-[[nodiscard]] const Candidate* clear_winner(const Types& types,
-                                            const std::vector<Candidate>& ranked);
+[[nodiscard]] const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked);
 
 }  // namespace heapscan

@@ -83,6 +83,12 @@ class Flattening {
   }
 
   void push_members(const Part& part) {
+    if (const TypeId element = layouts_.unbuffered(part.type); element != part.type) {
+      Part inner = part;
+      inner.type = element;
+      stack_.push_back(inner);
+      return;
+    }
     const auto members = layouts_.types().members(part.type);
     if (members.size() > kMostSteps) layout_.whole = false;
     const size_t count = std::min(members.size(), kMostSteps);
@@ -159,9 +165,11 @@ class Flattening {
     leaf.kind = kind_of_pointer_to(target);
     if (leaf.kind == LeafKind::TextPointer && part.record.valid()) {
       const std::string_view owner = layouts_.types().type(part.record).name;
-      leaf.of_string = owner.starts_with("std::__cxx11::basic_string<char") ||
-                       owner.starts_with("std::basic_string<char");
+      leaf.of_string =
+          leaf.member == "_M_p" && owner.starts_with("std::__cxx11::basic_string<char");
     }
+    leaf.begins_vector = leaf.member == "_M_start" && part.record.valid() &&
+                         layouts_.types().type(part.record).name.starts_with("std::_Vector_base<");
     if (part.container.valid() && is_node_base(target.name)) {
       const TypeId node = node_type(layouts_.types(), part.container);
       if (node.valid()) leaf.follow = node;
@@ -206,6 +214,7 @@ void find_tail(const Types& types, TypeId id, Layout& layout) {
     if (type.kind == TypeKind::Array) {
       layout.has_tail = type.count <= 1 && type.target.valid();
       layout.tail = offset;
+      layout.tail_element = type.target;
       return;
     }
     id = last.type;
@@ -257,6 +266,28 @@ TypeId Layouts::whole(TypeId id) {
   if (!is_record(type) || type.size != 0 || type.name.empty()) return id;
   const auto found = types_.named(type.name);
   return found.size() == 1 ? found.front() : id;
+}
+
+TypeId Layouts::unbuffered(TypeId id) {
+  const Type& type = types_.type(id);
+  const BufferedElement element = buffered_element(type.name);
+  const auto found = element.name.empty() ? std::vector<TypeId>() : types_.named(element.name);
+  if (found.empty()) return id;
+  if (pointers_.empty()) {
+    for (size_t i = 0; i < types_.size(); ++i) {
+      const Type& pointer = types_.type(TypeId(i));
+      if (pointer.kind == TypeKind::Pointer && pointer.target.valid())
+        pointers_.emplace(pointer.target.value, TypeId(i));
+    }
+  }
+  TypeId answer = found.front();
+  for (int i = 0; i < element.pointers; ++i) {
+    const auto pointer = pointers_.find(answer.value);
+    if (pointer == pointers_.end()) return id;
+    answer = pointer->second;
+  }
+  const bool is_same_size = types_.type(answer).size == type.size;
+  return is_same_size && buffered_element(types_.type(answer).name).name.empty() ? answer : id;
 }
 
 bool Layouts::begins_with(TypeId outer, TypeId inner) {

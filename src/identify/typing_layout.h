@@ -36,8 +36,9 @@ struct Leaf {
   TypeId target;  // of a pointer, declarations resolved; of what holds a vtable pointer the class
   TypeId follow;  // of a pointer, what blocks it leads to are: for a node's base, the node
   std::string_view member;
-  bool of_string = false;  // a member of std::string
-  uint32_t first_arm = 0;  // of a union: index into Layout::arms
+  bool of_string = false;      // where a std::string's text is
+  bool begins_vector = false;  // where a std::vector's elements begin
+  uint32_t first_arm = 0;      // of a union: index into Layout::arms
   uint32_t arms = 0;
 };
 [[nodiscard]] constexpr bool is_followed(const Leaf& leaf) {
@@ -52,6 +53,7 @@ struct Layout {
   bool whole = true;
   bool has_tail = false;  // ends in an array of unknown length
   uint64_t tail = 0;      // where that begins
+  TypeId tail_element;
   [[nodiscard]] bool holds_pointers() const;
 };
 
@@ -64,19 +66,23 @@ class Layouts {
   [[nodiscard]] const Layout& of(TypeId id);
   // The one complete type a declaration stands for; itself when there is none, or several.
   [[nodiscard]] TypeId whole(TypeId id);
+  // What a buffer of that type is for; itself when it is no buffer, or nobody knows.
+  [[nodiscard]] TypeId unbuffered(TypeId id);
   // Whether a pointer to one may point at the other: the same type, also declared twice, or the
   // first part (base class, first member) of it.
   [[nodiscard]] bool compatible(TypeId a, TypeId b);
+
+  [[nodiscard]] bool begins_with(TypeId outer, TypeId inner);
 
   static constexpr size_t kMostLeaves = 512;      // of one type
   static constexpr size_t kMostKept = 1'000'000;  // of all types
 
  private:
   [[nodiscard]] Layout flatten(TypeId id);
-  [[nodiscard]] bool begins_with(TypeId outer, TypeId inner);
 
   const Types& types_;
   std::unordered_map<uint32_t, Layout> layouts_;
+  std::unordered_map<uint32_t, TypeId> pointers_;  // by what they point to; made when asked for
   size_t kept_ = 0;
 };
 

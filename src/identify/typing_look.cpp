@@ -12,7 +12,7 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kBytes = 1024;
-constexpr int kEnough = 40;
+constexpr int kEnough = 30;
 constexpr int kFewestFields = 2;
 constexpr int kAhead = 20;
 

@@ -93,4 +93,24 @@ TypeId node_type(const Types& types, TypeId container_or_node) {
   return TypeId::none();
 }
 
+BufferedElement buffered_element(std::string_view name) {
+  if (!name.starts_with("__gnu_cxx::__aligned_membuf<") &&
+      !name.starts_with("__gnu_cxx::__aligned_buffer<"))
+    return {};
+  BufferedElement element{trimmed(argument_of(name, 0)), 0};
+  for (bool again = true; again;) {
+    again = false;
+    if (element.name.ends_with(" const")) {
+      element.name.remove_suffix(6);
+      again = true;
+    } else if (element.name.ends_with('*')) {
+      element.name.remove_suffix(1);
+      ++element.pointers;
+      again = true;
+    }
+    element.name = trimmed(element.name);
+  }
+  return element;
+}
+
 }  // namespace heapscan

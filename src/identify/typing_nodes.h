@@ -17,4 +17,11 @@ namespace heapscan {
 // The node type of a container or node; none when it is not one, or not described.
 [[nodiscard]] TypeId node_type(const Types& types, TypeId container_or_node);
 
+// Nodes keep their element in bytes of no type, whose own name says what they are for.
+struct BufferedElement {
+  std::string_view name;  // of a struct; empty: it is something else
+  int pointers = 0;       // to it
+};
+[[nodiscard]] BufferedElement buffered_element(std::string_view name);
+
 }  // namespace heapscan

@@ -38,6 +38,8 @@ WordFact fact_of(const Inputs& inputs, uint64_t value) {
   if (is_block_pointer(fact.kind)) {
     fact.block = inputs.addresses.block_of(value);
     fact.cluster = inputs.clusters.of(fact.block);
+    if (fact.kind == WordKind::BlockStart)
+      fact.there = inputs.addresses.kind_of(inputs.image.read<uint64_t>(Addr(value)).value_or(0));
   }
   if (fact.kind != WordKind::FreeBlock) fact.text = text_at(inputs.image, Addr(value));
   return fact;

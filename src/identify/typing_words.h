@@ -16,6 +16,7 @@ struct WordFact {
   BlockId block;      // that it points at or into
   ClusterId cluster;  // of that block, when it was clustered
   WordKind kind = WordKind::Zero;
+  WordKind there = WordKind::Zero;  // of the word a block begins with that is pointed at
   TextThere text = TextThere::None;
 };
 
