@@ -77,10 +77,14 @@ Result capture_and_analyze(const SharedOptions& options, const std::function<Cap
   Symbols symbols = timed("symbols", timing, [&] {
     return load_symbols(captured.image, captured.files, symbol_options(options));
   });
+  const DebugInfo debug_info =
+      open_debug_info(captured.image, captured.files, symbol_options(options));
   AnalysisOptions analysis_options;
+  if (options.report.group_kinds().has(Verdict::Reachable))
+    analysis_options.clustered.add(Verdict::Reachable);
   analysis_options.on_stage = [&](const std::string& name) { progress.stage(name); };
   return {std::move(captured.facts),
-          analyze(std::move(captured.image), std::move(symbols), analysis_options)};
+          analyze(std::move(captured.image), std::move(symbols), debug_info, analysis_options)};
 }
 
 }  // namespace

@@ -8,12 +8,25 @@
 #include <vector>
 
 #include "heapscan/heap/heap_model.h"
+#include "heapscan/identify/clusters.h"
+#include "heapscan/identify/identities.h"
+#include "heapscan/identify/leak_forest.h"
+#include "heapscan/identify/suppressions.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
+#include "heapscan/reach/verdict_set.h"
+#include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
+#include "heapscan/symbols/types.h"
 
 namespace heapscan {
+
+// A line of source that code belongs to.
+struct CodeLine {
+  Addr address;
+  SourceLine line;
+};
 
 // Owns the image and every result; results refer to it by address and id only.
 struct Analysis {
@@ -22,19 +35,32 @@ struct Analysis {
   HeapModel heap;
   Roots roots;
   Reachability reach;
+  Types types;  // empty when nothing was clustered, or no module describes types
+  Clusters clusters;
+  Identities identities;        // of the clusters
+  std::vector<CodeLine> lines;  // of the functions that blocks of the clusters point at; by address
+  LeakForest forest;
+  Suppressed suppressed;
   std::vector<std::pair<std::string, double>> timing;  // phase, seconds; in order
 
   // The notes of all stages, in the order of the flow.
   [[nodiscard]] Notes notes() const;
+  // Null when the line is not known.
+  [[nodiscard]] const SourceLine* line_of(Addr code) const;
 };
 
 struct AnalysisOptions {
   // Called when a stage begins, with its name; for progress. May be empty.
   std::function<void(const std::string&)> on_stage;
+  // Which blocks to cluster; those of other verdicts are in no cluster.
+  VerdictSet clustered{Verdict::Definite, Verdict::Indirect, Verdict::Possible};
+  std::vector<SuppressionRule> suppressions;
 };
 
-// Throws Error (Unsupported) when the allocator in charge is not understood.
+// Debug information is read only when there is something to identify, and only that of modules
+// that may describe it. Throws Error (Unsupported) when the allocator in charge is not understood.
 [[nodiscard]] Analysis analyze(MemoryImage image, Symbols symbols,
+                               const DebugInfo& debug_info = DebugInfo(),
                                const AnalysisOptions& options = {});
 
 }  // namespace heapscan
