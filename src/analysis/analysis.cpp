@@ -33,10 +33,12 @@ void append(Notes& notes, const Notes& more) {
   notes.insert(notes.end(), more.begin(), more.end());
 }
 
-// The C library's own types are read only when blocks name its code or data: its debug information
-// is on many machines, and seldom what a program's blocks are made of.
+// The C library's and the loader's own types are read only when blocks name their code or data:
+// their debug information is on many machines, and seldom what a program's blocks are made of.
 bool is_worth_reading(ModuleId module, const Symbols& symbols, const std::vector<bool>& named) {
-  return named[module.index()] || !symbols.exports(module, "malloc");
+  const bool is_system =
+      symbols.exports(module, "malloc") || symbols.exports(module, "_rtld_global");
+  return named[module.index()] || !is_system;
 }
 
 constexpr size_t kMostNamedAddresses = 4096;
