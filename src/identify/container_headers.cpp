@@ -18,13 +18,12 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kMostElements = uint64_t{1} << 40;
-constexpr uint64_t kWalked = 2048;  // nodes of one list or chain
 constexpr uint64_t kMostChunks = 64;
-constexpr uint64_t kTold = 32;  // nodes of one list or chain that are told of
 
 class Reader {
  public:
-  Reader(const Inputs& inputs, Addr at, Bytes bytes) : inputs_(inputs), at_(at), bytes_(bytes) {}
+  Reader(const Inputs& inputs, Addr at, Bytes bytes, const ContainerWalk& walk)
+      : inputs_(inputs), at_(at), bytes_(bytes), walk_(walk) {}
 
   [[nodiscard]] Addr at() const { return at_; }
   [[nodiscard]] bool has(uint64_t size) const { return bytes_.size() >= size; }
@@ -52,11 +51,13 @@ class Reader {
     return read(address) == value;
   }
   [[nodiscard]] const Inputs& inputs() const { return inputs_; }
+  [[nodiscard]] const ContainerWalk& walk() const { return walk_; }
 
  private:
   const Inputs& inputs_;
   Addr at_;
   Bytes bytes_;
+  ContainerWalk walk_;
 };
 
 using Parts = std::vector<OwnedPart>;
@@ -118,9 +119,9 @@ Parts parts_of_list(const Reader& object) {
   uint64_t node = first;
   uint64_t walked = 0;
   Parts parts;
-  while (node != self && walked < kWalked) {
+  while (node != self && walked < object.walk().walked) {
     if (object.block_at(node) == nullptr || !object.points_at(node + 8, before)) return {};
-    if (walked < kTold) parts.push_back(object.owned(ContainerPart::ListNode, node));
+    if (walked < object.walk().told) parts.push_back(object.owned(ContainerPart::ListNode, node));
     before = node;
     node = object.read(node).value_or(0);
     ++walked;
@@ -129,13 +130,13 @@ Parts parts_of_list(const Reader& object) {
   return is_whole ? parts : Parts();
 }
 
-// Adds nodes of the chain that begins with `node`. How many there are, at most kWalked; nothing
-// when one is no block.
+// Adds nodes of the chain that begins with `node`. How many there are, at most as many as are
+// walked; nothing when one is no block.
 std::optional<uint64_t> walk_chain(const Reader& object, uint64_t node, Parts& parts) {
   uint64_t walked = 0;
-  for (; node != 0 && walked < kWalked; ++walked) {
+  for (; node != 0 && walked < object.walk().walked; ++walked) {
     if (object.block_at(node) == nullptr) return std::nullopt;
-    if (walked < kTold) parts.push_back(object.owned(ContainerPart::HashNode, node));
+    if (walked < object.walk().told) parts.push_back(object.owned(ContainerPart::HashNode, node));
     node = object.read(node).value_or(0);
   }
   return walked;
@@ -165,7 +166,7 @@ Parts parts_of_hash_table(const Reader& object) {
   Parts parts;
   if (has_block) parts.push_back(object.owned(ContainerPart::Buckets, buckets));
   const auto length = walk_chain(object, first, parts);
-  return length && *length == std::min(elements, kWalked) ? parts : Parts();
+  return length && *length == std::min(elements, object.walk().walked) ? parts : Parts();
 }
 
 struct DequeEnd {
@@ -239,8 +240,9 @@ Parts parts_of_function(const Reader& object) {
 
 }  // namespace
 
-std::vector<OwnedPart> parts_of_container(const Inputs& inputs, Addr at, Bytes bytes) {
-  const Reader object(inputs, at, bytes);
+std::vector<OwnedPart> parts_of_container(const Inputs& inputs, Addr at, Bytes bytes,
+                                          const ContainerWalk& walk) {
+  const Reader object(inputs, at, bytes, walk);
   // A tree's header begins with a colour, every other container with a pointer.
   if (object.half(0) == 0) return parts_of_tree(object);
   for (const auto parts_of : {parts_of_hash_table, parts_of_deque, parts_of_string, parts_of_list,

@@ -21,6 +21,8 @@ namespace {
 constexpr uint64_t kType = 8;   // of an object
 constexpr uint64_t kName = 24;  // of a type: tp_name
 constexpr uint64_t kBasicSize = 32;
+constexpr uint64_t kFlags = 168;
+constexpr uint64_t kMakesTypes = uint64_t{1} << 31;  // Py_TPFLAGS_TYPE_SUBCLASS
 constexpr uint64_t kLargestBasicSize = 1 << 16;
 constexpr size_t kLongestName = 128;
 constexpr int kMostMetatypes = 4;
@@ -59,6 +61,8 @@ PythonType read_type(const MemoryImage& image, Addr type) {
   const auto name = image.read_addr(type + kName);
   const auto basic_size = image.read<uint64_t>(type + kBasicSize);
   if (!name || !basic_size || *basic_size < 16 || *basic_size > kLargestBasicSize) return {};
+  if ((image.read<uint64_t>(type + kFlags).value_or(0) & kMakesTypes) != 0)
+    return {"type", *basic_size};  // classes, whatever their metaclass
   auto text = image.read_string(*name, kLongestName);
   if (!text || !is_name(*text)) return {};
   return {std::move(*text), *basic_size};

@@ -6,12 +6,11 @@
 
 namespace heapscan {
 
-// Of a symbol: demangled where it is mangled, without the version or the suffix that a compiler
-// added to a part of it.
+// Of a symbol: demangled where it is mangled. Of bounded length.
 [[nodiscard]] std::string name_of_symbol(std::string_view symbol);
 
-// Of a type, as std::type_info::name() has it: "6Parser" is "Parser". Empty when it is no mangled
-// type.
+// Of a type, as std::type_info::name() has it: "6Parser" is "Parser". What cannot be demangled
+// stays as it is.
 [[nodiscard]] std::string name_of_type(std::string_view mangled);
 
 }  // namespace heapscan

@@ -1,0 +1,229 @@
+// First the places: containers are looked for in samples of every cluster, at every offset, and in
+// module data and on stacks when live blocks were clustered too. A place where one was found is
+// then looked at in every member of its cluster, and all blocks of the containers there are marked.
+// So each sample of each cluster is proven to belong to a container, or is not. What is marked
+// does not depend on the number of threads: the second pass has one budget for all.
+#include "identify/container_search.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "heapscan/base/parallel.h"
+#include "heapscan/heap/block_bitmap.h"
+#include "identify/recogniser_names.h"
+#include "identify/recogniser_samples.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kOwnerBytes = 1024;  // looked at for containers
+constexpr size_t kMostOwners = 32;      // samples of a cluster
+constexpr uint64_t kMostRootBytes = 64 << 20;
+constexpr uint64_t kMostSteps = 4 << 20;  // members and nodes looked at in the second pass
+constexpr size_t kGrain = 8;
+
+struct FoundPart {
+  OwnedPart owned;
+  ContainerPlace place;
+};
+
+using Parts = std::vector<FoundPart>;
+
+bool has_cpp_library(const Inputs& inputs) {
+  for (size_t i = 0; i < inputs.image.modules().size(); ++i) {
+    const std::string_view name = inputs.image.modules()[ModuleId(i)].file_name();
+    if (name.starts_with("libstdc++.so") || name.starts_with("libc++.so")) return true;
+    if (inputs.symbols.address_of(ModuleId(i), "__gxx_personality_v0")) return true;
+  }
+  return false;
+}
+
+// `place_of(offset)` says where a container that begins there lies.
+template <typename F>
+void look_at(const Inputs& inputs, Addr begin, Bytes bytes, uint64_t limit, F&& place_of,
+             const ContainerWalk& walk, Parts& found) {
+  const auto take = [&](uint64_t offset) {
+    const uint64_t length = std::min<uint64_t>(bytes.size() - offset, kLargestContainer);
+    for (OwnedPart& part :
+         parts_of_container(inputs, begin + offset, bytes.subspan(offset, length), walk))
+      found.push_back({std::move(part), place_of(offset)});
+  };
+  limit = std::min<uint64_t>(limit, bytes.size());
+  for (uint64_t offset = 0; offset + 8 <= limit; offset += 8) {
+    const uint64_t word = load<uint64_t>(bytes.data() + offset);
+    const BlockId block = inputs.addresses.block_of(word);
+    // The one bucket of a small hash table is in the table.
+    const bool is_self = word - (begin + offset).value < kLargestContainer;
+    const bool is_start = block.valid() && inputs.heap.block(block).begin().value == word;
+    if (is_start || is_self) take(offset);
+    // A tree begins with the colour before its root's address.
+    if (is_start && offset >= 8 && read_at<uint32_t>(bytes, offset - 8) == 0U) take(offset - 8);
+  }
+}
+
+Parts look_at_cluster(const Inputs& inputs, ClusterId cluster) {
+  Parts found;
+  const std::vector<Sample> samples = samples_of(inputs, cluster);
+  const size_t count = std::min(samples.size(), kMostOwners);
+  const auto place_of = [&](uint64_t offset) { return ContainerPlace{cluster, offset, ""}; };
+  for (size_t i = 0; i < count; ++i) {
+    const Sample& sample = samples[i * samples.size() / count];
+    look_at(inputs, sample.begin, sample.bytes, kOwnerBytes, place_of, {}, found);
+  }
+  return found;
+}
+
+std::string variable_at(const Inputs& inputs, Addr address) {
+  const auto hit = inputs.symbols.at(address);
+  return hit && hit->offset == 0 ? name_of_symbol(hit->name) : "";
+}
+
+Parts look_at_roots(const Inputs& inputs) {
+  Parts found;
+  uint64_t left = kMostRootBytes;
+  const ContainerWalk walk = ContainerWalk::whole();
+  for (const RootRange& root : inputs.roots.ranges) {
+    if (root.kind != RootKind::ModuleData && root.kind != RootKind::Stack) continue;
+    inputs.image.for_each_span(root.range, [&](Addr begin, Bytes bytes) {
+      const uint64_t skip = begin.align_up(8) - begin;
+      const uint64_t limit = std::min<uint64_t>(bytes.size(), left);
+      if (skip >= limit) return;
+      left -= limit;
+      const Addr first = begin + skip;
+      const auto place_of = [&](uint64_t offset) {
+        return ContainerPlace{ClusterId::none(), 0, variable_at(inputs, first + offset)};
+      };
+      look_at(inputs, first, bytes.subspan(skip), limit - skip, place_of, walk, found);
+    });
+  }
+  return found;
+}
+
+bool any_reachable(const Inputs& inputs) {
+  const auto& rows = inputs.clusters.rows;
+  return std::any_of(rows.begin(), rows.end(), [&](const Cluster& row) {
+    return !row.samples.empty() && inputs.reach.verdict(row.samples.front()) == Verdict::Reachable;
+  });
+}
+
+// The last entry is what the roots hold.
+std::vector<Parts> look_everywhere(const Inputs& inputs,
+                                   const Column<ClusterId, uint8_t>& may_own) {
+  const size_t count = std::min(may_own.size(), kMostIdentified);
+  std::vector<Parts> found(count + 1);
+  parallel_for_pieces(count, kGrain, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      if (may_own[ClusterId(i)] != 0) found[i] = look_at_cluster(inputs, ClusterId(i));
+    }
+  });
+  if (any_reachable(inputs)) found[count] = look_at_roots(inputs);
+  return found;
+}
+
+template <typename F>
+void for_each_claim(const Inputs& inputs, const std::vector<Parts>& found, F&& f) {
+  for (const Parts& parts : found) {
+    for (const FoundPart& part : parts) {
+      const ClusterId cluster = inputs.clusters.of(part.owned.block);
+      if (cluster.valid()) f(cluster, part);
+    }
+  }
+}
+
+Column<ClusterId, ContainerClaims> count_claims(const Inputs& inputs,
+                                                const std::vector<Parts>& found) {
+  const size_t count = inputs.clusters.rows.size();
+  Column<ClusterId, std::array<uint32_t, kContainerParts>> counts(count);
+  for_each_claim(inputs, found, [&](ClusterId cluster, const FoundPart& part) {
+    ++counts[cluster][static_cast<size_t>(part.owned.part)];
+  });
+  Column<ClusterId, ContainerClaims> claims(count);
+  for (size_t i = 0; i < count; ++i) {
+    const auto& row = counts[ClusterId(i)];
+    const auto most = std::max_element(row.begin(), row.end());
+    claims[ClusterId(i)].part = static_cast<ContainerPart>(most - row.begin());
+    claims[ClusterId(i)].found = *most;
+  }
+  for_each_claim(inputs, found, [&](ClusterId cluster, const FoundPart& part) {
+    ContainerClaims& row = claims[cluster];
+    if (part.owned.part != row.part) return;
+    ++row.places[part.place];
+    if (!part.owned.type.empty()) ++row.types[part.owned.type];
+  });
+  return claims;
+}
+
+// Marks the blocks of all containers at the places where one was found.
+class Prover {
+ public:
+  Prover(const Inputs& inputs, const Column<ClusterId, ContainerClaims>& claims)
+      : inputs_(inputs), claims_(claims), proven_(inputs.heap.blocks.size()) {}
+
+  void mark(const OwnedPart& part) {
+    const ClusterId cluster = inputs_.clusters.of(part.block);
+    if (cluster.valid() && claims_[cluster].found != 0 && claims_[cluster].part == part.part)
+      proven_.set(part.block);
+  }
+
+  // `offsets`: pairs of cluster and offset. One pass over all blocks.
+  void look_at_members(const std::set<std::pair<ClusterId, uint64_t>>& places) {
+    const Clusters& clusters = inputs_.clusters;
+    for (size_t i = 0; i < clusters.blocks.size() && left_ != 0; ++i) {
+      auto place = places.lower_bound({clusters.cluster_of[i], 0});
+      for (; place != places.end() && place->first == clusters.cluster_of[i]; ++place)
+        look_at_member(clusters.blocks[i], place->second);
+    }
+  }
+
+  [[nodiscard]] uint32_t proven_samples(ClusterId cluster) const {
+    const auto& samples = inputs_.clusters.rows[cluster].samples;
+    return static_cast<uint32_t>(std::count_if(samples.begin(), samples.end(),
+                                               [&](BlockId id) { return proven_.test(id); }));
+  }
+
+ private:
+  void look_at_member(BlockId id, uint64_t offset) {
+    if (left_ == 0) return;
+    const Block& block = inputs_.heap.block(id);
+    if (offset >= block.size()) return;
+    const Addr at = block.begin() + offset;
+    const uint64_t length = std::min(block.size() - offset, kLargestContainer);
+    const auto bytes = inputs_.image.view(AddrRange::sized(at, length));
+    if (!bytes) return;
+    const auto parts = parts_of_container(inputs_, at, *bytes, {left_, left_});
+    for (const OwnedPart& part : parts) mark(part);
+    left_ -= std::min<uint64_t>(left_, parts.size() + 1);
+  }
+
+  const Inputs& inputs_;
+  const Column<ClusterId, ContainerClaims>& claims_;
+  BlockBitmap proven_;
+  uint64_t left_ = kMostSteps;
+};
+
+}  // namespace
+
+Column<ClusterId, ContainerClaims> search_containers(const Inputs& inputs,
+                                                     const Column<ClusterId, uint8_t>& may_own) {
+  if (!has_cpp_library(inputs))
+    return Column<ClusterId, ContainerClaims>(inputs.clusters.rows.size());
+  const std::vector<Parts> found = look_everywhere(inputs, may_own);
+  Column<ClusterId, ContainerClaims> claims = count_claims(inputs, found);
+  Prover prover(inputs, claims);
+  std::set<std::pair<ClusterId, uint64_t>> places;
+  for (const ContainerClaims& row : claims) {
+    for (const auto& [place, count] : row.places) {
+      if (place.owner.valid()) places.emplace(place.owner, place.offset);
+    }
+  }
+  prover.look_at_members(places);
+  for (const FoundPart& part : found.back()) prover.mark(part.owned);
+  for (size_t i = 0; i < claims.size(); ++i)
+    claims[ClusterId(i)].proven = prover.proven_samples(ClusterId(i));
+  return claims;
+}
+
+}  // namespace heapscan

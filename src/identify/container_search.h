@@ -1,0 +1,36 @@
+// Which blocks of each cluster belong to standard containers, and where those lie.
+#pragma once
+
+#include <array>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "identify/container_headers.h"
+#include "identify/inputs.h"
+
+namespace heapscan {
+
+// Where a container lies: at `offset` in the blocks of a cluster, or in the variable of that name.
+struct ContainerPlace {
+  ClusterId owner;
+  uint64_t offset = 0;
+  std::string variable;
+  auto operator<=>(const ContainerPlace&) const = default;
+};
+
+// What was found about the blocks of one cluster.
+struct ContainerClaims {
+  ContainerPart part = ContainerPart::Text;  // the commonest of those found
+  uint32_t found = 0;                        // blocks that are such parts, as often as they are
+  std::map<ContainerPlace, uint32_t> places;
+  std::map<std::string, uint32_t> types;  // of Functor
+  uint32_t proven = 0;  // of the cluster's samples: belong to a container that was found
+};
+
+// Empty when the program has no C++ library: C has structs that look like containers. `may_own`
+// says of each cluster whether containers are looked for in its blocks.
+[[nodiscard]] Column<ClusterId, ContainerClaims> search_containers(
+    const Inputs& inputs, const Column<ClusterId, uint8_t>& may_own);
+
+}  // namespace heapscan
