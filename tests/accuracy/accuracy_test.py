@@ -4,6 +4,7 @@ import unittest
 from collections import Counter
 
 import evaluate
+import labels
 import name_types
 from evaluate import Share
 
@@ -110,10 +111,37 @@ class Labels(unittest.TestCase):
         self.assertEqual(evaluate.right_bytes(self.blocks), Share(112, 208))
         self.assertEqual(evaluate.wrong_bytes(self.blocks), Share(64, 208))
 
-    def test_names_are_compared_without_keywords_and_spaces(self):
-        self.assertTrue(evaluate.is_same_type("struct session", "session"))
-        self.assertTrue(evaluate.is_same_type("std::map<int, A>", "std::map<int,class A>"))
-        self.assertFalse(evaluate.is_same_type("session", "session_list"))
+    def test_names_are_compared_without_keywords_spaces_and_defaults(self):
+        for claim, truth in [
+                ("struct session", "session"), ("BuildLog::LogEntry", "LogEntry"),
+                ("std::map<int, A>", "std::map<int,class A>"), ("struct point[8]", "point[]"),
+                ("array of struct point", "point"),
+                ("array of pointers to struct state", "state *"), ("FILE", "_IO_FILE|FILE"),
+                ("std::_List_node<std::vector<long int, std::allocator<long int> > >",
+                 "std::_List_node<std::vector<long>>")]:
+            self.assertTrue(labels.is_same_type(claim, truth), claim)
+        for claim, truth in [
+                ("session", "session_list"), ("Other::Entry", "Log::Entry"), ("char", "int"),
+                ("std::_List_node<int>", "std::_List_node<long>")]:
+            self.assertFalse(labels.is_same_type(claim, truth), claim)
+
+    def test_a_part_of_a_container_may_leave_out_of_what(self):
+        for claim, truth in [
+                ("node of std::map or set in Registry at +0x8", "std::_Rb_tree_node<int>"),
+                ("elements of std::vector in Polygon at +0x10", "std::vector<Point>::elements"),
+                ("array of Point", "std::vector<Point>::elements"),
+                ("buckets of std::unordered_map in A", "std::__detail::_Hash_node_base*"),
+                ("text of std::string in Connection at +0x28", "std::string::text"),
+                ("text", "char")]:
+            self.assertTrue(labels.is_same_type(claim, truth), claim)
+        for claim, truth in [
+                ("node of std::list in A", "std::_Rb_tree_node<int>"), ("text", "Point"),
+                ("elements of std::vector in A", "Point"), ("array of A", "std::vector<B>::elements")]:
+            self.assertFalse(labels.is_same_type(claim, truth), claim)
+
+    def test_words_for_bytes_claim_no_type(self):
+        for label in ("", "264-byte blocks", "raw bytes", "array of numbers", "block naming f"):
+            self.assertIsNone(labels.claimed_type(label), label)
 
     def test_the_share_of_the_first_entries(self):
         report = {"leaks": [entry("x", "", "possible", 1000)] +
@@ -143,7 +171,7 @@ class Types(unittest.TestCase):
 
     def test_the_standard_allocator_says_the_type(self):
         frame = "std::__new_allocator<std::pair<int, char> >::allocate(unsigned long, void const*)"
-        self.assertEqual(self.type_of((frame, "")), "std::pair<int, char>")
+        self.assertEqual(self.type_of((frame, "")), "std::pair<int, char>|std::vector<std::pair<int, char>>::elements")
 
     def test_a_new_expression_says_the_type(self):
         self.assertEqual(self.type_of(("Graph::add(int)", "edge = new Edge(from, to);")), "Edge")

@@ -1,24 +1,100 @@
-"""Which type a label claims, and whether two names mean one type."""
-import re
+"""Which type a label claims, and whether two names mean one type.
 
-TEXT = "text"
-NO_CLAIM = re.compile(r"^[\d,]+-byte blocks?$")
-IS_TEXT = re.compile(r'^(text\b|string\b|")')
-DROPPED = re.compile(r"\b(struct|class|union|enum|const|volatile)\b|\s+")
-TEXT_TYPES = {"char", "char*", "char[]", "unsignedchar", "unsignedchar[]", TEXT}
+A name is brought into a common form first: a part (what the block is to its owner) and a type.
+"elements of std::vector in Polygon at +0x10" is elements of a type that is not told;
+"std::vector<Point>::elements" is elements, Point; "struct session" is an object, session.
+"""
+import re
+from typing import NamedTuple
+
+OBJECT, TEXT, ELEMENTS, BUCKETS = "object", "text", "elements", "buckets"
+
+# Labels that describe bytes and claim no type.
+NO_CLAIM = re.compile(r"^$|^[\d,]+-byte blocks?$|^raw bytes$|^array of (numbers|pointers)$|"
+                      r"^(numbers|pointers|zeros|untouched)\b|^block naming |^nothing but zeros$")
+IS_TEXT = re.compile(r'^(text|string|strings|wide text)\b|^"|::text$')
+TEXT_TYPES = {"char", "unsigned char", "signed char", "wchar_t", "char16_t", "char32_t"}
+
+# The part a block is of a container, as heapscan says it and as the library's own type says it.
+PARTS = [
+    (re.compile(r"^elements of \S"), ELEMENTS), (re.compile(r"^buckets of \S"), BUCKETS),
+    (re.compile(r"^node of std::(multi)?(map|set)\b"), "tree node"),
+    (re.compile(r"^node of std::(forward_)?list\b"), "list node"),
+    (re.compile(r"^node of std::unordered_"), "hash node"),
+    (re.compile(r"^counts of std::shared_ptr\b"), "counts"),
+]
+LIBRARY_PARTS = [
+    ("std::_Rb_tree_node<", "tree node"), ("std::_List_node<", "list node"),
+    ("std::_Fwd_list_node<", "list node"), ("std::__detail::_Hash_node<", "hash node"),
+    ("std::_Sp_counted_ptr<", "counts"), ("std::_Sp_counted_deleter<", "counts"),
+]
+KEYWORDS = re.compile(r"\b(struct|class|union|enum|const|volatile)\b")
+LEFT_OUT = re.compile(r",(std::allocator|std::default_delete|std::less|std::hash|std::equal_to|"
+                      r"std::char_traits)<")
+
+
+class Name(NamedTuple):
+    part: str
+    type: str  # empty: not told
+
+
+def without_arguments(name):
+    """Without the arguments that a template's default would give it."""
+    while match := LEFT_OUT.search(name):
+        depth, end = 1, match.end()
+        while depth and end < len(name):
+            depth += {"<": 1, ">": -1}.get(name[end], 0)
+            end += 1
+        name = name[:match.start()] + name[end:]
+    return name
 
 
 def normalised(name):
-    return DROPPED.sub("", name)
+    name = re.sub(r"\b(long|short) int\b", r"\1", KEYWORDS.sub("", name))
+    name = re.sub(r"\b(long|short|char|int) unsigned\b(?: int)?", r"unsigned \1", name)
+    name = name.replace("std::__cxx11::", "std::")
+    name = without_arguments(re.sub(r"\s+", "", name))
+    return name.replace("std::basic_string<char>", "std::string")
+
+
+def bare(name):
+    """The element of an array."""
+    name = re.sub(r"^array of pointers to (.*)", r"\1 *", name.strip())
+    name = re.sub(r"^array of ", "", name)
+    return re.sub(r"\s*(\[\d*\])+$", "", name)
+
+
+def parse(name):
+    if IS_TEXT.search(name) or normalised(bare(name)) in map(normalised, TEXT_TYPES):
+        return Name(TEXT, "")
+    for expression, part in PARTS:
+        if expression.match(name):
+            return Name(part, "")
+    if match := re.match(r"^std::\w+<(.*)>::elements$", name):
+        return Name(ELEMENTS, normalised(match.group(1)))
+    if name.endswith("::buckets") or normalised(bare(name)) == "std::__detail::_Hash_node_base*":
+        return Name(BUCKETS, "")
+    for begin, part in LIBRARY_PARTS:
+        if name.startswith(begin):
+            return Name(part, normalised(name))
+    if name.startswith("std::_Sp_counted_ptr_inplace<"):
+        return Name(OBJECT, "std::make_shared<" + normalised(name).split("<", 1)[1].split(",")[0] + ">")
+    return Name(OBJECT, normalised(bare(name)))
 
 
 def claimed_type(label):
     """The type a label names, or None when it names none."""
-    if not label or NO_CLAIM.match(label):
-        return None
-    return TEXT if IS_TEXT.match(label) else label
+    return None if NO_CLAIM.match(label) else label
 
 
 def is_same_type(claim, truth):
-    claim, truth = normalised(claim), normalised(truth)
-    return claim == truth or (claim == TEXT and truth in TEXT_TYPES)
+    """truth may be several names of one type: A|B. What the claim leaves out is not held against
+    it: the arguments of a template, the scope a source line does not spell."""
+    said = parse(claim)
+    return any(agree(said, parse(name)) for name in truth.split("|"))
+
+
+def agree(said, true):
+    if not said.type or not true.type:
+        return said.part == true.part
+    return said.type == true.type or said.type.endswith("::" + true.type)

@@ -12,7 +12,7 @@ per program, into a file of rules:
 The frames of a chain are gone through from the allocator outwards, functions that were inlined
 included; the first rule that fits decides, and a frame without a rule leaves the type unknown.
 In C++ the standard allocator's own frame says the type: std::__new_allocator<T>::allocate, so do
-those of std::string, and a line of source with `new T` or `(T*)malloc(`. Several names of one type are written A|B.
+those of std::string, known functions of the C library, and a line of source with `new T` or `(T*)malloc(`. Several names of one type are written A|B.
 """
 import argparse
 import pathlib
@@ -21,8 +21,13 @@ import subprocess
 from collections import defaultdict
 
 STANDARD = re.compile(r"new_allocator<(.*)>::allocate\(")
+NODE = re.compile(r"std::(?:_Rb_tree_node|_List_node|_Fwd_list_node|__detail::_Hash_node|_Sp_counted)")
 STRING = re.compile(r"(?:^|\s)std::(?:__cxx11::)?basic_string<(char|wchar_t),[^()]*>::(?:_M_\w+|reserve)")
 CAST = re.compile(r"\((?:struct\s+)?((?:const\s+)?[\w ]+?\s*\**?)\s*\*\)\s*(?:m|c|re)alloc\s*\(")
+LIBRARY = {"__GI___strdup": "char", "__GI___strndup": "char", "__vasprintf_internal": "char",
+           "__GI__IO_file_doallocate": "char", "__alloc_dir": "DIR|__dirstream",
+           "__fopen_internal": "FILE|_IO_FILE|locked_FILE|_IO_FILE_plus",
+           "std::basic_filebuf<char, std::char_traits<char> >::_M_allocate_internal_buffer": "char"}
 NEW = re.compile(r"\bnew\s+(?:\(\w+\)\s*)?((?:\w+::)*\w+(?:<[^;()]*>)?\s*\**)")
 
 
@@ -82,10 +87,14 @@ def rule_for(function, text, rules):
         match = re.search(expression or "", text) if wanted in ("*", plain) else None
         if match:
             return name and match.expand(name)
+    if plain in LIBRARY:
+        return LIBRARY[plain]
     for expression, said in ((STANDARD, function), (STRING, function), (NEW, text), (CAST, text)):
         match = expression.search(said)
         if match:
-            return match.group(1).strip()
+            name = match.group(1).strip()
+            is_array = expression is STANDARD and not NODE.match(name)
+            return f"{name}|std::vector<{name}>::elements" if is_array else name
     return ""
 
 

@@ -52,14 +52,15 @@ void __libc_free(void*);
 
 enum { FRAMES = 8, DECIDING_FRAME = 4, MODULES = 256 };
 enum { BLOCK_SLOTS = 1 << 23, CHAIN_SLOTS = 1 << 19 };
-static const size_t kLeakedPerChain = 512 * 1024;
-static const uintptr_t kGone = 1; /* a slot whose block was freed */
+enum { MOST_LEAKED_BLOCKS = 4000, MOST_LEAKED_BYTES = 1 << 19 }; /* of one chain */
+static const uintptr_t kGone = 1;                                /* a slot whose block was freed */
 
 struct chain {
   uintptr_t frames[FRAMES];
   uint32_t depth;
-  bool leaks; /* of the sample: free() forgets its blocks */
-  size_t leaked_bytes;
+  bool leaks;       /* of the sample: free() forgets its blocks */
+  uint32_t skipped; /* innermost frames that are the program's own operator new */
+  size_t leaked_blocks, leaked_bytes;
 };
 
 struct block {
@@ -145,6 +146,17 @@ static uint64_t mix(uint64_t h) {
   return h ^ h >> 33;
 }
 
+/* A program may bring an operator new of its own, which calls malloc. */
+static uint32_t frames_of_operator_new(const struct chain* chain) {
+  uint32_t count = 0;
+  Dl_info found;
+  while (count < chain->depth && dladdr((void*)(chain->frames[count] - 1), &found) &&
+         found.dli_sname &&
+         (!strncmp(found.dli_sname, "_Znw", 4) || !strncmp(found.dli_sname, "_Zna", 4)))
+    count++;
+  return count;
+}
+
 /* Same program, same answer: by offset within the module, never by address. */
 static bool is_in_sample(const struct chain* chain) {
   if (!leak_percent || !chain->depth) return false;
@@ -167,6 +179,7 @@ static uint32_t intern(struct chain* chain) {
     if (!slot->depth) {
       if (++chains_used > CHAIN_SLOTS / 2) abort();
       chain->leaks = is_in_sample(chain);
+      chain->skipped = frames_of_operator_new(chain);
       *slot = *chain;
       return at;
     }
@@ -206,7 +219,7 @@ static void release_lock(void) {
 static void remember(void* block, size_t requested) {
   if (!block || !atomic_load(&recording) || depth) return;
   depth++;
-  struct chain chain = {{0}, 0, false, 0};
+  struct chain chain = {{0}, 0, false, 0, 0, 0};
   _Unwind_Backtrace(take_frame, &chain);
   take_lock();
   const uint32_t id = intern(&chain);
@@ -220,7 +233,10 @@ static void remember(void* block, size_t requested) {
 /* A leak has an end, so that the core stays small and no chain drowns the others. */
 static bool leaks(const struct block* block) {
   struct chain* chain = &records.chains[block->chain];
-  if (!chain->leaks || chain->leaked_bytes > kLeakedPerChain) return false;
+  if (!chain->leaks || chain->leaked_blocks == MOST_LEAKED_BLOCKS ||
+      chain->leaked_bytes > MOST_LEAKED_BYTES)
+    return false;
+  chain->leaked_blocks++;
   chain->leaked_bytes += block->requested;
   return true;
 }
@@ -276,7 +292,7 @@ static __attribute__((noinline)) void write_truth(void) {
   for (uint32_t c = 0; c < CHAIN_SLOTS; c++) {
     if (!records.chains[c].depth) continue;
     OUT("chain %u", c);
-    for (uint32_t f = 0; f < records.chains[c].depth; f++) {
+    for (uint32_t f = records.chains[c].skipped; f < records.chains[c].depth; f++) {
       const uintptr_t address = records.chains[c].frames[f];
       const int m = module_of(address);
       OUT(" %d+0x%lx", m, m < 0 ? address : address - modules[m].bias);
@@ -369,7 +385,7 @@ static __attribute__((constructor)) void begin(void) {
   records.blocks = mmap(NULL, BLOCK_SLOTS * sizeof(struct block), protection, flags, -1, 0);
   records.chains = mmap(NULL, CHAIN_SLOTS * sizeof(struct chain), protection, flags, -1, 0);
   if (records.blocks == MAP_FAILED || records.chains == MAP_FAILED) abort();
-  struct chain first = {{0}, 0, false, 0};
+  struct chain first = {{0}, 0, false, 0, 0, 0};
   _Unwind_Backtrace(take_frame, &first); /* whatever it sets up, now */
   pthread_atfork(NULL, NULL, in_child);
   unsetenv("LD_PRELOAD"); /* what it starts runs without us */
