@@ -24,6 +24,7 @@ constexpr float kCommonZero = 0.5F;
 constexpr float kCommonIdentity = 0.08F;
 constexpr float kIdentityWeight = 1.2F;
 constexpr float kKindred = 0.15F;  // what kinds of one family lend each other
+constexpr uint64_t kFirstOwner = 1;  // the identity of owner 0
 constexpr float kLastFieldWeight = 0.5F;
 constexpr float kOwnerWeight = 1.5F;
 constexpr float kOwnerWeightOfTiny = 3;  // also of text and arrays
@@ -153,7 +154,9 @@ ClusterEvidence::ClusterEvidence(const Signature& signature, uint32_t blocks)
     : shape_(signature.shape), size_(signature.size), traits_(signature.traits) {
   const float weight = 1 + std::log2(static_cast<float>(blocks));
   for (size_t i = 0; i < traits_; ++i) places_[i].add(signature.trait[i], weight);
-  if (signature.owner != 0) owner_.add({TraitKind::Block, signature.owner}, weight);
+  // To hang below nothing that is known is an owner like any other, where owners are all there is.
+  if (signature.owner != 0 || says_little())
+    owner_.add({TraitKind::Block, signature.owner + kFirstOwner}, weight);
 }
 
 void ClusterEvidence::add(const ClusterEvidence& other) {
@@ -161,14 +164,15 @@ void ClusterEvidence::add(const ClusterEvidence& other) {
   owner_.add(other.owner_);
 }
 
+bool ClusterEvidence::says_little() const { return shape_ != Shape::Record || size_ < kTiny; }
+
 float ClusterEvidence::agreement(const ClusterEvidence& other) const {
   if (places_[0].names_other_tables(other.places_[0])) return -1e6F;
   return (predicts(other) + other.predicts(*this)) / 2;
 }
 
 float ClusterEvidence::predicts(const ClusterEvidence& other) const {
-  const bool says_little = shape_ != Shape::Record || size_ < kTiny;
-  float sum = (says_little ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.predicts(other.owner_);
+  float sum = (says_little() ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.predicts(other.owner_);
   for (size_t i = 0; i < traits_; ++i) {
     const bool may_be_slack = i + 1 == traits_ && shape_ == Shape::Record && traits_ > 1;
     sum += (may_be_slack ? kLastFieldWeight : 1) * places_[i].predicts(other.places_[i]);

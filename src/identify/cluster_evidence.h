@@ -50,6 +50,8 @@ class ClusterEvidence {
 
  private:
   [[nodiscard]] float predicts(const ClusterEvidence& other) const;
+  // So that only who points at the blocks can tell them apart.
+  [[nodiscard]] bool says_little() const;
 
   Shape shape_;
   uint64_t size_;

@@ -14,8 +14,10 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kShortestText = 4;
+constexpr size_t kShortestTinyText = 2;
 constexpr size_t kLongText = 24;         // text of this length counts however large the block is
 constexpr uint64_t kTinyBlock = 24;      // the smallest a chunk can be: may be nearly all slack
+constexpr uint64_t kSaysNothing = 128;  // bytes; smaller records may be zero by chance
 constexpr uint32_t kShortestArray = 8;   // words
 constexpr uint32_t kCertainArray = 16;   // words
 constexpr uint32_t kFewestPointers = 6;  // in an array not certainly one
@@ -41,9 +43,19 @@ bool all_zero(Bytes bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
+// A short string in a block of the smallest size, over what was there before. Numbers are written
+// as a whole: where something is left behind the end within the first word, no number was written.
+bool is_tiny_text(Bytes head, size_t length) {
+  if (length == 0 || length >= head.size() || head[length] != std::byte{0}) return false;
+  if (length >= kShortestTinyText) return true;
+  return length < sizeof(uint64_t) && !all_zero(head.subspan(length, sizeof(uint64_t) - length));
+}
+
 bool is_array_of_pointers(Bytes head, const WordCounts& counts) {
   const uint32_t pointers = counts[WordKind::BlockStart] + counts[WordKind::BlockInterior];
   if (pointers * 10 < counts.nonzero() * 9 || pointers < 2) return false;
+  // Records have pointers into blocks only here and there.
+  if (counts[WordKind::BlockInterior] == counts.nonzero()) return true;
   if (counts.words >= kCertainArray) return true;
   // Short ones are filled from the begin.
   if (counts.words < kShortestArray || pointers < kFewestPointers) return false;
@@ -111,15 +123,15 @@ size_t text_length(Bytes bytes) {
 
 bool is_text_block(Bytes head, uint64_t size) {
   const size_t length = text_length(head);
+  if (size <= kTinyBlock && is_tiny_text(head, length)) return true;
   if (length < kShortestText) return false;
   if (length == head.size() || length >= kLongText) return true;
-  if (head[length] != std::byte{0}) return false;
-  if (size <= kTinyBlock) return true;
+  if (head[length] != std::byte{0} || size <= kTinyBlock) return false;
   return 2 * (length + 1) + 16 >= size || all_zero(head.subspan(length));
 }
 
 Shape shape_of(Bytes head, uint64_t size, const WordCounts& counts) {
-  if (counts.nonzero() == 0) return Shape::Untouched;
+  if (counts.nonzero() == 0) return size < kSaysNothing ? Shape::Record : Shape::Untouched;
   if (is_text_block(head, size)) return Shape::Text;
   if (is_wide_text(head, counts)) return Shape::Text;
   if (is_array_of_pointers(head, counts)) return Shape::Pointers;

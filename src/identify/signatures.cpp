@@ -16,7 +16,12 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kStep = 6;           // blocks between two steps of announcing
+constexpr uint64_t kTiny = 24;  // bytes
 constexpr uint64_t kAnnounced = 192;  // bytes of a block
+
+// A word of which only the lower bytes were overwritten, with zeros: an empty string over what a
+// block's last owner had left.
+bool is_left_over(uint64_t word) { return word != 0 && (word & 0xffff) == 0; }
 
 }  // namespace
 
@@ -169,12 +174,17 @@ Trait SignatureMaker::trait_of_word(uint64_t word, WordKind kind) const {
   return trait;
 }
 
-void SignatureMaker::describe_record(Bytes head, Signature& signature) const {
+void SignatureMaker::describe_record(Bytes head, Signature& signature) {
   const size_t words = head.size() / 8;
+  // What the allocator wrote there while the block was free.
+  if (words > 1 && signature.size == head.size() &&
+      load<uint64_t>(head.data() + head.size() - 8) == signature.size + 8)
+    kinds_[words - 1] = WordKind::Zero;
   const size_t fields = std::min(words, Signature::kFields);
   for (size_t i = 0; i < fields; ++i)
     signature.trait[i] = trait_of_word(load<uint64_t>(head.data() + i * 8), kinds_[i]);
   signature.traits = fields;
+  if (signature.size <= kTiny && is_left_over(load<uint64_t>(head.data()))) signature.trait[0] = {};
   if (words <= fields) return;
   const size_t part = (words - fields + Signature::kTailParts - 1) / Signature::kTailParts;
   for (size_t begin = fields; begin < words; begin += part) {

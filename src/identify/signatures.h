@@ -98,7 +98,7 @@ class SignatureMaker {
  private:
   [[nodiscard]] uint32_t range_of(Addr begin);
   [[nodiscard]] Trait trait_of_word(uint64_t word, WordKind kind) const;
-  void describe_record(Bytes head, Signature& signature) const;
+  void describe_record(Bytes head, Signature& signature);
   void describe_array(Bytes head, Signature& signature) const;
 
   const HeapModel& heap_;
