@@ -1,0 +1,80 @@
+#include "heapscan/identify/field_meaning.h"
+
+#include <bit>
+
+#include "unit/identify/recogniser_world.h"
+
+namespace heapscan {
+namespace {
+
+class FieldMeanings : public testing::Test {
+ protected:
+  // The words of one block, spelled; `prepare` may use world_ and returns them.
+  std::vector<std::string> spell(const std::vector<uint64_t>& words, bool content = true) {
+    const Addr block = world_.program.block(8 * words.size());
+    for (size_t i = 0; i < words.size(); ++i) world_.program.poke(block + 8 * i, words[i]);
+    const Inputs& inputs = world_.inputs();
+    Identities identities;
+    identities.rows = Column<ClusterId, Identity>(inputs.clusters.rows.size());
+    for (Identity& identity : identities.rows) identity.label = "struct conn";
+    const FieldContext context{inputs.image, inputs.symbols, inputs.heap, inputs.addresses,
+                               inputs.clusters};
+    std::vector<std::string> texts;
+    uint64_t expected = 0;
+    for (const FieldMeaning& field :
+         field_meanings(context, inputs.heap.block_at(block), 8 * words.size())) {
+      EXPECT_EQ(field.offset, expected);
+      expected += field.length;
+      texts.push_back(spelled(field, inputs.image, identities, content));
+    }
+    EXPECT_EQ(expected, 8 * words.size());
+    return texts;
+  }
+
+  static uint64_t chars(std::string_view text) {
+    uint64_t word = 0;
+    for (size_t i = text.size(); i-- > 0;) word = word << 8 | static_cast<unsigned char>(text[i]);
+    return word;
+  }
+
+  RecogniserWorld world_;
+};
+
+TEST_F(FieldMeanings, ValuesAreSpelledAsThePersonReadsThem) {
+  EXPECT_EQ(
+      spell({0, 0, 3, ~uint64_t{0}, 0xffffffff, uint64_t{7} << 32 | 3,
+             std::bit_cast<uint64_t>(1.25), 1'795'168'800, 951'782'400'000, 0xf3a1c4d59be20677}),
+      (std::vector<std::string>{"0", "3", "-1", "-1", "3, 7", "1.25", "2026-11-20 10:00:00 UTC",
+                                "2000-02-29 00:00:00 UTC", "0xf3a1c4d59be20677"}));
+}
+
+TEST_F(FieldMeanings, TextRunsOnOverWords) {
+  EXPECT_EQ(spell({chars("GET /ind"), chars("ex.html"), 1, 0x0064006300620061, 5}),
+            (std::vector<std::string>{"\"GET /index.html\"", "1", "\"abcd\"", "5"}));
+}
+
+TEST_F(FieldMeanings, PointersSayWhatTheyPointAt) {
+  const Addr target = world_.program.block(40);
+  const Addr free = world_.program.block(40, BlockState::Binned);
+  world_.cluster({target});
+  const Addr list = world_.data({0, 0});
+  world_.symbol("idle_list", list, 16);
+  world_.symbol("_ZN4conn10on_timeoutEi", Addr(FakeProgram::kCode + 0x40), 0x20);
+  const Addr vptr = world_.vtable("6Parser");
+  EXPECT_EQ(spell({list.value, list.value + 8, FakeProgram::kCode + 0x44, FakeProgram::kCode + 8,
+                   vptr.value, target.value, target.value + 16, free.value}),
+            (std::vector<std::string>{
+                "-> idle_list (data of program)", "-> idle_list+0x8 (data of program)",
+                "-> conn::on_timeout(int)+0x4 (code of program)", "-> program+0x8 (code)",
+                "-> vtable for Parser", "-> #1 struct conn", "-> #1 struct conn+0x10",
+                "-> a free block"}));
+}
+
+TEST_F(FieldMeanings, WithoutContentOnlyKindsAndNamesRemain) {
+  EXPECT_EQ(spell({chars("password"), 1234, std::bit_cast<uint64_t>(1.25), FakeProgram::kCode + 8},
+                  false),
+            (std::vector<std::string>{"text", "small integer", "number", "-> program+0x8 (code)"}));
+}
+
+}  // namespace
+}  // namespace heapscan

@@ -1,0 +1,185 @@
+#include "identify/recognise_containers.h"
+
+#include "unit/identify/recogniser_world.h"
+
+namespace heapscan {
+namespace {
+
+class RecogniseContainers : public testing::Test {
+ protected:
+  RecogniseContainers() { world_.symbol("__gxx_personality_v0", Addr(FakeProgram::kCode + 0xf00)); }
+
+  Addr block(const std::vector<uint64_t>& words, uint64_t size = 0) {
+    const Addr begin = world_.program.block(std::max<uint64_t>(size, 8 * words.size()));
+    poke(begin, words);
+    return begin;
+  }
+  void poke(Addr at, const std::vector<uint64_t>& words) {
+    for (size_t i = 0; i < words.size(); ++i) world_.program.poke(at + 8 * i, words[i]);
+  }
+
+  // One label per cluster; `owner` says what the first cluster is.
+  std::vector<std::string> labels(const std::string& owner = "Owner") {
+    const Inputs& inputs = world_.inputs();
+    Column<ClusterId, Identity> named(inputs.clusters.rows.size());
+    Evidence known;
+    known.kind = EvidenceKind::Vtable;
+    known.label = owner;
+    named[ClusterId(0)] = {owner, TypeId(), {known}};
+    std::vector<std::string> result;
+    for (const auto& evidence : recognise_containers(inputs, named))
+      result.push_back(evidence ? evidence->label : "");
+    return result;
+  }
+
+  RecogniserWorld world_;
+};
+
+TEST_F(RecogniseContainers, StringsAndVectorsOwnTheirStorage) {
+  const Addr text = block({0x2074736f686e6961, 0x6e616d65, 0, 0, 0});
+  const Addr elements = block({1, 2, 3, 0, 0});
+  const Addr owner = block(
+      {7, text.value, 12, 38, 0, elements.value, (elements + 24).value, (elements + 40).value, 0});
+  world_.cluster({owner});
+  world_.cluster({text}, Shape::Text);
+  world_.cluster({elements});
+  EXPECT_EQ(labels(), (std::vector<std::string>{"", "text of std::string in Owner at +0x8",
+                                                "elements of std::vector in Owner at +0x28"}));
+}
+
+TEST_F(RecogniseContainers, StorageThatIsNotAllTheirsIsNotNamed) {
+  const Addr mine = block({0x2074736f686e6961, 0x6e616d65, 0, 0, 0});
+  const Addr other = block({0x2074736f686e6961, 0x6e616d65, 0, 0, 0});
+  const Addr owner = block({mine.value, 12, 38, 0, other.value});
+  world_.cluster({owner});
+  world_.cluster({mine, other}, Shape::Text);
+  EXPECT_EQ(labels(), (std::vector<std::string>{"", ""}));
+}
+
+TEST_F(RecogniseContainers, ACapacityThatDoesNotFillItsBlockIsNone) {
+  const Addr text = block({0x2074736f686e6961, 0x6e616d65}, 200);
+  const Addr open = block({0x2074736f686e6961, 0x6e616d6520202020}, 40);
+  const Addr owner = block({text.value, 12, 38, 0, open.value, 12, 38, 0});
+  world_.cluster({owner});
+  world_.cluster({text}, Shape::Text);
+  world_.cluster({open}, Shape::Text);  // no NUL where it should end
+  EXPECT_EQ(labels(), (std::vector<std::string>{"", "", ""}));
+}
+
+TEST_F(RecogniseContainers, TreesAreTiedToParentsAndChildren) {
+  const Addr owner = block(std::vector<uint64_t>(7, 0));
+  const Addr header = owner + 16;
+  std::vector<Addr> nodes;
+  for (int i = 0; i < 3; ++i) nodes.push_back(block(std::vector<uint64_t>(6, 0)));
+  poke(header, {0, nodes[1].value, nodes[0].value, nodes[2].value, 3});
+  poke(nodes[1], {1, header.value, nodes[0].value, nodes[2].value});
+  poke(nodes[0], {0, nodes[1].value});
+  poke(nodes[2], {0, nodes[1].value});
+  world_.cluster({owner});
+  world_.cluster(nodes);
+  EXPECT_EQ(labels(), (std::vector<std::string>{"", "node of std::map or set in Owner at +0x10"}));
+}
+
+TEST_F(RecogniseContainers, ListsAreRingsThroughTheirOwner) {
+  const Addr owner = block({7, 0, 0, 2, 0});
+  const Addr head = owner + 8;
+  const Addr a = block({0, 0, 5});
+  const Addr b = block({0, 0, 6});
+  poke(head, {a.value, b.value, 2});
+  poke(a, {b.value, head.value});
+  poke(b, {head.value, a.value});
+  world_.cluster({owner});
+  world_.cluster({a, b});
+  EXPECT_EQ(labels(), (std::vector<std::string>{"", "node of std::list in Owner at +0x8"}));
+}
+
+TEST_F(RecogniseContainers, AListOfAnotherLengthIsNone) {
+  const Addr owner = block({7, 0, 0, 3, 0});
+  const Addr head = owner + 8;
+  const Addr a = block({0, 0, 5});
+  const Addr b = block({0, 0, 6});
+  poke(head, {a.value, b.value, 3});
+  poke(a, {b.value, head.value});
+  poke(b, {head.value, a.value});
+  world_.cluster({owner});
+  world_.cluster({a, b});
+  EXPECT_EQ(labels(), (std::vector<std::string>{"", ""}));
+}
+
+TEST_F(RecogniseContainers, HashTablesHaveBucketsAndAChain) {
+  const Addr c = block({0, 30});
+  const Addr b = block({c.value, 20});
+  const Addr a = block({b.value, 10});
+  const Addr buckets = block({0, 0, 0, 0, 0});
+  const Addr owner = block({buckets.value, 5, a.value, 3, 0x3f800000, 5, 0});
+  world_.cluster({owner});
+  world_.cluster({a, b, c});
+  world_.cluster({buckets});
+  EXPECT_EQ(labels(), (std::vector<std::string>{"", "node of std::unordered_map in Owner at +0x0",
+                                                "buckets of std::unordered_map in Owner at +0x0"}));
+}
+
+TEST_F(RecogniseContainers, DequesHaveAMapOfChunks) {
+  const Addr first = block({}, 512);
+  const Addr second = block({}, 512);
+  const Addr map = block({0, 0, 0, first.value, second.value, 0, 0, 0});
+  const Addr node = map + 24;
+  const Addr owner =
+      block({map.value, 8, (first + 8).value, first.value, (first + 512).value, node.value,
+             (second + 16).value, second.value, (second + 512).value, (node + 8).value, 0});
+  world_.cluster({owner});
+  world_.cluster({map});
+  world_.cluster({first, second});
+  EXPECT_EQ(labels(), (std::vector<std::string>{"", "map of std::deque in Owner at +0x0",
+                                                "chunk of std::deque in Owner at +0x0"}));
+}
+
+TEST_F(RecogniseContainers, AFunctionNamesTheClassItCalls) {
+  const Addr functor = block({1, 2, 3});
+  const Addr owner =
+      block({functor.value, 0, FakeProgram::kCode + 0x10, FakeProgram::kCode + 0x40, 0});
+  world_.symbol(
+      "_ZNSt17_Function_handlerIFlvE6ChangeE10_M_managerERSt9_Any_dataRKS3_"
+      "St18_Manager_operation",
+      Addr(FakeProgram::kCode + 0x10), 0x20);
+  world_.cluster({owner});
+  world_.cluster({functor});
+  EXPECT_EQ(labels(), (std::vector<std::string>{"", "Change"}));
+}
+
+TEST_F(RecogniseContainers, VariablesOwnContainersToo) {
+  const Addr elements = block({1, 2, 3});
+  const Addr variable = world_.data({elements.value, (elements + 16).value, (elements + 24).value});
+  world_.symbol("table", variable, 24);
+  world_.cluster({elements});
+  world_.program.strong_root(elements);
+  EXPECT_EQ(labels(""), (std::vector<std::string>{"elements of std::vector in table"}));
+}
+
+TEST_F(RecogniseContainers, EndlessAndCrossedLinksEnd) {
+  const Addr a = block({0, 0, 1, 0, 0});
+  const Addr b = block({0, 0, 1, 0, 0});
+  poke(a, {b.value, b.value, a.value, 1, 0x3f800000});
+  poke(b, {b.value, a.value, a.value, b.value});
+  const Addr table = block({a.value, 4, a.value, 1000, 0x3f800000, 0, 0});
+  const Addr list = block({a.value, b.value, 1U << 30});
+  world_.cluster({table, list});
+  world_.cluster({a, b});
+  EXPECT_EQ(labels(), (std::vector<std::string>{"", ""}));
+}
+
+TEST(RecogniseContainersInC, AreNotLookedFor) {
+  RecogniserWorld world;
+  const Addr elements = world.program.block(24);
+  const Addr owner = world.program.block(24);
+  world.program.poke(owner, elements);
+  world.program.poke(owner + 8, elements + 16);
+  world.program.poke(owner + 16, elements + 24);
+  world.cluster({owner});
+  const ClusterId id = world.cluster({elements});
+  const Inputs& inputs = world.inputs();
+  EXPECT_FALSE(recognise_containers(inputs, Column<ClusterId, Identity>(2))[id]);
+}
+
+}  // namespace
+}  // namespace heapscan

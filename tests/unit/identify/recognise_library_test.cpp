@@ -1,0 +1,113 @@
+#include "identify/recognisers.h"
+#include "unit/identify/recogniser_world.h"
+
+namespace heapscan {
+namespace {
+
+class RecogniseLibrary : public testing::Test {
+ protected:
+  Addr block(const std::vector<uint64_t>& words, uint64_t size = 0) {
+    const Addr begin = world_.program.block(std::max<uint64_t>(size, 8 * words.size()));
+    for (size_t i = 0; i < words.size(); ++i) world_.program.poke(begin + 8 * i, words[i]);
+    return begin;
+  }
+  std::string label(Addr begin) {
+    const ClusterId id = world_.cluster({begin});
+    const auto evidence = recognise_library(world_.inputs(), id);
+    return evidence ? evidence->label : "";
+  }
+  RecogniserWorld world_;
+};
+
+TEST_F(RecogniseLibrary, AFileHasItsMagicAndItsJumpTable) {
+  const Addr file = block({0xfbad2488}, 472);
+  world_.program.poke(file + 0xd8, world_.data({0, 0, FakeProgram::kCode}));
+  EXPECT_EQ(label(file), "FILE");
+}
+
+TEST_F(RecogniseLibrary, AFileWithoutAJumpTableIsNone) {
+  EXPECT_EQ(label(block({0xfbad2488}, 472)), "");
+}
+
+TEST_F(RecogniseLibrary, ADirectorySaysHowLongItsBufferIs) {
+  EXPECT_EQ(label(block({5, 32768, 240, 48, 77}, 32768 + 48)), "DIR");
+}
+
+TEST_F(RecogniseLibrary, ABufferOfAnotherLengthIsNoDirectory) {
+  EXPECT_EQ(label(block({5, 16384, 240, 48, 77}, 32768 + 48)), "");
+}
+
+TEST_F(RecogniseLibrary, ADirectoryEntryIsAsLongAsItsName) {
+  // inode, offset, length 32, type 8, "a_name"
+  EXPECT_EQ(label(block({1234, 99, 0x616e5f6108'0020 | uint64_t{0x6d} << 56, 0x65}, 40)),
+            "struct dirent");
+}
+
+TEST_F(RecogniseLibrary, AnAddressInfoPointsAtTheAddressBehindIt) {
+  const Addr info = block({uint64_t{2} << 32, uint64_t{6} << 32 | 1, 16, 0, 0, 0, 2, 0});
+  world_.program.poke(info + 24, info + 48);
+  EXPECT_EQ(label(info), "struct addrinfo");
+}
+
+TEST_F(RecogniseLibrary, AConverterPointsAtItsOwnStates) {
+  const Addr converter = block(std::vector<uint64_t>(14, 0));
+  world_.program.poke(converter, 2);
+  world_.program.poke(converter + 16 + 32, converter + 16 + 40);
+  world_.program.poke(converter + 64 + 32, converter + 64 + 40);
+  EXPECT_EQ(label(converter), "iconv_t");
+}
+
+TEST_F(RecogniseLibrary, AnUnusedEmergencyPoolIsOneFreeEntry) {
+  EXPECT_EQ(label(block({72704, 0}, 72704)), "emergency pool of libstdc++");
+}
+
+TEST_F(RecogniseLibrary, AnAprNodeKnowsItsEnd) {
+  const Addr node = block({0, 0, 1, 0, 0}, 8192);
+  world_.program.poke(node + 24, node + 40);
+  world_.program.poke(node + 32, node + 8192);
+  EXPECT_EQ(label(node), "apr_memnode_t");
+}
+
+TEST_F(RecogniseLibrary, AZlibStateIsTheOneItsStreamNames) {
+  const Addr stream = block(std::vector<uint64_t>(14, 0));
+  const Addr state = block({stream.value, 16191}, 7152);
+  world_.program.poke(stream + 56, state);
+  EXPECT_EQ(label(state), "struct inflate_state");
+}
+
+TEST_F(RecogniseLibrary, AnXmlNodeNamesItsDocument) {
+  const Addr document = block({0, 9}, 176);
+  world_.program.poke(document + 64, document);
+  const Addr node = block({0, 1}, 120);
+  world_.program.poke(node + 64, document);
+  EXPECT_EQ(label(node), "struct _xmlNode");
+}
+
+TEST(RecognisePython, ObjectsLeadToTheTypeOfTypes) {
+  RecogniserWorld world;
+  const Addr type = world.data({1, 0, 0, world.string("type").value, 800, 40});
+  world.program.poke(type + 8, type);
+  std::vector<uint64_t> words{1, type.value, 0, world.string("collections.deque").value, 48};
+  const Addr deque = world.data({words[0], words[1], words[2], words[3], words[4]});
+  const Addr plain = world.program.block(56);
+  world.program.poke(plain, 1);
+  world.program.poke(plain + 8, deque);
+  const Addr tracked = world.program.block(72);
+  world.program.poke(tracked + 16, 2);
+  world.program.poke(tracked + 24, deque);
+  const Addr stranger = world.program.block(56);
+  world.program.poke(stranger, 1);
+  world.program.poke(stranger + 8, world.data({1, 1, 1, 1, 48}));
+  const ClusterId a = world.cluster({plain});
+  const ClusterId b = world.cluster({tracked});
+  const ClusterId c = world.cluster({stranger});
+  const Inputs& inputs = world.inputs();
+  ASSERT_TRUE(recognise_python(inputs, a));
+  EXPECT_EQ(recognise_python(inputs, a)->label, "Python collections.deque");
+  ASSERT_TRUE(recognise_python(inputs, b));
+  EXPECT_EQ(recognise_python(inputs, b)->detail, "+0x18 -> Python type collections.deque");
+  EXPECT_FALSE(recognise_python(inputs, c));
+}
+
+}  // namespace
+}  // namespace heapscan
