@@ -31,8 +31,16 @@ const VerdictTotal& total_of(const Judgement& judgement, Verdict verdict, bool i
 }
 
 std::string in_words(const JudgedBlock& block) {
-  return fmt::format("{} {:#x} of {} B: {}", block.is_mapping ? "mapping" : "block",
-                     block.address.value, block.size, heapscan::name_of(block.verdict));
+  return fmt::format("{} {:#x} of {} B: {}, group {}", block.is_mapping ? "mapping" : "block",
+                     block.address.value, block.size, heapscan::name_of(block.verdict),
+                     block.group.empty() ? "none" : block.group);
+}
+
+std::string group_of(const Analysis& analysis, BlockId id) {
+  const ClusterId cluster = analysis.clusters.of(id);
+  if (!cluster.valid()) return "";
+  return fmt::format("{:x} \"{}\"", analysis.clusters.rows[cluster].fingerprint,
+                     analysis.identities.rows[cluster].label);
 }
 
 // Where `reason` is known why a block is possible.
@@ -249,7 +257,8 @@ Judgement judgement_of(const Analysis& analysis, const Truth& truth) {
       total.blocks -= 1;
       total.bytes -= block.size();
     } else if (is_unreached(verdict)) {
-      judgement.unreached.push_back({block.begin(), block.size(), verdict, is_mapping});
+      judgement.unreached.push_back(
+          {block.begin(), block.size(), verdict, is_mapping, group_of(analysis, id)});
     }
   }
   return judgement;

@@ -20,6 +20,7 @@ struct JudgedBlock {
   uint64_t size = 0;
   Verdict verdict = Verdict::NotJudged;
   bool is_mapping = false;
+  std::string group = {};  // fingerprint and label of its cluster; empty when it is in none
   auto operator<=>(const JudgedBlock&) const = default;
 };
 

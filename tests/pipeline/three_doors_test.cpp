@@ -40,7 +40,8 @@ constexpr unsigned kThreadCounts[] = {1, 4};
 
 Analysis analyze_capture(Capture capture) {
   Symbols symbols = load_symbols(capture.image, capture.files);
-  return analyze(std::move(capture.image), std::move(symbols));
+  const DebugInfo debug_info = open_debug_info(capture.image, capture.files);
+  return analyze(std::move(capture.image), std::move(symbols), debug_info);
 }
 
 class ThreeDoors : public testing::TestWithParam<FixtureProgram> {

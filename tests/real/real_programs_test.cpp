@@ -29,7 +29,8 @@ namespace {
 
 Analysis analyze_capture(Capture capture) {
   Symbols symbols = load_symbols(capture.image, capture.files);
-  return analyze(std::move(capture.image), std::move(symbols));
+  const DebugInfo debug_info = open_debug_info(capture.image, capture.files);
+  return analyze(std::move(capture.image), std::move(symbols), debug_info);
 }
 
 constexpr size_t kMostExplained = 12;
