@@ -9,11 +9,13 @@
 #include "symbols/debuginfod.h"
 #include "symbols/dwarf_lines.h"
 #include "symbols/read_types.h"
+#include "symbols/unwind.h"
 
 namespace heapscan {
 
 struct DebugInfo::Files {
   struct Entry {
+    const ElfFile* file = nullptr;   // the module's own
     const ElfFile* dwarf = nullptr;  // where it is: the module's file, or `separate`
     std::optional<ElfFile> separate;
     std::optional<ElfFile> alternate;
@@ -49,6 +51,7 @@ DebugInfo open_debug_info(const MemoryImage& image, const ModuleFiles& files,
     const ModuleId id(i);
     DebugInfo::Files::Entry& entry = out.entries[id];
     const ElfFile* const file = i < files.size() && files[id] ? &*files[id] : nullptr;
+    entry.file = file;
     if (file != nullptr && file->has_section(".debug_info")) {
       entry.dwarf = file;
     } else {
@@ -81,16 +84,22 @@ bool DebugInfo::describes(ModuleId module) const {
 }
 
 Types DebugInfo::read_types(const MemoryImage& image, std::span<const ModuleId> modules) const {
-  (void)image;
+  Column<ModuleId, const ElfFile*> code;
+  for (const Files::Entry& entry : files_->entries) code.push_back(entry.file);
+  std::vector<Frame> frames = unwind_stacks(image, code);
+  std::stable_sort(frames.begin(), frames.end(),
+                   [](const Frame& a, const Frame& b) { return a.module < b.module; });
   std::vector<DebugFile> wanted;
   for (const ModuleId id : modules) {
     if (!describes(id)) continue;
     const Files::Entry& entry = files_->entries[id];
-    wanted.push_back(
-        {id, &files_->modules[id], entry.dwarf, entry.alternate ? &*entry.alternate : nullptr});
+    const auto mine = std::ranges::equal_range(frames, id, {}, &Frame::module);
+    wanted.push_back({id, &files_->modules[id], entry.dwarf,
+                      entry.alternate ? &*entry.alternate : nullptr,
+                      std::span<const Frame>(mine.begin(), mine.end())});
   }
   TypesBuilder builder;
-  read_module_types(wanted, builder);
+  read_module_types(image, wanted, builder);
   return builder.freeze();
 }
 

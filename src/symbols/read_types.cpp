@@ -11,6 +11,7 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
 #include "symbols/type_table.h"
+#include "symbols/unit_locals.h"
 
 namespace heapscan {
 
@@ -19,6 +20,7 @@ namespace {
 constexpr uint64_t kPieceBytes = uint64_t{16} << 20;
 constexpr uint64_t kNamesPerByte = 64;
 constexpr uint64_t kMostOtherDies = 20'000'000;
+constexpr uint64_t kMostListEntries = 50'000'000;
 constexpr uint64_t kNamesAtLeast = uint64_t{64} << 20;
 
 struct OpenModule {
@@ -52,7 +54,8 @@ bool any_unit_is_cpp(const DwarfFile& file) {
 OpenModule open_module(const DebugFile& source) {
   OpenModule open;
   open.source = &source;
-  open.file = read_dwarf_file(*source.file, {}, open.notes);
+  const bool locals = !source.frames.empty();
+  open.file = read_dwarf_file(*source.file, {.ranges = locals, .locations = locals}, open.notes);
   if (source.alternate != nullptr) {
     open.alternate =
         std::make_unique<DwarfFile>(read_dwarf_file(*source.alternate, {}, open.notes));
@@ -75,7 +78,7 @@ void divide(const DwarfFile& file, uint32_t module, bool of_alternate, std::vect
   }
 }
 
-void read_piece(const OpenModule& open, Piece& piece) {
+void read_piece(const MemoryImage& image, const OpenModule& open, Piece& piece) {
   const DwarfFile& file = piece.of_alternate ? *open.alternate : open.file;
   UnitTypes unit_types;
   unit_types.file = piece.module;
@@ -84,6 +87,8 @@ void read_piece(const OpenModule& open, Piece& piece) {
   unit_types.others_left = kMostOtherDies;
   AbbrevCache cache;
   UnitFinder others(file, cache);
+  const std::span<const Frame> frames = open.source->frames;
+  uint64_t list_entries_left = kMostListEntries;
   for (size_t i = piece.first; i < piece.end && !piece.table.full(); ++i) {
     const DwarfUnit& unit = file.units[i];
     unit_types.names_left += kNamesPerByte * (unit.end - unit.begin);
@@ -91,6 +96,8 @@ void read_piece(const OpenModule& open, Piece& piece) {
     read_unit_types(reader, others, open.assume_cpp, unit_types);
     piece.damaged += unit_types.damaged ? 1 : 0;
     piece.split += unit_types.is_split ? 1 : 0;
+    if (!piece.of_alternate && runs_in(reader, frames, list_entries_left))
+      read_unit_locals(reader, image, frames, list_entries_left, unit_types);
     piece.table.add(unit_types, piece.of_alternate || file.has_cross_references);
     if (unit.type == DW_UT_type) {
       piece.table.add_signature(unit_types, {DieRef::Space::Signature, unit.signature},
@@ -108,12 +115,13 @@ void place_variables(const DebugFile& source, TypeTable& table) {
   auto& variables = table.variables();
   const uint64_t tls_size = source.module->tls ? source.module->tls->size : 0;
   std::erase_if(variables, [&](const TypeTable::PlacedVariable& v) {
+    if (v.frame != nullptr) return false;
     if (v.is_thread_local) return v.place >= tls_size;
     return !lies_in(*source.module, source.module->at_run_time(FileAddr(v.place)));
   });
   // Templates and inline variables are in every unit that uses them.
   const auto order = [](const TypeTable::PlacedVariable& v) {
-    return std::tie(v.is_thread_local, v.place, v.name);
+    return std::tie(v.is_thread_local, v.place, v.name, v.function);
   };
   std::stable_sort(variables.begin(), variables.end(),
                    [&](const auto& a, const auto& b) { return order(a) < order(b); });
@@ -144,6 +152,13 @@ void add_variables(const std::vector<DebugFile>& modules, TypeTable& table, Type
     module_of[source.id] = source.module;
   }
   for (TypeTable::PlacedVariable& from : table.variables()) {
+    const TypeId type = table.type_of(from.type);
+    if (!type.valid()) continue;
+    if (from.frame != nullptr) {
+      builder.add_local({std::move(from.name), std::move(from.function), from.frame->tid,
+                         Addr(from.place), type});
+      continue;
+    }
     Variable variable;
     variable.name = std::move(from.name);
     variable.module = from.module;
@@ -151,14 +166,15 @@ void add_variables(const std::vector<DebugFile>& modules, TypeTable& table, Type
     variable.address = from.is_thread_local
                            ? Addr(from.place)
                            : module_of[from.module]->at_run_time(FileAddr(from.place));
-    variable.type = table.type_of(from.type);
-    if (variable.type.valid()) builder.add_variable(std::move(variable));
+    variable.type = type;
+    builder.add_variable(std::move(variable));
   }
 }
 
 }  // namespace
 
-void read_module_types(const std::vector<DebugFile>& modules, TypesBuilder& builder) {
+void read_module_types(const MemoryImage& image, const std::vector<DebugFile>& modules,
+                       TypesBuilder& builder) {
   std::vector<OpenModule> open(modules.size());
   parallel_for(modules.size(), [&](size_t i) { open[i] = open_module(modules[i]); });
   std::vector<Piece> pieces;
@@ -166,7 +182,8 @@ void read_module_types(const std::vector<DebugFile>& modules, TypesBuilder& buil
     divide(open[i].file, i, false, pieces);
     if (open[i].alternate) divide(*open[i].alternate, i, true, pieces);
   }
-  parallel_for(pieces.size(), [&](size_t i) { read_piece(open[pieces[i].module], pieces[i]); });
+  parallel_for(pieces.size(),
+               [&](size_t i) { read_piece(image, open[pieces[i].module], pieces[i]); });
 
   TypeTable all;
   auto piece = pieces.begin();

@@ -138,12 +138,19 @@ void TypeTable::add_variable(const UnitTypes& unit, const UnitKeys& keys,
                              const RawVariable& variable) {
   open_reference(unit, keys, variable.type);
   PlacedVariable placed;
-  for (const std::string_view name : variable.outer) placed.name += std::string(name) + "::";
-  placed.name += unit.qualified(variable.scope, variable.name);
+  if (variable.frame != nullptr) {
+    const Scope& function = unit.scopes[variable.scope];
+    placed.frame = variable.frame;
+    placed.function = unit.qualified(function.parent, function.name);
+    placed.name = variable.name;
+  } else {
+    for (const std::string_view name : variable.outer) placed.name += std::string(name) + "::";
+    placed.name += unit.qualified(variable.scope, variable.name);
+  }
   placed.type = keys.of(variable.type);
   placed.place = variable.place;
   placed.is_thread_local = variable.is_thread_local;
-  name_bytes_ += placed.name.size() + sizeof placed;
+  name_bytes_ += placed.name.size() + placed.function.size() + sizeof placed;
   variables_.push_back(std::move(placed));
 }
 

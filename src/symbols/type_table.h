@@ -43,6 +43,8 @@ class TypeTable {
     uint64_t place = 0;  // address in the file; of a thread-local one: offset
     bool is_thread_local = false;
     ModuleId module;
+    const Frame* frame = nullptr;  // of a local one, whose place is an address at run time
+    std::string function;          // likewise
   };
   [[nodiscard]] std::vector<PlacedVariable>& variables() { return variables_; }
   // The key of each type of the unit added last.

@@ -46,6 +46,8 @@ struct RawType {
   uint32_t count = 0;
 };
 
+struct Frame;
+
 struct RawVariable {
   uint32_t scope = 0;
   uint64_t declared_at = 0;             // where that says more of its scope
@@ -54,6 +56,7 @@ struct RawVariable {
   DieRef type;
   uint64_t place = 0;  // address in the file; of a thread-local one: offset
   bool is_thread_local = false;
+  const Frame* frame = nullptr;  // of a local one, whose place is an address at run time
 };
 
 struct UnitTypes {

@@ -58,8 +58,33 @@ void check_types(const Types& types, const Module& module) {
 // The file as what dwz moved out of itself: references lead to and fro.
 void check_alternate(const ElfFile& file, const Module& module) {
   TypesBuilder builder;
-  read_module_types({{kModule, &module, &file, &file}}, builder);
+  read_module_types(MemoryImage(), {{kModule, &module, &file, &file, {}}}, builder);
   check_types(builder.freeze(), module);
+}
+
+// Where threads stand in the module's code, with stacks full of addresses of it.
+void add_threads(const Module& module, ImageBuilder& builder) {
+  constexpr uint64_t kStackWords = 512;
+  const Addr stack(0x7ffe00000000);
+  std::vector<uint64_t> words;
+  for (uint64_t i = 0; i < kStackWords; ++i) {
+    const ModuleSegment& segment = module.segments[i % module.segments.size()];
+    words.push_back((segment.range.begin() + i * 8 % (segment.range.size() + 1)).value);
+  }
+  Region region;
+  region.range = AddrRange::sized(stack, kStackWords * 8);
+  region.perms = {true, true, false, false};
+  region.contents = Contents::Saved;
+  region.bytes = builder.keep_copy(std::as_bytes(std::span(words)));
+  builder.add_region(region);
+  for (int tid = 1; tid <= 4; ++tid) {
+    Thread thread;
+    thread.tid = tid;
+    thread.has_registers = true;
+    thread.registers.fill(stack.value + 512);
+    thread.registers[static_cast<size_t>(Register::Rip)] = words[static_cast<size_t>(tid) * 16];
+    builder.add_thread(thread);
+  }
 }
 
 void check_lines(const DebugInfo& info, const Module& module) {
@@ -81,6 +106,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_alternate(*file, module);
   ImageBuilder builder;
   builder.add_module(module);
+  if (!module.segments.empty()) add_threads(module, builder);
   const MemoryImage image = builder.freeze();
   ModuleFiles files;
   files.push_back(std::move(file));
