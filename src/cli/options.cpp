@@ -129,10 +129,43 @@ void add_selection_options(CLI::App& command, ReportOptions& report) {
       "Keep what the blocks contain out of the report");
 }
 
+std::string cluster_id_from(const std::string& text) {
+  constexpr size_t kShortest = 4;
+  constexpr size_t kLongest = 16;
+  if (text.size() >= kShortest && text.size() <= kLongest &&
+      text.find_first_not_of("0123456789abcdef") == std::string::npos) {
+    return text;
+  }
+  throw CLI::ValidationError(
+      fmt::format("--cluster takes the id of a group, {} hexadecimal digits or the first of them, "
+                  "not \"{}\"",
+                  kLongest, escaped(text)));
+}
+
+void add_cluster_options(CLI::App& command, SharedOptions& options) {
+  command
+      .add_option_function<std::string>(
+          "--cluster",
+          [&options](const std::string& text) { options.cluster = cluster_id_from(text); },
+          "Look at the group with this id from near: what every word of a typical block means")
+      ->type_name("ID");
+  command.add_flag("--all", options.all_members, "With --cluster: list every block of it");
+  command
+      .add_option("--suppressions", options.suppression_files,
+                  "Leave out lost blocks that a rule in FILE matches; may be repeated")
+      ->type_name("FILE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_flag_callback(
+      "--no-builtin-suppressions", [&options] { options.builtin_suppressions = false; },
+      "Report what libraries are known to keep where it cannot be seen, too");
+}
+
 }  // namespace
 
 void add_shared_options(CLI::App& command, SharedOptions& options) {
   add_selection_options(command, options.report);
+  add_cluster_options(command, options);
   add_output_options(command, options);
   command
       .add_option_function<std::string>(

@@ -19,6 +19,10 @@ struct SharedOptions {
   ColorMode color = ColorMode::Auto;
   unsigned threads = 0;  // 0: one per processor
   std::vector<std::string> debug_dirs;
+  std::vector<std::string> suppression_files;
+  bool builtin_suppressions = true;
+  std::string cluster;       // the id, or how it begins; empty: no single one
+  bool all_members = false;  // list every block of that cluster
   ReportOptions report;
 };
 

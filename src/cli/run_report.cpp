@@ -1,5 +1,6 @@
 #include "cli/run_report.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -10,8 +11,11 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/shell.h"
+#include "cli/suppression_files.h"
 #include "heapscan/analysis/analysis.h"
+#include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"
+#include "heapscan/report/names.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
@@ -50,8 +54,58 @@ SymbolOptions symbol_options(const SharedOptions& options) {
 // The command that leads to this report again, without what selects parts of it.
 std::string repeatable(const SharedOptions& options, std::string again) {
   for (const std::string& dir : options.debug_dirs) again += " --debug-dir " + shell_word(dir);
+  for (const std::string& file : options.suppression_files)
+    again += " --suppressions " + shell_word(file);
+  if (!options.builtin_suppressions) again += " --no-builtin-suppressions";
   if (!options.report.content) again += " --no-content";
   return again;
+}
+
+void check(const SharedOptions& options) {
+  if (options.all_members && options.cluster.empty()) {
+    throw Error(ErrorKind::Usage,
+                "--all lists the blocks of one group; say which one with --cluster ID");
+  }
+}
+
+// "1f2e3d4c5b6a7988 (struct session)" and so on.
+std::string listed(const Analysis& analysis, const std::vector<ClusterId>& clusters) {
+  constexpr size_t kLongestLabel = 40;
+  std::string list;
+  for (const ClusterId cluster : clusters) {
+    list += fmt::format("{}{} ({})", list.empty() ? "" : ", ", id_of(analysis, cluster),
+                        shortened(label_of(analysis, cluster), kLongestLabel));
+  }
+  return list;
+}
+
+ClusterId choose_cluster(const Analysis& analysis, const std::string& id) {
+  const ClusterChoice choice = find_cluster(analysis, id);
+  if (choice.found.size() == 1) return choice.found.front();
+  if (choice.found.empty() && choice.near.empty()) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("there is no group {}: nothing is lost; --kinds reachable looks at "
+                            "blocks that are not",
+                            id));
+  }
+  if (choice.found.empty()) {
+    throw Error(ErrorKind::Usage, fmt::format("there is no group {}; the nearest are {}", id,
+                                              listed(analysis, choice.near)));
+  }
+  throw Error(ErrorKind::Usage, fmt::format("{} begins the ids of several groups: {}", id,
+                                            listed(analysis, choice.found)));
+}
+
+ReportOptions report_options(const SharedOptions& options, const std::string& again,
+                             const std::vector<SuppressionRule>& suppressions,
+                             const Analysis& analysis) {
+  ReportOptions report = options.report;
+  report.command = repeatable(options, again);
+  report.suppressions = suppressions;
+  if (options.cluster.empty()) return report;
+  report.cluster = choose_cluster(analysis, options.cluster);
+  if (options.all_members) report.blocks = BlockList::All;
+  return report;
 }
 
 void render(const SharedOptions& options, const Report& report) {
@@ -69,8 +123,10 @@ struct Result {
   Analysis analysis;
 };
 
-Result capture_and_analyze(const SharedOptions& options, const std::function<Capture()>& capture,
-                           Progress& progress, Timing& timing) {
+Result capture_and_analyze(const SharedOptions& options,
+                           const std::vector<SuppressionRule>& suppressions,
+                           const std::function<Capture()>& capture, Progress& progress,
+                           Timing& timing) {
   progress.stage("copying memory");
   Capture captured = timed("acquire", timing, capture);
   progress.stage("loading symbols");
@@ -80,8 +136,12 @@ Result capture_and_analyze(const SharedOptions& options, const std::function<Cap
   const DebugInfo debug_info =
       open_debug_info(captured.image, captured.files, symbol_options(options));
   AnalysisOptions analysis_options;
-  if (options.report.group_kinds().has(Verdict::Reachable))
+  const VerdictSet grouped = options.report.group_kinds();
+  if (grouped.has(Verdict::Reachable)) analysis_options.clustered.add(Verdict::Reachable);
+  analysis_options.suppressions = suppressions;
+  if (options.report.kinds && options.report.kinds->has(Verdict::Reachable)) {
     analysis_options.clustered.add(Verdict::Reachable);
+  }
   analysis_options.on_stage = [&](const std::string& name) { progress.stage(name); };
   return {std::move(captured.facts),
           analyze(std::move(captured.image), std::move(symbols), debug_info, analysis_options)};
@@ -91,18 +151,19 @@ Result capture_and_analyze(const SharedOptions& options, const std::function<Cap
 
 int run_report(const SharedOptions& options, const std::string& again,
                const std::function<Capture()>& capture) {
+  check(options);
   check_output(options.output);
+  const std::vector<SuppressionRule> suppressions =
+      load_suppressions(options.suppression_files, options.builtin_suppressions);
   const ThreadLimit limit(options.threads);
   Timing timing;
   std::optional<Progress> progress(std::in_place, !options.report.quiet);
-  const Result result = capture_and_analyze(options, capture, *progress, timing);
-
-  ReportOptions report_options = options.report;
-  report_options.command = repeatable(options, again);
+  const Result result = capture_and_analyze(options, suppressions, capture, *progress, timing);
+  const ReportOptions shown = report_options(options, again, suppressions, result.analysis);
   timing.insert(timing.end(), result.analysis.timing.begin(), result.analysis.timing.end());
   progress->stage("writing the report");
-  Report report = timed("report", timing,
-                        [&] { return describe(result.facts, result.analysis, report_options); });
+  Report report =
+      timed("report", timing, [&] { return describe(result.facts, result.analysis, shown); });
   report.timing = std::move(timing);
   progress.reset();
   render(options, report);

@@ -1,36 +1,11 @@
 #include "heapscan/report/block_listing.h"
 
 #include <algorithm>
-#include <array>
 
 #include "heapscan/base/text.h"
-#include "report/groups.h"
+#include "heapscan/report/names.h"
 
 namespace heapscan {
-
-namespace {
-
-// group_id() of the blocks of one listing, most of which are of few sizes.
-class GroupIds {
- public:
-  const std::string& of(Verdict verdict, uint64_t size) {
-    Entry& entry = entries_[(size / 16 + static_cast<uint64_t>(verdict)) % entries_.size()];
-    if (entry.id.empty() || entry.verdict != verdict || entry.size != size) {
-      entry = {verdict, size, group_id(verdict, size)};
-    }
-    return entry.id;
-  }
-
- private:
-  struct Entry {
-    Verdict verdict = Verdict::NotJudged;
-    uint64_t size = 0;
-    std::string id;
-  };
-  std::array<Entry, 256> entries_;
-};
-
-}  // namespace
 
 const Holder* HolderTable::of(BlockId block) const {
   const auto at = std::lower_bound(blocks.begin(), blocks.end(), block);
@@ -39,23 +14,42 @@ const Holder* HolderTable::of(BlockId block) const {
   return holder ? &*holder : nullptr;
 }
 
+bool BlockListing::Filter::admits_block(const Analysis& analysis, BlockId id) const {
+  const Block& block = analysis.heap.block(id);
+  return block.state() == BlockState::Used && verdicts.has(analysis.reach.verdict(id)) &&
+         block.size() >= min_size && block.size() <= max_size &&
+         (suppressed_as_well || !analysis.suppressed.has(id));
+}
+
+bool BlockListing::Filter::admits(const Analysis& analysis, BlockId id, ClusterId of) const {
+  return (!cluster.valid() || of == cluster) && admits_block(analysis, id);
+}
+
+bool BlockListing::Filter::admits(const Analysis& analysis, BlockId id) const {
+  return admits_block(analysis, id) && (!cluster.valid() || analysis.clusters.of(id) == cluster);
+}
+
 BlockListing::BlockListing(const Analysis& analysis, const Filter& filter, HolderTable holders)
     : analysis_(&analysis), filter_(filter), holders_(std::move(holders)) {}
 
 void BlockListing::for_each(const std::function<void(const BlockRow&)>& f) const {
   if (analysis_ == nullptr) return;
   const Analysis& analysis = *analysis_;
-  GroupIds ids;
+  const std::vector<BlockId>& clustered = analysis.clusters.blocks;
+  size_t next = 0;  // of the clustered ones
   BlockRow row;
   for (size_t i = 0; i < analysis.reach.verdicts.size(); ++i) {
     const BlockId id(i);
+    while (next < clustered.size() && clustered[next] < id) ++next;
+    const bool has_cluster = next < clustered.size() && clustered[next] == id;
+    const ClusterId cluster = has_cluster ? analysis.clusters.cluster_of[next] : ClusterId::none();
+    if (!filter_.admits(analysis, id, cluster)) continue;
     const Block& block = analysis.heap.block(id);
-    const Verdict verdict = analysis.reach.verdict(id);
-    if (!filter_.admits(block, verdict)) continue;
     row.address = block.begin();
     row.size = block.size();
-    row.verdict = verdict;
-    row.cluster = filter_.grouped.has(verdict) ? ids.of(verdict, block.size()) : std::string();
+    row.verdict = analysis.reach.verdict(id);
+    row.suppressed = analysis.suppressed.has(id);
+    row.cluster = has_cluster ? id_of(analysis, cluster) : std::string();
     const Holder* const holder = holders_.of(id);
     row.held_by = holder == nullptr
                       ? std::string()

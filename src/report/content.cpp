@@ -1,74 +1,139 @@
+// Where strings lie is learnt from the first few blocks, byte by byte, since a string may begin
+// anywhere; then all blocks are asked what they hold there.
 #include "report/content.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <string_view>
+#include <tuple>
 
+#include "heapscan/base/bytes.h"
 #include "heapscan/base/text.h"
 
 namespace heapscan {
 
 namespace {
 
-constexpr size_t kShortestText = 4;
-constexpr size_t kLongestWords = 28;
-constexpr uint64_t kSearchedBytes = 512;
-constexpr size_t kShortestInner = 6;
+constexpr size_t kShortestText = 4;   // at the begin of a block
+constexpr size_t kShortestInner = 6;  // further in, where numbers may look like letters
+constexpr size_t kLongestShown = 48;
+constexpr size_t kExamplesShown = 2;
+constexpr uint64_t kSearchedBytes = 1024;
+constexpr size_t kBlocksSearched = 8;
+constexpr size_t kMostPlaces = 16;
 
 bool is_text_byte(char c) { return (c >= 0x20 && c < 0x7f) || c == '\n' || c == '\t' || c == '\r'; }
 
-// The string that `bytes` begin with; empty when what they begin with is too short or not a string.
-std::string_view leading_text(std::string_view bytes) {
-  const auto stop = std::find_if_not(bytes.begin(), bytes.end(), is_text_byte);
-  const auto length = static_cast<size_t>(stop - bytes.begin());
-  const bool ends_well = stop == bytes.end() || *stop == '\0';
-  return length >= kShortestText && ends_well ? bytes.substr(0, length) : std::string_view();
+std::string bytes_of(const MemoryImage& image, AddrRange block, uint64_t most) {
+  std::string bytes(std::min(block.size(), most), '\0');
+  const auto out = std::as_writable_bytes(std::span(bytes.data(), bytes.size()));
+  return image.read_bytes(block.begin(), out) ? bytes : std::string();
 }
 
-std::string quoted_words(std::string_view text, bool goes_on) {
-  const bool cut = text.size() > kLongestWords;
-  return fmt::format("\"{}{}\"", escaped(text.substr(0, kLongestWords)),
+// The string at `at`: text up to a NUL or the end of what was read; empty when there is none.
+std::string_view string_in(std::string_view bytes, size_t at) {
+  if (at >= bytes.size()) return {};
+  const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(at);
+  const auto stop = std::find_if_not(begin, bytes.end(), is_text_byte);
+  const bool ends_well = stop == bytes.end() || *stop == '\0';
+  return ends_well ? bytes.substr(at, static_cast<size_t>(stop - begin)) : std::string_view();
+}
+
+size_t shortest_at(size_t place) { return place == 0 ? kShortestText : kShortestInner; }
+
+void add_places(std::string_view bytes, std::set<size_t>& places) {
+  for (size_t at = 0; at < bytes.size() && places.size() < kMostPlaces;) {
+    const std::string_view text = string_in(bytes, at);
+    if (text.size() >= shortest_at(at)) places.insert(at);
+    const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(at);
+    const auto stop = std::find_if_not(begin, bytes.end(), is_text_byte);
+    at = static_cast<size_t>(stop - bytes.begin()) + 1;
+  }
+}
+
+// What the blocks hold at one place.
+struct Place {
+  size_t offset = 0;
+  std::vector<std::string_view> texts;  // in the order of the blocks
+
+  [[nodiscard]] std::string_view prefix() const {
+    std::string_view common = texts.front();
+    for (const std::string_view text : texts) {
+      const auto end = std::mismatch(common.begin(), common.end(), text.begin(), text.end()).first;
+      common = common.substr(0, static_cast<size_t>(end - common.begin()));
+    }
+    return common;
+  }
+  [[nodiscard]] bool is_same() const {
+    return std::all_of(texts.begin(), texts.end(),
+                       [&](std::string_view text) { return text == texts.front(); });
+  }
+};
+
+std::string quoted(std::string_view text, bool goes_on) {
+  const bool cut = text.size() > kLongestShown;
+  return fmt::format("\"{}{}\"", escaped(text.substr(0, kLongestShown)),
                      cut || goes_on ? "..." : "");
 }
 
-std::string inner_text(const MemoryImage& image, AddrRange block) {
-  std::string bytes(std::min(block.size(), kSearchedBytes), '\0');
-  if (!image.read_bytes(block.begin(),
-                        std::as_writable_bytes(std::span(bytes.data(), bytes.size()))))
-    return "";
-  for (size_t at = 0; at < bytes.size();) {
-    const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(at);
-    const auto stop = std::find_if_not(begin, bytes.end(), is_text_byte);
-    const auto length = static_cast<size_t>(stop - begin);
-    if (length >= kShortestInner && (stop == bytes.end() || *stop == '\0')) {
-      return fmt::format("{} at +{:#x}",
-                         quoted_words(std::string_view(bytes).substr(at, length), false), at);
+std::string examples_of(const Place& place) {
+  std::vector<std::string> shown;
+  for (const std::string_view text : place.texts) {
+    std::string words = quoted(text, false);
+    if (std::find(shown.begin(), shown.end(), words) == shown.end()) {
+      shown.push_back(std::move(words));
     }
-    at += length + 1;
+    if (shown.size() == kExamplesShown) break;
   }
-  return "";
+  return fmt::format("such as {}", fmt::join(shown, ", "));
+}
+
+std::string words_of(const Place& place) {
+  const std::string_view prefix = place.prefix();
+  const bool same = place.is_same();
+  const bool begins_alike = same || prefix.size() >= shortest_at(place.offset);
+  std::string words = begins_alike ? quoted(prefix, !same) : examples_of(place);
+  if (place.offset != 0) words += fmt::format(" at +{:#x}", place.offset);
+  return words;
 }
 
 }  // namespace
 
 ContentPreview preview_content(const MemoryImage& image, AddrRange block) {
-  std::string bytes(std::min<uint64_t>(block.size(), kContentBytes), '\0');
+  const std::string bytes = bytes_of(image, block, kContentBytes);
   ContentPreview preview;
-  if (!image.read_bytes(block.begin(),
-                        std::as_writable_bytes(std::span(bytes.data(), bytes.size())))) {
-    return preview;
-  }
   for (const char c : bytes) preview.hex += fmt::format("{:02x}", static_cast<unsigned char>(c));
   preview.text = escaped(bytes);
-  const std::string_view text = leading_text(bytes);
-  const bool goes_on = text.size() == bytes.size() && block.size() > bytes.size();
-  if (!text.empty()) {
-    preview.words = quoted_words(text, goes_on);
-  } else {
-    preview.inner = inner_text(image, block);
-  }
   return preview;
+}
+
+std::vector<std::string> common_strings(const MemoryImage& image,
+                                        std::span<const AddrRange> blocks) {
+  std::vector<std::string> contents;
+  for (const AddrRange& block : blocks) contents.push_back(bytes_of(image, block, kSearchedBytes));
+  std::set<size_t> offsets;
+  for (size_t i = 0; i < std::min(contents.size(), kBlocksSearched); ++i) {
+    add_places(contents[i], offsets);
+  }
+  std::vector<Place> places;
+  for (const size_t offset : offsets) {
+    Place place{offset, {}};
+    for (const std::string& bytes : contents) {
+      const std::string_view text = string_in(bytes, offset);
+      if (text.size() >= shortest_at(offset)) place.texts.push_back(text);
+    }
+    if (place.texts.size() * 2 >= contents.size()) places.push_back(std::move(place));
+  }
+  std::stable_sort(places.begin(), places.end(),
+                   [](const Place& a, const Place& b) { return a.texts.size() > b.texts.size(); });
+  std::vector<std::string> words;
+  for (size_t i = 0; i < std::min(places.size(), kMostStrings); ++i) {
+    words.push_back(words_of(places[i]));
+  }
+  return words;
 }
 
 }  // namespace heapscan

@@ -1,7 +1,9 @@
-// The first bytes of a block, for people.
+// What blocks hold, for people: the first bytes of one, the text that many have in common.
 #pragma once
 
+#include <span>
 #include <string>
+#include <vector>
 
 #include "heapscan/base/addr.h"
 #include "heapscan/image/image.h"
@@ -13,12 +15,15 @@ constexpr size_t kContentBytes = 32;
 struct ContentPreview {
   std::string hex;   // two digits a byte; empty when the bytes are not there
   std::string text;  // the same bytes, escaped
-  std::string
-      words;  // what they say when they begin like a string: escaped, in quotes; empty otherwise
-  std::string inner;  // otherwise the first string further in: `"GET /index.html" at +0x38`; empty
-                      // when there is none
 };
 
 [[nodiscard]] ContentPreview preview_content(const MemoryImage& image, AddrRange block);
+
+// The strings that at least half of `blocks` hold at one place, escaped and quoted: what all of
+// them begin with, or else examples. `"GET /index.html..." at +0x38`, `such as "anna", "bert"`.
+// Those of most blocks first, at most kMostStrings.
+[[nodiscard]] std::vector<std::string> common_strings(const MemoryImage& image,
+                                                      std::span<const AddrRange> blocks);
+constexpr size_t kMostStrings = 2;
 
 }  // namespace heapscan

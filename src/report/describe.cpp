@@ -5,7 +5,7 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/report/report.h"
-#include "report/content.h"
+#include "report/describe_groups.h"
 #include "report/evidence.h"
 #include "report/groups.h"
 
@@ -50,46 +50,36 @@ void describe_heap(const Analysis& analysis, Report& report) {
   report.missing_bytes = analysis.image.missing_bytes();
 }
 
-// What the members shown begin with, if all of them begin like strings: the same one or each its
-// own.
-void label_by_words(const Analysis& analysis, const BlockGroup& from, LeakGroup& group) {
-  bool same = true;
-  for (const BlockId member : from.members) {
-    const std::string words =
-        preview_content(analysis.image, analysis.heap.block(member).range()).words;
-    if (words.empty()) return;
-    same = same && words == group.content_words;
+void take_out(VerdictTotal& total, uint64_t bytes) {
+  --total.blocks;
+  total.bytes -= bytes;
+}
+
+// Moves suppressed blocks and mappings out of the totals of their verdicts.
+void describe_suppressed(const Analysis& analysis, const ReportOptions& options, Report& report) {
+  for (const BlockId id : analysis.suppressed.blocks) {
+    const Block& block = analysis.heap.block(id);
+    const bool is_mapping = block.state() == BlockState::Mapping;
+    const auto verdict = static_cast<size_t>(analysis.reach.verdict(id));
+    take_out((is_mapping ? report.mapping_verdicts : report.verdicts)[verdict], block.size());
+    VerdictTotal& total = is_mapping ? report.suppressed_mappings : report.suppressed;
+    ++total.blocks;
+    total.bytes += block.size();
   }
-  group.label = same ? group.content_words : "text such as " + group.content_words;
-  group.label_shows_content = true;
+  for (const UsedSuppression& used : analysis.suppressed.used) {
+    HS_CHECK(used.rule < options.suppressions.size());
+    const SuppressionRule& rule = options.suppressions[used.rule];
+    report.suppressions.push_back({escaped(fmt::format("{}:{}", name_of(rule.kind), rule.pattern)),
+                                   escaped(rule.source), rule.reason, used.blocks, used.bytes});
+  }
 }
 
-void describe_content(const Analysis& analysis, const BlockGroup& from, LeakGroup& group) {
-  ContentPreview preview =
-      preview_content(analysis.image, analysis.heap.block(from.members.front()).range());
-  group.content_hex = std::move(preview.hex);
-  group.content_text = std::move(preview.text);
-  group.content_words = std::move(preview.words);
-  group.content_inner = std::move(preview.inner);
-  label_by_words(analysis, from, group);
-}
-
-LeakGroup describe_group(const Analysis& analysis, const BlockGroup& from,
-                         const HolderTable& holders, bool content) {
-  LeakGroup group;
-  group.id = group_id(from.verdict, from.size);
-  group.verdict = from.verdict;
-  group.blocks = from.blocks;
-  group.bytes = from.bytes;
-  group.indirect = from.indirect;
-  group.sizes = {{from.size, from.blocks}};
-  group.label = fmt::format("{}-byte blocks", from.size);
-  group.evidence = explain_group(analysis, from, holders);
-  group.example = analysis.heap.block(from.members.front()).begin();
-  for (const BlockId member : from.members)
-    group.members_shown.push_back(analysis.heap.block(member).begin());
-  if (content) describe_content(analysis, from, group);
-  return group;
+uint64_t possible_for_lack_of_memory(const Analysis& analysis) {
+  const std::vector<PossibleBlock>& possible = analysis.reach.possible;
+  return static_cast<uint64_t>(
+      std::count_if(possible.begin(), possible.end(), [&](const PossibleBlock& b) {
+        return b.reason == Reason::MissingMemory && !analysis.suppressed.has(b.block);
+      }));
 }
 
 std::optional<uint64_t> resident_bytes(const MemoryImage& image, AddrRange range) {
@@ -110,10 +100,11 @@ bool lists_mapping(const ReportOptions& options, Verdict verdict) {
 
 std::vector<BlockId> mappings_to_list(const Analysis& analysis, const ReportOptions& options) {
   std::vector<BlockId> mappings;
+  if (options.cluster.valid()) return mappings;
   for (size_t i = 0; i < analysis.reach.verdicts.size(); ++i) {
     const Block& block = analysis.heap.blocks[i];
-    if (block.state() != BlockState::Mapping || !lists_mapping(options, analysis.reach.verdicts[i]))
-      continue;
+    if (block.state() != BlockState::Mapping || analysis.suppressed.has(BlockId(i))) continue;
+    if (!lists_mapping(options, analysis.reach.verdicts[i])) continue;
     if (block.size() < options.min_size || block.size() > options.max_size) continue;
     mappings.push_back(BlockId(i));
   }
@@ -137,15 +128,20 @@ MappingRow describe_mapping(const Analysis& analysis, BlockId id, const HolderTa
 }
 
 BlockListing::Filter listing_filter(const ReportOptions& options) {
-  return {options.block_kinds(), options.group_kinds(), options.min_size, options.max_size};
+  BlockListing::Filter filter;
+  filter.verdicts = options.block_kinds();
+  filter.min_size = options.min_size;
+  filter.max_size = options.max_size;
+  filter.cluster = options.cluster;
+  filter.suppressed_as_well = options.blocks == BlockList::All && !options.kinds;
+  return filter;
 }
 
 // Lost and possible blocks of the listing.
 void add_listed(const Analysis& analysis, const BlockListing::Filter& filter,
                 std::vector<BlockId>& wanted) {
   const auto add = [&](BlockId id) {
-    if (wanted.size() < kMostHolders &&
-        filter.admits(analysis.heap.block(id), analysis.reach.verdict(id))) {
+    if (wanted.size() < kMostHolders && filter.admits(analysis, id)) {
       wanted.push_back(id);
     }
   };
@@ -175,7 +171,9 @@ std::vector<BlockId> blocks_to_look_up(const Analysis& analysis, const ReportOpt
 }  // namespace
 
 VerdictSet ReportOptions::group_kinds() const {
-  return kinds.value_or(VerdictSet{Verdict::Definite, Verdict::Possible});
+  if (kinds) return *kinds;
+  if (!cluster.valid()) return {Verdict::Definite, Verdict::Possible};
+  return {Verdict::Definite, Verdict::Indirect, Verdict::Possible, Verdict::Reachable};
 }
 
 VerdictSet ReportOptions::block_kinds() const {
@@ -198,11 +196,9 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   report.threads = analysis.image.threads().size();
   describe_heap(analysis, report);
   report.verdicts = analysis.reach.totals;
-  const std::vector<PossibleBlock>& possible = analysis.reach.possible;
-  report.possible_for_lack_of_memory = static_cast<uint64_t>(
-      std::count_if(possible.begin(), possible.end(),
-                    [](const PossibleBlock& b) { return b.reason == Reason::MissingMemory; }));
   report.mapping_verdicts = analysis.reach.mapping_totals;
+  describe_suppressed(analysis, options, report);
+  report.possible_for_lack_of_memory = possible_for_lack_of_memory(analysis);
   report.notes = escaped_notes(analysis.notes());
   report.funnel = analysis.reach.funnel;
   report.timing = analysis.timing;
@@ -211,10 +207,11 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   const std::vector<BlockId> mappings = mappings_to_list(analysis, options);
   HolderTable holders =
       look_up_holders(analysis, blocks_to_look_up(analysis, options, groups, mappings));
-  for (const BlockGroup& group : groups.groups) {
-    report.leaks.push_back(describe_group(analysis, group, holders, options.content));
-  }
+  describe_groups(analysis, groups.groups, holders, report);
   report.groups_left_out = groups.left_out;
+  if (options.cluster.valid()) {
+    report.cluster = map_cluster(analysis, options.cluster, options.content);
+  }
   for (const BlockId mapping : mappings)
     report.mappings.push_back(describe_mapping(analysis, mapping, holders));
   if (options.blocks != BlockList::None) {

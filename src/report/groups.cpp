@@ -1,80 +1,111 @@
 #include "report/groups.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <string_view>
+#include <map>
 #include <tuple>
-#include <unordered_map>
+
+#include "heapscan/report/block_listing.h"
 
 namespace heapscan {
 
 namespace {
 
-class GroupMaker {
- public:
-  GroupMaker(const Analysis& analysis, const ReportOptions& options)
-      : heap_(analysis.heap),
-        reach_(analysis.reach),
-        filter_{options.group_kinds(), options.group_kinds(), options.min_size, options.max_size} {}
+BlockListing::Filter filter_of(const ReportOptions& options) {
+  BlockListing::Filter filter;
+  filter.verdicts = options.group_kinds();
+  filter.min_size = options.min_size;
+  filter.max_size = options.max_size;
+  filter.cluster = options.cluster;
+  return filter;
+}
 
-  void add_lost() {
-    for (const LostBlock& lost : reach_.lost) add(lost.block);
-    for (const LostBlock& lost : reach_.lost) {
-      if (lost.block != lost.head) credit_head(lost);
+// f(block, cluster) for every block that some group of such a report holds.
+template <typename F>
+void for_each_grouped(const Analysis& analysis, const BlockListing::Filter& filter, F&& f) {
+  const Clusters& clusters = analysis.clusters;
+  for (size_t i = 0; i < clusters.blocks.size(); ++i) {
+    if (filter.admits(analysis, clusters.blocks[i], clusters.cluster_of[i])) {
+      f(clusters.blocks[i], clusters.cluster_of[i]);
     }
   }
-  void add_possible() {
-    for (const PossibleBlock& possible : reach_.possible) {
-      BlockGroup* const group = add(possible.block);
-      const auto reason = static_cast<size_t>(possible.reason);
-      if (group != nullptr && reason < kReasonCount) ++group->reasons[reason];
-    }
-  }
-  void add_reachable() {
-    for (size_t i = 0; i < reach_.verdicts.size(); ++i) {
-      if (reach_.verdicts[i] == Verdict::Reachable) add(BlockId(i));
-    }
-  }
-  [[nodiscard]] std::vector<BlockGroup> take() {
-    std::vector<BlockGroup> groups;
-    groups.reserve(groups_.size());
-    for (auto& [key, group] : groups_) groups.push_back(std::move(group));
-    groups_.clear();
-    return groups;
+}
+
+// Which row of a list stands for a verdict and a cluster.
+class GroupNumbers {
+ public:
+  static constexpr uint32_t kNone = ~uint32_t{0};
+  explicit GroupNumbers(size_t clusters) : numbers_(clusters * kVerdictCount, kNone) {}
+  [[nodiscard]] uint32_t& of(Verdict verdict, ClusterId cluster) {
+    return numbers_[cluster.index() * kVerdictCount + static_cast<size_t>(verdict)];
   }
 
  private:
-  static uint64_t key_of(Verdict verdict, uint64_t size) {
-    return size << 3 | static_cast<uint64_t>(verdict);
+  std::vector<uint32_t> numbers_;
+};
+
+class GroupMaker {
+ public:
+  GroupMaker(const Analysis& analysis, const ReportOptions& options)
+      : analysis_(analysis), filter_(filter_of(options)), numbers_(analysis.clusters.rows.size()) {}
+
+  [[nodiscard]] std::vector<BlockGroup> make() {
+    for_each_grouped(analysis_, filter_,
+                     [&](BlockId block, ClusterId cluster) { add(block, cluster); });
+    for (const LostBlock& lost : analysis_.reach.lost) {
+      if (lost.block != lost.head) credit_head(lost);
+    }
+    for (const PossibleBlock& possible : analysis_.reach.possible) count_reason(possible);
+    return std::move(groups_);
   }
 
-  BlockGroup* add(BlockId id) {
-    const Block& block = heap_.block(id);
-    const Verdict verdict = reach_.verdict(id);
-    if (!filter_.admits(block, verdict)) return nullptr;
-    BlockGroup& group = groups_[key_of(verdict, block.size())];
-    group.verdict = verdict;
-    group.size = block.size();
+ private:
+  void add(BlockId block, ClusterId cluster) {
+    const Verdict verdict = analysis_.reach.verdict(block);
+    uint32_t& number = numbers_.of(verdict, cluster);
+    if (number == GroupNumbers::kNone) {
+      number = static_cast<uint32_t>(groups_.size());
+      groups_.emplace_back();
+      groups_.back().verdict = verdict;
+      groups_.back().cluster = cluster;
+    }
+    BlockGroup& group = groups_[number];
     ++group.blocks;
-    group.bytes += block.size();
-    if (group.members.size() < kMembersShown) group.members.push_back(id);
-    return &group;
+    group.bytes += analysis_.heap.block(block).size();
+    if (group.members.size() < kMembersShown) group.members.push_back(block);
+  }
+
+  // The group that a block is in; null when it is in none.
+  BlockGroup* group_of(BlockId block) {
+    const ClusterId cluster = analysis_.clusters.of(block);
+    if (!cluster.valid() || !filter_.admits(analysis_, block, cluster)) return nullptr;
+    return &groups_[numbers_.of(analysis_.reach.verdict(block), cluster)];
   }
 
   void credit_head(const LostBlock& lost) {
-    if (!lost.head.valid() || heap_.block(lost.block).state() != BlockState::Used) return;
-    const auto found =
-        groups_.find(key_of(reach_.verdict(lost.head), heap_.block(lost.head).size()));
-    if (found == groups_.end()) return;
-    ++found->second.indirect.blocks;
-    found->second.indirect.bytes += heap_.block(lost.block).size();
+    const Block& block = analysis_.heap.block(lost.block);
+    if (!lost.head.valid() || block.state() != BlockState::Used) return;
+    if (analysis_.suppressed.has(lost.block)) return;
+    if (lost.head != last_head_) {
+      last_head_ = lost.head;
+      last_group_ = group_of(lost.head);
+    }
+    if (last_group_ == nullptr) return;
+    ++last_group_->indirect.blocks;
+    last_group_->indirect.bytes += block.size();
   }
 
-  const HeapModel& heap_;
-  const Reachability& reach_;
+  void count_reason(const PossibleBlock& possible) {
+    const auto reason = static_cast<size_t>(possible.reason);
+    if (reason >= kReasonCount) return;
+    if (BlockGroup* const group = group_of(possible.block)) ++group->reasons[reason];
+  }
+
+  const Analysis& analysis_;
   const BlockListing::Filter filter_;
-  std::unordered_map<uint64_t, BlockGroup> groups_;
+  GroupNumbers numbers_;
+  std::vector<BlockGroup> groups_;
+  BlockId last_head_;  // many blocks in a row have one head
+  BlockGroup* last_group_ = nullptr;
 };
 
 // Lost groups come first, then possible, then reachable ones.
@@ -92,12 +123,11 @@ int section_of(Verdict verdict) {
   return 2;
 }
 
-// Smaller sorts first. The members' sizes and addresses settle ties, so the order never depends on
-// a hash table's.
+// Smaller sorts first. Addresses settle ties, so the order never depends on anything else.
 auto rank(const BlockGroup& group, SortBy sort) {
   const uint64_t weight =
       sort == SortBy::ByCount ? group.blocks : group.bytes + group.indirect.bytes;
-  return std::tuple(section_of(group.verdict), ~weight, ~group.size,
+  return std::tuple(section_of(group.verdict), ~weight, ~group.bytes,
                     -static_cast<int>(group.verdict), group.members.front());
 }
 
@@ -120,27 +150,31 @@ uint64_t cut_sections(std::vector<BlockGroup>& groups, size_t top) {
 
 }  // namespace
 
-std::string group_id(Verdict verdict, uint64_t size) {
-  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const char c : fmt::format("{} {}", name_of(verdict), size)) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  }
-  return fmt::format("{:08x}", static_cast<uint32_t>(hash ^ hash >> 32));
-}
-
 GroupList make_groups(const Analysis& analysis, const ReportOptions& options) {
-  GroupMaker maker(analysis, options);
-  maker.add_lost();
-  maker.add_possible();
-  if (options.group_kinds().has(Verdict::Reachable)) maker.add_reachable();
-
   GroupList list;
-  list.groups = maker.take();
+  list.groups = GroupMaker(analysis, options).make();
   std::sort(list.groups.begin(), list.groups.end(), [&](const BlockGroup& a, const BlockGroup& b) {
     return rank(a, options.sort) < rank(b, options.sort);
   });
   list.left_out = cut_sections(list.groups, options.top);
   return list;
+}
+
+std::vector<std::vector<std::pair<uint64_t, uint64_t>>> sizes_of(
+    const Analysis& analysis, const ReportOptions& options, const std::vector<BlockGroup>& groups) {
+  GroupNumbers numbers(analysis.clusters.rows.size());
+  for (size_t i = 0; i < groups.size(); ++i) {
+    numbers.of(groups[i].verdict, groups[i].cluster) = static_cast<uint32_t>(i);
+  }
+  std::vector<std::map<uint64_t, uint64_t>> counts(groups.size());
+  for_each_grouped(analysis, filter_of(options), [&](BlockId block, ClusterId cluster) {
+    const uint32_t number = numbers.of(analysis.reach.verdict(block), cluster);
+    if (number != GroupNumbers::kNone) ++counts[number][analysis.heap.block(block).size()];
+  });
+  std::vector<std::vector<std::pair<uint64_t, uint64_t>>> sizes;
+  sizes.reserve(counts.size());
+  for (const auto& count : counts) sizes.emplace_back(count.begin(), count.end());
+  return sizes;
 }
 
 }  // namespace heapscan

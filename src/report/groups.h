@@ -1,9 +1,9 @@
-// Blocks that belong together: those of one verdict and one size.
+// Blocks that belong together: those of one verdict and one cluster.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
@@ -15,7 +15,7 @@ constexpr size_t kReasonCount = static_cast<size_t>(Reason::ViaPossible) + 1;
 
 struct BlockGroup {
   Verdict verdict = Verdict::Definite;
-  uint64_t size = 0;
+  ClusterId cluster;
   uint64_t blocks = 0;
   uint64_t bytes = 0;
   VerdictTotal indirect;                         // what is reached only through its blocks
@@ -25,15 +25,17 @@ struct BlockGroup {
 
 constexpr size_t kMembersShown = 10;
 
-// The same for every heap, run and host: made of the verdict's name and the size.
-[[nodiscard]] std::string group_id(Verdict verdict, uint64_t size);
-
 struct GroupList {
   std::vector<BlockGroup>
       groups;  // at most options.top of lost, possible and reachable ones each, in that order
   uint64_t left_out = 0;  // groups beyond that
 };
 
+// Of options.cluster alone, if that is set, in whatever verdicts its blocks have.
 [[nodiscard]] GroupList make_groups(const Analysis& analysis, const ReportOptions& options);
+
+// The usable sizes of the blocks of each group, with their numbers; sorted by size.
+[[nodiscard]] std::vector<std::vector<std::pair<uint64_t, uint64_t>>> sizes_of(
+    const Analysis& analysis, const ReportOptions& options, const std::vector<BlockGroup>& groups);
 
 }  // namespace heapscan

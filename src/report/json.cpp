@@ -8,29 +8,12 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/report/report.h"
+#include "report/json_values.h"
 #include "report/text_style.h"
 
 namespace heapscan {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-std::string dumped(const Json& value) {
-  return value.dump(-1, ' ', true, Json::error_handler_t::replace);
-}
-
-Json or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
-
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-Json json_of(const VerdictTotal& total) {
-  return {{"blocks", total.blocks}, {"bytes", total.bytes}};
-}
-Json json_of(const StateTotal& total) { return {{"blocks", total.blocks}, {"bytes", total.bytes}}; }
 
 Json target_json(const Report& report) {
   const CaptureFacts& target = report.target;
@@ -62,7 +45,7 @@ Json totals_json(const Report& report) {
        {Verdict::Reachable, Verdict::Possible, Verdict::Indirect, Verdict::Definite}) {
     verdicts[name_of(verdict)] = json_of(total_of(report.verdicts, verdict));
   }
-  verdicts["suppressed"] = json_of(VerdictTotal());
+  verdicts["suppressed"] = json_of(report.suppressed);
   return {{"mapped_bytes", report.mapped_bytes},
           {"heap",
            {{"used", json_of(heap.used)},
@@ -70,27 +53,6 @@ Json totals_json(const Report& report) {
             {"top_bytes", heap.top_bytes},
             {"trimmable_bytes", or_null(heap.trimmable_bytes)}}},
           {"verdicts", std::move(verdicts)}};
-}
-
-Json leak_json(const LeakGroup& group) {
-  Json sizes = Json::array();
-  for (const auto& [size, blocks] : group.sizes)
-    sizes.push_back({{"size", size}, {"blocks", blocks}});
-  Json members = Json::array();
-  for (const Addr member : group.members_shown) members.push_back(hex(member));
-  return {{"id", group.id},
-          {"verdict", name_of(group.verdict)},
-          {"blocks", group.blocks},
-          {"bytes", group.bytes},
-          {"indirect", json_of(group.indirect)},
-          {"sizes", std::move(sizes)},
-          {"label", group.label},
-          {"evidence", group.evidence},
-          {"content", {{"hex", or_null(group.content_hex)}, {"text", or_null(group.content_text)}}},
-          {"pointers", Json::array()},
-          {"sites", Json::array()},
-          {"example", hex(group.example)},
-          {"members_shown", std::move(members)}};
 }
 
 Json mapping_json(const MappingRow& row) {
@@ -103,6 +65,14 @@ Json mapping_json(const MappingRow& row) {
 
 Json note_json(const Note& note) {
   return {{"kind", name_of(note.kind)}, {"where", note.where}, {"text", note.text}};
+}
+
+Json suppression_json(const SuppressionRow& row) {
+  return {{"rule", row.rule},
+          {"source", row.source},
+          {"reason", or_null(row.reason)},
+          {"blocks", row.blocks},
+          {"bytes", row.bytes}};
 }
 
 Json timing_json(const Report& report) {
@@ -154,7 +124,8 @@ void write_block_rows(const Report& report, ObjectWriter& writer) {
     row_text.clear();
     fmt::format_to(std::back_inserter(row_text),
                    R"({{"address":"{:#x}","size":{},"verdict":"{}","cluster":{},"held_by":{}}})",
-                   row.address.value, row.size, name_of(row.verdict),
+                   row.address.value, row.size,
+                   row.suppressed ? "suppressed" : name_of(row.verdict),
                    row.cluster.empty() ? "null" : '"' + row.cluster + '"',
                    row.held_by.empty() ? "null" : dumped(row.held_by));
     writer.element({row_text.data(), row_text.size()});
@@ -170,9 +141,11 @@ void render_json(const Report& report, std::ostream& out) {
   writer.member("target", target_json(report));
   writer.member("allocator", allocator_json(report));
   writer.member("totals", totals_json(report));
-  writer.array("leaks", report.leaks, leak_json);
+  writer.array("leaks", report.leaks, json_of_group);
+  if (report.cluster) writer.member("cluster", json_of_cluster(*report.cluster));
   writer.array("mappings", report.mappings, mapping_json);
   writer.array("notes", report.notes, note_json);
+  writer.array("suppressions", report.suppressions, suppression_json);
   write_block_rows(report, writer);
   writer.member("timing", timing_json(report));
   writer.end();

@@ -9,6 +9,7 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/report/report.h"
+#include "report/text_groups.h"
 #include "report/text_style.h"
 
 namespace heapscan {
@@ -65,22 +66,21 @@ std::string pause_text(double seconds) {
 class TextReport {
  public:
   TextReport(const Report& report, bool color, std::ostream& out)
-      : report_(report), options_(report.options), style_(color), out_(out) {}
+      : report_(report),
+        options_(report.options),
+        style_(color),
+        out_(out),
+        groups_(report, style_, out) {}
 
   void write() {
     if (!options_.quiet) {
       write_header();
       write_heap();
     }
-    write_lost();
-    write_possible();
-    if (!options_.quiet) write_section_of_reachable();
-    write_mappings();
-    write_not_judged();
-    if (!options_.quiet) {
-      write_checks(report_, out_);
-      write_notes();
-      if (options_.verbose) write_details();
+    if (report_.cluster) {
+      write_cluster(report_, style_, out_);
+    } else {
+      write_verdicts();
     }
     write_blocks(report_, out_);
     write_timing(report_, out_);
@@ -90,6 +90,19 @@ class TextReport {
  private:
   void heading(const char* name, const std::string& rest) {
     out_ << fmt::format("{:<11} {}\n", name, rest);
+  }
+
+  void write_verdicts() {
+    write_lost();
+    write_possible();
+    if (!options_.quiet) write_section_of_reachable();
+    write_suppressions(report_, out_);
+    write_mappings();
+    write_not_judged();
+    if (options_.quiet) return;
+    write_checks(report_, out_);
+    write_notes();
+    if (options_.verbose) write_details();
   }
 
   void write_header() {
@@ -173,55 +186,8 @@ class TextReport {
   }
 
   void write_groups(std::span<const LeakGroup> groups, size_t shown, size_t detailed) {
-    for (size_t i = 0; i < shown; ++i) {
-      write_headline(groups[i]);
-      if (options_.verbose || i < detailed) write_detail(groups[i]);
-    }
+    groups_.write(groups, shown, detailed);
     write_where_the_rest_is(groups);
-  }
-
-  void write_headline(const LeakGroup& group) {
-    std::string line = fmt::format(
-        "  #{:<3}{:>10}  {:>14}   {}", ++number_, human_bytes(group.bytes),
-        fmt::format("{} × {} B", grouped(group.blocks), group.sizes.front().first), group.label);
-    if (group.verdict == Verdict::Indirect) line += "   (indirect)";
-    if (group.indirect.blocks > 0) {
-      line += fmt::format("   + {} reached only from {}", amount(group.indirect),
-                          group.blocks == 1 ? "it" : "them");
-    }
-    if (options_.verbose) line += "   id " + group.id;
-    out_ << line << '\n';
-  }
-
-  void write_detail(const LeakGroup& group) {
-    if (!group.content_hex.empty() && (options_.verbose || !group.label_shows_content)) {
-      write_content(group);
-    }
-    const size_t sentences = group.verdict == Verdict::Possible ? 2 : 1;
-    for (size_t i = 0; i < group.evidence.size() && (options_.verbose || i < sentences); ++i) {
-      out_ << "      " << group.evidence[i] << '\n';
-    }
-    out_ << "      " << style_.dim(command_for(group)) << '\n';
-  }
-
-  void write_content(const LeakGroup& group) {
-    std::string bytes;
-    for (size_t at = 0; at < group.content_hex.size(); at += 16)
-      bytes += ' ' + group.content_hex.substr(at, 16);
-    const bool as_words = !group.content_words.empty() && !options_.verbose;
-    out_ << fmt::format("      at {}:{}\n", hex(group.example),
-                        as_words ? ' ' + group.content_words : bytes);
-    if (!group.content_inner.empty()) out_ << "      holds " << group.content_inner << '\n';
-    if (options_.verbose) out_ << fmt::format("      as text: {}\n", group.content_text);
-  }
-
-  std::string command_for(const LeakGroup& group) const {
-    const uint64_t size = group.sizes.front().first;
-    const std::string which = is_lost(group)
-                                  ? std::string("lost")
-                                  : fmt::format("all --kinds {}", name_of(group.verdict));
-    return fmt::format("{} --blocks {} --min-size {} --max-size {}", options_.command, which, size,
-                       size);
   }
 
   // After the last group of all.
@@ -307,6 +273,9 @@ class TextReport {
       line += fmt::format("; {} of {} definitely lost", counted(mappings.blocks, "mapping"),
                           human_bytes(mappings.bytes));
     }
+    if (report_.suppressed.blocks > 0) {
+      line += fmt::format("; {} suppressed", human_bytes(report_.suppressed.bytes));
+    }
     out_ << style_.bold(line) << '\n';
   }
 
@@ -314,7 +283,7 @@ class TextReport {
   const ReportOptions& options_;
   const Style style_;
   std::ostream& out_;
-  size_t number_ = 0;
+  GroupWriter groups_;
 };
 
 }  // namespace

@@ -33,6 +33,10 @@ class Style {
   return totals[static_cast<size_t>(verdict)];
 }
 
+// One cluster from near, if it was asked for.
+void write_cluster(const Report& report, const Style& style, std::ostream& out);
+// What was suppressed, and by which rules.
+void write_suppressions(const Report& report, std::ostream& out);
 // The parts of the report beyond the first screen; each writes nothing when it was not asked for.
 void write_verdict_table(const Report& report, std::ostream& out);
 void write_checks(const Report& report, std::ostream& out);

@@ -22,6 +22,23 @@ void write_verdict_table(const Report& report, std::ostream& out) {
   }
 }
 
+void write_suppressions(const Report& report, std::ostream& out) {
+  if (report.suppressions.empty()) return;
+  out << fmt::format("suppressed  {} in {}", human_bytes(report.suppressed.bytes),
+                     counted(report.suppressed.blocks, "block"));
+  if (report.suppressed_mappings.blocks > 0) {
+    out << fmt::format(", {} of {}", counted(report.suppressed_mappings.blocks, "mapping"),
+                       human_bytes(report.suppressed_mappings.bytes));
+  }
+  out << '\n';
+  if (report.options.quiet) return;
+  for (const SuppressionRow& row : report.suppressions) {
+    out << fmt::format("  {:>14}  {:>10}  {} ({}){}\n", counted(row.blocks, "block"),
+                       human_bytes(row.bytes), row.rule, row.source,
+                       row.reason.empty() ? "" : ": " + row.reason);
+  }
+}
+
 void write_checks(const Report& report, std::ostream& out) {
   const auto failed = std::count_if(report.checks.begin(), report.checks.end(),
                                     [](const Check& c) { return !c.ok; });
@@ -56,7 +73,7 @@ void write_blocks(const Report& report, std::ostream& out) {
   report.blocks.for_each([&](const BlockRow& row) {
     line.clear();
     fmt::format_to(std::back_inserter(line), "  {:<#14x} {:>12} {:<10}", row.address.value,
-                   row.size, name_of(row.verdict));
+                   row.size, row.suppressed ? "suppressed" : name_of(row.verdict));
     if (!row.cluster.empty()) fmt::format_to(std::back_inserter(line), " {}", row.cluster);
     if (!row.held_by.empty()) fmt::format_to(std::back_inserter(line), "  {}", row.held_by);
     while (line[line.size() - 1] == ' ') line.resize(line.size() - 1);

@@ -117,6 +117,7 @@ class Usage(CliTest):
             "--color": ["yes"],
             "--top": ["-1", "ten", "99999999999999999999"],
             "--threads": ["-1", "two", "100000"],
+            "--cluster": ["", "abc", "0123456789abcdef0", "ABCD", "wxyz"],
         }
         for option, values in bad.items():
             for value in values:
@@ -125,9 +126,22 @@ class Usage(CliTest):
                     self.assert_complains(result, 2, option)
 
     def test_values_must_be_there(self):
-        for option in ("--output", "--top", "--threads", "--kinds", "--debug-dir", "--min-size"):
+        for option in ("--output", "--top", "--threads", "--kinds", "--debug-dir", "--min-size", "--cluster", "--suppressions"):
             with self.subTest(option=option):
                 self.assert_complains(self.heapscan("attach", "1", option), 2, f"{option} needs a value")
+
+    def test_all_needs_a_cluster(self):
+        self.assert_complains(self.heapscan("attach", "2147483647", "--all"), 2, "--cluster ID")
+
+    def test_suppressions_that_cannot_be_read(self):
+        folder = self.folder()
+        bad = folder / "bad.supp"
+        bad.write_text("# known\nleak:foo\nsize:lots\n")
+        self.assert_complains(self.heapscan("attach", "2147483647", "--suppressions", bad), 2,
+                              f"{bad}:3: ", '"lots" is no size', "1k-4k")
+        self.assert_complains(self.heapscan("attach", "2147483647", "--suppressions", folder / "missing"), 2,
+                              str(folder / "missing"), "No such file")
+        self.assert_complains(self.heapscan("attach", "2147483647", "--suppressions", folder), 2, "Is a directory")
 
     def test_the_last_value_counts(self):
         self.assert_complains(self.heapscan("attach", "1", "-n", "1", "-n", "x"), 2, "--top", '"x"')
@@ -287,13 +301,79 @@ class Reports(CliTest):
             self.assertEqual(command[:3], ["heapscan", "attach", str(waiting.pid)])
             second = self.heapscan(*command[1:])
         self.assertEqual((second.code, second.err), (1, ""))
-        self.assertEqual(sum(" 264 definite " in line for line in second.out.splitlines()), 5000)
+        self.assertIn("\ncluster     ", second.out)
 
     def test_no_content(self):
-        report = self.report("sessions", "--no-content", "-v", "--blocks", "all")
-        self.assertNotIn("session of user", report)
-        self.assertNotIn("73657373696f6e", report)
-        self.assertIn(" --no-content --blocks lost ", report)
+        """Nothing of what sessions and strings hold, in any way of looking at them."""
+        secrets = ["session of user", "GET /index", "127.0.0.1", "test_memory"]
+        secrets += [secret.encode().hex() for secret in secrets] + [secret[:8].encode()[::-1].hex() for secret in secrets]
+        for name in ("sessions", "strdup_loop"):
+            with self.fixture(name) as waiting:
+                ids = [group["id"] for group in
+                       parse(self.heapscan("attach", waiting.pid, "--format", "json", "--kinds",
+                                           "definite,indirect").out)["leaks"]]
+                self.assertTrue(ids)
+                views = [["-v", "--blocks", "all"], ["--kinds", "definite,indirect,possible,reachable", "-n", "100"]]
+                views += [["--cluster", each, "--all", "-v"] for each in ids]
+                for view in views:
+                    for form in ("text", "json"):
+                        words = ["attach", waiting.pid, "--no-content", "--format", form, *view]
+                        shown = self.heapscan(*words).out
+                        self.assertIn(str(waiting.pid), shown)
+                        for secret in secrets:
+                            self.assertNotIn(secret, shown, words)
+        self.assertIn(" --no-content --cluster ", self.report("sessions", "--no-content"))
+
+    def test_content_is_shown_otherwise(self):
+        """The secrets above are there to be found."""
+        self.assertIn("GET /index", self.report("sessions"))
+        self.assertIn("test_memory", self.report("strdup_loop"))
+
+    def test_cluster(self):
+        with self.fixture("sessions") as waiting:
+            groups = parse(self.heapscan("attach", waiting.pid, "--format", "json").out)["leaks"]
+            group = groups[0]
+            text = self.heapscan("attach", waiting.pid, "--cluster", group["id"])
+            self.assert_golden("sessions_cluster.txt", normalised(text.out))
+            self.assertEqual((text.code, text.err), (1, ""))
+            short = self.heapscan("attach", waiting.pid, "--cluster", group["id"][:8], "--all")
+            self.assertEqual(short.err, "")
+            self.assertEqual(sum(" definite " in line for line in short.out.split("\nblocks\n")[1].splitlines()),
+                             group["blocks"])
+            wrong = group["id"][:-1] + ("0" if group["id"][-1] != "0" else "1")
+            self.assert_complains(self.heapscan("attach", waiting.pid, "--cluster", wrong), 2,
+                                  f"there is no group {wrong}", group["id"])
+
+    def suppressed(self, name, rules, *words):
+        supp = self.folder() / "my.supp"
+        supp.write_text(rules)
+        with self.fixture(name) as waiting:
+            return supp, self.heapscan("attach", waiting.pid, "--suppressions", supp, *words)
+
+    def test_suppressions(self):
+        supp, result = self.suppressed("strdup_loop", "# known\nsize:24\nleak:never")
+        self.assertEqual((result.code, result.err), (0, ""), result.out)
+        self.assertIn("\nlost        nothing\n", result.out)
+        self.assertIn("\nsuppressed  46.9 KiB in 2,000 blocks\n", result.out)
+        self.assertIn(f"    2,000 blocks    46.9 KiB  size:24 ({supp}:2)\n", result.out)
+        self.assertNotIn("never", result.out)
+        self.assertTrue(result.out.endswith("; 46.9 KiB suppressed\n"))
+
+    def test_suppressed_blocks_take_what_hangs_below_along(self):
+        _, result = self.suppressed("sessions", "size:264", "--format", "json", "--blocks", "all")
+        self.assertEqual((result.code, result.err), (0, ""))
+        report = parse(result.out)
+        self.assertEqual(violations(parse(SCHEMA.read_text(encoding="utf-8")), report), [])
+        verdicts = report["totals"]["verdicts"]
+        self.assertEqual(verdicts["definite"]["blocks"] + verdicts["indirect"]["blocks"], 0)
+        self.assertEqual(verdicts["suppressed"]["blocks"], 10000)
+        self.assertEqual([(row["rule"], row["blocks"]) for row in report["suppressions"]], [("size:264", 10000)])
+        self.assertEqual(sum(row["verdict"] == "suppressed" for row in report["blocks"]), 10000)
+
+    def test_commands_keep_the_suppressions(self):
+        supp, result = self.suppressed("sessions", "leak:never", "--no-builtin-suppressions")
+        self.assertEqual(result.code, 1)
+        self.assertIn(f" --suppressions {supp} --no-builtin-suppressions --cluster ", result.out)
 
     def test_verbose_and_timing(self):
         report = self.report("sessions", "-v", "--timing")
@@ -355,6 +435,17 @@ class JsonReports(CliTest):
         self.assertEqual(ids[0], ids[1])
         self.assertTrue(ids[0])
 
+    def test_cluster(self):
+        with self.fixture("chains") as waiting:
+            for group in self.report(waiting, "-n", 100)["leaks"]:
+                report = self.report(waiting, "--cluster", group["id"], "--all")
+                cluster = report["cluster"]
+                self.assertEqual((cluster["id"], cluster["label"]), (group["id"], group["label"]))
+                self.assertEqual(len(report["blocks"]), cluster["blocks"])
+                self.assertEqual({row["cluster"] for row in report["blocks"]}, {group["id"]})
+                ends = [word["offset"] + word["length"] for word in cluster["words"]]
+                self.assertEqual([0, *ends[:-1]], [word["offset"] for word in cluster["words"]])
+
     def test_no_content(self):
         with self.fixture("sessions") as waiting:
             report = self.report(waiting, "--no-content")
@@ -395,7 +486,7 @@ class Cores(CliTest):
         with self.fixture("strdup_loop") as waiting:
             core = self.core_of(waiting, folder)
         result = self.heapscan("core", core)
-        self.assertIn(f"      heapscan core '{core}' --blocks lost", result.out)
+        self.assertIn(f"      heapscan core '{core}' --cluster ", result.out)
 
 
 def main():

@@ -111,6 +111,7 @@ def normalised(text):
         (r"heapscan attach \d+", "heapscan attach PID"),
         (r"stopped for [\d.]+ m?s", "stopped for TIME"),
         (r"^(      at 0x[0-9a-f]+:).*$", r"\1 BYTES"),
+        (r"^(  \+0x[0-9a-f]+ +)[0-9a-f]{16}( [0-9a-f]{1,16})?", r"\1BYTES"),
         (r"0x[0-9a-f]{6,}", "ADDRESS"),
         (r"thread \d+", "thread TID"),
         (r"^notes {7}(.*\n)(  .*\n)*", ""),

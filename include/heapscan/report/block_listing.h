@@ -20,7 +20,8 @@ struct BlockRow {
   Addr address;
   uint64_t size = 0;
   Verdict verdict = Verdict::Definite;
-  std::string cluster;  // id of its group; empty when blocks of its verdict are not grouped
+  bool suppressed = false;
+  std::string cluster;  // id of its cluster; empty when blocks of its verdict were not clustered
   std::string held_by;  // the best word that names it; empty when nothing does, or when it was not
                         // looked for
 };
@@ -41,15 +42,18 @@ struct HolderTable {
 class BlockListing {
  public:
   struct Filter {
-    VerdictSet verdicts;  // which blocks to list
-    VerdictSet grouped;   // which of them have a group
+    VerdictSet verdicts;  // which blocks
     uint64_t min_size = 0;
     uint64_t max_size = ~uint64_t{0};
+    ClusterId cluster;                // only blocks of this one; none: of any and of none
+    bool suppressed_as_well = false;  // otherwise suppressed blocks are left out
 
-    [[nodiscard]] bool admits(const Block& block, Verdict verdict) const {
-      return block.state() == BlockState::Used && verdicts.has(verdict) &&
-             block.size() >= min_size && block.size() <= max_size;
-    }
+    // `of` is the block's cluster; asked for only where it matters.
+    [[nodiscard]] bool admits(const Analysis& analysis, BlockId id, ClusterId of) const;
+    [[nodiscard]] bool admits(const Analysis& analysis, BlockId id) const;
+
+   private:
+    [[nodiscard]] bool admits_block(const Analysis& analysis, BlockId id) const;
   };
 
   BlockListing() = default;  // without rows

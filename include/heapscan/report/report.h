@@ -14,8 +14,11 @@
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
+#include "heapscan/identify/suppressions.h"
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/report/block_listing.h"
+#include "heapscan/report/cluster_map.h"
+#include "heapscan/report/names.h"
 
 namespace heapscan {
 
@@ -35,31 +38,65 @@ struct ReportOptions {
   bool verbose = false;
   bool quiet = false;  // verdict lines and SUMMARY only
   bool timing = false;
+  ClusterId cluster;  // look at this one more closely, and at no other; none: report on all
+  std::vector<SuppressionRule> suppressions;  // the rules Analysis::suppressed was made with
   std::string command;  // the shell words that lead to this report again: "heapscan attach 4711"
 
   [[nodiscard]] VerdictSet group_kinds() const;
   [[nodiscard]] VerdictSet block_kinds() const;
 };
 
-// Lost, possible or reachable blocks that belong together: those of one verdict and one
-// size.
+// A place in the blocks of a group where most of them point at the same thing.
+struct GroupPointer {
+  uint64_t offset = 0;
+  std::string kind;    // name_of(Meaning)
+  std::string symbol;  // "vtable for Parser", "on_close (a.c:9)", a quoted string, "lib.so+0x10"
+  double share = 0;    // of the samples that are long enough
+};
+
+// What hangs below the heads of a group: one entry per kind of block and place, parents before
+// children.
+struct BelowRow {
+  static constexpr size_t kNoParent = ~size_t{0};
+  std::string cluster;  // its id
+  std::string label;
+  size_t parent = kNoParent;  // index of another row; none: the group itself
+  uint64_t offset = 0;        // in the parent's block
+  uint64_t blocks = 0;
+  uint64_t bytes = 0;
+  bool repeats = false;  // such blocks also hang below each other
+};
+
+// Lost, possible or reachable blocks that belong together: those of one verdict and one cluster.
 struct LeakGroup {
-  std::string id;  // stable across runs and hosts: made of verdict and size, never of addresses
+  std::string id;  // the cluster's: stable across runs and hosts, never made of addresses
   Verdict verdict = Verdict::Definite;
   uint64_t blocks = 0;
   uint64_t bytes = 0;
-  VerdictTotal indirect;                             // what is reached only through these
+  VerdictTotal indirect;  // what is reached only through these
+  double share = 0;       // of all bytes of its verdict; of lost ones with `indirect`, of all lost
   std::vector<std::pair<uint64_t, uint64_t>> sizes;  // size, blocks; sorted by size
   std::string label;
-  bool label_shows_content = false;
-  std::vector<std::string> evidence;  // "why": holders, nearest misses, reasons
+  std::vector<IdentityRow> identity;   // how the label is known, strongest first
+  std::vector<std::string> evidence;   // "why": holders, nearest misses, reasons
+  std::vector<std::string> strings;    // what text the blocks have in common, and where
+  std::vector<GroupPointer> pointers;  // by offset
+  std::vector<BelowRow> below;
+  uint64_t below_left_out = 0;  // kinds of blocks beyond those
+  std::string below_line;       // the same in one line, for people; empty when nothing hangs below
+  std::vector<std::string> child_of;  // of indirect ones: "struct session (+0x18)"
   std::string content_hex;            // of the example's first bytes; empty without content
   std::string content_text;           // the same, escaped
-  std::string content_words;  // the same in quotes when they begin like a string; empty otherwise
-  std::string
-      content_inner;  // otherwise the first string further in, and where; empty when there is none
-  Addr example;       // the lowest
+  Addr example;                       // the lowest
   std::vector<Addr> members_shown;
+};
+
+struct SuppressionRow {
+  std::string rule;    // "leak:foo"
+  std::string source;  // "FILE:LINE", "built in"
+  std::string reason;  // of a built-in one
+  uint64_t blocks = 0;
+  uint64_t bytes = 0;
 };
 
 struct MappingRow {
@@ -83,11 +120,16 @@ struct Report {
   uint64_t damaged_bytes = 0;  // of heaps that could not be parsed
   uint64_t missing_bytes = 0;  // of the program's memory that was not there to be searched
   HeapTotals heap;
+  // Without what is suppressed.
   std::array<VerdictTotal, kVerdictCount> verdicts{};
   std::array<VerdictTotal, kVerdictCount> mapping_verdicts{};
+  VerdictTotal suppressed;
+  VerdictTotal suppressed_mappings;
+  std::vector<SuppressionRow> suppressions;  // those that matched something, in their order
   uint64_t possible_for_lack_of_memory = 0;  // blocks nothing found names, but memory is missing
   std::vector<LeakGroup> leaks;              // lost ones first, then possible, then reachable ones
   uint64_t groups_left_out = 0;              // groups beyond `top`, of any verdict
+  std::optional<ClusterMap> cluster;         // the one that was asked for
   std::vector<MappingRow> mappings;          // largest first
   Notes notes;
   BlockListing blocks;

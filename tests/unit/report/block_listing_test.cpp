@@ -69,9 +69,24 @@ TEST_F(BlockListingTest, NamesGroupAndHolder) {
   const auto rows = rows_of(all);
   EXPECT_EQ(rows.at(0).cluster, all.leaks.at(0).id);
   EXPECT_THAT(rows[0].held_by, IsEmpty());
-  EXPECT_THAT(rows.at(1).cluster, IsEmpty()) << "indirect blocks have no group of their own";
+  EXPECT_EQ(rows.at(1).cluster, id_of_size(40));
   EXPECT_THAT(rows[1].held_by, HasSubstr(hex(definite_)));
   EXPECT_THAT(rows.at(3).held_by, IsEmpty()) << "what holds reachable blocks is not looked for";
+}
+
+TEST_F(BlockListingTest, ListsOneCluster) {
+  ReportOptions options;
+  options.blocks = BlockList::All;
+  options.cluster = analysis_.clusters.of(analysis_.heap.block_at(possible_));
+  EXPECT_THAT(addresses_of(describe(live_facts(), analysis_, options)), ElementsAre(possible_));
+}
+
+TEST_F(BlockListingTest, MarksSuppressedBlocksWhereAllAreListed) {
+  analysis_.suppressed.blocks = {analysis_.heap.block_at(definite_)};
+  EXPECT_THAT(addresses_of(report(BlockList::Lost)), ElementsAre(indirect_));
+  const auto rows = rows_of(report(BlockList::All));
+  EXPECT_TRUE(rows.at(0).suppressed);
+  EXPECT_FALSE(rows.at(1).suppressed);
 }
 
 TEST(HolderTable, FindsNothingForStrangers) {

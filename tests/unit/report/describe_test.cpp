@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "heapscan/base/text.h"
+#include "heapscan/symbols/symbols_builder.h"
 #include "unit/report/judged_program.h"
 
 namespace heapscan {
@@ -27,43 +28,35 @@ std::vector<uint64_t> group_sizes(const Report& report) {
   return sizes;
 }
 
-TEST(Describe, GroupsByVerdictAndSize) {
+TEST(Describe, GroupsByVerdictAndCluster) {
   JudgedProgram program;
+  program.label("struct session");
   const Addr first = program.definite(40);
-  program.definite(40);
   program.definite(72);
   program.possible(40);
   program.reachable(40);
+  program.label("");
+  program.definite(40);
   const Analysis analysis = program.judge();
   const Report report = report_of(analysis);
 
   ASSERT_THAT(report.leaks, SizeIs(3));
   const LeakGroup& group = report.leaks[0];
+  EXPECT_EQ(group.id, id_of_label("struct session"));
   EXPECT_EQ(group.verdict, Verdict::Definite);
   EXPECT_EQ(group.blocks, 2U);
-  EXPECT_EQ(group.bytes, 80U);
-  EXPECT_THAT(group.sizes, ElementsAre(std::pair(uint64_t{40}, uint64_t{2})));
+  EXPECT_EQ(group.bytes, 112U);
+  EXPECT_THAT(group.sizes, ElementsAre(std::pair(uint64_t{40}, uint64_t{1}),
+                                       std::pair(uint64_t{72}, uint64_t{1})));
   EXPECT_EQ(group.example, first);
   EXPECT_THAT(group.members_shown, SizeIs(2));
-  EXPECT_EQ(group.label, "40-byte blocks");
-  EXPECT_EQ(report.leaks[1].sizes[0].first, 72U);
+  EXPECT_EQ(group.label, "struct session");
+  EXPECT_NEAR(group.share, 112.0 / 152, 1e-9);
+  EXPECT_EQ(report.leaks[1].id, id_of_size(40));
+  EXPECT_EQ(report.leaks[1].label, "40-byte blocks");
   EXPECT_EQ(report.leaks[2].verdict, Verdict::Possible);
-}
-
-TEST(Describe, IdsComeFromVerdictAndSizeAlone) {
-  JudgedProgram one;
-  one.definite(40);
-  JudgedProgram other;
-  other.reachable(1000);
-  other.definite(40);
-  other.possible(40);
-  const Analysis first = one.judge();
-  const Analysis second = other.judge();
-  const Report a = report_of(first);
-  const Report b = report_of(second);
-  EXPECT_EQ(a.leaks[0].id, "d161d3ec");  // written down in users' files: may not change
-  EXPECT_EQ(b.leaks[0].id, a.leaks[0].id);
-  EXPECT_NE(b.leaks[1].id, a.leaks[0].id);
+  EXPECT_EQ(report.leaks[2].id, group.id);
+  EXPECT_EQ(report.leaks[2].share, 1);
 }
 
 TEST(Describe, CreditsIndirectBlocksToTheGroupOfTheirHead) {
@@ -144,39 +137,47 @@ TEST(Describe, ShowsTheFirstBytes) {
   program.definite(40, std::string_view("\x01\x00\x02\\\x1b[31m", 8));
   const Analysis analysis = program.judge();
   const Report report = report_of(analysis);
-  EXPECT_EQ(report.leaks.at(0).label, "\"GET /index.html?lang=en HTTP...\"");
-  EXPECT_TRUE(report.leaks[0].label_shows_content);
+  EXPECT_EQ(report.leaks.at(0).label, "200-byte blocks") << "labels never show content";
   EXPECT_EQ(report.leaks[0].content_text, "GET /index.html?lang=en HTTP/1.1");
   EXPECT_THAT(report.leaks[0].content_hex, SizeIs(64));
-  EXPECT_EQ(report.leaks.at(1).label, "40-byte blocks");
   EXPECT_EQ(report.leaks[1].content_hex.substr(0, 16), "0100025c1b5b3331");
   EXPECT_THAT(report.leaks[1].content_text, StartsWith("\\x01\\x00\\x02\\\\\\x1b[31\\x00"));
 }
 
-TEST(Describe, LabelsAGroupByWhatItsMembersHaveInCommon) {
+TEST(Describe, ShowsTheTextThatMembersHaveInCommon) {
   JudgedProgram program;
+  program.label("same");
   program.definite(200, "the same");
   program.definite(200, "the same");
+  program.label("alike");
   program.definite(104, "user anna");
-  program.definite(104, "user bert");
+  program.definite(88, "user bert");
+  program.label("different");
   program.definite(56, "words");
-  program.definite(56, "\x01");
+  program.definite(56, "nothing alike");
+  program.label("seldom");
+  program.definite(40, "seldom");
+  program.definite(24, "\x01");
+  program.definite(24, "\x02");
   const Analysis analysis = program.judge();
   const Report report = report_of(analysis);
-  EXPECT_EQ(report.leaks.at(0).label, "\"the same\"");
-  EXPECT_EQ(report.leaks.at(1).label, "text such as \"user anna\"");
-  EXPECT_EQ(report.leaks.at(2).label, "56-byte blocks");
-  EXPECT_EQ(report.leaks[2].content_words, "\"words\"");
+  EXPECT_THAT(report.leaks.at(0).strings, ElementsAre("\"the same\""));
+  EXPECT_THAT(report.leaks.at(1).strings, ElementsAre("\"user ...\""));
+  EXPECT_THAT(report.leaks.at(2).strings, ElementsAre("such as \"words\", \"nothing alike\""));
+  EXPECT_THAT(report.leaks.at(3).strings, IsEmpty());
 }
 
-TEST(Describe, FindsTheFirstStringFurtherIn) {
+TEST(Describe, FindsTextFurtherIn) {
   JudgedProgram program;
-  program.definite(200, std::string_view("\x01\0\0\0\0\0\0\0short\0\0\0GET /index.html\0", 32));
+  program.label("a");
+  for (int i = 0; i < 3; ++i)
+    program.definite(200, std::string_view("\x01\0\0\0\0\0\0\0short\0\0\0GET /index.html\0", 32));
+  program.label("b");
   program.definite(40, std::string_view("\x01\0none", 6));
   const Analysis analysis = program.judge();
   const Report report = report_of(analysis);
-  EXPECT_EQ(report.leaks.at(0).content_inner, "\"GET /index.html\" at +0x10");
-  EXPECT_EQ(report.leaks.at(1).content_inner, "");
+  EXPECT_THAT(report.leaks.at(0).strings, ElementsAre("\"GET /index.html\" at +0x10"));
+  EXPECT_THAT(report.leaks.at(1).strings, IsEmpty());
 }
 
 TEST(Describe, ShowsOnlyWhatTheBlockHolds) {
@@ -186,7 +187,104 @@ TEST(Describe, ShowsOnlyWhatTheBlockHolds) {
   const Analysis analysis = program.judge();
   const Report report = report_of(analysis);
   EXPECT_EQ(report.leaks.at(0).content_text, "abcdefghijklmnopqrstuvwx");
-  EXPECT_EQ(report.leaks[0].label, "\"abcdefghijklmnopqrstuvwx\"");
+  EXPECT_THAT(report.leaks[0].strings, ElementsAre("\"abcdefghijklmnopqrstuvwx\""));
+}
+
+TEST(Describe, NamesWhatMostMembersPointAt) {
+  JudgedProgram program;
+  const Addr code(FakeProgram::kCode + 0x40);
+  program.label("struct conn");
+  std::vector<Addr> blocks;
+  for (int i = 0; i < 4; ++i) blocks.push_back(program.definite(56));
+  for (const Addr at : blocks) program.program().poke(at + 16, code);
+  for (size_t i = 0; i < 3; ++i)
+    program.program().poke(blocks[i] + 32, FakeProgram::kStrong + 0x80);
+  program.program().poke(blocks[0] + 40, code);
+  Analysis analysis = program.judge();
+  SymbolsBuilder symbols(analysis.image);
+  symbols.add(ModuleId(0), {.name = "on_timeout", .address = code, .size = 16});
+  analysis.symbols = symbols.freeze();
+  const auto pointers = report_of(analysis).leaks.at(0).pointers;
+  ASSERT_THAT(pointers, SizeIs(2));
+  EXPECT_EQ(pointers[0].offset, 16U);
+  EXPECT_EQ(pointers[0].symbol, "on_timeout");
+  EXPECT_EQ(pointers[0].share, 1);
+  EXPECT_EQ(pointers[1].offset, 32U);
+  EXPECT_THAT(pointers[1].symbol, StartsWith("program+0x"));
+  EXPECT_EQ(pointers[1].share, 0.75);
+}
+
+TEST(Describe, SaysWhatHangsBelowAGroup) {
+  JudgedProgram program;
+  program.label("Parser");
+  const Addr one = program.definite(40);
+  const Addr two = program.definite(40);
+  program.label("text");
+  for (int i = 0; i < 2; ++i) {
+    program.indirect(24, one);
+    program.indirect(24, two);
+  }
+  Analysis analysis = program.judge();
+  const ClusterId parser = analysis.clusters.of(analysis.heap.block_at(one));
+  const ClusterId text(1 - parser.index());
+  LeakTree tree;
+  tree.cluster = parser;
+  tree.heads = 2;
+  tree.below = 4;
+  tree.nodes = {{.cluster = parser, .blocks = 2, .bytes = 80},
+                {.cluster = text, .parent = 0, .offset = 8, .blocks = 4, .bytes = 96}};
+  analysis.forest.trees = {tree};
+  ReportOptions options;
+  options.kinds = VerdictSet{Verdict::Definite, Verdict::Indirect};
+  const Report report = report_of(analysis, options);
+  ASSERT_THAT(report.leaks, SizeIs(2));
+  EXPECT_EQ(report.leaks[0].below_line, "2 × Parser{2 × text}");
+  ASSERT_THAT(report.leaks[0].below, SizeIs(1));
+  EXPECT_EQ(report.leaks[0].below[0].cluster, id_of_label("text"));
+  EXPECT_EQ(report.leaks[0].below[0].parent, BelowRow::kNoParent);
+  EXPECT_EQ(report.leaks[0].below[0].offset, 8U);
+  EXPECT_THAT(report.leaks[1].child_of, ElementsAre("Parser (+0x8)"));
+
+  analysis.forest.trees[0].heads = 3;
+  EXPECT_THAT(report_of(analysis).leaks.at(0).below, IsEmpty())
+      << "a tree of other blocks than the group's says nothing";
+}
+
+TEST(Describe, TakesSuppressedBlocksOutOfEverything) {
+  JudgedProgram program;
+  const Addr known = program.definite(40);
+  program.indirect(24, known);
+  const Addr mapping = program.mapping(4096, Verdict::Definite);
+  const Addr other = program.definite(72);
+  program.possible(56);
+  Analysis analysis = program.judge();
+  for (const Addr at : {known, known + 48, mapping})
+    analysis.suppressed.blocks.push_back(analysis.heap.block_at(at));
+  analysis.suppressed.used = {{1, 3, 40 + 24 + 4096}};
+  ReportOptions options;
+  SuppressionRule rule;
+  rule.pattern = "\x1bknown";
+  rule.source = "file:2";
+  options.suppressions = {rule, rule};
+  options.blocks = BlockList::Lost;
+  const Report report = report_of(analysis, options);
+  EXPECT_THAT(group_sizes(report), ElementsAre(72, 56));
+  EXPECT_EQ(definite_of(report).blocks, 1U);
+  EXPECT_EQ(definite_of(report).bytes, 72U);
+  EXPECT_EQ(report.suppressed.blocks, 2U);
+  EXPECT_EQ(report.suppressed.bytes, 64U);
+  EXPECT_EQ(report.suppressed_mappings.blocks, 1U);
+  EXPECT_THAT(report.mappings, IsEmpty());
+  ASSERT_THAT(report.suppressions, SizeIs(1));
+  EXPECT_EQ(report.suppressions[0].rule, "leak:\\x1bknown");
+  EXPECT_EQ(report.suppressions[0].source, "file:2");
+  std::vector<Addr> listed;
+  report.blocks.for_each([&](const BlockRow& row) { listed.push_back(row.address); });
+  EXPECT_THAT(listed, ElementsAre(other));
+
+  analysis.suppressed.blocks.push_back(analysis.heap.block_at(other));
+  std::sort(analysis.suppressed.blocks.begin(), analysis.suppressed.blocks.end());
+  EXPECT_FALSE(report_of(analysis, options).anything_definitely_lost());
 }
 
 TEST(Describe, KeepsContentOutWhenAsked) {
@@ -199,8 +297,7 @@ TEST(Describe, KeepsContentOutWhenAsked) {
   EXPECT_EQ(report.leaks.at(0).label, "200-byte blocks");
   EXPECT_THAT(report.leaks[0].content_hex, IsEmpty());
   EXPECT_THAT(report.leaks[0].content_text, IsEmpty());
-  EXPECT_THAT(report.leaks[0].content_words, IsEmpty());
-  EXPECT_THAT(report.leaks[0].content_inner, IsEmpty());
+  EXPECT_THAT(report.leaks[0].strings, IsEmpty());
 }
 
 TEST(Describe, EscapesWhatTheTargetSays) {

@@ -54,13 +54,14 @@ class JsonTest : public ::testing::Test {
 TEST_F(JsonTest, HasTheMembersOfTheSchemaInOrder) {
   const Json json = json_of(report());
   EXPECT_THAT(keys_of(json), ElementsAre("schema", "target", "allocator", "totals", "leaks",
-                                         "mappings", "notes", "blocks", "timing"));
+                                         "mappings", "notes", "suppressions", "blocks", "timing"));
   EXPECT_EQ(json["schema"], "heapscan.report/1");
   EXPECT_THAT(keys_of(json["target"]), ElementsAre("kind", "pid", "command", "executable",
                                                    "threads", "captured_at", "pause_seconds"));
   EXPECT_THAT(keys_of(json["leaks"][0]),
-              ElementsAre("id", "verdict", "blocks", "bytes", "indirect", "sizes", "label",
-                          "evidence", "content", "pointers", "sites", "example", "members_shown"));
+              ElementsAre("id", "verdict", "blocks", "bytes", "indirect", "share", "sizes", "label",
+                          "identified_by", "evidence", "content", "strings", "pointers", "below",
+                          "below_left_out", "child_of", "sites", "example", "members_shown"));
   EXPECT_THAT(keys_of(json["totals"]["verdicts"]),
               ElementsAre("reachable", "possible", "indirect", "definite", "suppressed"));
 }

@@ -1,9 +1,31 @@
 #include "unit/report/judged_program.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <utility>
 
 namespace heapscan {
+
+namespace {
+
+uint64_t fingerprint_of(std::string_view name) {
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+std::string name_of_size(uint64_t size) { return fmt::format("of {} bytes", size); }
+
+}  // namespace
+
+std::string id_of_label(std::string_view label) {
+  return fmt::format("{:016x}", fingerprint_of(label));
+}
+
+std::string id_of_size(uint64_t size) { return id_of_label(name_of_size(size)); }
 
 Addr JudgedProgram::add(Addr block, Verdict verdict, std::string_view content) {
   for (size_t at = 0; at < content.size(); at += 8) {
@@ -11,7 +33,7 @@ Addr JudgedProgram::add(Addr block, Verdict verdict, std::string_view content) {
     std::memcpy(&word, content.data() + at, std::min<size_t>(8, content.size() - at));
     program_.poke(block + at, word);
   }
-  judgements_.push_back({block, verdict, block});
+  judgements_.push_back({block, verdict, block, Reason::Interior, label_});
   return block;
 }
 
@@ -73,7 +95,45 @@ Analysis JudgedProgram::judge() {
             [](auto& a, auto& b) { return a.block < b.block; });
   std::sort(reach.possible.begin(), reach.possible.end(),
             [](auto& a, auto& b) { return a.block < b.block; });
+  cluster(analysis);
   return analysis;
+}
+
+void JudgedProgram::cluster(Analysis& analysis) const {
+  std::map<std::string, std::vector<BlockId>> clusters;
+  std::map<std::string, std::string> labels;
+  for (const Judgement& judgement : judgements_) {
+    const BlockId id = analysis.heap.block_at(judgement.block);
+    const Block& block = analysis.heap.block(id);
+    if (block.state() != BlockState::Used) continue;
+    const std::string name = judgement.label.empty() ? name_of_size(block.size()) : judgement.label;
+    clusters[name].push_back(id);
+    labels[name] = judgement.label;
+  }
+  std::vector<std::pair<BlockId, ClusterId>> pairs;
+  for (auto& [name, blocks] : clusters) {
+    std::sort(blocks.begin(), blocks.end());
+    Cluster row;
+    row.fingerprint = fingerprint_of(name);
+    row.samples = blocks;
+    std::map<uint64_t, uint64_t> sizes;
+    for (const BlockId id : blocks) {
+      ++row.blocks;
+      row.bytes += analysis.heap.block(id).size();
+      ++sizes[analysis.heap.block(id).size()];
+    }
+    row.sizes.assign(sizes.begin(), sizes.end());
+    const ClusterId id = analysis.clusters.rows.push_back(std::move(row));
+    for (const BlockId block : blocks) pairs.emplace_back(block, id);
+    Identity identity;
+    identity.label = labels[name];
+    analysis.identities.rows.push_back(std::move(identity));
+  }
+  std::sort(pairs.begin(), pairs.end());
+  for (const auto& [block, id] : pairs) {
+    analysis.clusters.blocks.push_back(block);
+    analysis.clusters.cluster_of.push_back(id);
+  }
 }
 
 CaptureFacts live_facts() {

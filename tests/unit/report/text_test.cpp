@@ -5,6 +5,7 @@
 #include <regex>
 #include <sstream>
 
+#include "heapscan/identify/field_meaning.h"
 #include "unit/report/judged_program.h"
 
 namespace heapscan {
@@ -23,7 +24,7 @@ std::string text_of(const Report& report, bool color = false) {
 
 LeakGroup group(Verdict verdict, uint64_t size, uint64_t blocks) {
   LeakGroup group;
-  group.id = "19e0ab4c";
+  group.id = "19e0ab4c5d6f7081";
   group.verdict = verdict;
   group.blocks = blocks;
   group.bytes = size * blocks;
@@ -78,16 +79,58 @@ lost        31.0 MiB in 127,010 blocks (31.0 MiB definite, 400 B indirect), 100 
   #1    31.0 MiB  127,000 × 256 B   256-byte blocks   + 400 B in 10 blocks reached only from them
       at 0x55550010: 0000000000000000 0100000000000000
       no word names 0x55550010
-      heapscan attach 4711 --blocks lost --min-size 256 --max-size 256
+      heapscan attach 4711 --cluster 19e0ab4c5d6f7081
 possible    120 B in 3 blocks, held only by interior or weak words
   #2       120 B        3 × 40 B   40-byte blocks
       at 0x55550010: 0000000000000000 0100000000000000
       no word names 0x55550010
       of the first 2: 2 named by nothing
-      heapscan attach 4711 --blocks all --kinds possible --min-size 40 --max-size 40
+      heapscan attach 4711 --cluster 19e0ab4c5d6f7081
 not judged  0 B
 SUMMARY: 31.0 MiB definitely lost in 127,000 blocks, 400 B indirectly, 120 B possibly
 )");
+}
+
+TEST(Text, SaysWhatAGroupIsAndHolds) {
+  Report report = small_report();
+  LeakGroup& group = report.leaks[0];
+  group.label = "struct session";
+  group.identity = {{"pointed", "struct session", "variable sessions points at them", 64, 63}};
+  group.strings = {"\"GET /index...\""};
+  group.pointers = {{16, name_of(Meaning::Vtable), "vtable for Conn", 1},
+                    {40, name_of(Meaning::Object), "idle_list", 0.5}};
+  group.below_line = "127,000 × struct session{text}";
+  group.sizes = {{40, 1000}, {256, 126000}};
+  EXPECT_THAT(text_of(report), HasSubstr(R"(
+  #1    31.0 MiB  127,000 × 40..256 B   struct session   + 400 B in 10 blocks reached only from them
+      "GET /index..."; +0x10 -> vtable for Conn; +0x28 -> &idle_list (50 %)
+      variable sessions points at them (63 of 64)
+      127,000 × struct session{text}
+      no word names 0x55550010
+      heapscan attach 4711 --cluster 19e0ab4c5d6f7081
+)"));
+}
+
+TEST(Text, ShortensNamesUnlessVerbose) {
+  Report report = small_report();
+  report.leaks[0].label = "node of std::map<std::string, " + std::string(200, 'x') + " >";
+  EXPECT_THAT(text_of(report), HasSubstr("   node of std::map<std::string, ...>   +"));
+  report.options.verbose = true;
+  EXPECT_THAT(text_of(report), HasSubstr(report.leaks[0].label));
+}
+
+TEST(Text, ListsWhatWasSuppressedAndWhy) {
+  Report report = small_report();
+  EXPECT_THAT(text_of(report), Not(HasSubstr("suppressed")));
+  report.suppressed = {12, 480};
+  report.suppressions = {{"leak:foo", "my.supp:3", "", 2, 80},
+                         {"type:^bar$", "built in", "kept by the loader", 10, 400}};
+  const std::string text = text_of(report);
+  EXPECT_THAT(text, HasSubstr("\nsuppressed  480 B in 12 blocks\n"
+                              "        2 blocks        80 B  leak:foo (my.supp:3)\n"
+                              "       10 blocks       400 B  type:^bar$ (built in): kept by the "
+                              "loader\n"));
+  EXPECT_THAT(text, EndsWith("; 480 B suppressed\n"));
 }
 
 TEST(Text, SaysWhenNothingIsLost) {
@@ -137,7 +180,7 @@ TEST(Text, PrintsNoControlByteOfTheTarget) {
   options.verbose = true;
   options.blocks = BlockList::All;
   std::string text = text_of(describe(facts, analysis, options));
-  text = std::regex_replace(text, std::regex("×"), "x");
+  text = std::regex_replace(text, std::regex("×"), "x");  // ours, not the target's
   EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) {
     return c == '\n' || (c >= 0x20 && c < 0x7f);
   })) << text;
@@ -155,9 +198,10 @@ TEST(Text, SaysHowMuchTheFirstGroupsCover) {
 TEST(Text, GivesGroupsBeyondMostOfTheLossOneLineEach) {
   Report report = small_report();
   report.leaks = {group(Verdict::Definite, 256, 127000), group(Verdict::Definite, 24, 1)};
-  EXPECT_THAT(text_of(report), Not(HasSubstr("--min-size 24")));
+  report.leaks[1].id = "0000000000000024";
+  EXPECT_THAT(text_of(report), Not(HasSubstr("--cluster 0000000000000024")));
   report.options.verbose = true;
-  EXPECT_THAT(text_of(report), HasSubstr("--min-size 24 --max-size 24"));
+  EXPECT_THAT(text_of(report), HasSubstr("--cluster 0000000000000024"));
 }
 
 TEST(Text, SaysWhereTheOtherGroupsAre) {
@@ -221,8 +265,11 @@ TEST(Text, ListsBlocks) {
   options.blocks = BlockList::All;
   EXPECT_THAT(text_of(describe(live_facts(), analysis, options)),
               HasSubstr("blocks\n"
-                        "  0x7f5500000010           24 definite   d163d166\n"
-                        "  0x7f5500000030           40 possible   9b0ce599\n"));
+                        "  0x7f5500000010           24 definite   " +
+                        id_of_size(24) +
+                        "\n"
+                        "  0x7f5500000030           40 possible   " +
+                        id_of_size(40) + "\n"));
 }
 
 TEST(Text, ShowsTimingOnRequest) {

@@ -1,0 +1,152 @@
+#include "report/below.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "heapscan/base/text.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kDepthShown = 3;     // of a tree in one line
+constexpr size_t kChildrenShown = 3;  // of one node
+constexpr size_t kLongestLabel = 40;
+
+const LeakTree* tree_of(const Analysis& analysis, ClusterId cluster) {
+  for (const LeakTree& tree : analysis.forest.trees) {
+    if (tree.cluster == cluster) return &tree;
+  }
+  return nullptr;
+}
+
+// A tree in one line: "412 × Parser{vector<Token>{text}}".
+class TreeLine {
+ public:
+  TreeLine(const Analysis& analysis, const LeakTree& tree)
+      : analysis_(analysis), tree_(tree), children_(tree.nodes.size()) {
+    for (size_t i = 1; i < tree.nodes.size(); ++i) {
+      if (tree.nodes[i].parent < i) children_[tree.nodes[i].parent].push_back(i);
+    }
+  }
+
+  [[nodiscard]] std::string write() const {
+    return fmt::format("{} × {}{}", grouped(tree_.heads), name(0), inside(0, 1));
+  }
+
+ private:
+  [[nodiscard]] std::string name(size_t node) const {
+    return shortened(label_of(analysis_, tree_.nodes[node].cluster), kLongestLabel);
+  }
+
+  // "3 × text" where each parent has three of them.
+  [[nodiscard]] std::string spelled(size_t node) const {
+    const TreeNode& child = tree_.nodes[node];
+    const uint64_t parents = std::max<uint64_t>(tree_.nodes[child.parent].blocks, 1);
+    const uint64_t each = child.blocks / parents;
+    const bool even = child.blocks % parents == 0 && each > 1 && !child.repeats;
+    return (even ? grouped(each) + " × " : "") + name(node) + (child.repeats ? "..." : "");
+  }
+
+  // Goes no deeper than kDepthShown.
+  [[nodiscard]] std::string inside(size_t node, size_t depth) const {
+    const std::vector<size_t>& below = children_[node];
+    if (below.empty()) return "";
+    if (depth > kDepthShown) return "{...}";
+    std::string line;
+    for (size_t i = 0; i < std::min(below.size(), kChildrenShown); ++i) {
+      line += (i == 0 ? "" : ", ") + spelled(below[i]) + inside(below[i], depth + 1);
+    }
+    if (below.size() > kChildrenShown) line += ", ...";
+    return '{' + line + '}';
+  }
+
+  const Analysis& analysis_;
+  const LeakTree& tree_;
+  std::vector<std::vector<size_t>> children_;
+};
+
+BelowRow describe_node(const Analysis& analysis, const TreeNode& node) {
+  BelowRow row;
+  row.cluster = id_of(analysis, node.cluster);
+  row.label = label_of(analysis, node.cluster);
+  if (node.parent != TreeNode::kNoParent && node.parent > 0) row.parent = node.parent - 1;
+  row.offset = node.offset;
+  row.blocks = node.blocks;
+  row.bytes = node.bytes;
+  row.repeats = node.repeats;
+  return row;
+}
+
+// Sums up the edges of all trees between clusters, seen from one end.
+class Relations {
+ public:
+  explicit Relations(const Analysis& analysis) : analysis_(analysis) {}
+  void add(ClusterId other, const TreeNode& child) {
+    VerdictTotal& total = totals_[{other, child.offset}];
+    total.blocks += child.blocks;
+    total.bytes += child.bytes;
+  }
+  [[nodiscard]] std::vector<Relation> take() {
+    std::vector<Relation> rows;
+    for (const auto& [key, total] : totals_) {
+      rows.push_back({id_of(analysis_, key.first), label_of(analysis_, key.first), key.second,
+                      total.blocks, total.bytes});
+    }
+    std::stable_sort(rows.begin(), rows.end(),
+                     [](const Relation& a, const Relation& b) { return a.blocks > b.blocks; });
+    return rows;
+  }
+
+ private:
+  const Analysis& analysis_;
+  std::map<std::pair<ClusterId, uint64_t>, VerdictTotal> totals_;
+};
+
+template <typename F>
+void for_each_edge(const Analysis& analysis, F&& f) {
+  for (const LeakTree& tree : analysis.forest.trees) {
+    for (const TreeNode& child : tree.nodes) {
+      if (child.parent < tree.nodes.size()) f(tree.nodes[child.parent], child);
+    }
+  }
+}
+
+}  // namespace
+
+void describe_below(const Analysis& analysis, const BlockGroup& from, LeakGroup& group) {
+  if (from.verdict != Verdict::Definite || group.indirect.blocks == 0) return;
+  const LeakTree* const tree = tree_of(analysis, from.cluster);
+  if (tree == nullptr || tree->nodes.empty()) return;
+  if (tree->heads != group.blocks || tree->below != group.indirect.blocks) return;
+  for (size_t i = 1; i < tree->nodes.size(); ++i) {
+    group.below.push_back(describe_node(analysis, tree->nodes[i]));
+  }
+  group.below_left_out = tree->left_out;
+  group.below_line = TreeLine(analysis, *tree).write();
+}
+
+std::vector<Relation> parents_of(const Analysis& analysis, ClusterId cluster) {
+  Relations relations(analysis);
+  for_each_edge(analysis, [&](const TreeNode& parent, const TreeNode& child) {
+    if (child.cluster == cluster) relations.add(parent.cluster, child);
+  });
+  return relations.take();
+}
+
+std::vector<Relation> children_of(const Analysis& analysis, ClusterId cluster) {
+  Relations relations(analysis);
+  for_each_edge(analysis, [&](const TreeNode& parent, const TreeNode& child) {
+    if (parent.cluster == cluster) relations.add(child.cluster, child);
+  });
+  return relations.take();
+}
+
+std::string spelled_parent(const Relation& parent) {
+  return fmt::format("{} (+{:#x})", parent.label, parent.offset);
+}
+
+}  // namespace heapscan

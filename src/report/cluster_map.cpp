@@ -1,0 +1,204 @@
+// The typical block of a cluster, word by word. It is the sample whose words agree best with what
+// most samples have at the same places; what the profile of all samples says stands beside it.
+#include "heapscan/report/cluster_map.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "heapscan/base/bytes.h"
+#include "heapscan/base/text.h"
+#include "heapscan/identify/field_meaning.h"
+#include "report/below.h"
+#include "report/member_names.h"
+#include "report/pointers.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kMapped = Profile::kProfiled;
+
+// How many words of a sample are of the kind that most samples have there.
+size_t agreement(const Analysis& analysis, const AddressMap& addresses, const Profile& profile,
+                 BlockId sample) {
+  const Block& block = analysis.heap.block(sample);
+  size_t agreeing = 0;
+  for (const Field& field : profile.fields) {
+    if (field.offset + 8 > block.size()) break;
+    const auto word = analysis.image.read<uint64_t>(block.begin() + field.offset);
+    if (word && addresses.kind_of(*word) == field.kind) ++agreeing;
+  }
+  return agreeing;
+}
+
+BlockId typical_sample(const Analysis& analysis, const AddressMap& addresses,
+                       const Profile& profile, ClusterId cluster) {
+  BlockId best;
+  size_t most = 0;
+  for (const BlockId sample : analysis.clusters.rows[cluster].samples) {
+    const size_t agreeing = agreement(analysis, addresses, profile, sample);
+    if (best.valid() && agreeing <= most) continue;
+    best = sample;
+    most = agreeing;
+  }
+  return best;
+}
+
+std::string hex_bytes(const MemoryImage& image, Addr at, uint64_t count) {
+  std::vector<std::byte> bytes(count);
+  if (!image.read_bytes(at, bytes)) return "";
+  std::string text;
+  for (const std::byte byte : bytes) text += fmt::format("{:02x}", static_cast<unsigned>(byte));
+  return text;
+}
+
+std::string spelled_block(const Analysis& analysis, const FieldMeaning& field) {
+  if (!field.block.valid()) return "-> block";
+  const Block& block = analysis.heap.block(field.block);
+  const Verdict verdict = analysis.reach.verdict(field.block);
+  std::string text = field.cluster.valid() ? label_of(analysis, field.cluster)
+                                           : fmt::format("block of {} B", block.size());
+  if (field.into != 0) text += fmt::format(" +{:#x}", field.into);
+  return fmt::format("-> {} ({})", text, name_of(verdict));
+}
+
+std::string spelled_meaning(const Analysis& analysis, const FieldMeaning& field, bool content) {
+  if (field.meaning == Meaning::Block) return spelled_block(analysis, field);
+  if (field.meaning == Meaning::Zero && !content) return name_of(Meaning::Zero);
+  return escaped(spelled(field, analysis.image, analysis.identities, content));
+}
+
+// What the profile says of the words of a row: the least agreement among them.
+void compare(const AddressMap& addresses, const Profile& profile, const FieldMeaning& field,
+             MapRow& row) {
+  bool any = false;
+  row.constant = true;
+  for (const Field& word : profile.fields) {
+    if (word.offset < field.offset || word.offset >= field.offset + field.length) continue;
+    const uint64_t agreeing =
+        word.kind == WordKind::Zero ? word.agreeing : uint64_t{word.agreeing} + word.zeros;
+    if (!any || agreeing < row.agreeing) {
+      row.samples = word.samples;
+      row.agreeing = agreeing;
+    }
+    row.constant = row.constant && word.constant.has_value();
+    const bool differs = addresses.kind_of(field.value) != word.kind;
+    if (!any && differs && word.agreeing > word.zeros) row.mostly = name_of(word.kind);
+    any = true;
+  }
+  row.constant = row.constant && any;
+}
+
+class Mapper {
+ public:
+  Mapper(const Analysis& analysis, ClusterId cluster, bool content)
+      : analysis_(analysis),
+        cluster_(cluster),
+        content_(content),
+        addresses_(analysis.image, analysis.heap),
+        profile_(
+            make_profile(analysis.image, addresses_, analysis.heap, analysis.clusters, cluster)) {}
+
+  void describe_words(ClusterMap& map) {
+    map.samples = profile_.samples;
+    const BlockId sample = typical_sample(analysis_, addresses_, profile_, cluster_);
+    if (!sample.valid()) return;
+    const Block& block = analysis_.heap.block(sample);
+    map.example = block.begin();
+    map.example_size = block.size();
+    const FieldContext context{analysis_.image, analysis_.symbols, analysis_.heap, addresses_,
+                               analysis_.clusters};
+    for (const FieldMeaning& field : field_meanings(context, sample, kMapped)) {
+      map.rows.push_back(describe_row(block, field));
+      map.rows_end = field.offset + field.length;
+    }
+  }
+
+ private:
+  [[nodiscard]] MapRow describe_row(const Block& block, const FieldMeaning& field) const {
+    MapRow row;
+    row.offset = field.offset;
+    row.length = field.length;
+    row.kind = name_of(field.meaning);
+    row.meaning = spelled_meaning(analysis_, field, content_);
+    row.symbol = escaped(field.symbol);
+    if (field.cluster.valid()) row.points_to = id_of(analysis_, field.cluster);
+    if (content_) {
+      row.bytes = hex_bytes(analysis_.image, block.begin() + field.offset,
+                            std::min(field.length, MapRow::kMostBytes));
+    }
+    describe_member(field, row);
+    compare(addresses_, profile_, field, row);
+    return row;
+  }
+
+  // The members that begin in the first word of the field.
+  void describe_member(const FieldMeaning& field, MapRow& row) const {
+    const TypeId type = analysis_.identities.rows[cluster_].type;
+    std::string last;
+    for (uint64_t offset = field.offset; offset < field.offset + 8; ++offset) {
+      const MemberName member = name_member(analysis_.types, type, offset);
+      if (member.name.empty() || member.name == last) continue;
+      last = member.name;
+      row.member += (row.member.empty() ? "" : ", ") + escaped(member.name);
+      row.type += (row.type.empty() ? "" : ", ") + escaped(member.type);
+    }
+  }
+
+  const Analysis& analysis_;
+  const ClusterId cluster_;
+  const bool content_;
+  const AddressMap addresses_;
+  const Profile profile_;
+};
+
+// What the blocks of the cluster add up to, by verdict, and a few of them.
+void describe_members(const Analysis& analysis, ClusterId cluster, ClusterMap& map) {
+  std::array<VerdictTotal, kVerdictCount> totals{};
+  VerdictTotal suppressed;
+  const Clusters& clusters = analysis.clusters;
+  const uint64_t count = clusters.rows[cluster].blocks;
+  uint64_t number = 0;
+  for (size_t i = 0; i < clusters.blocks.size(); ++i) {
+    if (clusters.cluster_of[i] != cluster) continue;
+    const BlockId id = clusters.blocks[i];
+    VerdictTotal& total = analysis.suppressed.has(id)
+                              ? suppressed
+                              : totals[static_cast<size_t>(analysis.reach.verdict(id))];
+    ++total.blocks;
+    total.bytes += analysis.heap.block(id).size();
+    if (number * ClusterMap::kExamples >= map.examples.size() * count &&
+        map.examples.size() < ClusterMap::kExamples) {
+      map.examples.push_back(analysis.heap.block(id).begin());
+    }
+    ++number;
+  }
+  for (const Verdict verdict :
+       {Verdict::Definite, Verdict::Indirect, Verdict::Possible, Verdict::Reachable}) {
+    const VerdictTotal& total = totals[static_cast<size_t>(verdict)];
+    if (total.blocks > 0) map.verdicts.emplace_back(name_of(verdict), total);
+  }
+  if (suppressed.blocks > 0) map.verdicts.emplace_back("suppressed", suppressed);
+}
+
+}  // namespace
+
+ClusterMap map_cluster(const Analysis& analysis, ClusterId cluster, bool content) {
+  const Cluster& row = analysis.clusters.rows[cluster];
+  ClusterMap map;
+  map.id = id_of(analysis, cluster);
+  map.label = label_of(analysis, cluster);
+  map.shape = name_of(row.shape);
+  map.blocks = row.blocks;
+  map.bytes = row.bytes;
+  map.sizes = row.sizes;
+  map.identity = identity_of(analysis, cluster, content);
+  Mapper(analysis, cluster, content).describe_words(map);
+  map.parents = parents_of(analysis, cluster);
+  map.children = children_of(analysis, cluster);
+  describe_members(analysis, cluster, map);
+  return map;
+}
+
+}  // namespace heapscan

@@ -1,0 +1,90 @@
+#include "report/describe_groups.h"
+
+#include <fmt/format.h>
+
+#include "heapscan/identify/words.h"
+#include "report/below.h"
+#include "report/content.h"
+#include "report/evidence.h"
+#include "report/pointers.h"
+#include "report/text_style.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kParentsNamed = 3;
+
+double share_of(const Report& report, const LeakGroup& group) {
+  uint64_t all = total_of(report.verdicts, group.verdict).bytes;
+  if (group.verdict == Verdict::Definite) all += total_of(report.verdicts, Verdict::Indirect).bytes;
+  if (group.verdict == Verdict::Indirect) all += total_of(report.verdicts, Verdict::Definite).bytes;
+  const uint64_t part = group.bytes + group.indirect.bytes;
+  return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
+}
+
+// The cluster's samples that are in the group, or its first members when none is.
+std::vector<AddrRange> sampled_blocks(const Analysis& analysis, const BlockGroup& from) {
+  std::vector<AddrRange> blocks;
+  for (const BlockId sample : analysis.clusters.rows[from.cluster].samples) {
+    if (analysis.reach.verdict(sample) == from.verdict && !analysis.suppressed.has(sample)) {
+      blocks.push_back(analysis.heap.block(sample).range());
+    }
+  }
+  if (!blocks.empty()) return blocks;
+  for (const BlockId member : from.members) blocks.push_back(analysis.heap.block(member).range());
+  return blocks;
+}
+
+void describe_content(const Analysis& analysis, const BlockGroup& from, LeakGroup& group) {
+  ContentPreview preview =
+      preview_content(analysis.image, analysis.heap.block(from.members.front()).range());
+  group.content_hex = std::move(preview.hex);
+  group.content_text = std::move(preview.text);
+  group.strings = common_strings(analysis.image, sampled_blocks(analysis, from));
+}
+
+void name_parents(const Analysis& analysis, LeakGroup& group, ClusterId cluster) {
+  for (const Relation& parent : parents_of(analysis, cluster)) {
+    if (group.child_of.size() == kParentsNamed) break;
+    group.child_of.push_back(spelled_parent(parent));
+  }
+}
+
+LeakGroup describe_group(const Analysis& analysis, const AddressMap& addresses,
+                         const BlockGroup& from, const HolderTable& holders, const Report& report) {
+  LeakGroup group;
+  group.id = id_of(analysis, from.cluster);
+  group.verdict = from.verdict;
+  group.blocks = from.blocks;
+  group.bytes = from.bytes;
+  group.indirect = from.indirect;
+  group.share = share_of(report, group);
+  group.label = label_of(analysis, from.cluster);
+  group.identity = identity_of(analysis, from.cluster, report.options.content);
+  group.evidence = explain_group(analysis, from, holders);
+  group.pointers = common_pointers(analysis, addresses, from.cluster, report.options.content);
+  describe_below(analysis, from, group);
+  if (from.verdict == Verdict::Indirect) name_parents(analysis, group, from.cluster);
+  group.example = analysis.heap.block(from.members.front()).begin();
+  for (const BlockId member : from.members)
+    group.members_shown.push_back(analysis.heap.block(member).begin());
+  if (report.options.content) describe_content(analysis, from, group);
+  return group;
+}
+
+}  // namespace
+
+void describe_groups(const Analysis& analysis, const std::vector<BlockGroup>& groups,
+                     const HolderTable& holders, Report& report) {
+  if (groups.empty()) return;
+  const AddressMap addresses(analysis.image, analysis.heap);
+  auto sizes = sizes_of(analysis, report.options, groups);
+  for (size_t i = 0; i < groups.size(); ++i) {
+    LeakGroup group = describe_group(analysis, addresses, groups[i], holders, report);
+    group.sizes = std::move(sizes[i]);
+    report.leaks.push_back(std::move(group));
+  }
+}
+
+}  // namespace heapscan

@@ -1,0 +1,82 @@
+#include "heapscan/base/text.h"
+#include "report/json_values.h"
+
+namespace heapscan {
+
+namespace {
+
+Json json_of_pointers(const std::vector<GroupPointer>& pointers) {
+  Json rows = Json::array();
+  for (const GroupPointer& pointer : pointers) {
+    rows.push_back({{"offset", pointer.offset},
+                    {"kind", pointer.kind},
+                    {"symbol", pointer.symbol},
+                    {"share", pointer.share}});
+  }
+  return rows;
+}
+
+Json json_of_below(const std::vector<BelowRow>& below) {
+  Json rows = Json::array();
+  for (const BelowRow& row : below) {
+    rows.push_back(
+        {{"cluster", row.cluster},
+         {"label", row.label},
+         {"parent", row.parent == BelowRow::kNoParent ? Json(nullptr) : Json(row.parent)},
+         {"offset", row.offset},
+         {"blocks", row.blocks},
+         {"bytes", row.bytes},
+         {"repeats", row.repeats}});
+  }
+  return rows;
+}
+
+}  // namespace
+
+Json json_of_addresses(const std::vector<Addr>& addresses) {
+  Json rows = Json::array();
+  for (const Addr address : addresses) rows.push_back(hex(address));
+  return rows;
+}
+
+Json json_of_sizes(const std::vector<std::pair<uint64_t, uint64_t>>& sizes) {
+  Json rows = Json::array();
+  for (const auto& [size, blocks] : sizes) rows.push_back({{"size", size}, {"blocks", blocks}});
+  return rows;
+}
+
+Json json_of_identity(const std::vector<IdentityRow>& identity) {
+  Json rows = Json::array();
+  for (const IdentityRow& row : identity) {
+    rows.push_back({{"kind", row.kind},
+                    {"label", or_null(row.label)},
+                    {"detail", or_null(row.detail)},
+                    {"samples", row.samples},
+                    {"agreeing", row.agreeing}});
+  }
+  return rows;
+}
+
+Json json_of_group(const LeakGroup& group) {
+  return {{"id", group.id},
+          {"verdict", name_of(group.verdict)},
+          {"blocks", group.blocks},
+          {"bytes", group.bytes},
+          {"indirect", json_of(group.indirect)},
+          {"share", group.share},
+          {"sizes", json_of_sizes(group.sizes)},
+          {"label", group.label},
+          {"identified_by", json_of_identity(group.identity)},
+          {"evidence", group.evidence},
+          {"content", {{"hex", or_null(group.content_hex)}, {"text", or_null(group.content_text)}}},
+          {"strings", group.strings},
+          {"pointers", json_of_pointers(group.pointers)},
+          {"below", json_of_below(group.below)},
+          {"below_left_out", group.below_left_out},
+          {"child_of", group.child_of},
+          {"sites", Json::array()},
+          {"example", hex(group.example)},
+          {"members_shown", json_of_addresses(group.members_shown)}};
+}
+
+}  // namespace heapscan

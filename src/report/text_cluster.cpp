@@ -1,0 +1,145 @@
+// One cluster from near, in text: what is known of it, then its typical block word by word.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+#include <span>
+
+#include "heapscan/base/text.h"
+#include "report/text_style.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kLongestMeaning = 56;
+constexpr size_t kMostSizes = 8;
+constexpr size_t kMostRelations = 5;
+
+std::string amount(uint64_t blocks, uint64_t bytes) {
+  return fmt::format("{} in {}", human_bytes(bytes), counted(blocks, "block"));
+}
+
+class ClusterWriter {
+ public:
+  ClusterWriter(const Report& report, const Style& style, std::ostream& out)
+      : report_(report), map_(*report.cluster), style_(style), out_(out) {}
+
+  void write() {
+    out_ << style_.bold(fmt::format("{:<11} {}: {}, {}", "cluster", map_.id, name(map_.label),
+                                    amount(map_.blocks, map_.bytes)))
+         << '\n';
+    write_verdicts();
+    write_sizes();
+    for (const IdentityRow& row : map_.identity) line("known by", spelled(row));
+    for (const Relation& parent : few(map_.parents)) {
+      line("child of", fmt::format("{} (+{:#x}) {}, {}", name(parent.label), parent.offset,
+                                   parent.cluster, amount(parent.blocks, parent.bytes)));
+    }
+    for (const Relation& child : few(map_.children)) {
+      line("leads to", fmt::format("+{:#x} -> {} {}, {}", child.offset, name(child.label),
+                                   child.cluster, amount(child.blocks, child.bytes)));
+    }
+    write_examples();
+    write_words();
+    if (report_.options.blocks == BlockList::None) write_next();
+  }
+
+ private:
+  void line(const char* what, const std::string& text) {
+    out_ << fmt::format("  {:<9} {}\n", what, text);
+  }
+
+  [[nodiscard]] std::string name(const std::string& label) const {
+    return report_.options.verbose ? label : shortened(label, kLongestMeaning);
+  }
+
+  void write_verdicts() {
+    std::string text;
+    for (const auto& [verdict, total] : map_.verdicts) {
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", amount(total.blocks, total.bytes),
+                          verdict);
+    }
+    line("verdict", text);
+  }
+
+  void write_sizes() {
+    std::string text;
+    for (size_t i = 0; i < std::min(map_.sizes.size(), kMostSizes); ++i) {
+      const auto& [size, blocks] = map_.sizes[i];
+      text += fmt::format("{}{} × {} B", i == 0 ? "" : ", ", grouped(blocks), grouped(size));
+    }
+    if (map_.sizes.size() > kMostSizes) {
+      text +=
+          fmt::format(", and {}, the largest {} B", counted(map_.sizes.size() - kMostSizes, "size"),
+                      grouped(map_.sizes.back().first));
+    }
+    line("sizes", text);
+  }
+
+  static std::string spelled(const IdentityRow& row) {
+    std::string text = row.kind;
+    if (!row.label.empty()) text += ": " + row.label;
+    if (!row.detail.empty()) text += (row.label.empty() ? ": " : "; ") + row.detail;
+    if (row.samples > 0) text += fmt::format(" ({} of {})", row.agreeing, row.samples);
+    return text;
+  }
+
+  [[nodiscard]] std::span<const Relation> few(const std::vector<Relation>& relations) const {
+    const size_t most = report_.options.verbose ? relations.size() : kMostRelations;
+    return std::span(relations).first(std::min(relations.size(), most));
+  }
+
+  void write_examples() {
+    std::string text;
+    for (const Addr example : map_.examples) text += (text.empty() ? "" : " ") + hex(example);
+    line("examples", text);
+  }
+
+  void write_words() {
+    if (map_.rows.empty()) return;
+    out_ << fmt::format(
+        "{:<11} of {} ({} B); agree: of {}, how many have such a word there, = the same one\n",
+        "words", hex(map_.example), grouped(map_.example_size),
+        counted(map_.samples, "sampled block"));
+    for (const MapRow& row : map_.rows) write_row(row);
+    if (map_.rows_end < map_.example_size) {
+      out_ << fmt::format("  ... {} more\n", counted(map_.example_size - map_.rows_end, "byte"));
+    }
+  }
+
+  void write_row(const MapRow& row) {
+    std::string bytes = row.bytes.substr(0, 16);
+    if (row.bytes.size() > 16) bytes += ' ' + row.bytes.substr(16);
+    std::string agree = "    -";
+    if (row.samples > 0) {
+      agree = fmt::format("{:>3} %{}", row.agreeing * 100 / row.samples, row.constant ? " =" : "");
+    }
+    std::string meaning = name(row.meaning);
+    if (row.length > 16) meaning += fmt::format(" ({} bytes)", row.length);
+    if (!row.mostly.empty()) meaning += fmt::format(", mostly {}", row.mostly);
+    std::string text = fmt::format("  +{:<#6x} ", row.offset);
+    if (report_.options.content) text += fmt::format("{:<33} ", bytes);
+    text += fmt::format("{:<7}  ", agree);
+    if (!row.member.empty()) text += fmt::format("{} ({}) ", row.member, name(row.type));
+    out_ << text << meaning << '\n';
+  }
+
+  void write_next() {
+    out_ << style_.dim(fmt::format("  {} --cluster {} --all", report_.options.command, map_.id))
+         << '\n';
+  }
+
+  const Report& report_;
+  const ClusterMap& map_;
+  const Style& style_;
+  std::ostream& out_;
+};
+
+}  // namespace
+
+void write_cluster(const Report& report, const Style& style, std::ostream& out) {
+  if (report.cluster) ClusterWriter(report, style, out).write();
+}
+
+}  // namespace heapscan

@@ -1,0 +1,125 @@
+#include "report/text_groups.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+
+#include "heapscan/base/text.h"
+#include "heapscan/identify/field_meaning.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kLongestLabel = 64;
+constexpr size_t kLongestTarget = 48;
+constexpr size_t kLongestFacts = 120;
+constexpr const char* kIndent = "      ";
+
+std::string spelled(const GroupPointer& pointer, bool verbose) {
+  const bool is_object =
+      pointer.kind == name_of(Meaning::Object) && !pointer.symbol.starts_with("vtable for ");
+  const std::string target = verbose ? pointer.symbol : shortened(pointer.symbol, kLongestTarget);
+  std::string text = fmt::format("+{:#x} -> {}{}", pointer.offset, is_object ? "&" : "", target);
+  if (pointer.share < 0.995) text += fmt::format(" ({:.0f} %)", 100 * pointer.share);
+  return text;
+}
+
+// The kinds of evidence whose detail is nothing but what the line of strings and pointers says.
+bool is_plain_to_see(const IdentityRow& row) {
+  return row.kind == name_of(EvidenceKind::Vtable) || row.kind == name_of(EvidenceKind::Symbol) ||
+         row.kind == name_of(EvidenceKind::Content);
+}
+
+std::string spelled(const IdentityRow& row) {
+  std::string text = row.detail;
+  if (row.samples > 0) text += fmt::format(" ({} of {})", row.agreeing, row.samples);
+  return text;
+}
+
+}  // namespace
+
+void GroupWriter::write(std::span<const LeakGroup> groups, size_t shown, size_t detailed) {
+  for (size_t i = 0; i < shown; ++i) {
+    write_headline(groups[i]);
+    if (options_.verbose || i < detailed) write_detail(groups[i]);
+  }
+}
+
+void GroupWriter::write_headline(const LeakGroup& group) {
+  std::string line =
+      fmt::format("  #{:<3}{:>10}  {:>14}   {}", ++number_, human_bytes(group.bytes),
+                  fmt::format("{} × {}", grouped(group.blocks), spelled_sizes(group.sizes)),
+                  options_.verbose ? group.label : shortened(group.label, kLongestLabel));
+  if (group.verdict == Verdict::Indirect) line += "   (indirect)";
+  if (group.indirect.blocks > 0) {
+    line += fmt::format("   + {} in {} reached only from {}", human_bytes(group.indirect.bytes),
+                        counted(group.indirect.blocks, "block"), group.blocks == 1 ? "it" : "them");
+  }
+  out_ << line << '\n';
+}
+
+void GroupWriter::write_detail(const LeakGroup& group) {
+  write_facts(group);
+  write_identity(group);
+  write_below(group);
+  write_bytes(group);
+  const size_t sentences = group.verdict == Verdict::Possible ? 2 : 1;
+  for (size_t i = 0; i < group.evidence.size() && (options_.verbose || i < sentences); ++i) {
+    out_ << kIndent << group.evidence[i] << '\n';
+  }
+  out_ << kIndent << style_.dim(next_command(group)) << '\n';
+}
+
+void GroupWriter::write_facts(const LeakGroup& group) {
+  std::vector<std::string> facts = group.strings;
+  for (const GroupPointer& pointer : group.pointers) {
+    facts.push_back(spelled(pointer, options_.verbose));
+  }
+  std::string line;
+  for (const std::string& fact : facts) {
+    if (!options_.verbose && !line.empty() && line.size() + fact.size() > kLongestFacts) {
+      line += "; ...";
+      break;
+    }
+    line += (line.empty() ? "" : "; ") + fact;
+  }
+  if (!line.empty()) out_ << kIndent << line << '\n';
+}
+
+void GroupWriter::write_identity(const LeakGroup& group) {
+  for (const IdentityRow& row : group.identity) {
+    if (row.detail.empty() || row.label.empty()) continue;
+    if (options_.verbose) {
+      out_ << fmt::format("{}{} by {}: {}\n", kIndent, row.label, row.kind, spelled(row));
+      continue;
+    }
+    if (!is_plain_to_see(row)) out_ << kIndent << spelled(row) << '\n';
+    break;
+  }
+}
+
+void GroupWriter::write_below(const LeakGroup& group) {
+  if (!group.below_line.empty()) out_ << kIndent << group.below_line << '\n';
+  if (group.child_of.empty()) return;
+  out_ << fmt::format("{}child of {}\n", kIndent, fmt::join(group.child_of, ", "));
+}
+
+// Bytes only where nothing better is known.
+void GroupWriter::write_bytes(const LeakGroup& group) {
+  if (group.content_hex.empty()) return;
+  if (!options_.verbose && !(group.strings.empty() && group.pointers.empty())) return;
+  std::string bytes;
+  for (size_t at = 0; at < group.content_hex.size(); at += 16)
+    bytes += ' ' + group.content_hex.substr(at, 16);
+  out_ << fmt::format("{}at {}:{}\n", kIndent, hex(group.example), bytes);
+  if (options_.verbose) out_ << fmt::format("{}as text: {}\n", kIndent, group.content_text);
+}
+
+std::string GroupWriter::next_command(const LeakGroup& group) const {
+  const char* const kinds = group.verdict == Verdict::Reachable ? " --kinds reachable" : "";
+  return fmt::format("{} --cluster {}{}", options_.command, group.id, kinds);
+}
+
+}  // namespace heapscan

@@ -1,0 +1,105 @@
+#include "heapscan/report/names.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/report/judged_program.h"
+
+namespace heapscan {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+TEST(Shortened, LeavesShortNamesAlone) {
+  EXPECT_EQ(shortened("std::map<int, int>", 18), "std::map<int, int>");
+}
+
+TEST(Shortened, LeavesOutArgumentsFromTheInside) {
+  const std::string name =
+      "std::map<std::string, std::vector<ns::Token, std::allocator<ns::Token> > >";
+  EXPECT_EQ(shortened(name, 60), "std::map<std::string, std::vector<ns::Token, ...>>");
+  EXPECT_EQ(shortened(name, 40), "std::map<std::string, ...>");
+  EXPECT_EQ(shortened(name, 20), "std::map<...>");
+  EXPECT_EQ(shortened(name, 10), "std::... >");
+}
+
+TEST(Shortened, CutsOtherNamesInTheMiddle) {
+  EXPECT_EQ(shortened("a_function_with_a_long_name", 15), "a_functi...name");
+}
+
+TEST(Shortened, IsNotMisledByOperatorsAndBrackets) {
+  for (const std::string name :
+       {"bool operator< <aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa>(int)",
+        "x::operator->() const aaaaaaaaaaaaaa", "aaaaaaaaaaaa<bbbbbbbbbbbbbbbbbbbbb<cccccccc",
+        "aaaaaaaaaaaaaaaaaaaaaaa>>>>>>>>>>>>>>>",
+        "std::function<int (int, char, std::vector<aaaaaaaaaaaaaaaaa>)>"}) {
+    EXPECT_THAT(shortened(name, 30), SizeIs(testing::Le(30U))) << name;
+  }
+}
+
+TEST(Shortened, EndsOnHostileNames) {
+  std::string deep;
+  for (int i = 0; i < 200000; ++i) deep += "a<";
+  EXPECT_THAT(shortened(deep, 60), SizeIs(testing::Le(60U)));
+  EXPECT_THAT(shortened(std::string(1 << 20, '>'), 60), SizeIs(testing::Le(60U)));
+  EXPECT_THAT(shortened(std::string(1 << 20, '<'), 2), SizeIs(testing::Le(3U)));
+}
+
+class ClusterNames : public ::testing::Test {
+ protected:
+  ClusterNames() {
+    program_.label("struct a");
+    program_.definite(24);
+    program_.label("");
+    program_.definite(40);
+    analysis_ = program_.judge();
+    for (size_t i = 0; i < 2; ++i)
+      analysis_.clusters.rows[ClusterId(i)].fingerprint = 0x1234567812345670 + i;
+  }
+  JudgedProgram program_;
+  Analysis analysis_;
+};
+
+TEST_F(ClusterNames, IdsAreFoundByTheirBegin) {
+  EXPECT_EQ(id_of(analysis_, ClusterId(1)), "1234567812345671");
+  EXPECT_THAT(find_cluster(analysis_, "1234567812345671").found, ElementsAre(ClusterId(1)));
+  EXPECT_THAT(find_cluster(analysis_, "1234").found, SizeIs(2));
+  EXPECT_THAT(find_cluster(analysis_, "").found, IsEmpty());
+}
+
+TEST_F(ClusterNames, TheNearestIdsComeFirst) {
+  const ClusterChoice choice = find_cluster(analysis_, "1234567812345681");
+  EXPECT_THAT(choice.found, IsEmpty());
+  EXPECT_THAT(choice.near, ElementsAre(ClusterId(1), ClusterId(0)));
+}
+
+TEST_F(ClusterNames, LabelsAreEscapedAndNeverEmpty) {
+  analysis_.identities.rows[ClusterId(0)].label = "struct \x1b[31m";
+  analysis_.identities.rows[ClusterId(1)].label = "";
+  EXPECT_EQ(label_of(analysis_, ClusterId(0)), "struct \\x1b[31m");
+  Cluster& row = analysis_.clusters.rows[ClusterId(1)];
+  row.sizes = {{40, 1}};
+  EXPECT_EQ(label_of(analysis_, ClusterId(1)), "40-byte blocks");
+  row.sizes = {{40, 1}, {4104, 3}};
+  EXPECT_EQ(label_of(analysis_, ClusterId(1)), "blocks of 40..4,104 B");
+  row.shape = Shape::Text;
+  EXPECT_EQ(label_of(analysis_, ClusterId(1)), "text");
+}
+
+TEST_F(ClusterNames, EvidenceThatMayQuoteContentIsKeptBack) {
+  Evidence content;
+  content.detail = "secret";
+  Evidence symbol;
+  symbol.kind = EvidenceKind::Symbol;
+  symbol.detail = "+0x0 -> f\n";
+  analysis_.identities.rows[ClusterId(0)].evidence = {symbol, content};
+  EXPECT_EQ(identity_of(analysis_, ClusterId(0), true).at(1).detail, "secret");
+  const auto kept = identity_of(analysis_, ClusterId(0), false);
+  EXPECT_EQ(kept.at(0).detail, "+0x0 -> f\\n");
+  EXPECT_EQ(kept.at(1).detail, "");
+}
+
+}  // namespace
+}  // namespace heapscan
