@@ -67,7 +67,7 @@ PROGRAMS = [
         package="gnuplot-nox", why="plots, expressions and options"),
     Program(
         "doxygen", TEST, "C++", ["{program}", "{here}/workloads/doxygen.conf"],
-        package="doxygen", why="many classes, strings and containers", needs=["g++"], at="900000"),
+        package="doxygen", why="many classes, strings and containers", needs=["g++-12"], at="900000"),
     Program(
         "pdftotext", TEST, "C++", ["{program}", "-layout", "{inputs}/book.pdf", "text"],
         package="poppler-utils", why="a library of C++ with objects of its own", needs=["groff"]),
