@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
 #include <tuple>
 
 #include "heapscan/base/text.h"
@@ -20,8 +22,26 @@ CaptureFacts escaped_facts(CaptureFacts facts) {
   return facts;
 }
 
-Notes escaped_notes(Notes notes) {
+// `text` without the numbers that are no addresses: a damaged size may be what somebody wrote over
+// it.
+std::string without_values(std::string_view text, const MemoryImage& image) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out;
+  for (size_t at = text.find("0x"); at != std::string_view::npos; at = text.find("0x")) {
+    const size_t end = std::min(text.find_first_not_of(kDigits, at + 2), text.size());
+    uint64_t value = 0;
+    std::from_chars(text.data() + at + 2, text.data() + end, value, 16);
+    const bool is_address = image.region_at(Addr(value)) != nullptr;
+    out += text.substr(0, is_address ? end : at + 2);
+    if (!is_address) out += "...";
+    text.remove_prefix(end);
+  }
+  return out += text;
+}
+
+Notes escaped_notes(Notes notes, const MemoryImage& image, bool content) {
   for (Note& note : notes) {
+    if (!content && note.kind == NoteKind::HeapDamage) note.text = without_values(note.text, image);
     note.where = escaped(note.where);
     note.text = escaped(note.text);
   }
@@ -199,7 +219,7 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   report.mapping_verdicts = analysis.reach.mapping_totals;
   describe_suppressed(analysis, options, report);
   report.possible_for_lack_of_memory = possible_for_lack_of_memory(analysis);
-  report.notes = escaped_notes(analysis.notes());
+  report.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
   report.funnel = analysis.reach.funnel;
   report.timing = analysis.timing;
 

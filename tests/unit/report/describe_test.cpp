@@ -300,6 +300,22 @@ TEST(Describe, KeepsContentOutWhenAsked) {
   EXPECT_THAT(report.leaks[0].strings, IsEmpty());
 }
 
+TEST(Describe, KeepsOverwrittenSizesOutOfNotesWithTheContent) {
+  JudgedProgram program;
+  const Addr block = program.definite(40);
+  Analysis analysis = program.judge();
+  const std::string before = "the size at " + hex(block + 40) + " is ";
+  analysis.heap.notes.push_back({NoteKind::HeapDamage, hex(block), before + "0x7465726365732121"});
+  analysis.heap.notes.push_back({NoteKind::HeapDamage, "", "0x"});
+  ReportOptions options;
+  EXPECT_EQ(report_of(analysis, options).notes.at(0).text, before + "0x7465726365732121");
+  options.content = false;
+  const Notes notes = report_of(analysis, options).notes;
+  EXPECT_EQ(notes.at(0).text, before + "0x...");
+  EXPECT_EQ(notes[0].where, hex(block));
+  EXPECT_EQ(notes.at(1).text, "0x...");
+}
+
 TEST(Describe, EscapesWhatTheTargetSays) {
   JudgedProgram program;
   program.definite(40, "\x1b]0;owned\x07 text");
