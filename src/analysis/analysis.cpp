@@ -128,8 +128,11 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   a.heap = stages.run("walk heap", [&] { return walk_heap(a.image, a.symbols); });
   a.roots = stages.run("find roots", [&] { return find_roots(a.image, a.heap); });
   a.reach = stages.run("trace", [&] { return trace(a.image, a.heap, a.roots); });
-  a.clusters = stages.run(
-      "cluster", [&] { return cluster(a.image, a.symbols, a.heap, a.reach, {options.clustered}); });
+  a.clusters = stages.run("cluster", [&] {
+    return split_by_containers(
+        a.image, a.symbols, a.heap, a.roots, a.reach,
+        cluster(a.image, a.symbols, a.heap, a.reach, {options.clustered}));
+  });
   a.types = stages.run("read types", [&] { return read_types(a, debug_info); });
   a.identities = stages.run("identify", [&] {
     return identify(a.image, a.symbols, a.types, a.heap, a.roots, a.reach, a.clusters);

@@ -83,11 +83,6 @@ void choose_samples(Clusters& clusters) {
   }
 }
 
-void fill_rows(const HeapModel& heap, Clusters& clusters) {
-  count_blocks(heap, clusters);
-  choose_samples(clusters);
-}
-
 // Group -> cluster: groups with one fingerprint together, most bytes first.
 std::vector<ClusterId> order_by_bytes(const Clusters& groups,
                                       const std::vector<uint64_t>& fingerprints) {
@@ -106,6 +101,16 @@ std::vector<ClusterId> order_by_bytes(const Clusters& groups,
 }
 
 }  // namespace
+
+void fill_rows(const HeapModel& heap, Clusters& clusters) {
+  for (Cluster& row : clusters.rows) {
+    row.blocks = row.bytes = 0;
+    row.sizes.clear();
+    row.samples.clear();
+  }
+  count_blocks(heap, clusters);
+  choose_samples(clusters);
+}
 
 Clusters make_clusters(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
                        std::vector<BlockId> blocks, std::span<const uint32_t> group_of,

@@ -18,4 +18,7 @@ namespace heapscan {
                                      std::span<const uint32_t> group_of,
                                      std::span<const Shape> shapes);
 
+// Fills in what follows from `cluster_of`: blocks, bytes, sizes and samples of all rows.
+void fill_rows(const HeapModel& heap, Clusters& clusters);
+
 }  // namespace heapscan

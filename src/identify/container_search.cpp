@@ -6,12 +6,9 @@
 #include "identify/container_search.h"
 
 #include <algorithm>
-#include <set>
-#include <tuple>
 #include <utility>
 
 #include "heapscan/base/parallel.h"
-#include "heapscan/heap/block_bitmap.h"
 #include "identify/recogniser_names.h"
 #include "identify/recogniser_samples.h"
 
@@ -68,7 +65,9 @@ Parts look_at_cluster(const Inputs& inputs, ClusterId cluster) {
   Parts found;
   const std::vector<Sample> samples = samples_of(inputs, cluster);
   const size_t count = std::min(samples.size(), kMostOwners);
-  const auto place_of = [&](uint64_t offset) { return ContainerPlace{cluster, offset, ""}; };
+  const auto place_of = [&](uint64_t offset) {
+    return ContainerPlace{.owner = cluster, .offset = offset};
+  };
   for (size_t i = 0; i < count; ++i) {
     const Sample& sample = samples[i * samples.size() / count];
     look_at(inputs, sample.begin, sample.bytes, kOwnerBytes, place_of, {}, found);
@@ -94,7 +93,8 @@ Parts look_at_roots(const Inputs& inputs) {
       left -= limit;
       const Addr first = begin + skip;
       const auto place_of = [&](uint64_t offset) {
-        return ContainerPlace{ClusterId::none(), 0, variable_at(inputs, first + offset)};
+        return ContainerPlace{.root = first + offset,
+                              .variable = variable_at(inputs, first + offset)};
       };
       look_at(inputs, first, bytes.subspan(skip), limit - skip, place_of, walk, found);
     });
@@ -156,74 +156,115 @@ Column<ClusterId, ContainerClaims> count_claims(const Inputs& inputs,
   return claims;
 }
 
-// Marks the blocks of all containers at the places where one was found.
+std::vector<ContainerPlace> places_of(const std::vector<Parts>& found) {
+  std::vector<ContainerPlace> places;
+  for (const Parts& parts : found) {
+    for (const FoundPart& part : parts) places.push_back(part.place);
+  }
+  std::sort(places.begin(), places.end());
+  places.erase(std::unique(places.begin(), places.end()), places.end());
+  return places;
+}
+
+// Marks the blocks of all containers at the places where one was found. A block that several own
+// (a stream's buffer is its string's text) is the first kind of part's.
 class Prover {
  public:
-  Prover(const Inputs& inputs, const Column<ClusterId, ContainerClaims>& claims)
-      : inputs_(inputs), claims_(claims), proven_(inputs.heap.blocks.size()) {}
+  Prover(const Inputs& inputs, const std::vector<ContainerPlace>& places)
+      : inputs_(inputs), places_(places), codes_(inputs.clusters.blocks.size()) {}
 
-  void mark(const OwnedPart& part) {
-    const ClusterId cluster = inputs_.clusters.of(part.block);
-    if (cluster.valid() && claims_[cluster].found != 0 && claims_[cluster].part == part.part)
-      proven_.set(part.block);
+  void mark(const OwnedPart& part, size_t place) {
+    const auto& blocks = inputs_.clusters.blocks;
+    const auto at = std::lower_bound(blocks.begin(), blocks.end(), part.block);
+    if (at == blocks.end() || *at != part.block) return;
+    const auto code =
+        static_cast<uint32_t>(1 + static_cast<size_t>(part.part) * places_.size() + place);
+    uint32_t& known = codes_[static_cast<size_t>(at - blocks.begin())];
+    if (known == 0 || code < known) known = code;
   }
 
-  // `offsets`: pairs of cluster and offset. One pass over all blocks.
-  void look_at_members(const std::set<std::pair<ClusterId, uint64_t>>& places) {
-    const Clusters& clusters = inputs_.clusters;
-    for (size_t i = 0; i < clusters.blocks.size() && left_ != 0; ++i) {
-      auto place = places.lower_bound({clusters.cluster_of[i], 0});
-      for (; place != places.end() && place->first == clusters.cluster_of[i]; ++place)
-        look_at_member(clusters.blocks[i], place->second);
+  void mark_found(const Parts& parts) {
+    for (const FoundPart& part : parts) {
+      const auto place = std::lower_bound(places_.begin(), places_.end(), part.place);
+      mark(part.owned, static_cast<size_t>(place - places_.begin()));
     }
   }
 
-  [[nodiscard]] uint32_t proven_samples(ClusterId cluster) const {
-    const auto& samples = inputs_.clusters.rows[cluster].samples;
-    return static_cast<uint32_t>(std::count_if(samples.begin(), samples.end(),
-                                               [&](BlockId id) { return proven_.test(id); }));
+  // One pass over all blocks.
+  void look_at_members() {
+    const Clusters& clusters = inputs_.clusters;
+    const std::vector<size_t> first = first_places();
+    for (size_t i = 0; i < clusters.blocks.size() && left_ != 0; ++i) {
+      const size_t cluster = clusters.cluster_of[i].index();
+      for (size_t place = first[cluster]; place < first[cluster + 1]; ++place)
+        look_at_member(clusters.blocks[i], place);
+    }
   }
 
+  [[nodiscard]] std::vector<uint32_t> codes() && { return std::move(codes_); }
+
  private:
-  void look_at_member(BlockId id, uint64_t offset) {
-    if (left_ == 0) return;
+  // Where the places in the blocks of each cluster begin; one more at the end.
+  [[nodiscard]] std::vector<size_t> first_places() const {
+    std::vector<size_t> first;
+    for (size_t i = 0; i <= inputs_.clusters.rows.size(); ++i) {
+      const auto at = std::partition_point(
+          places_.begin(), places_.end(),
+          [&](const ContainerPlace& p) { return p.owner.valid() && p.owner.index() < i; });
+      first.push_back(static_cast<size_t>(at - places_.begin()));
+    }
+    return first;
+  }
+
+  void look_at_member(BlockId id, size_t place) {
     const Block& block = inputs_.heap.block(id);
-    if (offset >= block.size()) return;
+    const uint64_t offset = places_[place].offset;
+    if (left_ == 0 || offset >= block.size()) return;
     const Addr at = block.begin() + offset;
     const uint64_t length = std::min(block.size() - offset, kLargestContainer);
     const auto bytes = inputs_.image.view(AddrRange::sized(at, length));
     if (!bytes) return;
     const auto parts = parts_of_container(inputs_, at, *bytes, {left_, left_});
-    for (const OwnedPart& part : parts) mark(part);
+    for (const OwnedPart& part : parts) mark(part, place);
     left_ -= std::min<uint64_t>(left_, parts.size() + 1);
   }
 
   const Inputs& inputs_;
-  const Column<ClusterId, ContainerClaims>& claims_;
-  BlockBitmap proven_;
+  const std::vector<ContainerPlace>& places_;
+  std::vector<uint32_t> codes_;
   uint64_t left_ = kMostSteps;
 };
 
-}  // namespace
-
-Column<ClusterId, ContainerClaims> search_containers(const Inputs& inputs,
-                                                     const Column<ClusterId, uint8_t>& may_own) {
-  if (!has_cpp_library(inputs))
-    return Column<ClusterId, ContainerClaims>(inputs.clusters.rows.size());
-  const std::vector<Parts> found = look_everywhere(inputs, may_own);
-  Column<ClusterId, ContainerClaims> claims = count_claims(inputs, found);
-  Prover prover(inputs, claims);
-  std::set<std::pair<ClusterId, uint64_t>> places;
-  for (const ContainerClaims& row : claims) {
-    for (const auto& [place, count] : row.places) {
-      if (place.owner.valid()) places.emplace(place.owner, place.offset);
+void count_proven(const Inputs& inputs, ContainerSearch& search) {
+  const Clusters& clusters = inputs.clusters;
+  for (size_t i = 0; i < clusters.rows.size(); ++i) {
+    ContainerClaims& claims = search.claims[ClusterId(i)];
+    for (const BlockId id : clusters.rows[ClusterId(i)].samples) {
+      const auto at = std::lower_bound(clusters.blocks.begin(), clusters.blocks.end(), id);
+      const uint32_t code = search.codes[static_cast<size_t>(at - clusters.blocks.begin())];
+      if (code != 0 && search.member(code).part == claims.part) ++claims.proven;
     }
   }
-  prover.look_at_members(places);
-  for (const FoundPart& part : found.back()) prover.mark(part.owned);
-  for (size_t i = 0; i < claims.size(); ++i)
-    claims[ClusterId(i)].proven = prover.proven_samples(ClusterId(i));
-  return claims;
+}
+
+}  // namespace
+
+ContainerSearch search_containers(const Inputs& inputs, const Column<ClusterId, uint8_t>& may_own) {
+  ContainerSearch search;
+  search.claims = Column<ClusterId, ContainerClaims>(inputs.clusters.rows.size());
+  if (!has_cpp_library(inputs)) {
+    search.codes.resize(inputs.clusters.blocks.size());
+    return search;
+  }
+  const std::vector<Parts> found = look_everywhere(inputs, may_own);
+  search.claims = count_claims(inputs, found);
+  search.places = places_of(found);
+  Prover prover(inputs, search.places);
+  prover.look_at_members();
+  prover.mark_found(found.back());
+  search.codes = std::move(prover).codes();
+  count_proven(inputs, search);
+  return search;
 }
 
 }  // namespace heapscan

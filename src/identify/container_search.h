@@ -11,11 +11,13 @@
 
 namespace heapscan {
 
-// Where a container lies: at `offset` in the blocks of a cluster, or in the variable of that name.
+// Where a container lies: at `offset` in the blocks of a cluster; or, without an owner, at `root`,
+// in the variable of that name where it has one.
 struct ContainerPlace {
-  ClusterId owner;
+  ClusterId owner = {};
   uint64_t offset = 0;
-  std::string variable;
+  Addr root = {};
+  std::string variable = {};
   auto operator<=>(const ContainerPlace&) const = default;
 };
 
@@ -28,9 +30,27 @@ struct ContainerClaims {
   uint32_t proven = 0;  // of the cluster's samples: belong to a container that was found
 };
 
-// Empty when the program has no C++ library: C has structs that look like containers. `may_own`
-// says of each cluster whether containers are looked for in its blocks.
-[[nodiscard]] Column<ClusterId, ContainerClaims> search_containers(
-    const Inputs& inputs, const Column<ClusterId, uint8_t>& may_own);
+// What one block is to the container that owns it.
+struct ContainerMember {
+  ContainerPart part = ContainerPart::Text;
+  uint32_t place = 0;  // index into ContainerSearch::places
+};
+
+struct ContainerSearch {
+  Column<ClusterId, ContainerClaims> claims;
+  std::vector<ContainerPlace> places;  // sorted
+  // One per entry of Clusters::blocks: 0 when no container owns it.
+  std::vector<uint32_t> codes;
+
+  [[nodiscard]] ContainerMember member(uint32_t code) const {
+    const auto count = static_cast<uint32_t>(places.size());
+    return {static_cast<ContainerPart>((code - 1) / count), (code - 1) % count};
+  }
+};
+
+// Finds nothing when the program has no C++ library: C has structs that look like containers.
+// `may_own` says of each cluster whether containers are looked for in its blocks.
+[[nodiscard]] ContainerSearch search_containers(const Inputs& inputs,
+                                                const Column<ClusterId, uint8_t>& may_own);
 
 }  // namespace heapscan

@@ -19,10 +19,13 @@ struct KnownStruct {
 };
 inline constexpr uint64_t kAnySize = std::numeric_limits<uint64_t>::max();
 
-// A block's usable size may exceed what was asked for by this much (glibc).
+// A block's usable size may exceed what was asked for by this much (glibc); that of one with a
+// mapping of its own, by a page more.
 inline constexpr uint64_t kBlockSlack = 24;
+inline constexpr uint64_t kSmallestMapping = 128 << 10;
 [[nodiscard]] constexpr bool fills(uint64_t bytes, uint64_t usable) {
-  return bytes <= usable && usable - bytes <= kBlockSlack;
+  const uint64_t slack = usable < kSmallestMapping ? kBlockSlack : kBlockSlack + 4096;
+  return bytes <= usable && usable - bytes <= slack;
 }
 
 [[nodiscard]] std::span<const KnownStruct> stdio_structs();

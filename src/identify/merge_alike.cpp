@@ -1,20 +1,17 @@
 // Blocks of one class fall into several clusters when their sizes or the state of their fields
 // differ. Where the strongest evidence says that its label alone decides, clusters with one label
-// become one, and their fingerprint is made from that label. All figures are added; samples are
-// chosen anew from all members, evenly, in one pass over the blocks.
+// become one, and their fingerprint is made from that label. Figures and samples are taken anew
+// from all members.
 #include <algorithm>
-#include <map>
-#include <numeric>
 #include <tuple>
 #include <unordered_map>
 
 #include "heapscan/identify/identities.h"
+#include "identify/cluster_rows.h"
 
 namespace heapscan {
 
 namespace {
-
-using Sizes = std::vector<std::pair<uint64_t, uint64_t>>;
 
 // FNV-1a, so that ids do not depend on the standard library's hash.
 uint64_t hash_of(std::string_view text) {
@@ -32,12 +29,6 @@ std::string_view uniting_label(const Identity& identity) {
   return {};
 }
 
-void add_sizes(Sizes& sizes, const Sizes& more) {
-  std::map<uint64_t, uint64_t> counts(sizes.begin(), sizes.end());
-  for (const auto& [size, blocks] : more) counts[size] += blocks;
-  sizes.assign(counts.begin(), counts.end());
-}
-
 void add_evidence(std::vector<Evidence>& all, const std::vector<Evidence>& more) {
   for (const Evidence& evidence : more) {
     const auto same = std::find_if(all.begin(), all.end(), [&](const Evidence& other) {
@@ -53,7 +44,6 @@ struct Merged {
   Column<ClusterId, Cluster> rows;
   Column<ClusterId, Identity> identities;
   std::vector<ClusterId> target;  // one per old cluster
-  std::vector<bool> is_joined;    // one per new cluster: made of several
 };
 
 Merged join(const Clusters& clusters, const Identities& identities) {
@@ -69,16 +59,11 @@ Merged join(const Clusters& clusters, const Identities& identities) {
     if (target.index() == merged.rows.size()) {
       merged.rows.push_back(cluster);
       merged.identities.push_back(identity);
-      merged.is_joined.push_back(false);
       if (!label.empty()) merged.rows[target].fingerprint = hash_of(label);
       continue;
     }
-    Cluster& joined = merged.rows[target];
-    joined.blocks += cluster.blocks;
-    joined.bytes += cluster.bytes;
-    add_sizes(joined.sizes, cluster.sizes);
+    merged.rows[target].bytes += cluster.bytes;
     add_evidence(merged.identities[target].evidence, identity.evidence);
-    merged.is_joined[target.index()] = true;
   }
   return merged;
 }
@@ -96,26 +81,9 @@ std::vector<ClusterId> order_of(const Column<ClusterId, Cluster>& rows) {
   return order;
 }
 
-// Members number 0, n/k, 2n/k … of each joined cluster.
-void choose_samples(Clusters& clusters, const std::vector<bool>& is_joined) {
-  std::vector<uint64_t> seen(clusters.rows.size());
-  for (size_t i = 0; i < is_joined.size(); ++i) {
-    if (is_joined[i]) clusters.rows[ClusterId(i)].samples.clear();
-  }
-  for (size_t i = 0; i < clusters.blocks.size(); ++i) {
-    const ClusterId id = clusters.cluster_of[i];
-    if (!id.valid() || !is_joined[id.index()]) continue;
-    Cluster& row = clusters.rows[id];
-    const uint64_t wanted = std::min<uint64_t>(row.blocks, Cluster::kSamples);
-    const uint64_t next = row.samples.size() * row.blocks / wanted;
-    if (seen[id.index()]++ == next && row.samples.size() < wanted)
-      row.samples.push_back(clusters.blocks[i]);
-  }
-}
-
 }  // namespace
 
-std::pair<Clusters, Identities> merge_alike(const HeapModel& /*heap*/, Clusters clusters,
+std::pair<Clusters, Identities> merge_alike(const HeapModel& heap, Clusters clusters,
                                             Identities identities) {
   Merged merged = join(clusters, identities);
   const std::vector<ClusterId> order = order_of(merged.rows);
@@ -123,17 +91,15 @@ std::pair<Clusters, Identities> merge_alike(const HeapModel& /*heap*/, Clusters 
   Identities named;
   named.notes = std::move(identities.notes);
   Column<ClusterId, Cluster> rows;
-  std::vector<bool> is_joined;
   for (const ClusterId old : order) {
     place[old.index()] = rows.push_back(std::move(merged.rows[old]));
     named.rows.push_back(std::move(merged.identities[old]));
-    is_joined.push_back(merged.is_joined[old.index()]);
   }
   for (ClusterId& id : clusters.cluster_of) {
     if (id.valid()) id = place[merged.target[id.index()].index()];
   }
   clusters.rows = std::move(rows);
-  choose_samples(clusters, is_joined);
+  fill_rows(heap, clusters);
   return {std::move(clusters), std::move(named)};
 }
 

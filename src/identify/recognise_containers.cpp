@@ -112,7 +112,8 @@ Column<ClusterId, std::optional<Evidence>> recognise_containers(
   Column<ClusterId, uint8_t> may_own(count);
   for (size_t i = 0; i < count; ++i)
     may_own[ClusterId(i)] = may_own_containers(named[ClusterId(i)]) ? 1 : 0;
-  const Column<ClusterId, ContainerClaims> claims = search_containers(inputs, may_own);
+  const ContainerSearch search = search_containers(inputs, may_own);
+  const Column<ClusterId, ContainerClaims>& claims = search.claims;
   Column<ClusterId, std::optional<Answer>> answers(count);
   parallel_for(count, [&](size_t i) {
     answers[ClusterId(i)] = answer_for(inputs, ClusterId(i), claims[ClusterId(i)]);

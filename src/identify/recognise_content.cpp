@@ -34,18 +34,35 @@ size_t character_length(std::string_view text, size_t at) {
   return length;
 }
 
+// Nothing but characters; one that is cut off at the end of what was read does not count.
+bool is_text(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = character_length(text, at);
+    if (length == 0) return text.size() - at < 4 && text.size() == Sample::kSampledBytes;
+    at += length;
+  }
+  return !text.empty();
+}
+
 // A string with its NUL that fills the block as closely as the allocator allows.
 bool is_filling_string(const Sample& sample) {
   if (sample.size > sample.bytes.size()) return false;
   const std::string_view text = string_at(sample.bytes, 0);
   if (text.size() < kShortest || text.size() >= sample.size) return false;
-  if (sample.size - text.size() - 1 > kSlack) return false;
-  for (size_t at = 0; at < text.size();) {
-    const size_t length = character_length(text, at);
-    if (length == 0) return false;
-    at += length;
-  }
-  return true;
+  return sample.size - text.size() - 1 <= kSlack && is_text(text);
+}
+
+// A string at the begin, of one byte a character or two.
+bool begins_with_string(const Sample& sample) {
+  const auto second = read_at<char>(sample.bytes, 1);
+  const auto first = read_at<unsigned char>(sample.bytes, 0);
+  const bool is_wide = second == '\0' && first && is_printable(*first) &&
+                       read_at<uint16_t>(sample.bytes, 2).value_or(0) < 0x100;
+  return is_wide || is_text(string_at(sample.bytes, 0));
+}
+
+uint32_t count(const std::vector<Sample>& samples, bool (*holds)(const Sample&)) {
+  return static_cast<uint32_t>(std::count_if(samples.begin(), samples.end(), holds));
 }
 
 const char* label_of(Shape shape) {
@@ -72,18 +89,19 @@ std::optional<Evidence> recognise_content(const Inputs& inputs, ClusterId cluste
   Evidence evidence;
   evidence.kind = EvidenceKind::Content;
   const Shape shape = inputs.clusters.rows[cluster].shape;
-  const size_t profiled = inputs.profiles[cluster].samples;
-  evidence.samples = static_cast<uint32_t>(profiled);
+  evidence.samples = static_cast<uint32_t>(inputs.profiles[cluster].samples);
   evidence.agreeing = evidence.samples;
   evidence.label = label_of(shape);
-  if (shape == Shape::Record || shape == Shape::Raw || shape == Shape::Numbers) {
+  if (shape != Shape::Pointers && shape != Shape::Untouched) {
     const std::vector<Sample> samples = samples_of(inputs, cluster);
-    const auto strings =
-        static_cast<size_t>(std::count_if(samples.begin(), samples.end(), is_filling_string));
+    const bool is_told = shape == Shape::Text;
+    const uint32_t strings = count(samples, is_told ? begins_with_string : is_filling_string);
     if (nearly_all(strings, samples.size())) {
       evidence.label = "text";
       evidence.samples = static_cast<uint32_t>(samples.size());
-      evidence.agreeing = static_cast<uint32_t>(strings);
+      evidence.agreeing = strings;
+    } else if (is_told) {
+      return std::nullopt;
     }
   }
   if (evidence.label.empty()) return std::nullopt;

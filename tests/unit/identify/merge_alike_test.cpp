@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+
 #include "heapscan/identify/identities.h"
 
 namespace heapscan {
@@ -16,7 +19,10 @@ class MergeAlike : public testing::Test {
     row.blocks = blocks;
     row.bytes = blocks * size;
     row.sizes = {{size, blocks}};
-    for (size_t i = 0; i < blocks; ++i) members_.emplace_back(BlockId(first + i * step), id);
+    for (size_t i = 0; i < blocks; ++i) {
+      members_.emplace_back(BlockId(first + i * step), id);
+      sizes_[BlockId(first + i * step)] = size;
+    }
     for (size_t i = 0; i < std::min(blocks, Cluster::kSamples); ++i)
       row.samples.emplace_back(first + i * step);
     clusters_.rows.push_back(std::move(row));
@@ -37,12 +43,25 @@ class MergeAlike : public testing::Test {
       clusters_.blocks.push_back(block);
       clusters_.cluster_of.push_back(id);
     }
-    return merge_alike(HeapModel(), clusters_, identities_);
+    return merge_alike(heap(), clusters_, identities_);
+  }
+
+  [[nodiscard]] HeapModel heap() const {
+    const size_t count = sizes_.rbegin()->first.index() + 1;
+    HeapModel heap;
+    heap.blocks = GrowingArray<Block>(count);
+    for (size_t i = 0; i < count; ++i) {
+      const auto size = sizes_.find(BlockId(i));
+      heap.blocks.push_back(Block(Addr(0x10000 + 256 * i), size == sizes_.end() ? 24 : size->second,
+                                  BlockState::Used, ArenaId(0)));
+    }
+    return heap;
   }
 
   Clusters clusters_;
   Identities identities_;
   std::vector<std::pair<BlockId, ClusterId>> members_;
+  std::map<BlockId, uint64_t> sizes_;
 };
 
 TEST_F(MergeAlike, OneClassIsOneCluster) {
@@ -76,6 +95,7 @@ TEST_F(MergeAlike, TheFingerprintIsMadeFromTheName) {
   clusters_ = Clusters();
   identities_ = Identities();
   members_.clear();
+  sizes_.clear();
   add("", false, 0, 2, 50, 40);
   add("Parser", true, 1, 2, 7, 56);
   EXPECT_EQ(merged().first.rows[ClusterId(1)].fingerprint, parser);

@@ -168,6 +168,39 @@ TEST_F(RecogniseContainers, EndlessAndCrossedLinksEnd) {
   EXPECT_EQ(labels(), (std::vector<std::string>{"", ""}));
 }
 
+TEST_F(RecogniseContainers, OneShapeOwnedAsDifferentPartsIsTakenApart) {
+  constexpr uint64_t kEach = 70;
+  std::vector<Addr> mixed;
+  std::vector<Addr> owners;
+  for (uint64_t i = 0; i < kEach; ++i) {
+    mixed.push_back(block({0, i, 0}));  // elements of a vector
+    owners.push_back(
+        block({mixed.back().value, (mixed.back() + 16).value, (mixed.back() + 24).value, 7, 7}));
+  }
+  Addr chain;
+  for (uint64_t i = 0; i < kEach; ++i) {
+    chain = block({chain.value, i, 0});  // nodes of a table
+    mixed.push_back(chain);
+  }
+  const Addr buckets = block(std::vector<uint64_t>(97, 0));
+  const Addr table = block({buckets.value, 97, chain.value, kEach, 0x3f800000, 97, 0});
+  world_.cluster(owners);
+  const ClusterId whole = world_.cluster(mixed);
+  world_.cluster({table});
+  const Inputs& inputs = world_.inputs();
+  const Clusters split = split_by_containers(inputs.image, inputs.symbols, inputs.heap,
+                                             inputs.roots, inputs.reach, inputs.clusters);
+  ASSERT_EQ(split.rows.size(), 4U);
+  EXPECT_EQ(inputs.clusters.rows[whole].blocks, 2 * kEach);
+  const ClusterId elements = split.of(inputs.heap.block_at(mixed.front()));
+  const ClusterId nodes = split.of(inputs.heap.block_at(mixed.back()));
+  EXPECT_NE(elements, nodes);
+  EXPECT_NE(split.rows[elements].fingerprint, split.rows[nodes].fingerprint);
+  EXPECT_EQ(split.rows[elements].blocks, kEach);
+  EXPECT_EQ(split.rows[nodes].blocks, kEach);
+  EXPECT_EQ(split.rows[nodes].bytes, kEach * 24);
+}
+
 TEST(RecogniseContainersInC, AreNotLookedFor) {
   RecogniserWorld world;
   const Addr elements = world.program.block(24);
