@@ -252,7 +252,8 @@ void count_proven(const Inputs& inputs, ContainerSearch& search) {
 ContainerSearch search_containers(const Inputs& inputs, const Column<ClusterId, uint8_t>& may_own) {
   ContainerSearch search;
   search.claims = Column<ClusterId, ContainerClaims>(inputs.clusters.rows.size());
-  if (!has_cpp_library(inputs)) {
+  search.is_cpp = has_cpp_library(inputs);
+  if (!search.is_cpp) {
     search.codes.resize(inputs.clusters.blocks.size());
     return search;
   }

@@ -37,6 +37,7 @@ struct ContainerMember {
 };
 
 struct ContainerSearch {
+  bool is_cpp = false;  // the program has a C++ library
   Column<ClusterId, ContainerClaims> claims;
   std::vector<ContainerPlace> places;  // sorted
   // One per entry of Clusters::blocks: 0 when no container owns it.

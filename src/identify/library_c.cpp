@@ -73,13 +73,15 @@ uint64_t size_of_block_at(const Inputs& inputs, uint64_t address) {
 // The compiled form behind a regex_t: its arrays are as long as it says.
 bool is_regular_expression(const Inputs& inputs, const Sample& sample) {
   constexpr uint64_t kNode = 16;
-  constexpr uint64_t kState = 24;
+  constexpr uint64_t kState = 16;
+  constexpr uint64_t kWideState = 24;  // where indices have 64 bits
   const uint64_t allocated = word(sample, 8);
   const uint64_t states = uint64_t{half(sample, 132)} + 1;
   const uint32_t longest_character = half(sample, 164);
+  const uint64_t table = size_of_block_at(inputs, word(sample, 64));
   return allocated != 0 && allocated < 1U << 28 && word(sample, 16) <= allocated &&
          std::has_single_bit(states) && longest_character >= 1 && longest_character <= 16 &&
-         fills(states * kState, size_of_block_at(inputs, word(sample, 64))) &&
+         (fills(states * kState, table) || fills(states * kWideState, table)) &&
          size_of_block_at(inputs, word(sample, 0)) >= allocated * kNode;
 }
 

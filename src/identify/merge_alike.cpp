@@ -20,19 +20,36 @@ uint64_t hash_of(std::string_view text) {
   return hash;
 }
 
+// A label without the length of its array: "array of Point" for "Point[8]".
+std::string without_length(const std::string& label) {
+  const size_t open = label.rfind('[');
+  if (open == std::string::npos || open == 0 || !label.ends_with(']')) return label;
+  const std::string_view count = std::string_view(label).substr(open + 1, label.size() - open - 2);
+  const bool is_count = !count.empty() && count.find_first_not_of("0123456789") == count.npos;
+  return is_count ? "array of " + label.substr(0, open) : label;
+}
+
 // The label that makes clusters one; empty when there is none.
-std::string_view uniting_label(const Identity& identity) {
+std::string uniting_label(const Identity& identity) {
   for (const Evidence& evidence : identity.evidence) {
     if (evidence.label.empty() || evidence.label != identity.label) continue;
-    return evidence.unites ? std::string_view(identity.label) : std::string_view();
+    return evidence.unites ? without_length(identity.label) : "";
   }
-  return {};
+  return "";
+}
+
+void set_label(Identity& identity, const std::string& label) {
+  for (Evidence& evidence : identity.evidence) {
+    if (evidence.label == identity.label) evidence.label = label;
+  }
+  identity.label = label;
 }
 
 void add_evidence(std::vector<Evidence>& all, const std::vector<Evidence>& more) {
   for (const Evidence& evidence : more) {
     const auto same = std::find_if(all.begin(), all.end(), [&](const Evidence& other) {
-      return other.kind == evidence.kind && other.label == evidence.label;
+      return other.kind == evidence.kind &&
+             without_length(other.label) == without_length(evidence.label);
     });
     if (same == all.end()) continue;  // it holds for a part of the blocks only
     same->samples += evidence.samples;
@@ -48,11 +65,11 @@ struct Merged {
 
 Merged join(const Clusters& clusters, const Identities& identities) {
   Merged merged;
-  std::unordered_map<std::string_view, ClusterId> by_label;
+  std::unordered_map<std::string, ClusterId> by_label;
   for (size_t i = 0; i < clusters.rows.size(); ++i) {
     const Cluster& cluster = clusters.rows[ClusterId(i)];
     const Identity& identity = identities.rows[ClusterId(i)];
-    const std::string_view label = uniting_label(identity);
+    const std::string label = uniting_label(identity);
     ClusterId target(merged.rows.size());
     if (!label.empty()) target = by_label.try_emplace(label, target).first->second;
     merged.target.push_back(target);
@@ -62,8 +79,10 @@ Merged join(const Clusters& clusters, const Identities& identities) {
       if (!label.empty()) merged.rows[target].fingerprint = hash_of(label);
       continue;
     }
+    Identity& joined = merged.identities[target];
     merged.rows[target].bytes += cluster.bytes;
-    add_evidence(merged.identities[target].evidence, identity.evidence);
+    if (joined.label != identity.label) set_label(joined, label);
+    add_evidence(joined.evidence, identity.evidence);
   }
   return merged;
 }

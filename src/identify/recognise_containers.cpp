@@ -47,12 +47,11 @@ uint32_t count_linked(const Inputs& inputs, ClusterId cluster,
 
 std::optional<Answer> answer_for(const Inputs& inputs, ClusterId cluster,
                                  const ContainerClaims& claims) {
-  if (claims.found == 0) return std::nullopt;
-  Answer answer{claims.part, static_cast<uint32_t>(inputs.clusters.rows[cluster].samples.size()),
-                claims.proven};
-  if (claims.part == ContainerPart::TreeNode) {
+  Answer answer{claims.found == 0 ? ContainerPart::TreeNode : claims.part,
+                static_cast<uint32_t>(inputs.clusters.rows[cluster].samples.size()), claims.proven};
+  if (answer.part == ContainerPart::TreeNode) {
     answer.agreeing = std::max(answer.agreeing, count_linked(inputs, cluster, is_linked_tree_node));
-  } else if (claims.part == ContainerPart::ListNode) {
+  } else if (answer.part == ContainerPart::ListNode) {
     answer.agreeing = std::max(answer.agreeing, count_linked(inputs, cluster, is_linked_list_node));
   }
   if (!nearly_all(answer.agreeing, answer.samples)) return std::nullopt;
@@ -113,6 +112,7 @@ Column<ClusterId, std::optional<Evidence>> recognise_containers(
   for (size_t i = 0; i < count; ++i)
     may_own[ClusterId(i)] = may_own_containers(named[ClusterId(i)]) ? 1 : 0;
   const ContainerSearch search = search_containers(inputs, may_own);
+  if (!search.is_cpp) return Column<ClusterId, std::optional<Evidence>>(count);
   const Column<ClusterId, ContainerClaims>& claims = search.claims;
   Column<ClusterId, std::optional<Answer>> answers(count);
   parallel_for(count, [&](size_t i) {

@@ -101,6 +101,19 @@ TEST_F(MergeAlike, TheFingerprintIsMadeFromTheName) {
   EXPECT_EQ(merged().first.rows[ClusterId(1)].fingerprint, parser);
 }
 
+TEST_F(MergeAlike, ArraysOfDifferentLengthAreOneThing) {
+  add("struct point[4]", true, 0, 3, 10, 40);
+  add("struct point[8]", true, 1, 3, 10, 72);
+  add("struct point[]", true, 2, 3, 10, 24);
+  const auto [clusters, identities] = merged();
+  ASSERT_EQ(clusters.rows.size(), 2U);
+  const Identity& points = identities.rows[ClusterId(0)];
+  EXPECT_EQ(points.label, "array of struct point");
+  EXPECT_EQ(points.evidence.front().label, points.label);
+  EXPECT_EQ(points.evidence.front().samples, 4U);
+  EXPECT_EQ(identities.rows[ClusterId(1)].label, "struct point[]");
+}
+
 TEST_F(MergeAlike, WhatOnlyLooksAlikeStaysApart) {
   add("block naming idle_list", false, 0, 2, 10, 40);
   add("block naming idle_list", false, 1, 2, 10, 56);
