@@ -22,7 +22,7 @@ const char* base_label(ContainerPart part) {
   static constexpr std::array<const char*, kContainerParts> kLabels = {
       "text of std::string", "elements of std::vector",    "node of std::map or set",
       "node of std::list",   "node of std::unordered_map", "buckets of std::unordered_map",
-      "map of std::deque",   "chunk of std::deque",        ""};
+      "map of std::deque",   "elements of std::deque",        ""};
   return kLabels[static_cast<size_t>(part)];
 }
 

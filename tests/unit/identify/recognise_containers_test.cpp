@@ -131,7 +131,7 @@ TEST_F(RecogniseContainers, DequesHaveAMapOfChunks) {
   world_.cluster({map});
   world_.cluster({first, second});
   EXPECT_EQ(labels(), (std::vector<std::string>{"", "map of std::deque in Owner at +0x0",
-                                                "chunk of std::deque in Owner at +0x0"}));
+                                                "elements of std::deque in Owner at +0x0"}));
 }
 
 TEST_F(RecogniseContainers, AFunctionNamesTheClassItCalls) {

@@ -1,0 +1,122 @@
+#include <random>
+
+#include "heapscan/base/parallel.h"
+#include "unit/identify/recogniser_world.h"
+
+namespace heapscan {
+namespace {
+
+Identities identify(const Inputs& inputs) {
+  return identify(inputs.image, inputs.symbols, inputs.types, inputs.heap, inputs.roots,
+                  inputs.reach, inputs.clusters);
+}
+
+TEST(Identify, TheStrongestEvidenceGivesTheLabel) {
+  RecogniserWorld world;
+  const Addr list = world.data({0});
+  world.symbol("idle_list", list);
+  const Addr vptr = world.vtable("6Parser");
+  const Addr a = world.program.block(40);
+  world.program.poke(a, vptr);
+  world.program.poke(a + 16, list);
+  const Addr b = world.program.block(40);
+  world.program.poke(b + 8, list);
+  const Addr c = world.program.block(40);
+  world.program.poke(c, 7);
+  const ClusterId parser = world.cluster({a});
+  const ClusterId named = world.cluster({b});
+  const ClusterId unknown = world.cluster({c});
+  const Identities identities = identify(world.inputs());
+  EXPECT_EQ(identities.rows[parser].label, "Parser");
+  ASSERT_EQ(identities.rows[parser].evidence.size(), 2U);
+  EXPECT_EQ(identities.rows[parser].evidence[1].label, "block naming idle_list");
+  EXPECT_EQ(identities.rows[parser].evidence[1].detail, "+0x10 -> idle_list");
+  EXPECT_EQ(identities.rows[named].label, "block naming idle_list");
+  EXPECT_EQ(identities.rows[unknown].label, "");
+}
+
+TEST(Identify, AnArrayOfPointersSaysWhatItPointsAt) {
+  RecogniserWorld world;
+  const Addr vptr = world.vtable("6Parser");
+  const Addr array = world.program.block(40);
+  std::vector<Addr> parsers;
+  for (uint64_t i = 0; i < 4; ++i) {
+    parsers.push_back(world.program.block(40));
+    world.program.poke(parsers.back(), vptr);
+    world.program.poke(array + 8 * i, parsers.back());
+  }
+  world.cluster(parsers);
+  const ClusterId pointers = world.cluster({array}, Shape::Pointers);
+  EXPECT_EQ(identify(world.inputs()).rows[pointers].label, "array of pointers to Parser");
+}
+
+TEST(Identify, TextIsOnlyCalledSoWhenItIs) {
+  RecogniserWorld world;
+  const Addr text = world.program.block(24);
+  world.program.poke(text, 0x6c6c6568'20676e6f);
+  const Addr numbers = world.program.block(24);
+  world.program.poke(numbers, uint64_t{7} << 32 | 3);
+  const Addr umlauts = world.program.block(24);
+  world.program.poke(umlauts, 0xbcc3b6c3a4c3);
+  const ClusterId a = world.cluster({text}, Shape::Text);
+  const ClusterId b = world.cluster({numbers}, Shape::Text);
+  const ClusterId c = world.cluster({umlauts});
+  const Identities identities = identify(world.inputs());
+  EXPECT_EQ(identities.rows[a].label, "text");
+  EXPECT_EQ(identities.rows[b].label, "");
+  EXPECT_EQ(identities.rows[c].label, "text");
+}
+
+// Blocks and data overwritten at random, mostly with addresses of each other.
+TEST(Identify, DamageNeitherStopsItNorMakesItDependOnThreads) {
+  for (uint32_t seed = 1; seed <= 20; ++seed) {
+    RecogniserWorld world;
+    std::mt19937_64 random(seed);
+    std::vector<Addr> places;
+    std::vector<std::vector<Addr>> members(8);
+    for (int i = 0; i < 200; ++i) {
+      const uint64_t size = 24 + 16 * (random() % 12);
+      const Addr begin = world.program.block(size);
+      members[random() % members.size()].push_back(begin);
+      for (uint64_t at = 0; at + 8 <= size; at += 8) places.push_back(begin + at);
+    }
+    for (int i = 0; i < 64; ++i) places.push_back(world.data({0}));
+    places.push_back(world.vtable("6Parser"));
+    world.symbol("__gxx_personality_v0", Addr(FakeProgram::kCode));
+    world.symbol("_ZTV1A", places[random() % places.size()], 64);
+    world.symbol(std::string(1 << 20, 'x'), Addr(FakeProgram::kCode + 0x80), 16);
+    const auto word = [&]() -> uint64_t {
+      switch (random() % 6) {
+        case 0:
+          return random() % 4;
+        case 1:
+          return random();
+        case 2:
+          return FakeProgram::kCode + random() % 0x1000;
+        default:
+          return places[random() % places.size()].value;
+      }
+    };
+    for (const Addr place : places) world.program.poke(place, word());
+    for (size_t i = 0; i < members.size(); ++i)
+      world.cluster(members[i], static_cast<Shape>(i % 6));
+    const Inputs& inputs = world.inputs();
+    const auto labels = [&](unsigned threads) {
+      const ThreadLimit limit(threads);
+      const Clusters split = split_by_containers(inputs.image, inputs.symbols, inputs.heap,
+                                                 inputs.roots, inputs.reach, inputs.clusters);
+      const Identities named = identify(inputs.image, inputs.symbols, inputs.types, inputs.heap,
+                                        inputs.roots, inputs.reach, split);
+      const auto [clusters, identities] = merge_alike(inputs.heap, split, named);
+      std::vector<std::string> result;
+      for (size_t i = 0; i < clusters.rows.size(); ++i)
+        result.push_back(identities.rows[ClusterId(i)].label + " " +
+                         std::to_string(clusters.rows[ClusterId(i)].fingerprint));
+      return result;
+    };
+    EXPECT_EQ(labels(1), labels(4)) << seed;
+  }
+}
+
+}  // namespace
+}  // namespace heapscan
