@@ -13,6 +13,7 @@
 #include "identify/typing_fit.h"
 #include "identify/typing_live.h"
 #include "identify/typing_look.h"
+#include "identify/typing_pointers.h"
 
 namespace heapscan {
 
@@ -22,6 +23,9 @@ constexpr size_t kMostClusters = 2000;
 constexpr size_t kMostCandidates = 64;
 constexpr int kRounds = 4;
 constexpr uint64_t kBytes = 1024;
+// Members that must be evidence, in tenths: an array repeats the little that its elements say.
+constexpr int kMembersOfOne = 15;
+constexpr int kMembersOfElement = 10;
 
 class Typing {
  public:
@@ -32,7 +36,7 @@ class Typing {
         checker_(inputs, layouts_, beliefs_),
         catalogue_(inputs.image, layouts_),
         live_(type_live_blocks(checker_, votes_)),
-        types_(checker_, std::move(votes_)),
+        types_(checker_, catalogue_, std::move(votes_)),
         considered_(inputs.clusters.rows.size(), 0) {
     catalogue_.add_live(live_);
   }
@@ -48,6 +52,7 @@ class Typing {
       if (!is_changed_) break;
       types_.spread();
     }
+    for_each_open([&](ClusterId id, const std::vector<Words>& words) { fit_pointers(id, words); });
     return types_.take_evidence();
   }
 
@@ -105,11 +110,52 @@ class Typing {
     if (ranked.size() <= kMostCandidates) {
       for (const Candidate& candidate : ranked) candidates.push_back(candidate.type);
     }
-    const Candidate* const winner = round == 0 ? nullptr : clear_winner(layouts_, ranked);
-    if (winner == nullptr) return;
-    const auto extent = extent_of_cluster(checker_, id, winner->type);
-    if (!extent || extent->is_array) return;
-    types_.settle(id, *extent, EvidenceKind::Fit, detail_of(*winner, considered_[id]), false);
+    if (getenv("TY")) {
+      fprintf(stderr, "cluster %u round %d: %zu types, %zu ranked\n", id.value, round, types.size(),
+              ranked.size());
+      for (size_t i = 0; i < std::min<size_t>(ranked.size(), 6); ++i)
+        fprintf(stderr, "   %s %d ev %d fields %u %s\n",
+                inputs_.types.spelled(ranked[i].type).c_str(), ranked[i].score, ranked[i].evidence,
+                ranked[i].fields, ranked[i].fields_named.c_str());
+    }
+    const Candidate* const winner =
+        round == 0 ? nullptr : clear_winner(layouts_, ranked, kMembersOfOne, words.size());
+    if (winner != nullptr) {
+      settle(id, *winner, false);
+    } else if (round == 1 && !may_be_one(ranked)) {
+      fit_array(id, words);
+    }
+  }
+
+  void fit_array(ClusterId id, const std::vector<Words>& words) {
+    const auto types = catalogue_.elements_for(inputs_, inputs_.clusters.rows[id], layouts_);
+    const auto ranked = rank_arrays(checker_, catalogue_, id, words, types);
+    considered_[id] = static_cast<uint32_t>(types.size());
+    if (getenv("TY")) {
+      fprintf(stderr, "cluster %u array: %zu types, %zu ranked\n", id.value, types.size(),
+              ranked.size());
+      for (size_t i = 0; i < std::min<size_t>(ranked.size(), 6); ++i)
+        fprintf(stderr, "   %s %d ev %d fields %u %s\n",
+                inputs_.types.spelled(ranked[i].type).c_str(), ranked[i].score, ranked[i].evidence,
+                ranked[i].fields, ranked[i].fields_named.c_str());
+    }
+    const Candidate* const winner = clear_winner(layouts_, ranked, kMembersOfElement, words.size());
+    if (winner != nullptr) settle(id, *winner, true);
+  }
+
+  void fit_pointers(ClusterId id, const std::vector<Words>& words) {
+    const TypeId pointee = common_pointee(checker_, words);
+    const TypeId pointer = pointee.valid() ? layouts_.pointer_to(pointee) : TypeId::none();
+    const auto extent = pointer.valid() ? extent_of_cluster(checker_, id, pointer) : std::nullopt;
+    if (!extent || !extent->is_array) return;
+    types_.settle(id, *extent, EvidenceKind::Fit,
+                  "all pointers lead to " + inputs_.types.spelled(pointee), false);
+  }
+
+  void settle(ClusterId id, const Candidate& winner, bool is_array) {
+    const auto extent = extent_of_cluster(checker_, id, winner.type);
+    if (!extent || extent->is_array != is_array) return;
+    types_.settle(id, *extent, EvidenceKind::Fit, detail_of(winner, considered_[id]), false);
     is_changed_ = true;
   }
 

@@ -14,12 +14,14 @@ constexpr uint64_t kSentinel = 16;  // (struct session *)1, and -1: marks, not p
 constexpr uint64_t kShortEnum = 65536;
 constexpr uint64_t kBytesBehind = 512;
 constexpr int kMostBehind = 40;
+constexpr int kMostOfElements = 70;
+constexpr uint64_t kElementsRead = 4;
 constexpr size_t kMostRemembered = 100'000;
 constexpr Reading kNothing{};
-constexpr Reading kMark{false, -10, false, true};
-constexpr Reading kContradicts{true, 0, false};
+constexpr Reading kMark{false, -10, 0, true};
+constexpr Reading kContradicts{true, 0, 0};
 // Memory that a lost block points at may have been freed and used for something else.
-constexpr Reading kElsewhere{false, -20, false};
+constexpr Reading kElsewhere{false, -20, 0};
 
 bool is_mark(uint64_t value) { return value <= kSentinel || value >= ~uint64_t{0} - kSentinel; }
 
@@ -31,8 +33,8 @@ bool is_sure_pointer(WordKind kind) {
 Reading read_integer(const WordFact& word, uint64_t value, uint64_t size) {
   if (word.kind == WordKind::BlockStart || (size < 8 && is_sure_pointer(word.kind)))
     return kContradicts;
-  if (word.kind == WordKind::Text && size == 8) return {false, -10, false};
-  return {false, value != 0 && value < kShortEnum ? 3 : 0, false};
+  if (word.kind == WordKind::Text && size == 8) return {false, -10, 0};
+  return {false, value != 0 && value < kShortEnum ? 3 : 0, 0};
 }
 
 Reading read_float(const WordFact& word, uint64_t value, uint64_t size) {
@@ -46,8 +48,8 @@ Reading read_float(const WordFact& word, uint64_t value, uint64_t size) {
   const double magnitude = std::abs(number);
   if (magnitude < 1e-30) return magnitude == 0 ? kNothing : kContradicts;  // a small integer
   const bool plausible = magnitude >= 1e-6 && magnitude <= 1e12;
-  if (!plausible) return {false, -5, false};
-  return size == 8 ? Reading{false, 20, true} : Reading{false, 10, false};
+  if (!plausible) return {false, -5, 0};
+  return size == 8 ? Reading{false, 20, 1} : Reading{false, 10, 0};
 }
 
 Reading read_text(const Leaf& leaf, const Words& words, uint64_t offset) {
@@ -58,14 +60,14 @@ Reading read_text(const Leaf& leaf, const Words& words, uint64_t offset) {
     if ((c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f) break;
     ++length;
   }
-  if (leaf.size == 1) return {false, length == 1 ? 2 : 0, false};
-  if (offset + length == end) return {false, end - offset >= 16 ? 10 : 0, false};  // goes on, maybe
+  if (leaf.size == 1) return {false, length == 1 ? 2 : 0, 0};
+  if (offset + length == end) return {false, end - offset >= 16 ? 10 : 0, 0};  // goes on, maybe
   const bool ends = words.byte(offset + length) == 0;
   if (ends && length == 0) return kNothing;
-  if (ends) return length >= 4 ? Reading{false, 30, true} : Reading{false, 5, false};
+  if (ends) return length >= 4 ? Reading{false, 30, 1} : Reading{false, 5, 0};
   const WordFact* const first = words.at(offset);
   if (first != nullptr && is_sure_pointer(first->kind)) return kContradicts;
-  return {false, -3, false};
+  return {false, -3, 0};
 }
 
 }  // namespace
@@ -123,7 +125,7 @@ Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question&
         leaf.of_string ? read_string(words, offset) : read_vector(leaf, words, offset);
     reading.contradicts |= more.contradicts;
     reading.weight += more.weight;
-    reading.is_evidence |= more.is_evidence;
+    reading.evidence = std::max(reading.evidence, more.evidence);
   }
   return reading;
 }
@@ -136,13 +138,13 @@ Reading Checker::read_string(const Words& words, uint64_t offset) const {
   if (length == nullptr || room == nullptr || text.value == 0) return kNothing;
   if (!is_pointer(text.kind)) return kContradicts;
   if (text.value == (words.begin + offset + 16).value)
-    return length->value < 16 ? Reading{false, 40, true} : kContradicts;
+    return length->value < 16 ? Reading{false, 40, 1} : kContradicts;
   if (!is_block_pointer(text.kind)) return kNothing;
-  return length->value <= room->value ? Reading{false, 20, true} : kContradicts;
+  return length->value <= room->value ? Reading{false, 20, 1} : kContradicts;
 }
 
 // Begin, end and end of room, whole elements apart. Facts: bits/stl_vector.h.
-Reading Checker::read_vector(const Leaf& leaf, const Words& words, uint64_t offset) const {
+Reading Checker::read_vector(const Leaf& leaf, const Words& words, uint64_t offset) {
   const WordFact* const end = words.at(offset + 8);
   const WordFact* const room = words.at(offset + 16);
   const WordFact& begin = *words.at(offset);
@@ -155,7 +157,32 @@ Reading Checker::read_vector(const Leaf& leaf, const Words& words, uint64_t offs
   if (size != 0 && (bytes % size != 0 || used % size != 0)) return kContradicts;
   const bool is_whole = begin.kind == WordKind::BlockStart &&
                         requests_for(inputs_.heap.block(begin.block)).has(bytes);
-  return is_whole ? Reading{false, 40, true} : Reading{false, -5, false};
+  if (!is_whole) return {false, -5, 0};
+  if (size == 0 || is_looking_) return {false, 40, 1};
+  return read_elements(leaf.target, begin.block, std::min(used / size, kElementsRead));
+}
+
+// The elements of a vector that is as its room in memory says.
+Reading Checker::read_elements(TypeId type, BlockId block, uint64_t count) {
+  const uint64_t key = uint64_t{block.value} << 32 | type.value;
+  if (const auto known = elements_.find(key); known != elements_.end()) return known->second;
+  is_looking_ = true;
+  const Words words = read_words(inputs_, block, kBytesBehind);
+  const Layout& layout = layouts_.of(type);
+  Reading sum{false, 40, 2, false};
+  for (uint64_t i = 0; i < count && !sum.contradicts; ++i) {
+    const Question question{type, ClusterId::none(), i * layout.size};
+    for (const Leaf& leaf : layout.leaves) {
+      const Reading reading = read(layout, leaf, words, question);
+      sum.contradicts |= reading.contradicts;
+      sum.weight += reading.evidence != 0 ? 10 : std::min(reading.weight, 0);
+    }
+  }
+  is_looking_ = false;
+  sum.weight = std::clamp(sum.weight, 0, kMostOfElements);
+  const Reading answer = sum.contradicts ? kElsewhere : sum;
+  if (elements_.size() < kMostRemembered) elements_.emplace(key, answer);
+  return answer;
 }
 
 // The least favourable of what can be: no credit for having many arms.
@@ -197,7 +224,7 @@ Reading Checker::read_tail(const Layout& layout, const Words& words, const Quest
     const Reading reading = read(element, leaf, words, of_element);
     sum.contradicts |= reading.contradicts;
     sum.weight += reading.weight;
-    sum.is_evidence |= reading.is_evidence;
+    sum.evidence = std::max(sum.evidence, reading.evidence);
   }
   return sum;
 }
@@ -224,13 +251,13 @@ Reading Checker::read_number(const Leaf& leaf, const Words& words, uint64_t offs
   switch (leaf.kind) {
     case LeafKind::Boolean:
       if (value > 1) return kContradicts;
-      return {false, value == 1 ? 3 : 0, false};
+      return {false, value == 1 ? 3 : 0, 0};
     case LeafKind::Float:
       return read_float(word, value, leaf.size);
     case LeafKind::Enumeration: {
       const Reading reading = read_integer(word, value, size);
       if (reading.contradicts || value == 0) return reading;
-      return {false, value < kShortEnum ? 3 : -5, false};
+      return {false, value < kShortEnum ? 3 : -5, 0};
     }
     default:
       return read_integer(word, value, size);
@@ -240,14 +267,14 @@ Reading Checker::read_number(const Leaf& leaf, const Words& words, uint64_t offs
 Reading Checker::read_pointer(const Leaf& leaf, const WordFact& word, const Question& question) {
   switch (leaf.kind) {
     case LeafKind::CodePointer:
-      if (word.kind == WordKind::Code) return {false, 40, true};
+      if (word.kind == WordKind::Code) return {false, 40, 1};
       if (word.kind == WordKind::Mapped) return kNothing;
       return is_mark(word.value) ? kMark : kContradicts;
     case LeafKind::VtablePointer:
       return read_vtable(leaf, word);
     case LeafKind::AnyPointer:
-      if (word.kind == WordKind::BlockStart) return {false, 10, true};
-      if (is_pointer(word.kind)) return {false, 5, false};
+      if (word.kind == WordKind::BlockStart) return {false, 10, 1};
+      if (is_pointer(word.kind)) return {false, 5, 0};
       return word.kind == WordKind::Small || word.kind == WordKind::Negative ? kNothing
                                                                              : kContradicts;
     case LeafKind::TextPointer:
@@ -261,20 +288,22 @@ Reading Checker::read_pointer(const Leaf& leaf, const WordFact& word, const Ques
 
 Reading Checker::read_text_pointer(const WordFact& word) {
   if (!is_pointer(word.kind)) return is_mark(word.value) ? kMark : kContradicts;
-  if (word.kind == WordKind::Code) return {false, -10, false};
-  if (word.text == TextThere::Yes) return {false, 30, true};
+  if (word.kind == WordKind::Code) return {false, -10, 0};
+  if (is_pointer(word.there)) return kElsewhere;
+  if (word.text == TextThere::Yes) return {false, 30, 1};
   if (word.kind == WordKind::FreeBlock) return kNothing;
-  return {false, word.text == TextThere::None ? -5 : 5, false};
+  return {false, word.text == TextThere::None ? -5 : 5, 0};
 }
 
 // To numbers or to pointers: what is there must not be the other.
-Reading Checker::read_other_pointer(const Leaf& leaf, const WordFact& word) const {
+Reading Checker::read_other_pointer(const Leaf& leaf, const WordFact& word) {
   if (!is_pointer(word.kind)) return is_mark(word.value) ? kMark : kContradicts;
-  if (word.kind == WordKind::Code) return {false, -10, false};
-  if (word.kind != WordKind::BlockStart) return {false, 3, false};
+  if (word.kind == WordKind::Code) return {false, -10, 0};
+  if (word.kind != WordKind::BlockStart) return {false, 3, 0};
   const bool to_pointers = inputs_.types.type(leaf.target).kind == TypeKind::Pointer;
-  if (word.there == WordKind::Zero) return {false, 10, true};
-  return is_pointer(word.there) == to_pointers ? Reading{false, 15, true} : kElsewhere;
+  if (word.there == WordKind::Zero) return {false, 10, 1};
+  if (is_pointer(word.there) != to_pointers) return kElsewhere;
+  return to_pointers && !is_looking_ ? look_behind(leaf.target, word.block) : Reading{false, 15, 1};
 }
 
 Reading Checker::read_record_pointer(const Leaf& leaf, const WordFact& word,
@@ -286,13 +315,13 @@ Reading Checker::read_record_pointer(const Leaf& leaf, const WordFact& word,
     case WordKind::Constant:
     case WordKind::Data: {
       const TypeId there = static_at(word.value);
-      if (!there.valid() || !leaf.target.valid()) return {false, 5, false};
-      if (layouts_.compatible(leaf.follow, there)) return {false, 50, true};
+      if (!there.valid() || !leaf.target.valid()) return {false, 5, 0};
+      if (layouts_.compatible(leaf.follow, there)) return {false, 50, 1};
       const Type& type = inputs_.types.type(there);
-      return type.kind == TypeKind::Array ? Reading{false, 5, false} : Reading{false, -20, false};
+      return type.kind == TypeKind::Array ? Reading{false, 5, 0} : Reading{false, -20, 0};
     }
     case WordKind::FreeBlock:
-      return {false, -2, false};
+      return {false, -2, 0};
     case WordKind::Stack:
     case WordKind::Mapped:
       return kNothing;
@@ -310,27 +339,35 @@ Reading Checker::read_block_pointer(const Leaf& leaf, const WordFact& word,
   if (into != 0) {
     if (into == block.size()) return kNothing;  // one past the end
     if (block.size() - into < least) return kElsewhere;
-    return word.cluster.valid() && word.cluster == question.self ? Reading{false, 10, true}
-                                                                 : Reading{false, 3, false};
+    return word.cluster.valid() && word.cluster == question.self ? Reading{false, 10, 1}
+                                                                 : Reading{false, 3, 0};
   }
   if (block.size() < least) return kElsewhere;
   if (word.cluster.valid() && word.cluster == question.self) {
-    return layouts_.compatible(leaf.follow, question.type) ? Reading{false, 50, true} : kElsewhere;
+    return layouts_.compatible(leaf.follow, question.type) ? Reading{false, 50, 1} : kElsewhere;
   }
   const TypeId known = beliefs_.of(word);
   if (known.valid())
-    return layouts_.compatible(leaf.follow, known) ? Reading{false, 50, true} : kElsewhere;
+    return layouts_.compatible(leaf.follow, known) ? Reading{false, 50, 1} : kElsewhere;
   const bool fits_size = least != 0 && requests_for(block).has(layouts_.of(leaf.follow).size);
   if (word.cluster.valid() && !beliefs_.candidates[word.cluster].empty()) {
     const auto& candidates = beliefs_.candidates[word.cluster];
     const bool possible = std::any_of(candidates.begin(), candidates.end(), [&](TypeId c) {
       return layouts_.compatible(leaf.follow, c);
     });
-    if (possible) return {false, 30, true};
-    return {false, least == 0 ? 0 : -20, false};
+    if (possible) return {false, 30, 1};
+    return {false, least == 0 ? 0 : -20, 0};
   }
   if (!fits_size) return {false, 5, least != 0};
-  return is_looking_ ? Reading{false, 20, true} : look_behind(leaf.follow, word.block);
+  return is_looking_ ? Reading{false, 20, 1} : look_behind(leaf.follow, word.block);
+}
+
+bool Checker::may_point_at(TypeId type, const WordFact& pointer) {
+  const TypeId known = beliefs_.of(pointer);
+  if (known.valid()) return layouts_.compatible(type, known);
+  const Block& block = inputs_.heap.block(pointer.block);
+  return requests_for(block).has(layouts_.of(type).size) &&
+         look_behind(type, pointer.block).weight > 0;
 }
 
 // Whether a block of the right size, of which nothing is known, can be what a pointer says it is.
@@ -341,12 +378,13 @@ Reading Checker::look_behind(TypeId type, BlockId block) {
   const Words words = read_words(inputs_, block, kBytesBehind);
   const Layout& layout = layouts_.of(type);
   const Question question{type, ClusterId::none(), 0};
-  Reading sum{false, 20, true, false};
+  Reading sum{false, 20, 1, false};
   for (const Leaf& leaf : layout.leaves) {
     const Reading reading = read(layout, leaf, words, question);
     sum.contradicts |= reading.contradicts;
-    if (reading.is_evidence && sum.weight < kMostBehind) sum.weight += 10;
+    sum.weight += reading.evidence != 0 ? 10 : std::min(reading.weight, 0);
   }
+  sum.weight = std::clamp(sum.weight, kElsewhere.weight, kMostBehind);
   is_looking_ = false;
   const Reading answer = sum.contradicts ? kElsewhere : sum;
   if (behind_.size() < kMostRemembered) behind_.emplace(key, answer);
@@ -356,16 +394,17 @@ Reading Checker::look_behind(TypeId type, BlockId block) {
 Reading Checker::read_vtable(const Leaf& leaf, const WordFact& word) {
   if (word.kind != WordKind::Constant && word.kind != WordKind::Data) return kContradicts;
   const TypeId known = class_at(word);
-  if (!known.valid()) return {false, 5, false};
-  return layouts_.compatible(leaf.target, known) ? Reading{false, 60, true} : kContradicts;
+  if (!known.valid()) return {false, 5, 0};
+  return layouts_.compatible(leaf.target, known) ? Reading{false, 60, 1} : kContradicts;
 }
 
-bool Checker::agrees(TypeId type, const Words& words, uint64_t base) {
+bool Checker::agrees(TypeId type, const Words& words, uint64_t base, bool strictly) {
   const Layout& layout = layouts_.of(type);
   if (!layout.whole && layout.leaves.empty()) return false;
   const Question question{type, ClusterId::none(), base};
   return std::none_of(layout.leaves.begin(), layout.leaves.end(), [&](const Leaf& leaf) {
-    return read(layout, leaf, words, question).contradicts;
+    const Reading reading = read(layout, leaf, words, question);
+    return reading.contradicts || (strictly && reading.weight <= kElsewhere.weight);
   });
 }
 

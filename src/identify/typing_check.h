@@ -30,8 +30,8 @@ struct Beliefs {
 struct Reading {
   bool contradicts = false;
   int weight = 0;
-  bool is_evidence = false;  // of a kind that does not come about by chance
-  bool is_mark = false;      // of a pointer: a small number that may stand for something
+  uint8_t evidence = 0;  // how many things agree that do not come about by chance
+  bool is_mark = false;  // of a pointer: a small number that may stand for something
 };
 
 class Checker {
@@ -50,8 +50,10 @@ class Checker {
   // The same of the array of unknown length at the end, whose first element is looked at.
   [[nodiscard]] Reading read_tail(const Layout& layout, const Words& words,
                                   const Question& question);
-  // No member contradicts.
-  [[nodiscard]] bool agrees(TypeId type, const Words& words, uint64_t base);
+  // No member contradicts; strictly, none leads to something else either.
+  [[nodiscard]] bool agrees(TypeId type, const Words& words, uint64_t base, bool strictly = false);
+  // Whether a pointer to the begin of a block may be one to `type`.
+  [[nodiscard]] bool may_point_at(TypeId type, const WordFact& pointer);
   // Which arm of a union is in use; nothing when none or several can be.
   [[nodiscard]] const std::vector<Leaf>* arm_in_use(const Layout& layout, const Leaf& leaf,
                                                     const Words& words, const Question& question);
@@ -74,9 +76,10 @@ class Checker {
   [[nodiscard]] Reading read_pointer(const Leaf& leaf, const WordFact& word,
                                      const Question& question);
   [[nodiscard]] Reading read_string(const Words& words, uint64_t offset) const;
-  [[nodiscard]] Reading read_vector(const Leaf& leaf, const Words& words, uint64_t offset) const;
+  [[nodiscard]] Reading read_vector(const Leaf& leaf, const Words& words, uint64_t offset);
+  [[nodiscard]] Reading read_elements(TypeId type, BlockId block, uint64_t count);
   [[nodiscard]] static Reading read_text_pointer(const WordFact& word);
-  [[nodiscard]] Reading read_other_pointer(const Leaf& leaf, const WordFact& word) const;
+  [[nodiscard]] Reading read_other_pointer(const Leaf& leaf, const WordFact& word);
   [[nodiscard]] Reading read_record_pointer(const Leaf& leaf, const WordFact& word,
                                             const Question& question);
   [[nodiscard]] Reading read_block_pointer(const Leaf& leaf, const WordFact& word,
@@ -91,6 +94,7 @@ class Checker {
   std::vector<Static> statics_;  // sorted
   std::unordered_map<uint64_t, TypeId> classes_;
   std::unordered_map<uint64_t, Reading> behind_;  // by block and type
+  std::unordered_map<uint64_t, Reading> elements_;
   bool is_looking_ = false;
 };
 

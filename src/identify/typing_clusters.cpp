@@ -12,6 +12,13 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kBytes = 4096;
+constexpr int kMuch = 10;  // in what types weigh
+
+// A vote or two say nothing of a cluster of hundreds, in which there may be strangers.
+bool are_enough(uint64_t votes, uint64_t blocks) { return votes >= 3 || votes * 4 >= blocks; }
+
+// Members that were not cleared may lead to what has long been something else.
+bool are_most(uint64_t some, uint64_t all) { return some * 5 >= all * 4; }
 
 bool nearly_all_of(uint64_t some, uint64_t all) { return some > 0 && some * 20 >= all * 19; }
 
@@ -43,8 +50,9 @@ std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId clust
   return result;
 }
 
-ClusterTypes::ClusterTypes(Checker& checker, Votes votes)
+ClusterTypes::ClusterTypes(Checker& checker, const Catalogue& catalogue, Votes votes)
     : checker_(checker),
+      catalogue_(catalogue),
       inputs_(checker.inputs()),
       votes_(std::move(votes)),
       evidence_(inputs_.clusters.rows.size()),
@@ -109,7 +117,11 @@ void ClusterTypes::count_votes(ClusterId cluster) {
   if (pointed_[cluster] != 0 || votes.empty()) return;
   uint64_t total = 0;
   for (const Vote& vote : votes) total += vote.type.valid() ? vote.count : 0;
-  if (total == 0) return take_text(cluster, votes.front());
+  const uint64_t blocks = inputs_.clusters.rows[cluster].blocks;
+  if (total == 0) {
+    if (are_enough(votes.front().count, blocks)) take_text(cluster, votes.front());
+    return;
+  }
   std::erase_if(votes, [](const Vote& vote) { return !vote.type.valid(); });
   std::stable_sort(votes.begin(), votes.end(),
                    [](const Vote& a, const Vote& b) { return a.count > b.count; });
@@ -118,13 +130,26 @@ void ClusterTypes::count_votes(ClusterId cluster) {
   for (const Vote& vote : votes) {
     if (checker_.layouts().compatible(vote.type, first.type)) agreeing += vote.count;
   }
-  if (!nearly_all_of(agreeing, total)) return;
+  if (!are_most(agreeing, total) || !are_enough(agreeing, blocks)) return;
   for (const Vote& vote : votes) {
     const auto extent = extent_of_cluster(checker_, cluster, vote.type);
     if (!extent) continue;
+    const bool is_rare = agreeing * 4 < blocks && blocks > kSamplesAsked;
+    if (is_rare && !fits_as_well_as_any(cluster, *extent)) return;
     pointed_[cluster] = 1;
     return settle(cluster, *extent, EvidenceKind::Pointed, detail_of(vote), vote.sure);
   }
+}
+
+bool ClusterTypes::fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent) {
+  const Cluster& row = inputs_.clusters.rows[cluster];
+  const auto words = sample_words(inputs_, row, kBytes);
+  const auto ranked =
+      rank(checker_, catalogue_, cluster, words, catalogue_.for_cluster(inputs_, row));
+  if (extent.is_array) return !may_be_one(ranked);
+  const auto own = std::find_if(ranked.begin(), ranked.end(),
+                                [&](const Candidate& c) { return c.type == extent.type; });
+  return own != ranked.end() && own->score + kMuch >= ranked.front().score;
 }
 
 void ClusterTypes::take_text(ClusterId cluster, const Vote& vote) {

@@ -27,7 +27,7 @@ struct ClusterExtent {
 
 class ClusterTypes {
  public:
-  ClusterTypes(Checker& checker, Votes votes);
+  ClusterTypes(Checker& checker, const Catalogue& catalogue, Votes votes);
 
   [[nodiscard]] bool is_settled(ClusterId cluster) const {
     return checker_.beliefs().clusters[cluster].valid();
@@ -46,10 +46,12 @@ class ClusterTypes {
  private:
   void cast_votes(ClusterId from);
   void count_votes(ClusterId cluster);
+  [[nodiscard]] bool fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent);
   void take_text(ClusterId cluster, const Vote& vote);
   [[nodiscard]] std::string detail_of(const Vote& vote) const;
 
   Checker& checker_;
+  const Catalogue& catalogue_;
   const Inputs& inputs_;
   Votes votes_;
   Column<ClusterId, std::vector<Evidence>> evidence_;

@@ -15,16 +15,16 @@ bool is_record(const Type& type) {
 }
 
 bool array_agrees(Checker& checker, const Extent& extent, uint64_t size, const Words& words) {
+  const bool strictly = checker.inputs().types.type(extent.type).kind == TypeKind::Pointer;
   uint64_t whole = 0;
   uint64_t agreeing = 0;
   for (uint64_t i = 0; i < std::min(extent.count, kMostFollowed); ++i) {
     const uint64_t base = extent.base + i * size;
     if (base >= words.bytes()) break;
     ++whole;
-    if (!checker.agrees(extent.type, words, base)) continue;
-    agreeing += 1;
+    if (checker.agrees(extent.type, words, base, strictly)) ++agreeing;
   }
-  const bool first = checker.agrees(extent.type, words, extent.base);
+  const bool first = checker.agrees(extent.type, words, extent.base, strictly);
   return first && agreeing * 2 >= whole;
 }
 

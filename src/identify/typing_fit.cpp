@@ -12,10 +12,12 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kMostConsidered = 4096;
-constexpr int kEnough = 30;         // for a winner
-constexpr int kFewestMembers = 15;  // tenths
-constexpr int kAhead = 25;          // of the next
-constexpr size_t kFieldsNamed = 3;
+constexpr size_t kFewSamples = 4;      // need twice as much
+constexpr int kEnough = 30;            // for a winner
+constexpr uint64_t kMostElements = 8;  // of an array that are looked at
+constexpr uint64_t kSmallestElement = 16;
+constexpr size_t kMostSizes = 8;
+constexpr int kAhead = 25;  // of the next
 
 // The size that most blocks of the cluster have.
 std::pair<uint64_t, uint64_t> commonest_size(const Cluster& cluster) {
@@ -49,12 +51,6 @@ bool is_system(const Module& module) {
                      [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
-void add_evidence(Candidate& candidate, const Leaf& leaf) {
-  if (candidate.fields++ >= kFieldsNamed || leaf.member.empty()) return;
-  if (!candidate.fields_named.empty()) candidate.fields_named += ", ";
-  candidate.fields_named += leaf.member;
-}
-
 // A type that ends a whole word before the block does leaves that word unexplained: more often than
 // not it is left over from an earlier owner or malloc's own, but then it is not alike in all.
 int weigh_slack(const Layout& layout, const std::vector<Words>& samples) {
@@ -70,45 +66,9 @@ int weigh_slack(const Layout& layout, const std::vector<Words>& samples) {
   return numbers * 5 >= samples.size() || pointers * 2 >= samples.size() ? -25 : 0;
 }
 
-// Nothing once more samples contradict than may.
-std::optional<Candidate> weigh(Checker& checker, ClusterId cluster,
-                               const std::vector<Words>& samples, TypeId type) {
-  const Layout& layout = checker.layouts().of(type);
-  const Checker::Question question{type, cluster, 0};
-  const size_t allowed = samples.size() / 20;
-  std::vector<bool> contradicted(samples.size(), false);
-  size_t contradictions = 0;
-  Candidate candidate;
-  candidate.type = type;
-  int total = 0;
-  size_t all_evidence = 0;
-  const auto weigh_all = [&](const auto& read, const Leaf& leaf) {
-    size_t evidence = 0;
-    size_t marks = 0;
-    for (size_t i = 0; i < samples.size(); ++i) {
-      const Reading reading = read(samples[i]);
-      total += reading.weight;
-      evidence += reading.is_evidence ? 1 : 0;
-      marks += reading.is_mark ? 1 : 0;
-      if (!reading.contradicts || contradicted[i]) continue;
-      contradicted[i] = true;
-      if (++contradictions > allowed) return false;
-    }
-    if (evidence == 0 && marks > allowed) return false;  // no pointer at all
-    all_evidence += evidence;
-    if (evidence * 2 >= samples.size()) add_evidence(candidate, leaf);
-    return true;
-  };
-  for (const Leaf& leaf : layout.leaves) {
-    const auto read = [&](const Words& w) { return checker.read(layout, leaf, w, question); };
-    if (!weigh_all(read, leaf)) return std::nullopt;
-  }
-  const auto read_tail = [&](const Words& w) { return checker.read_tail(layout, w, question); };
-  if (!weigh_all(read_tail, Leaf())) return std::nullopt;
-  candidate.agreeing = static_cast<uint32_t>(samples.size() - contradictions);
-  candidate.score = total / static_cast<int>(samples.size()) + weigh_slack(layout, samples);
-  candidate.evidence = static_cast<int>(10 * all_evidence / samples.size());
-  return candidate;
+void put_best_first(std::vector<Candidate>& candidates) {
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
 }
 
 }  // namespace
@@ -156,6 +116,31 @@ std::vector<TypeId> Catalogue::for_cluster(const Inputs& inputs, const Cluster& 
   return found;
 }
 
+// Every size of the cluster must be a whole number of elements, and the commonest at least two.
+std::vector<TypeId> Catalogue::elements_for(const Inputs& inputs, const Cluster& cluster,
+                                            Layouts& layouts) const {
+  std::vector<TypeId> found;
+  if (cluster.samples.empty() || cluster.sizes.empty()) return found;
+  const ArenaId arena = inputs.heap.block(cluster.samples.front()).arena();
+  std::vector<Requests> requests;
+  for (size_t i = 0; i < std::min(cluster.sizes.size(), kMostSizes); ++i) {
+    const Block block(Addr(16), cluster.sizes[i].first, BlockState::Used, arena);
+    requests.push_back(requests_for(block));
+  }
+  const uint64_t most = commonest_size(cluster).first / 2;
+  for (const TypeId id : types_.records()) {
+    const Type& type = types_.type(id);
+    if (type.size > most || found.size() >= kMostConsidered) break;
+    if (type.size < kSmallestElement || !may_be_allocated(id) || type.name.front() == '_') continue;
+    if (type.module.valid() && is_system_[type.module]) continue;
+    const bool divides = std::all_of(requests.begin(), requests.end(), [&](const Requests& r) {
+      return r.most >= type.size && r.has(r.most / type.size * type.size);
+    });
+    if (divides && layouts.of(id).holds_pointers()) found.push_back(id);
+  }
+  return found;
+}
+
 void Catalogue::add_live(std::span<const LiveType> live) {
   for (const LiveType& type : live) live_sizes_[type.type.value].push_back(type.usable);
 }
@@ -163,7 +148,7 @@ void Catalogue::add_live(std::span<const LiveType> live) {
 int Catalogue::prior(TypeId id, uint64_t usable) const {
   const Type& type = types_.type(id);
   int prior = is_pointed_at_[id.index()] ? 0 : -20;
-  if (type.module.valid() && is_system_[type.module]) prior -= 30;
+  if (type.module.valid() && is_system_[type.module]) prior -= 50;
   if (type.name.starts_with("_")) prior -= 10;
   if (const auto live = live_sizes_.find(id.value); live != live_sizes_.end()) {
     const auto& sizes = live->second;
@@ -186,31 +171,65 @@ std::vector<Words> sample_words(const Inputs& inputs, const Cluster& cluster, ui
 std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue, ClusterId cluster,
                             const std::vector<Words>& samples, const std::vector<TypeId>& types) {
   std::vector<Candidate> ranked;
-  if (samples.empty()) return ranked;
+  std::vector<Specimen> specimens;
+  for (const Words& words : samples) specimens.push_back({&words, 0});
+  if (specimens.empty()) return ranked;
   for (const TypeId type : types) {
-    if (auto candidate = weigh(checker, cluster, samples, type)) {
-      candidate->score += catalogue.prior(type, samples.front().size);
-      ranked.push_back(std::move(*candidate));
-    }
+    auto candidate = weigh(checker, cluster, specimens, type);
+    if (!candidate) continue;
+    candidate->score += catalogue.prior(type, samples.front().size) +
+                        weigh_slack(checker.layouts().of(type), samples);
+    ranked.push_back(std::move(*candidate));
   }
-  std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+  put_best_first(ranked);
   return ranked;
 }
 
-const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked) {
+std::vector<Candidate> rank_arrays(Checker& checker, const Catalogue& catalogue, ClusterId cluster,
+                                   const std::vector<Words>& samples,
+                                   const std::vector<TypeId>& types) {
+  std::vector<Candidate> ranked;
+  for (const TypeId type : types) {
+    const uint64_t size = checker.layouts().of(type).size;
+    std::vector<Specimen> specimens;
+    for (const Words& words : samples) {
+      const uint64_t used = (words.size / size + 1) / 2;  // the last half may not be in use
+      for (uint64_t i = 0; i < std::min(used, kMostElements); ++i) {
+        if ((i + 1) * size <= words.bytes()) specimens.push_back({&words, i * size});
+      }
+    }
+    if (specimens.empty()) continue;
+    auto candidate = weigh(checker, cluster, specimens, type);
+    if (!candidate) continue;
+    candidate->score += catalogue.prior(type, 0);
+    ranked.push_back(std::move(*candidate));
+  }
+  put_best_first(ranked);
+  return ranked;
+}
+
+bool may_be_one(const std::vector<Candidate>& ranked) {
+  return !ranked.empty() && ranked.front().score >= kEnough;
+}
+
+const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked,
+                              int fewest_members, size_t samples) {
   if (ranked.empty()) return nullptr;
+  const int ahead = samples < kFewSamples ? 2 * kAhead : kAhead;
   const Types& types = layouts.types();
   const auto is_same = [&](TypeId a, TypeId b) {
     return types.type(a).size == types.type(b).size && layouts.compatible(a, b);
   };
   const Candidate* best = &ranked.front();
   for (const Candidate& other : ranked) {
-    if (other.score + kAhead <= ranked.front().score) break;
+    if (other.score + ahead <= ranked.front().score) break;
     if (!is_same(other.type, best->type)) return nullptr;
     if (layouts.begins_with(other.type, best->type)) best = &other;  // what wraps the other
   }
-  return best->score >= kEnough && best->evidence >= kFewestMembers ? best : nullptr;
+  return best->score >= (samples < kFewSamples ? 2 * kEnough : kEnough) &&
+                 best->evidence >= fewest_members
+             ? best
+             : nullptr;
 }
 
 }  // namespace heapscan

@@ -13,17 +13,9 @@
 
 #include "identify/typing_check.h"
 #include "identify/typing_live.h"
+#include "identify/typing_weigh.h"
 
 namespace heapscan {
-
-struct Candidate {
-  TypeId type;
-  int score = 0;             // tenths
-  int evidence = 0;          // members that are evidence, in tenths: a mean over the samples
-  uint32_t fields = 0;       // those that are in at least half of the samples
-  uint32_t agreeing = 0;     // samples without a contradiction
-  std::string fields_named;  // "next, handler, name"
-};
 
 class Catalogue {
  public:
@@ -32,6 +24,9 @@ class Catalogue {
   // Types whose size explains the blocks of a cluster: those of the commonest size, when nearly all
   // have it, else those with a tail.
   [[nodiscard]] std::vector<TypeId> for_cluster(const Inputs& inputs, const Cluster& cluster) const;
+  // Types of which blocks of the cluster's sizes can be arrays.
+  [[nodiscard]] std::vector<TypeId> elements_for(const Inputs& inputs, const Cluster& cluster,
+                                                 Layouts& layouts) const;
   // How likely it is that a block of that size is one, as a weight: parts of other types and what
   // system libraries describe are less so, what lives in such blocks is more so.
   [[nodiscard]] int prior(TypeId type, uint64_t usable) const;
@@ -56,9 +51,17 @@ constexpr size_t kSamplesAsked = 24;
 [[nodiscard]] std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue,
                                           ClusterId cluster, const std::vector<Words>& samples,
                                           const std::vector<TypeId>& types);
+// The same for blocks that are arrays; scores are those of one element.
+[[nodiscard]] std::vector<Candidate> rank_arrays(Checker& checker, const Catalogue& catalogue,
+                                                 ClusterId cluster,
+                                                 const std::vector<Words>& samples,
+                                                 const std::vector<TypeId>& types);
 
-// The first of `ranked`, when it has real evidence and all that are called otherwise are clearly
-// worse; null otherwise.
-[[nodiscard]] const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked);
+// The first of `ranked`, when it has real evidence (`fewest_members`, in tenths) and all others are
+// clearly worse, but for those that are only its first part; null otherwise.
+[[nodiscard]] const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked,
+                                            int fewest_members, size_t samples);
+// Whether blocks may well be single values, though nobody can say of which type.
+[[nodiscard]] bool may_be_one(const std::vector<Candidate>& ranked);
 
 }  // namespace heapscan

@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kMostSteps = 8192;
 constexpr uint32_t kMostArms = 32;
 constexpr int kMostLevels = 16;
+constexpr size_t kFirst = 4;  // members among which the first that takes room is looked for
 
 bool is_record(const Type& type) {
   return type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
@@ -268,11 +269,7 @@ TypeId Layouts::whole(TypeId id) {
   return found.size() == 1 ? found.front() : id;
 }
 
-TypeId Layouts::unbuffered(TypeId id) {
-  const Type& type = types_.type(id);
-  const BufferedElement element = buffered_element(type.name);
-  const auto found = element.name.empty() ? std::vector<TypeId>() : types_.named(element.name);
-  if (found.empty()) return id;
+TypeId Layouts::pointer_to(TypeId id) {
   if (pointers_.empty()) {
     for (size_t i = 0; i < types_.size(); ++i) {
       const Type& pointer = types_.type(TypeId(i));
@@ -280,14 +277,34 @@ TypeId Layouts::unbuffered(TypeId id) {
         pointers_.emplace(pointer.target.value, TypeId(i));
     }
   }
+  const auto found = pointers_.find(id.value);
+  return found == pointers_.end() ? TypeId::none() : found->second;
+}
+
+TypeId Layouts::unbuffered(TypeId id) {
+  const Type& type = types_.type(id);
+  const BufferedElement element = buffered_element(type.name);
+  const auto found = element.name.empty() ? std::vector<TypeId>() : types_.named(element.name);
+  if (found.empty()) return id;
   TypeId answer = found.front();
   for (int i = 0; i < element.pointers; ++i) {
-    const auto pointer = pointers_.find(answer.value);
-    if (pointer == pointers_.end()) return id;
-    answer = pointer->second;
+    answer = pointer_to(answer);
+    if (!answer.valid()) return id;
   }
   const bool is_same_size = types_.type(answer).size == type.size;
   return is_same_size && buffered_element(types_.type(answer).name).name.empty() ? answer : id;
+}
+
+// What a struct begins with; empty bases, such as allocators, take no room.
+TypeId Layouts::first_part(TypeId id) const {
+  for (const Member& member :
+       types_.members(id).first(std::min(types_.members(id).size(), kFirst))) {
+    if (member.offset != 0 || !member.type.valid()) continue;
+    const Type& type = types_.type(member.type);
+    const bool is_empty = type.kind == TypeKind::Struct && type.size <= 1;
+    if (!is_empty) return member.type;
+  }
+  return TypeId::none();
 }
 
 bool Layouts::begins_with(TypeId outer, TypeId inner) {
@@ -296,9 +313,8 @@ bool Layouts::begins_with(TypeId outer, TypeId inner) {
     const Type& a = types_.type(outer);
     const Type& b = types_.type(inner);
     if (a.kind == b.kind && !a.name.empty() && a.name == b.name) return true;
-    const auto members = types_.members(outer);
-    if (a.kind != TypeKind::Struct || members.empty() || members.front().offset != 0) return false;
-    outer = members.front().type;
+    if (a.kind != TypeKind::Struct) return false;
+    outer = first_part(outer);
   }
   return false;
 }

@@ -68,6 +68,8 @@ class Layouts {
   [[nodiscard]] TypeId whole(TypeId id);
   // What a buffer of that type is for; itself when it is no buffer, or nobody knows.
   [[nodiscard]] TypeId unbuffered(TypeId id);
+  // A type of pointers to `id`; none when the program has none.
+  [[nodiscard]] TypeId pointer_to(TypeId id);
   // Whether a pointer to one may point at the other: the same type, also declared twice, or the
   // first part (base class, first member) of it.
   [[nodiscard]] bool compatible(TypeId a, TypeId b);
@@ -78,6 +80,7 @@ class Layouts {
   static constexpr size_t kMostKept = 1'000'000;  // of all types
 
  private:
+  [[nodiscard]] TypeId first_part(TypeId id) const;
   [[nodiscard]] Layout flatten(TypeId id);
 
   const Types& types_;

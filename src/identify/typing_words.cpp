@@ -23,7 +23,10 @@ TextThere text_at(const MemoryImage& image, Addr at) {
   size_t there = kLookedAt;
   while (there != 0 && !image.read_bytes(at, std::span(bytes.data(), there))) there /= 2;
   size_t length = 0;
-  while (length < there && is_textual(bytes[length])) ++length;
+  size_t foreign = 0;  // not ASCII
+  while (length < there && is_textual(bytes[length]))
+    foreign += bytes[length++] >= std::byte{0x80} ? 1 : 0;
+  if (foreign * 2 > length) return TextThere::None;
   const bool ends = length == there || bytes[length] == std::byte{0};
   if (there == 0 || !ends) return TextThere::None;
   if (length == 0) return TextThere::Empty;
