@@ -129,7 +129,7 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   a.roots = stages.run("find roots", [&] { return find_roots(a.image, a.heap); });
   a.reach = stages.run("trace", [&] { return trace(a.image, a.heap, a.roots); });
   a.clusters = stages.run("cluster", [&] {
-    return split_by_containers(
+    return split_unlike(
         a.image, a.symbols, a.heap, a.roots, a.reach,
         cluster(a.image, a.symbols, a.heap, a.reach, {options.clustered}));
   });

@@ -1,34 +1,54 @@
 // cluster() knows blocks by the kinds of their words, and one record of pointers is like another:
-// nodes of a hash table fall together with the elements of a vector. Which container owns a block
-// tells them apart. Every cluster's members are counted by part and by the place of the container;
-// large enough groups become clusters of their own. Storage is not separated by place: strings lie
-// at many offsets of many arrays. Blocks that no container owns stay with the largest group, unless
-// what the others are is certain for each block (nodes) or the cluster is taken apart anyway.
+// nodes of a hash table fall together with the elements of a vector, an object with few fields with
+// a struct. The class that a block begins with, and the container that owns it, tell them apart.
+//
+// Every cluster's members are counted by class and by part of a container. A class is a cluster of
+// its own, however small: its name is certain. Of the others large enough groups become clusters;
+// nodes also by the place of their container, since a container has one kind of node. Storage is
+// not separated by place: strings lie at many offsets of many arrays. Blocks that no container owns
+// stay with the largest group, unless what the others are is certain for each block (nodes) or the
+// cluster is taken apart anyway.
 #include <algorithm>
 #include <map>
 #include <tuple>
 #include <utility>
 
+#include "heapscan/base/parallel.h"
 #include "heapscan/identify/identities.h"
 #include "identify/cluster_rows.h"
 #include "identify/container_search.h"
+#include "identify/vtable_class.h"
 
 namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kFewest = 64;  // blocks that are worth a cluster of their own
+constexpr uint64_t kFewest = 64;  // blocks of a container that are worth a cluster of their own
 constexpr uint32_t kNoCode = 0;
+constexpr uint32_t kClass = uint32_t{1} << 31;  // set in the code of a block whose class is known
+constexpr size_t kGrain = 4096;
+constexpr size_t kMostVtables = 100'000;
 
 using Counts = std::map<uint32_t, uint64_t>;  // code -> blocks
 
-// A group of one old cluster: a part at one place, a part at all others, or owned by none.
+// What makes blocks a group: nothing known, a part of any container, a part of those at one place
+// (then `value` is the block's code), a class (likewise).
 struct GroupKey {
-  bool is_owned = false;
-  ContainerPart part = ContainerPart::Text;
-  bool has_place = false;
-  uint32_t place = 0;
+  enum class Kind : uint8_t { Unknown, Part, PartAtPlace, Class };
+  Kind kind = Kind::Unknown;
+  uint32_t value = 0;
   auto operator<=>(const GroupKey&) const = default;
+};
+
+using Groups = std::map<GroupKey, uint64_t>;  // blocks of each
+
+// What is known of each block.
+struct Facts {
+  ContainerSearch containers;
+  std::vector<std::string> classes;  // names, sorted
+  std::vector<uint32_t> codes;       // one per clustered block
+
+  [[nodiscard]] ContainerPart part(uint32_t code) const { return containers.member(code).part; }
 };
 
 bool is_node(ContainerPart part) {
@@ -36,58 +56,132 @@ bool is_node(ContainerPart part) {
          part == ContainerPart::HashNode;
 }
 
-GroupKey key_of(const ContainerSearch& search, const Counts& counts, uint64_t blocks,
-                uint32_t code) {
-  if (code == kNoCode) return {};
-  const ContainerMember member = search.member(code);
-  const uint64_t here = counts.at(code);
-  if (is_node(member.part) && here >= kFewest && here * 10 >= blocks)
-    return {true, member.part, true, member.place};
-  return {true, member.part, false, 0};
-}
+// ---- what blocks are ------------------------------------------------------------------------
 
-// Groups that become clusters; everything else goes with `rest`.
-struct Plan {
-  std::map<uint32_t, GroupKey> key_of_code;
-  std::map<GroupKey, uint64_t> groups;
-  GroupKey rest;
-  bool is_split = false;
-};
-
-Plan plan_for(const ContainerSearch& search, const Counts& counts, uint64_t blocks) {
-  Plan plan;
-  std::map<GroupKey, uint64_t> sizes;
-  for (const auto& [code, count] : counts) {
-    const GroupKey key = key_of(search, counts, blocks, code);
-    plan.key_of_code[code] = key;
-    sizes[key] += count;
-  }
-  uint64_t most = 0;
-  size_t owned = 0;
-  bool any_nodes = false;
-  for (const auto& [key, count] : sizes) {
-    if (count > most) {
-      most = count;
-      plan.rest = key;
+// The first word of each block, where it could be a vptr; 0 otherwise.
+std::vector<uint64_t> first_words(const Inputs& inputs) {
+  const std::vector<BlockId>& blocks = inputs.clusters.blocks;
+  std::vector<uint64_t> words(blocks.size());
+  parallel_for_pieces(blocks.size(), kGrain, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const auto word = inputs.image.read<uint64_t>(inputs.heap.block(blocks[i]).begin());
+      if (!word || *word % 8 != 0) continue;
+      const WordKind kind = inputs.addresses.kind_of(*word);
+      if (kind == WordKind::Constant || kind == WordKind::Data) words[i] = *word;
     }
-    if (count < kFewest || count * 20 < blocks) continue;
-    plan.groups.emplace(key, count);
-    if (!key.is_owned) continue;
-    ++owned;
-    any_nodes |= is_node(key.part) && count * 5 >= blocks;
-  }
-  const auto unowned = sizes.find(GroupKey());
-  const bool many_unowned = unowned != sizes.end() && unowned->second * 5 >= blocks;
-  plan.is_split = owned >= 2 || (owned == 1 && any_nodes && many_unowned);
-  return plan;
+  });
+  return words;
 }
 
-// How many groups are larger, or as large and stand before it.
-uint64_t rank_of(const std::map<GroupKey, uint64_t>& groups, const GroupKey& key) {
-  const uint64_t blocks = groups.at(key);
-  return static_cast<uint64_t>(std::count_if(groups.begin(), groups.end(), [&](const auto& other) {
-    return other.second > blocks || (other.second == blocks && other.first < key);
-  }));
+std::map<uint64_t, std::string> names_of_classes(const Inputs& inputs,
+                                                 std::vector<uint64_t> words) {
+  std::sort(words.begin(), words.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());
+  words.resize(std::min(words.size(), kMostVtables));
+  std::map<uint64_t, std::string> names;
+  for (const uint64_t word : words) {
+    const auto found = class_of_vtable(inputs.image, inputs.symbols, inputs.addresses, word);
+    if (found && found->offset_to_top.value_or(0) == 0) names.emplace(word, found->name);
+  }
+  return names;
+}
+
+void add_classes(const Inputs& inputs, Facts& facts) {
+  const std::vector<uint64_t> words = first_words(inputs);
+  const std::map<uint64_t, std::string> names = names_of_classes(inputs, words);
+  for (const auto& [word, name] : names) facts.classes.push_back(name);
+  std::sort(facts.classes.begin(), facts.classes.end());
+  facts.classes.erase(std::unique(facts.classes.begin(), facts.classes.end()), facts.classes.end());
+  std::map<uint64_t, uint32_t> codes;
+  for (const auto& [word, name] : names) {
+    const auto at = std::lower_bound(facts.classes.begin(), facts.classes.end(), name);
+    codes[word] = kClass | static_cast<uint32_t>(at - facts.classes.begin());
+  }
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == 0) continue;
+    const auto code = codes.find(words[i]);
+    if (code != codes.end()) facts.codes[i] = code->second;
+  }
+}
+
+Facts find_facts(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
+                 const Roots& roots, const Reachability& reach, const Clusters& clusters) {
+  const Types types;
+  const AddressMap addresses(image, heap);
+  const Column<ClusterId, Profile> profiles(clusters.rows.size());
+  const Inputs inputs{image, symbols, types, heap, roots, reach, clusters, addresses, profiles};
+  Facts facts;
+  facts.containers = search_containers(inputs, Column<ClusterId, uint8_t>(clusters.rows.size(), 1));
+  facts.codes = std::move(facts.containers.codes);
+  add_classes(inputs, facts);
+  return facts;
+}
+
+// ---- what becomes a cluster -------------------------------------------------------------------
+
+GroupKey container_key(const Facts& facts, const Counts& counts, uint64_t blocks, uint32_t code) {
+  if (code == kNoCode) return {};
+  const ContainerPart part = facts.part(code);
+  const uint64_t here = counts.at(code);
+  if (is_node(part) && here >= kFewest && here * 10 >= blocks)
+    return {GroupKey::Kind::PartAtPlace, code};
+  return {GroupKey::Kind::Part, static_cast<uint32_t>(part)};
+}
+
+bool has_nodes(const Facts& facts, const GroupKey& key) {
+  return key.kind == GroupKey::Kind::PartAtPlace
+             ? is_node(facts.part(key.value))
+             : key.kind == GroupKey::Kind::Part && is_node(static_cast<ContainerPart>(key.value));
+}
+
+GroupKey largest(const Groups& groups) {
+  return std::max_element(groups.begin(), groups.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+// The groups of the blocks without a class; too small ones go with the largest.
+std::map<uint32_t, GroupKey> keys_by_container(const Facts& facts, const Counts& counts) {
+  uint64_t blocks = 0;
+  for (const auto& [code, count] : counts) blocks += count;
+  std::map<uint32_t, GroupKey> keys;
+  Groups groups;
+  for (const auto& [code, count] : counts) {
+    keys[code] = container_key(facts, counts, blocks, code);
+    groups[keys[code]] += count;
+  }
+  size_t owned = 0;
+  bool certain = false;
+  const uint64_t unknown = groups.contains({}) ? groups.at({}) : 0;
+  const auto is_large = [&](uint64_t count) { return count >= kFewest && count * 20 >= blocks; };
+  for (const auto& [key, count] : groups) {
+    if (key == GroupKey() || !is_large(count)) continue;
+    ++owned;
+    certain |= has_nodes(facts, key) && count * 5 >= blocks && unknown * 5 >= blocks;
+  }
+  const bool is_split = owned >= 2 || certain;
+  for (auto& [code, key] : keys) {
+    if (!is_split) {
+      key = {};
+    } else if (!is_large(groups.at(key))) {
+      key = largest(groups);
+    }
+  }
+  return keys;
+}
+
+std::map<uint32_t, GroupKey> keys_of(const Facts& facts, const Counts& counts) {
+  Counts without_class;
+  std::map<uint32_t, GroupKey> keys;
+  for (const auto& [code, count] : counts) {
+    if ((code & kClass) != 0) {
+      keys[code] = {GroupKey::Kind::Class, code};
+    } else {
+      without_class[code] = count;
+    }
+  }
+  keys.merge(keys_by_container(facts, without_class));
+  return keys;
 }
 
 uint64_t mixed(uint64_t hash, uint64_t value) {
@@ -95,30 +189,51 @@ uint64_t mixed(uint64_t hash, uint64_t value) {
   return hash * 0xbf58476d1ce4e5b9;
 }
 
-// From names and shapes only, like every fingerprint. `rank` tells apart what lies at places
-// without a name.
-uint64_t fingerprint_of(const Clusters& clusters, const ContainerSearch& search, uint64_t whole,
-                        const GroupKey& key, uint64_t rank) {
-  if (!key.is_owned) return whole;
-  uint64_t hash = mixed(whole, 1 + static_cast<uint64_t>(key.part));
-  if (!key.has_place) return hash;
-  const ContainerPlace& place = search.places[key.place];
-  if (place.owner.valid()) {
-    hash = mixed(hash, clusters.rows[place.owner].fingerprint);
-  } else if (place.variable.empty()) {
-    return mixed(hash, rank);
-  }
-  for (const char c : place.variable) hash = mixed(hash, static_cast<unsigned char>(c));
-  return mixed(hash, place.offset);
+uint64_t mixed(uint64_t hash, std::string_view text) {
+  for (const char c : text) hash = mixed(hash, static_cast<unsigned char>(c));
+  return hash;
 }
 
-ContainerSearch search(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
-                       const Roots& roots, const Reachability& reach, const Clusters& clusters) {
-  const Types types;
-  const AddressMap addresses(image, heap);
-  const Column<ClusterId, Profile> profiles(clusters.rows.size());
-  const Inputs inputs{image, symbols, types, heap, roots, reach, clusters, addresses, profiles};
-  return search_containers(inputs, Column<ClusterId, uint8_t>(clusters.rows.size(), 1));
+// From names and shapes only, like every fingerprint; places without a name are told apart by how
+// many blocks they have.
+uint64_t fingerprint_of(const Clusters& clusters, const Facts& facts, uint64_t whole,
+                        const GroupKey& key, const Groups& groups) {
+  const uint64_t hash = mixed(whole, 1 + static_cast<uint64_t>(key.kind));
+  if (key.kind == GroupKey::Kind::Class) return mixed(hash, facts.classes[key.value & ~kClass]);
+  if (key.kind != GroupKey::Kind::PartAtPlace) return mixed(hash, key.value);
+  const ContainerMember member = facts.containers.member(key.value);
+  const ContainerPlace& place = facts.containers.places[member.place];
+  const uint64_t of_part = mixed(hash, static_cast<uint64_t>(member.part));
+  if (place.owner.valid())
+    return mixed(mixed(of_part, clusters.rows[place.owner].fingerprint), place.offset);
+  if (!place.variable.empty()) return mixed(of_part, place.variable);
+  const uint64_t blocks = groups.at(key);
+  return mixed(
+      of_part,
+      static_cast<uint64_t>(std::count_if(groups.begin(), groups.end(), [&](const auto& other) {
+        return other.second > blocks || (other.second == blocks && other.first < key);
+      })));
+}
+
+// Adds rows for all groups of `cluster` but the largest, which keeps its row.
+std::map<uint32_t, ClusterId> split(const Facts& facts, const Counts& counts, ClusterId cluster,
+                                    Clusters& clusters) {
+  const std::map<uint32_t, GroupKey> keys = keys_of(facts, counts);
+  Groups groups;
+  for (const auto& [code, count] : counts) groups[keys.at(code)] += count;
+  if (groups.size() < 2) return {};
+  std::map<GroupKey, ClusterId> rows{{largest(groups), cluster}};
+  for (const auto& [key, count] : groups) {
+    if (rows.contains(key)) continue;
+    Cluster row;
+    row.shape = clusters.rows[cluster].shape;
+    row.fingerprint =
+        fingerprint_of(clusters, facts, clusters.rows[cluster].fingerprint, key, groups);
+    rows[key] = clusters.rows.push_back(std::move(row));
+  }
+  std::map<uint32_t, ClusterId> row_of_code;
+  for (const auto& [code, key] : keys) row_of_code[code] = rows.at(key);
+  return row_of_code;
 }
 
 void sort_rows(Clusters& clusters) {
@@ -140,38 +255,20 @@ void sort_rows(Clusters& clusters) {
 
 }  // namespace
 
-Clusters split_by_containers(const MemoryImage& image, const Symbols& symbols,
-                             const HeapModel& heap, const Roots& roots, const Reachability& reach,
-                             Clusters clusters) {
-  const ContainerSearch found = search(image, symbols, heap, roots, reach, clusters);
-  if (found.places.empty()) return clusters;
+Clusters split_unlike(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
+                      const Roots& roots, const Reachability& reach, Clusters clusters) {
+  const Facts facts = find_facts(image, symbols, heap, roots, reach, clusters);
+  if (facts.containers.places.empty() && facts.classes.empty()) return clusters;
   std::vector<Counts> counts(clusters.rows.size());
   for (size_t i = 0; i < clusters.blocks.size(); ++i)
-    ++counts[clusters.cluster_of[i].index()][found.codes[i]];
-  std::vector<Plan> plans;
+    ++counts[clusters.cluster_of[i].index()][facts.codes[i]];
+  std::vector<std::map<uint32_t, ClusterId>> row_of_code;
   for (size_t i = 0; i < counts.size(); ++i)
-    plans.push_back(plan_for(found, counts[i], clusters.rows[ClusterId(i)].blocks));
-
-  // The largest group keeps the cluster's row.
-  const size_t old_rows = clusters.rows.size();
-  std::vector<std::map<GroupKey, ClusterId>> row_of(old_rows);
-  for (size_t i = 0; i < old_rows; ++i) {
-    if (!plans[i].is_split) continue;
-    for (const auto& [key, count] : plans[i].groups) {
-      if (key == plans[i].rest) continue;
-      Cluster row;
-      row.shape = clusters.rows[ClusterId(i)].shape;
-      row.fingerprint = fingerprint_of(clusters, found, clusters.rows[ClusterId(i)].fingerprint,
-                                       key, rank_of(plans[i].groups, key));
-      row_of[i][key] = clusters.rows.push_back(std::move(row));
-    }
-  }
+    row_of_code.push_back(split(facts, counts[i], ClusterId(i), clusters));
   for (size_t i = 0; i < clusters.blocks.size(); ++i) {
     ClusterId& id = clusters.cluster_of[i];
-    const auto& rows = row_of[id.index()];
-    if (rows.empty()) continue;
-    const auto row = rows.find(plans[id.index()].key_of_code.at(found.codes[i]));
-    if (row != rows.end()) id = row->second;
+    const auto& rows = row_of_code[id.index()];
+    if (!rows.empty()) id = rows.at(facts.codes[i]);
   }
   fill_rows(heap, clusters);
   sort_rows(clusters);

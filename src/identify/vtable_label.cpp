@@ -1,4 +1,5 @@
-// Sources: libstdc++ bits/shared_ptr_base.h, libc++ __memory/shared_ptr.h.
+// Sources: libstdc++ bits/shared_ptr_base.h, libc++ __memory/shared_ptr.h, Boost
+// smart_ptr/detail/sp_counted_impl.hpp.
 #include "identify/vtable_label.h"
 
 #include <fmt/format.h>
@@ -15,10 +16,12 @@ struct Counter {
   bool is_pointer;         // the first argument is a pointer to what is owned
 };
 
-constexpr std::array<Counter, 5> kCounters = {{
+constexpr std::array<Counter, 7> kCounters = {{
     {"std::_Sp_counted_ptr_inplace<", "std::make_shared<{}>", false},
     {"std::_Sp_counted_ptr<", "counts of std::shared_ptr<{}>", true},
     {"std::_Sp_counted_deleter<", "counts of std::shared_ptr<{}>", true},
+    {"boost::detail::sp_counted_impl_p<", "counts of boost::shared_ptr<{}>", false},
+    {"boost::detail::sp_counted_impl_pd<", "counts of boost::shared_ptr<{}>", true},
     {"std::__1::__shared_ptr_emplace<", "std::make_shared<{}>", false},
     {"std::__1::__shared_ptr_pointer<", "counts of std::shared_ptr<{}>", true},
 }};

@@ -61,12 +61,12 @@ struct Identities {
   Notes notes;
 };
 
-// Takes clusters apart whose blocks standard containers own as different parts (a map's nodes and a
-// vector's elements may have one shape) or, where they are many, for different members and
-// variables. Asked between cluster() and identify(); keeps the order of Clusters.
-[[nodiscard]] Clusters split_by_containers(const MemoryImage& image, const Symbols& symbols,
-                                           const HeapModel& heap, const Roots& roots,
-                                           const Reachability& reach, Clusters clusters);
+// Takes clusters apart whose blocks begin as objects of different classes, or are owned by standard
+// containers as different parts (a map's nodes and a vector's elements may have one shape) or, of
+// nodes, at different places. Asked between cluster() and identify(); keeps the order of Clusters.
+[[nodiscard]] Clusters split_unlike(const MemoryImage& image, const Symbols& symbols,
+                                    const HeapModel& heap, const Roots& roots,
+                                    const Reachability& reach, Clusters clusters);
 
 [[nodiscard]] Identities identify(const MemoryImage& image, const Symbols& symbols,
                                   const Types& types, const HeapModel& heap, const Roots& roots,

@@ -103,8 +103,8 @@ TEST(Identify, DamageNeitherStopsItNorMakesItDependOnThreads) {
     const Inputs& inputs = world.inputs();
     const auto labels = [&](unsigned threads) {
       const ThreadLimit limit(threads);
-      const Clusters split = split_by_containers(inputs.image, inputs.symbols, inputs.heap,
-                                                 inputs.roots, inputs.reach, inputs.clusters);
+      const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.heap, inputs.roots,
+                                          inputs.reach, inputs.clusters);
       const Identities named = identify(inputs.image, inputs.symbols, inputs.types, inputs.heap,
                                         inputs.roots, inputs.reach, split);
       const auto [clusters, identities] = merge_alike(inputs.heap, split, named);

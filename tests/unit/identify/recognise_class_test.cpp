@@ -1,6 +1,6 @@
-#include "unit/identify/recogniser_world.h"
 #include "identify/recognisers.h"
 #include "identify/vtable_label.h"
+#include "unit/identify/recogniser_world.h"
 
 namespace heapscan {
 namespace {
@@ -85,6 +85,26 @@ TEST(RecogniseClass, WithoutTypeInformationASymbolNamesTheClass) {
   ASSERT_TRUE(recognise_class(inputs, named));
   EXPECT_EQ(recognise_class(inputs, named)->label, "net::Connection");
   EXPECT_FALSE(recognise_class(inputs, nameless));
+}
+
+TEST(RecogniseClass, AClassIsAClusterOfItsOwn) {
+  RecogniserWorld world;
+  const Addr a = world.vtable("1A");
+  const Addr b = world.vtable("1B");
+  std::vector<Addr> blocks;
+  for (int i = 0; i < 30; ++i) {
+    blocks.push_back(world.program.block(40));
+    world.program.poke(blocks.back(), i == 0 ? 7 : i == 1 ? b.value : a.value);
+  }
+  world.cluster(blocks);
+  const Inputs& inputs = world.inputs();
+  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.heap, inputs.roots,
+                                      inputs.reach, inputs.clusters);
+  ASSERT_EQ(split.rows.size(), 3U);
+  EXPECT_EQ(split.rows[split.of(inputs.heap.block_at(blocks[0]))].blocks, 1U);
+  EXPECT_EQ(split.rows[split.of(inputs.heap.block_at(blocks[1]))].blocks, 1U);
+  EXPECT_EQ(split.rows[ClusterId(0)].blocks, 28U);
+  EXPECT_EQ(split.rows[ClusterId(0)].bytes, 28 * 40U);
 }
 
 TEST(RecogniseClass, WhatOnlyLooksLikeAVtableIsNone) {

@@ -188,7 +188,7 @@ TEST_F(RecogniseContainers, OneShapeOwnedAsDifferentPartsIsTakenApart) {
   const ClusterId whole = world_.cluster(mixed);
   world_.cluster({table});
   const Inputs& inputs = world_.inputs();
-  const Clusters split = split_by_containers(inputs.image, inputs.symbols, inputs.heap,
+  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.heap,
                                              inputs.roots, inputs.reach, inputs.clusters);
   ASSERT_EQ(split.rows.size(), 4U);
   EXPECT_EQ(inputs.clusters.rows[whole].blocks, 2 * kEach);
