@@ -102,19 +102,19 @@ std::optional<Evidence> recognise_class(const Inputs& inputs, ClusterId cluster)
   const auto best =
       std::max_element(answers.begin(), answers.end(),
                        [](const auto& a, const auto& b) { return a.second < b.second; });
-  // Vectors of different capacity hold one object or several.
+  // Of vectors with different capacity some hold a single object.
   const std::string& name = best->first.name;
   uint32_t agreeing = 0;
-  bool any_array = false;
+  uint32_t arrays = 0;
   for (const auto& [answer, count] : answers) {
     if (answer.name != name) continue;
     agreeing += count;
-    any_array |= answer.form != Form::Single;
+    if (answer.form != Form::Single) arrays += count;
   }
   if (!nearly_all(agreeing, samples.size())) return std::nullopt;
   Evidence evidence;
   evidence.kind = EvidenceKind::Vtable;
-  evidence.label = any_array ? "array of " + name : name;
+  evidence.label = 2 * arrays > agreeing ? "array of " + name : name;
   evidence.detail = fmt::format("+{:#x} -> vtable for {}",
                                 best->first.form == Form::CountedArray ? kCookie : 0, name);
   evidence.samples = static_cast<uint32_t>(samples.size());
