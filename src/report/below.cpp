@@ -23,7 +23,7 @@ const LeakTree* tree_of(const Analysis& analysis, ClusterId cluster) {
   return nullptr;
 }
 
-// A tree in one line: "412 × Parser{vector<Token>{text}}".
+// A tree in one line: "412 × Parser{vector<Token>{3 × text}}", "15 × struct node (3,183 in all)".
 class TreeLine {
  public:
   TreeLine(const Analysis& analysis, const LeakTree& tree)
@@ -34,33 +34,61 @@ class TreeLine {
   }
 
   [[nodiscard]] std::string write() const {
-    return fmt::format("{} × {}{}", grouped(tree_.heads), name(0), inside(0, 1));
+    return fmt::format("{} × {}{}", grouped(tree_.heads), spelled(part_of(0), 1), inside(0, 1));
   }
 
  private:
-  [[nodiscard]] std::string name(size_t node) const {
-    return shortened(label_of(analysis_, tree_.nodes[node].cluster), kLongestLabel);
+  // One child, or several without children of their own that have one name.
+  struct Part {
+    size_t node = 0;
+    std::string name;
+    uint64_t blocks = 0;
+    bool repeats = false;
+  };
+
+  [[nodiscard]] Part part_of(size_t node) const {
+    const TreeNode& row = tree_.nodes[node];
+    return {node, shortened(label_of_one(analysis_, row.cluster), kLongestLabel), row.blocks,
+            row.repeats};
   }
 
-  // "3 × text" where each parent has three of them.
-  [[nodiscard]] std::string spelled(size_t node) const {
-    const TreeNode& child = tree_.nodes[node];
-    const uint64_t parents = std::max<uint64_t>(tree_.nodes[child.parent].blocks, 1);
-    const uint64_t each = child.blocks / parents;
-    const bool even = child.blocks % parents == 0 && each > 1 && !child.repeats;
-    return (even ? grouped(each) + " × " : "") + name(node) + (child.repeats ? "..." : "");
+  [[nodiscard]] std::vector<Part> parts_below(size_t node) const {
+    std::vector<Part> parts;
+    for (const size_t child : children_[node]) {
+      Part part = part_of(child);
+      const auto same = std::find_if(parts.begin(), parts.end(), [&](const Part& other) {
+        return other.name == part.name && children_[child].empty() && children_[other.node].empty();
+      });
+      if (same == parts.end()) {
+        parts.push_back(std::move(part));
+      } else {
+        same->blocks += part.blocks;
+        same->repeats = same->repeats || part.repeats;
+      }
+    }
+    return parts;
+  }
+
+  // "3 × text" where each of the parents has three of them.
+  [[nodiscard]] static std::string spelled(const Part& part, uint64_t parents) {
+    if (part.repeats) return fmt::format("{} ({} in all)", part.name, grouped(part.blocks));
+    const bool even = parents > 1 && part.blocks % parents == 0;
+    const uint64_t each = even ? part.blocks / parents : part.blocks;
+    const bool counts = part.node != 0 && each > 1 && (even || parents <= 1);
+    return (counts ? grouped(each) + " × " : "") + part.name;
   }
 
   // Goes no deeper than kDepthShown.
   [[nodiscard]] std::string inside(size_t node, size_t depth) const {
-    const std::vector<size_t>& below = children_[node];
-    if (below.empty()) return "";
+    const std::vector<Part> parts = parts_below(node);
+    if (parts.empty()) return "";
     if (depth > kDepthShown) return "{...}";
     std::string line;
-    for (size_t i = 0; i < std::min(below.size(), kChildrenShown); ++i) {
-      line += (i == 0 ? "" : ", ") + spelled(below[i]) + inside(below[i], depth + 1);
+    for (size_t i = 0; i < std::min(parts.size(), kChildrenShown); ++i) {
+      line += (i == 0 ? "" : ", ") + spelled(parts[i], tree_.nodes[node].blocks) +
+              inside(parts[i].node, depth + 1);
     }
-    if (below.size() > kChildrenShown) line += ", ...";
+    if (parts.size() > kChildrenShown) line += ", ...";
     return '{' + line + '}';
   }
 

@@ -162,18 +162,27 @@ GroupList make_groups(const Analysis& analysis, const ReportOptions& options) {
 
 std::vector<std::vector<std::pair<uint64_t, uint64_t>>> sizes_of(
     const Analysis& analysis, const ReportOptions& options, const std::vector<BlockGroup>& groups) {
+  std::vector<std::vector<std::pair<uint64_t, uint64_t>>> sizes(groups.size());
   GroupNumbers numbers(analysis.clusters.rows.size());
+  bool any = false;
   for (size_t i = 0; i < groups.size(); ++i) {
-    numbers.of(groups[i].verdict, groups[i].cluster) = static_cast<uint32_t>(i);
+    const Cluster& cluster = analysis.clusters.rows[groups[i].cluster];
+    if (groups[i].blocks == cluster.blocks) {
+      sizes[i] = cluster.sizes;
+    } else {
+      numbers.of(groups[i].verdict, groups[i].cluster) = static_cast<uint32_t>(i);
+      any = true;
+    }
   }
+  if (!any) return sizes;
   std::vector<std::map<uint64_t, uint64_t>> counts(groups.size());
   for_each_grouped(analysis, filter_of(options), [&](BlockId block, ClusterId cluster) {
     const uint32_t number = numbers.of(analysis.reach.verdict(block), cluster);
     if (number != GroupNumbers::kNone) ++counts[number][analysis.heap.block(block).size()];
   });
-  std::vector<std::vector<std::pair<uint64_t, uint64_t>>> sizes;
-  sizes.reserve(counts.size());
-  for (const auto& count : counts) sizes.emplace_back(count.begin(), count.end());
+  for (size_t i = 0; i < groups.size(); ++i) {
+    if (!counts[i].empty()) sizes[i].assign(counts[i].begin(), counts[i].end());
+  }
   return sizes;
 }
 

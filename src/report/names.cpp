@@ -148,6 +148,15 @@ std::string label_of(const Analysis& analysis, ClusterId cluster) {
   return "blocks of " + spelled_sizes(row.sizes);
 }
 
+std::string label_of_one(const Analysis& analysis, ClusterId cluster) {
+  const Cluster& row = analysis.clusters.rows[cluster];
+  const bool is_known =
+      !analysis.identities.rows[cluster].label.empty() || noun_of(row.shape) != nullptr;
+  if (is_known) return label_of(analysis, cluster);
+  return row.sizes.size() == 1 ? fmt::format("{}-byte block", row.sizes.front().first)
+                               : "block of " + spelled_sizes(row.sizes);
+}
+
 std::vector<IdentityRow> identity_of(const Analysis& analysis, ClusterId cluster, bool content) {
   std::vector<IdentityRow> rows;
   for (const Evidence& evidence : analysis.identities.rows[cluster].evidence) {

@@ -245,6 +245,12 @@ TEST(Describe, SaysWhatHangsBelowAGroup) {
   EXPECT_EQ(report.leaks[0].below[0].offset, 8U);
   EXPECT_THAT(report.leaks[1].child_of, ElementsAre("Parser (+0x8)"));
 
+  analysis.forest.trees[0].nodes.push_back(
+      {.cluster = text, .parent = 0, .offset = 16, .blocks = 2, .bytes = 48});
+  EXPECT_EQ(report_of(analysis).leaks.at(0).below_line, "2 × Parser{3 × text}") << "of one name";
+  analysis.forest.trees[0].nodes[1].repeats = true;
+  EXPECT_EQ(report_of(analysis).leaks.at(0).below_line, "2 × Parser{text (6 in all)}");
+
   analysis.forest.trees[0].heads = 3;
   EXPECT_THAT(report_of(analysis).leaks.at(0).below, IsEmpty())
       << "a tree of other blocks than the group's says nothing";

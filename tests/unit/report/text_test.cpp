@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "heapscan/identify/field_meaning.h"
+#include "heapscan/symbols/symbols_builder.h"
 #include "unit/report/judged_program.h"
 
 namespace heapscan {
@@ -168,22 +169,41 @@ TEST(Text, ColoursOnlyUnderline) {
 }
 
 TEST(Text, PrintsNoControlByteOfTheTarget) {
+  constexpr const char* kHostile = "a\x1b[31m\n\x9b\x07";
   JudgedProgram program;
-  program.definite(200, "title \x1b]0;owned\x07");
+  program.label(kHostile);
+  const Addr at = program.definite(200, "title \x1b]0;owned\x07");
+  program.program().poke(at + 32, FakeProgram::kCode + 0x40);
+  program.label("");
   program.definite(72, "four\nlines\twide");
   program.possible(40);
   Analysis analysis = program.judge();
+  SymbolsBuilder symbols(analysis.image);
+  symbols.add(ModuleId(0),
+              {.name = kHostile, .address = Addr(FakeProgram::kCode + 0x40), .size = 16});
+  analysis.symbols = symbols.freeze();
+  for (Identity& identity : analysis.identities.rows) {
+    Evidence evidence;
+    evidence.label = kHostile;
+    evidence.detail = kHostile;
+    identity.evidence.push_back(evidence);
+  }
   analysis.heap.notes.push_back({NoteKind::HeapDamage, "\x1b[2J", "\x9b\x7f"});
   CaptureFacts facts = live_facts();
   facts.command = "\x1b[31m";
   ReportOptions options;
   options.verbose = true;
   options.blocks = BlockList::All;
-  std::string text = text_of(describe(facts, analysis, options));
-  text = std::regex_replace(text, std::regex("×"), "x");  // ours, not the target's
-  EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) {
-    return c == '\n' || (c >= 0x20 && c < 0x7f);
-  })) << text;
+  for (const ClusterId cluster : {ClusterId::none(), ClusterId(0), ClusterId(1)}) {
+    options.cluster = cluster;
+    const Report report = describe(facts, analysis, options);
+    std::string text = text_of(report);
+    text = std::regex_replace(text, std::regex("×"), "x");  // ours, not the target's
+    EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) {
+      return c == '\n' || (c >= 0x20 && c < 0x7f);
+    })) << text;
+    EXPECT_THAT(text, HasSubstr("\\x1b[31m"));
+  }
 }
 
 TEST(Text, SaysHowMuchTheFirstGroupsCover) {
