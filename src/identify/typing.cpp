@@ -110,14 +110,6 @@ class Typing {
     if (ranked.size() <= kMostCandidates) {
       for (const Candidate& candidate : ranked) candidates.push_back(candidate.type);
     }
-    if (getenv("TY")) {
-      fprintf(stderr, "cluster %u round %d: %zu types, %zu ranked\n", id.value, round, types.size(),
-              ranked.size());
-      for (size_t i = 0; i < std::min<size_t>(ranked.size(), 6); ++i)
-        fprintf(stderr, "   %s %d ev %d fields %u %s\n",
-                inputs_.types.spelled(ranked[i].type).c_str(), ranked[i].score, ranked[i].evidence,
-                ranked[i].fields, ranked[i].fields_named.c_str());
-    }
     const Candidate* const winner =
         round == 0 ? nullptr : clear_winner(layouts_, ranked, kMembersOfOne, words.size());
     if (winner != nullptr) {
@@ -131,14 +123,6 @@ class Typing {
     const auto types = catalogue_.elements_for(inputs_, inputs_.clusters.rows[id], layouts_);
     const auto ranked = rank_arrays(checker_, catalogue_, id, words, types);
     considered_[id] = static_cast<uint32_t>(types.size());
-    if (getenv("TY")) {
-      fprintf(stderr, "cluster %u array: %zu types, %zu ranked\n", id.value, types.size(),
-              ranked.size());
-      for (size_t i = 0; i < std::min<size_t>(ranked.size(), 6); ++i)
-        fprintf(stderr, "   %s %d ev %d fields %u %s\n",
-                inputs_.types.spelled(ranked[i].type).c_str(), ranked[i].score, ranked[i].evidence,
-                ranked[i].fields, ranked[i].fields_named.c_str());
-    }
     const Candidate* const winner = clear_winner(layouts_, ranked, kMembersOfElement, words.size());
     if (winner != nullptr) settle(id, *winner, true);
   }

@@ -349,7 +349,8 @@ Reading Checker::read_block_pointer(const Leaf& leaf, const WordFact& word,
   const TypeId known = beliefs_.of(word);
   if (known.valid())
     return layouts_.compatible(leaf.follow, known) ? Reading{false, 50, 1} : kElsewhere;
-  const bool fits_size = least != 0 && requests_for(block).has(layouts_.of(leaf.follow).size);
+  const bool fits_size =
+      least != 0 && leaf.follow.valid() && requests_for(block).has(layouts_.of(leaf.follow).size);
   if (word.cluster.valid() && !beliefs_.candidates[word.cluster].empty()) {
     const auto& candidates = beliefs_.candidates[word.cluster];
     const bool possible = std::any_of(candidates.begin(), candidates.end(), [&](TypeId c) {

@@ -14,18 +14,27 @@ bool is_record(const Type& type) {
   return type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
 }
 
+// Whether values of the type name others like it: nodes of lists and trees stand alone.
+bool names_its_kind(Checker& checker, TypeId type) {
+  const auto& leaves = checker.layouts().of(type).leaves;
+  return std::any_of(leaves.begin(), leaves.end(),
+                     [&](const Leaf& leaf) { return leaf.target == type; });
+}
+
 bool array_agrees(Checker& checker, const Extent& extent, uint64_t size, const Words& words) {
   const bool strictly = checker.inputs().types.type(extent.type).kind == TypeKind::Pointer;
   uint64_t whole = 0;
   uint64_t agreeing = 0;
+  bool first_agrees = false;
   for (uint64_t i = 0; i < std::min(extent.count, kMostFollowed); ++i) {
     const uint64_t base = extent.base + i * size;
     if (base >= words.bytes()) break;
+    const bool agrees = checker.agrees(extent.type, words, base, strictly);
+    if (i == 0) first_agrees = agrees;
+    agreeing += agrees ? 1 : 0;
     ++whole;
-    if (checker.agrees(extent.type, words, base, strictly)) ++agreeing;
   }
-  const bool first = checker.agrees(extent.type, words, extent.base, strictly);
-  return first && agreeing * 2 >= whole;
+  return first_agrees && agreeing * 2 >= whole;
 }
 
 }  // namespace
@@ -63,7 +72,8 @@ std::optional<Extent> extent_of(Checker& checker, TypeId pointee, const Block& b
   extent.count = requests.most / size;
   extent.is_array = true;
   extent.is_exact = extent.count >= 1 && (extent.count - 1) * size < requests.least;
-  const bool is_array = requests.has(extent.count * size) && extent.count >= 1;
+  const bool is_array = requests.has(extent.count * size) && extent.count >= 1 &&
+                        !names_its_kind(checker, extent.type);
   if (!is_array || !array_agrees(checker, extent, size, words)) return std::nullopt;
   return extent;
 }

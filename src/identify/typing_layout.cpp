@@ -171,9 +171,9 @@ class Flattening {
     }
     leaf.begins_vector = leaf.member == "_M_start" && part.record.valid() &&
                          layouts_.types().type(part.record).name.starts_with("std::_Vector_base<");
-    if (part.container.valid() && is_node_base(target.name)) {
-      const TypeId node = node_type(layouts_.types(), part.container);
-      if (node.valid()) leaf.follow = node;
+    if (is_node_base(target.name)) {
+      leaf.follow =
+          part.container.valid() ? node_type(layouts_.types(), part.container) : TypeId::none();
     }
   }
 

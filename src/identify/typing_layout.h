@@ -34,7 +34,7 @@ struct Leaf {
   uint64_t size = 0;
   LeafKind kind = LeafKind::Opaque;
   TypeId target;  // of a pointer, declarations resolved; of what holds a vtable pointer the class
-  TypeId follow;  // of a pointer, what blocks it leads to are: for a node's base, the node
+  TypeId follow;  // of a pointer, what blocks it leads to are: for a node's base the node, or none
   std::string_view member;
   bool of_string = false;      // where a std::string's text is
   bool begins_vector = false;  // where a std::vector's elements begin

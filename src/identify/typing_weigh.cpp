@@ -65,12 +65,6 @@ class Weighing {
       evidence += reading.evidence;
       marks += reading.is_mark ? 1 : 0;
       if (!reading.contradicts || contradicted_[i]) continue;
-      if (getenv("TYPE") && checker_.layouts().types().spelled(candidate_.type) == getenv("TYPE"))
-        fprintf(
-            stderr, "C %u %s.%s +%lu base %lu value %lx kind %s\n", cluster_.value, getenv("TYPE"),
-            std::string(leaf.member).c_str(), leaf.offset, specimens_[i].base,
-            words.integer(specimens_[i].base + leaf.offset, 8),
-            std::string(name_of(words.facts[(specimens_[i].base + leaf.offset) / 8].kind)).c_str());
       contradicted_[i] = true;
       if (++contradictions_ > allowed_) return false;
     }
