@@ -18,11 +18,16 @@ constexpr uint64_t kMostAllocation = 1 << 20;
 constexpr int kMostFiles = 1 << 20;
 constexpr uint64_t kNameOfEntry = 19;
 
+// fclose() takes the magic number away, but leaves the jump table.
 bool is_file(const Inputs& inputs, const Sample& sample) {
   constexpr uint32_t kMagic = 0xfbad0000;
-  if ((read_at<uint32_t>(sample.bytes, 0).value_or(0) & 0xffff0000) != kMagic) return false;
-  const WordKind table = inputs.addresses.kind_of(sample.word(kJumpTable).value_or(0));
-  return table == WordKind::Constant || table == WordKind::Data;
+  const Addr table(sample.word(kJumpTable).value_or(0));
+  const WordKind kind = inputs.addresses.kind_of(table.value);
+  if (kind != WordKind::Constant && kind != WordKind::Data) return false;
+  if ((read_at<uint32_t>(sample.bytes, 0).value_or(0) & 0xffff0000) == kMagic) return true;
+  const auto symbol = inputs.symbols.ref_at(table);
+  return symbol && symbol->offset == 0 && symbol->name.starts_with("_IO_") &&
+         symbol->name.ends_with("_jumps");
 }
 
 bool is_directory(const Inputs&, const Sample& sample) {
@@ -48,8 +53,7 @@ bool is_directory_entry(const Inputs&, const Sample& sample) {
 }
 
 constexpr KnownStruct kStructs[] = {
-    {"FILE", "the flags are those of a FILE, and its jump table stands at +0xd8", kFileSize, 1024,
-     is_file},
+    {"FILE", "its jump table stands at +0xd8", kFileSize, 1024, is_file},
     {"DIR", "the buffer's sizes are those of an open directory", kDirHeader + 1024,
      kDirHeader + kMostAllocation + kBlockSlack, is_directory},
     {"struct dirent", "the record's length is that of its name", 24, 304, is_directory_entry},

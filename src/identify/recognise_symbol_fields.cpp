@@ -31,10 +31,11 @@ std::string shortened(std::string name) {
   return name.substr(0, kLongestName) + "...";
 }
 
-// A pointer to a variable's middle is a field of it; one past a function's begin is none of its.
-bool names_something(const SymbolHit& hit, WordKind kind) {
-  if (hit.name.empty() || hit.name.starts_with(".")) return false;
-  return kind != WordKind::Code || hit.offset == 0;
+// A pointer into a variable is a field of it when it could be one; into a function or a constant it
+// is chance. What has no size are marks of the linker.
+bool names_something(const SymbolRef& symbol, WordKind kind) {
+  if (symbol.name.empty() || symbol.name.starts_with(".") || symbol.size == 0) return false;
+  return symbol.offset == 0 || (kind == WordKind::Data && symbol.offset % 8 == 0);
 }
 
 std::optional<Named> name_of_field(const Inputs& inputs, const Field& field) {
@@ -50,7 +51,7 @@ std::optional<Named> name_of_field(const Inputs& inputs, const Field& field) {
     named.is_class = true;
     return named;
   }
-  const auto hit = inputs.symbols.at(field.common);
+  const auto hit = inputs.symbols.ref_at(field.common);
   if (!hit || !names_something(*hit, field.kind)) return std::nullopt;
   named.name = shortened(name_of_symbol(hit->name));
   named.into = hit->offset;

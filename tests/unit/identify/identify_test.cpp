@@ -35,6 +35,23 @@ TEST(Identify, TheStrongestEvidenceGivesTheLabel) {
   EXPECT_EQ(identities.rows[unknown].label, "");
 }
 
+TEST(Identify, MarksOfTheLinkerAndChanceNameNothing) {
+  RecogniserWorld world;
+  const Addr data = world.data(std::vector<uint64_t>(16, 0));
+  world.symbol("__GNU_EH_FRAME_HDR", data, 0);
+  world.symbol("server", data + 64, 64);
+  world.symbol("on_timeout", Addr(FakeProgram::kCode + 0x40), 64);
+  std::vector<ClusterId> clusters;
+  for (const Addr target : {data + 16, data + 65, Addr(FakeProgram::kCode + 0x48), data + 80}) {
+    const Addr block = world.program.block(24);
+    world.program.poke(block + 8, target);
+    clusters.push_back(world.cluster({block}));
+  }
+  const Identities identities = identify(world.inputs());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(identities.rows[clusters[i]].label, "") << i;
+  EXPECT_EQ(identities.rows[clusters[3]].label, "block naming server");
+}
+
 TEST(Identify, AnArrayOfPointersSaysWhatItPointsAt) {
   RecogniserWorld world;
   const Addr vptr = world.vtable("6Parser");

@@ -25,6 +25,14 @@ TEST_F(RecogniseLibrary, AFileHasItsMagicAndItsJumpTable) {
   EXPECT_EQ(label(file), "FILE");
 }
 
+TEST_F(RecogniseLibrary, AClosedFileStillHasItsJumpTable) {
+  const Addr table = world_.data({0, 0, FakeProgram::kCode});
+  world_.symbol("_IO_file_jumps", table, 168);
+  const Addr file = block({0}, 472);
+  world_.program.poke(file + 0xd8, table);
+  EXPECT_EQ(label(file), "FILE");
+}
+
 TEST_F(RecogniseLibrary, AFileWithoutAJumpTableIsNone) {
   EXPECT_EQ(label(block({0xfbad2488}, 472)), "");
 }

@@ -21,7 +21,7 @@ namespace heapscan {
 class RecogniserWorld {
  public:
   // Module data, one word behind the other, from the begin of the strong roots.
-  Addr data(std::initializer_list<uint64_t> words) {
+  Addr data(const std::vector<uint64_t>& words) {
     const Addr begin = next_;
     for (const uint64_t word : words) {
       program.poke(next_, word);
