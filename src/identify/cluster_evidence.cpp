@@ -19,21 +19,23 @@ namespace {
 
 constexpr float kPriorMass = 0.3F;
 constexpr float kMostObservations = 8;
-constexpr float kZeroWeight = 0.35F;
+constexpr float kZeroWeight = 0.6F;
 constexpr float kCommonZero = 0.5F;
 constexpr float kCommonIdentity = 0.08F;
-constexpr float kIdentityWeight = 1.2F;
+constexpr float kIdentityWeight = 1;
 constexpr float kKindred = 0.15F;  // what kinds of one family lend each other
-constexpr uint64_t kFirstOwner = 1;  // the identity of owner 0
+constexpr float kRarelyUsed = 10;  // a field that is zero in nine of ten counts as zero
+constexpr float kNearlyAll = 0.8F;
 constexpr float kLastFieldWeight = 0.5F;
-constexpr float kOwnerWeight = 1.5F;
+constexpr float kOwnerWeight = 0.4F;
 constexpr float kOwnerWeightOfTiny = 3;  // also of text and arrays
 constexpr uint64_t kTiny = 32;           // bytes
 
-// How common kinds are among words that are not zero, in general.
-constexpr std::array<float, kTraitKinds> kCommon = {0,     0.22F, 0.08F, 0.07F, 0.03F,
-                                                    0.06F, 0.07F, 0.03F, 0.04F, 0.02F,
-                                                    0.05F, 0.24F, 0.04F, 0.03F, 0.02F};
+// How common kinds are among words that are not zero, in general. Kinds that words get by chance
+// count as more common than they are.
+constexpr std::array<float, kTraitKinds> kCommon = {0,     0.22F, 0.08F, 0.1F,  0.05F,
+                                                    0.1F,  0.08F, 0.03F, 0.04F, 0.02F,
+                                                    0.05F, 0.24F, 0.06F, 0.2F,  0.04F};
 
 constexpr uint32_t bit(TraitKind kind) { return 1U << static_cast<unsigned>(kind); }
 
@@ -108,6 +110,13 @@ float TraitMixture::predicts(const TraitMixture& other) const {
   return sum;
 }
 
+float TraitMixture::names(const TraitMixture& other) const {
+  if (total_ == 0 || other.total_ == 0) return 0;
+  float sum = zero_evidence(other);
+  if (named_weight_ > 0 && other.named_weight_ > 0) sum += identity_evidence(other);
+  return sum;
+}
+
 float TraitMixture::zero_evidence(const TraitMixture& other) const {
   const float zeros = kinds_[0] / total_;
   const float others = other.kinds_[0] / other.total_;
@@ -150,18 +159,42 @@ bool TraitMixture::names_other_tables(const TraitMixture& other) const {
                       [&](const Named& named) { return weight_of(named.identity) > 0; });
 }
 
+Trait TraitMixture::commonest() const {
+  if (nonzero() * kRarelyUsed < total_) return {};
+  const auto most = std::max_element(kinds_.begin() + 1, kinds_.end());
+  Trait trait{static_cast<TraitKind>(most - kinds_.begin()), 0};
+  for (size_t i = 0; i < named_count_; ++i) {
+    if (named_[i].weight >= kNearlyAll * named_weight_ && named_[i].weight >= nonzero() / 2)
+      trait.identity = named_[i].identity;
+  }
+  return trait;
+}
+
 ClusterEvidence::ClusterEvidence(const Signature& signature, uint32_t blocks)
     : shape_(signature.shape), size_(signature.size), traits_(signature.traits) {
   const float weight = 1 + std::log2(static_cast<float>(blocks));
   for (size_t i = 0; i < traits_; ++i) places_[i].add(signature.trait[i], weight);
-  // To hang below nothing that is known is an owner like any other, where owners are all there is.
-  if (signature.owner != 0 || says_little())
-    owner_.add({TraitKind::Block, signature.owner + kFirstOwner}, weight);
+  if (signature.owner != 0) {
+    owner_.add({TraitKind::Block, signature.owner}, weight);
+  } else if (says_little()) {
+    // To hang below nothing that is known tells blocks apart too, where owners are all there is.
+    owner_.add({TraitKind::Zero, 0}, weight);
+  }
 }
 
 void ClusterEvidence::add(const ClusterEvidence& other) {
   for (size_t i = 0; i < traits_; ++i) places_[i].add(other.places_[i]);
   owner_.add(other.owner_);
+}
+
+ClusterOutline ClusterEvidence::outline() const {
+  ClusterOutline outline;
+  outline.shape = shape_;
+  outline.traits = traits_;
+  for (size_t i = 0; i < std::min(traits_, outline.first.size()); ++i)
+    outline.first[i] = places_[i].commonest();
+  outline.owner = owner_.commonest().identity;
+  return outline;
 }
 
 bool ClusterEvidence::says_little() const { return shape_ != Shape::Record || size_ < kTiny; }
@@ -172,7 +205,7 @@ float ClusterEvidence::agreement(const ClusterEvidence& other) const {
 }
 
 float ClusterEvidence::predicts(const ClusterEvidence& other) const {
-  float sum = (says_little() ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.predicts(other.owner_);
+  float sum = (says_little() ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.names(other.owner_);
   for (size_t i = 0; i < traits_; ++i) {
     const bool may_be_slack = i + 1 == traits_ && shape_ == Shape::Record && traits_ > 1;
     sum += (may_be_slack ? kLastFieldWeight : 1) * places_[i].predicts(other.places_[i]);

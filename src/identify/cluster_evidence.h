@@ -17,6 +17,10 @@ class TraitMixture {
 
   // How much better this predicts `other` than chance does, in nats; negative: worse.
   [[nodiscard]] float predicts(const TraitMixture& other) const;
+  // The same for identities alone, whatever kind of word they are.
+  [[nodiscard]] float names(const TraitMixture& other) const;
+  // The commonest kind but zero, with the identity nearly all have; zero when that is rare.
+  [[nodiscard]] Trait commonest() const;
   // Both name tables of functions, and none of them is the same.
   [[nodiscard]] bool names_other_tables(const TraitMixture& other) const;
 
@@ -40,6 +44,14 @@ class TraitMixture {
   float named_weight_ = 0;  // also of those that found no place
 };
 
+// A cluster in a few words.
+struct ClusterOutline {
+  Shape shape = Shape::Record;
+  size_t traits = 0;
+  std::array<Trait, 4> first;  // the commonest at the first places
+  uint64_t owner = 0;          // of nearly all; 0: none
+};
+
 class ClusterEvidence {
  public:
   ClusterEvidence(const Signature& signature, uint32_t blocks);
@@ -47,6 +59,7 @@ class ClusterEvidence {
 
   // In nats, the same for both directions; above 0 the two are likelier one kind than two.
   [[nodiscard]] float agreement(const ClusterEvidence& other) const;
+  [[nodiscard]] ClusterOutline outline() const;
 
  private:
   [[nodiscard]] float predicts(const ClusterEvidence& other) const;

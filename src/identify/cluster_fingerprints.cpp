@@ -4,15 +4,19 @@
 // reaches, of the same of the groups it points at and of the one that points at it.
 //
 // How often a field is used and how large its numbers are changes from run to run, so only a few
-// coarse classes are told apart, with limits far from where real programs gather.
+// coarse classes are told apart, with limits far from where real programs gather. Groups that would
+// be called the same for that are told apart by what else they have.
 #include "identify/cluster_fingerprints.h"
 
 #include <algorithm>
+#include <array>
+#include <map>
 #include <optional>
 #include <string>
 
 #include "heapscan/base/parallel.h"
 #include "identify/profile_fields.h"
+#include "identify/shapes.h"
 #include "identify/signatures.h"
 
 namespace heapscan {
@@ -65,6 +69,7 @@ class Fingerprints {
                const Clusters& groups)
       : image_(image),
         symbols_(symbols),
+        heap_(heap),
         groups_(groups),
         fields_(groups.rows.size()),
         owner_(groups.rows.size()) {
@@ -94,15 +99,13 @@ class Fingerprints {
       }
       with_targets[i] = hash;
     }
-    std::vector<uint64_t> sorted = with_targets;
-    std::sort(sorted.begin(), sorted.end());
-    std::vector<uint64_t> result = with_targets;
     for (size_t i = 0; i < count; ++i) {
-      const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), with_targets[i]);
-      const Owner& owner = owner_[i];
-      if (owner.group.valid() && (tells_little(groups_.rows[ClusterId(i)]) || last - first > 1))
-        result[i] = mix(with_targets[i], mix(alone[owner.group.index()], owner.offset));
+      if (tells_little(groups_.rows[ClusterId(i)]))
+        with_targets[i] = with_owner(i, with_targets[i], alone);
     }
+    std::vector<uint64_t> result = with_targets;
+    refine_equal(result, [&](size_t i) { return with_owner(i, result[i], alone); });
+    refine_equal(result, [&](size_t i) { return with_kinds(i, result[i]); });
     return result;
   }
 
@@ -113,6 +116,27 @@ class Fingerprints {
     uint64_t pointers = 0;
   };
 
+  // Gives those that are equal a second chance.
+  template <typename F>
+  static void refine_equal(std::vector<uint64_t>& fingerprints, F&& refined) {
+    std::vector<uint64_t> sorted = fingerprints;
+    std::sort(sorted.begin(), sorted.end());
+    for (size_t i = 0; i < fingerprints.size(); ++i) {
+      const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), fingerprints[i]);
+      if (last - first > 1) fingerprints[i] = refined(i);
+    }
+  }
+  [[nodiscard]] uint64_t with_owner(size_t i, uint64_t hash,
+                                    const std::vector<uint64_t>& alone) const {
+    const Owner& owner = owner_[i];
+    return owner.group.valid() ? mix(hash, mix(alone[owner.group.index()], owner.offset)) : hash;
+  }
+  [[nodiscard]] uint64_t with_kinds(size_t i, uint64_t hash) const {
+    for (const Field& field : fields_[ClusterId(i)])
+      hash = mix(hash, is_used(field) ? static_cast<uint64_t>(trait_of(field.kind)) : 0);
+    return hash;
+  }
+
   static bool tells_little(const Cluster& group) {
     const auto size = main_size(group);
     return group.shape != Shape::Record || (size && *size < kTellsLittle);
@@ -121,6 +145,7 @@ class Fingerprints {
   [[nodiscard]] uint64_t of_fields(ClusterId id) const {
     const Cluster& group = groups_.rows[id];
     uint64_t hash = mix(static_cast<uint64_t>(group.shape) + 1, main_size(group).value_or(0));
+    if (group.shape == Shape::Text) return mix(hash, common_begin(group));
     if (group.shape != Shape::Record) return hash;
     const std::vector<Field>& fields = fields_[id];
     for (size_t i = 0; i < fields.size(); ++i) {
@@ -129,6 +154,19 @@ class Fingerprints {
         hash = mix(hash, name_at(fields[i].common));
     }
     return hash;
+  }
+
+  // How nearly all texts begin; 0 when they do not begin alike.
+  [[nodiscard]] uint64_t common_begin(const Cluster& group) const {
+    std::map<uint64_t, size_t> begins;
+    for (const BlockId sample : group.samples) {
+      std::array<std::byte, 16> head{};
+      if (image_.read_bytes(heap_.block(sample).begin(), head)) ++begins[text_begin(head)];
+    }
+    for (const auto& [begin, samples] : begins) {
+      if (samples * 10 >= group.samples.size() * 9) return begin;
+    }
+    return 0;
   }
 
   [[nodiscard]] uint64_t name_at(Addr address) const {
@@ -155,6 +193,7 @@ class Fingerprints {
 
   const MemoryImage& image_;
   const Symbols& symbols_;
+  const HeapModel& heap_;
   const Clusters& groups_;
   Column<ClusterId, std::vector<Field>> fields_;
   std::vector<Owner> owner_;

@@ -8,7 +8,8 @@
 #include <unordered_map>
 
 #include "heapscan/base/parallel.h"
-#include "identify/cluster_evidence.h"
+#include "identify/merge_sizes.h"
+#include "identify/merge_texts.h"
 #include "identify/module_tables.h"
 
 namespace heapscan {
@@ -76,6 +77,10 @@ class Merger {
     return number;
   }
 
+  [[nodiscard]] ClusterOutline outline(uint32_t cluster) const {
+    return clusters_[cluster].outline();
+  }
+
  private:
   std::vector<ClusterEvidence> clusters_;
 };
@@ -104,6 +109,12 @@ std::vector<Bucketed> sort_into_buckets(const std::vector<SignatureGroup>& group
   return bucketed;
 }
 
+// Of a group whose blocks differ in them.
+void forget_identities(Signature& signature) {
+  for (size_t i = 0; i < signature.traits; ++i) signature.trait[i].identity = 0;
+  signature.owner = 0;
+}
+
 }  // namespace
 
 MergedGroups merge_groups(const std::vector<SignatureGroup>& groups, const MemoryImage& image,
@@ -121,31 +132,55 @@ MergedGroups merge_groups(const std::vector<SignatureGroup>& groups, const Memor
   MergedGroups result;
   result.cluster_of.resize(groups.size());
   std::vector<uint32_t> counts(buckets + 1);
-  std::vector<Shape> shapes(buckets);
+  std::vector<std::vector<ClusterOutline>> outlines(buckets);
   parallel_for(buckets, [&](size_t bucket) {
     SignatureMaker maker = make_maker();
     ModuleTables tables(image, symbols, addresses);
     Merger merger;
+    std::vector<TextGroup> members;
+    Shape shape = Shape::Record;
     for (size_t i = begins[bucket]; i < begins[bucket + 1]; ++i) {
       const SignatureGroup& group = groups[bucketed[i].group];
       Signature signature = maker.signature_of(blocks[group.example]);
+      shape = signature.shape;
+      if (group.is_rest()) forget_identities(signature);
       tables.judge_constants(signature);
-      shapes[bucket] = signature.shape;
-      result.cluster_of[bucketed[i].group] = merger.add(ClusterEvidence(signature, group.blocks));
+      uint64_t begin = 0;
+      if (signature.shape == Shape::Text) std::swap(begin, signature.trait[0].identity);
+      members.push_back(
+          {merger.add(ClusterEvidence(signature, group.blocks)), begin, group.blocks});
     }
     const std::vector<uint32_t> joined = merger.join();
-    for (size_t i = begins[bucket]; i < begins[bucket + 1]; ++i) {
-      uint32_t& cluster = result.cluster_of[bucketed[i].group];
-      cluster = joined[cluster];
-      counts[bucket + 1] = std::max(counts[bucket + 1], cluster + 1);
+    for (TextGroup& member : members) member.cluster = joined[member.cluster];
+    uint32_t count = 1 + *std::max_element(joined.begin(), joined.end());
+    outlines[bucket].resize(count);
+    for (uint32_t i = static_cast<uint32_t>(joined.size()); i-- > 0;)
+      outlines[bucket][joined[i]] = merger.outline(i);
+    if (shape == Shape::Text) {
+      count = split_templates(members, count);
+      outlines[bucket].resize(count);
     }
+    for (ClusterOutline& outline : outlines[bucket]) outline.shape = shape;
+    for (size_t i = 0; i < members.size(); ++i)
+      result.cluster_of[bucketed[begins[bucket] + i].group] = members[i].cluster;
+    counts[bucket + 1] = count;
   });
+  std::vector<ClusterOutline> all;
   for (size_t bucket = 0; bucket < buckets; ++bucket) {
     for (size_t i = begins[bucket]; i < begins[bucket + 1]; ++i)
       result.cluster_of[bucketed[i].group] += counts[bucket];
-    result.shapes.resize(result.shapes.size() + counts[bucket + 1], shapes[bucket]);
+    for (const ClusterOutline& outline : outlines[bucket]) all.push_back(outline);
     counts[bucket + 1] += counts[bucket];
   }
+  const std::vector<uint32_t> joined = join_sizes(all);
+  for (uint32_t& cluster : result.cluster_of) cluster = joined[cluster];
+  result.shapes.resize(all.size());
+  size_t count = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    result.shapes[joined[i]] = all[i].shape;
+    count = std::max<size_t>(count, joined[i] + 1);
+  }
+  result.shapes.resize(count);
   return result;
 }
 

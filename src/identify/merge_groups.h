@@ -8,6 +8,7 @@
 
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
+#include "identify/cluster_evidence.h"
 #include "identify/signature_groups.h"
 #include "identify/signatures.h"
 

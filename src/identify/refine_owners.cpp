@@ -84,8 +84,9 @@ class Bidder {
     if (!to.valid() || to == pointer.from || !numbers_.has(to)) return;
     if (!heap_.block(to).range().contains(Addr(pointer.word))) return;
     const uint32_t number = numbers_.number_of(to);
-    auto value = static_cast<uint32_t>(mix(pointer.group, pointer.offset)) & (kOwnKind - 1);
-    value = std::max<uint32_t>(value, 1);
+    const bool is_field = pointer.offset < kFields;
+    auto value = static_cast<uint32_t>(mix(pointer.group, pointer.offset)) & (kOwnKind - 2);
+    value = is_field ? value | 1 : std::max<uint32_t>(value, 2);
     if (group_of_[number] == pointer.group) value |= kOwnKind;
     std::atomic_ref<uint32_t> owner(owners_[number]);
     uint32_t lowest = owner.load(std::memory_order_relaxed);

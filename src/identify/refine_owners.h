@@ -17,6 +17,7 @@ namespace heapscan {
 // offset at which they do (of records; where in an array a pointer lies says nothing); 0 when none
 // of `blocks` does. Of several such, a fixed one; a group's pointers to itself count only when
 // there is nothing else.
+[[nodiscard]] constexpr bool is_record_field(uint64_t owner) { return (owner & 1) != 0; }
 [[nodiscard]] std::vector<uint32_t> find_owners(const HeapModel& heap, const BlockMemory& memory,
                                                 std::span<const BlockId> blocks,
                                                 const BlockNumbers& numbers,

@@ -15,15 +15,23 @@ namespace {
 
 constexpr size_t kShortestText = 4;
 constexpr size_t kShortestTinyText = 2;
-constexpr size_t kLongText = 24;         // text of this length counts however large the block is
-constexpr uint64_t kTinyBlock = 24;      // the smallest a chunk can be: may be nearly all slack
+constexpr size_t kLongText = 24;        // text of this length counts however large the block is
+constexpr size_t kEmptiedText = 15;     // printable bytes behind the first
+constexpr uint64_t kTinyBlock = 24;     // the smallest a chunk can be: may be nearly all slack
 constexpr uint64_t kSaysNothing = 128;  // bytes; smaller records may be zero by chance
-constexpr uint32_t kShortestArray = 8;   // words
-constexpr uint32_t kCertainArray = 16;   // words
-constexpr uint32_t kFewestPointers = 6;  // in an array not certainly one
+constexpr uint32_t kCertainArray = 16;  // words
+constexpr uint32_t kLongRow = 8;        // pointers at the begin of an array
+constexpr uint32_t kShortRow = 6;       // likewise, when there is nothing else
 
 bool is_printable(unsigned char byte) {
   return (byte >= 0x20 && byte < 0x7f) || byte == '\n' || byte == '\t' || byte == '\r';
+}
+
+// What short strings are mostly made of; small numbers are less often.
+bool is_of_a_word(std::byte byte) {
+  const auto c = static_cast<char>(byte);
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
+         c == '-' || c == '.';
 }
 
 // The length of the UTF-8 sequence of more than one byte at `at`; 0 when there is none.
@@ -47,22 +55,26 @@ bool all_zero(Bytes bytes) {
 // as a whole: where something is left behind the end within the first word, no number was written.
 bool is_tiny_text(Bytes head, size_t length) {
   if (length == 0 || length >= head.size() || head[length] != std::byte{0}) return false;
+  if (length >= kShortestText) return true;
+  if (!std::all_of(head.begin(), head.begin() + static_cast<ptrdiff_t>(length), is_of_a_word))
+    return false;
   if (length >= kShortestTinyText) return true;
   return length < sizeof(uint64_t) && !all_zero(head.subspan(length, sizeof(uint64_t) - length));
 }
 
-bool is_array_of_pointers(Bytes head, const WordCounts& counts) {
+// Records hardly begin with many pointers in a row; arrays may have anything behind what is filled.
+bool is_array_of_pointers(std::span<const WordKind> kinds, const WordCounts& counts) {
+  const auto is_element = [](WordKind kind) {
+    return is_block_pointer(kind) || kind == WordKind::FreeBlock;
+  };
+  const auto row = static_cast<uint32_t>(std::find_if_not(kinds.begin(), kinds.end(), is_element) -
+                                         kinds.begin());
+  if (row >= kLongRow || (row >= kShortRow && row == counts.nonzero())) return true;
   const uint32_t pointers = counts[WordKind::BlockStart] + counts[WordKind::BlockInterior];
   if (pointers * 10 < counts.nonzero() * 9 || pointers < 2) return false;
-  // Records have pointers into blocks only here and there.
+  // Nor do they have pointers into blocks in many places.
   if (counts[WordKind::BlockInterior] == counts.nonzero()) return true;
-  if (counts.words >= kCertainArray) return true;
-  // Short ones are filled from the begin.
-  if (counts.words < kShortestArray || pointers < kFewestPointers) return false;
-  for (uint32_t i = 0; i < pointers; ++i) {
-    if (load<uint64_t>(head.data() + size_t{i} * 8) == 0) return false;
-  }
-  return true;
+  return counts.words >= kCertainArray;
 }
 
 bool is_array_of_numbers(const WordCounts& counts) {
@@ -121,20 +133,38 @@ size_t text_length(Bytes bytes) {
   return i;
 }
 
+// The first byte is left out: of a string that was made empty it is gone.
+uint64_t text_begin(Bytes head) {
+  constexpr size_t kLength = 8;
+  if (head.size() <= kLength) return 0;
+  uint64_t begin = 0;
+  for (const std::byte byte : head.subspan(1, kLength)) {
+    if (byte == std::byte{0}) return 0;
+    const bool is_digit = byte >= std::byte{'0'} && byte <= std::byte{'9'};
+    begin = begin << 8 | static_cast<uint64_t>(is_digit ? std::byte{'0'} : byte);
+  }
+  return begin;
+}
+
 bool is_text_block(Bytes head, uint64_t size) {
   const size_t length = text_length(head);
   if (size <= kTinyBlock && is_tiny_text(head, length)) return true;
+  // A string that was made empty: only its first byte is gone.
+  if (length == 0 && head.size() > kEmptiedText && head[0] == std::byte{0} &&
+      text_length(head.subspan(1, kEmptiedText)) == kEmptiedText)
+    return true;
   if (length < kShortestText) return false;
   if (length == head.size() || length >= kLongText) return true;
   if (head[length] != std::byte{0} || size <= kTinyBlock) return false;
   return 2 * (length + 1) + 16 >= size || all_zero(head.subspan(length));
 }
 
-Shape shape_of(Bytes head, uint64_t size, const WordCounts& counts) {
+Shape shape_of(Bytes head, uint64_t size, std::span<const WordKind> kinds,
+               const WordCounts& counts) {
   if (counts.nonzero() == 0) return size < kSaysNothing ? Shape::Record : Shape::Untouched;
   if (is_text_block(head, size)) return Shape::Text;
   if (is_wide_text(head, counts)) return Shape::Text;
-  if (is_array_of_pointers(head, counts)) return Shape::Pointers;
+  if (is_array_of_pointers(kinds, counts)) return Shape::Pointers;
   const bool full = counts.nonzero() * 2 >= counts.words && counts.words >= kCertainArray;
   if (full && counts.pointers() * 20 < counts.words)
     return is_array_of_numbers(counts) ? Shape::Numbers : Shape::Raw;

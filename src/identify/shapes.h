@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "heapscan/base/bytes.h"
 #include "heapscan/identify/clusters.h"
@@ -27,10 +28,15 @@ struct WordCounts {
 // Bytes of printable ASCII or UTF-8 at the begin of `bytes`, up to the first other one.
 [[nodiscard]] size_t text_length(Bytes bytes);
 
+// A number for how a long enough text begins, digits being alike; 0 for a short one.
+[[nodiscard]] uint64_t text_begin(Bytes head);
+
 // Whether a block of `size` bytes that begins with `head` is one string, as far as it is filled.
 [[nodiscard]] bool is_text_block(Bytes head, uint64_t size);
 
-// `head` is the first part of a block of `size` bytes, `counts` are its words.
-[[nodiscard]] Shape shape_of(Bytes head, uint64_t size, const WordCounts& counts);
+// `head` is the first part of a block of `size` bytes, `kinds` are its words, `counts` how
+// many of each kind there are.
+[[nodiscard]] Shape shape_of(Bytes head, uint64_t size, std::span<const WordKind> kinds,
+                             const WordCounts& counts);
 
 }  // namespace heapscan

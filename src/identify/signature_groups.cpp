@@ -12,7 +12,7 @@ namespace heapscan {
 namespace {
 
 constexpr uint32_t kEmpty = ~uint32_t{0};
-constexpr uint32_t kMostVariants = 256;  // of one shape and kinds that differ in identities
+constexpr uint32_t kMostVariants = 1024;  // of one shape and kinds that differ in identities
 constexpr uint64_t kKinds = 0xffffffff00000000;
 constexpr size_t kAhead = 16;
 
@@ -70,7 +70,7 @@ std::vector<SignatureGroup> group_equal(GrowingArray<uint64_t>& column, size_t m
       }
     }
     if (group == kEmpty && table.groups().size() >= most) {
-      key = rest_of(number);
+      key = rest_of(number) << 32;
       group = table.slot_of(key);
     }
     if (group == kEmpty) group = table.add(key, number);

@@ -13,6 +13,9 @@ struct SignatureGroup {
   uint64_t signature = 0;
   uint32_t blocks = 0;
   uint32_t example = 0;  // number of the first block
+
+  // Its blocks differ in identities.
+  [[nodiscard]] bool is_rest() const { return (signature & 0xffffffff) == 0; }
 };
 
 // Replaces every signature in `column` by the index of its group. Programs whose blocks differ in

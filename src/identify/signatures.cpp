@@ -16,7 +16,7 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kStep = 6;           // blocks between two steps of announcing
-constexpr uint64_t kTiny = 24;  // bytes
+constexpr uint64_t kTiny = 24;        // bytes
 constexpr uint64_t kAnnounced = 192;  // bytes of a block
 
 // A word of which only the lower bytes were overwritten, with zeros: an empty string over what a
@@ -72,7 +72,7 @@ uint64_t Signature::hash() const {
     kinds = mix(kinds, static_cast<uint64_t>(trait[i].kind));
     identities = mix(identities, trait[i].identity);
   }
-  return (kinds & 0xffffffff00000000) | (identities & 0xffffffff);
+  return (kinds & 0xffffffff00000000) | std::max<uint64_t>(identities & 0xffffffff, 1);
 }
 
 void SignatureMaker::announce(std::span<const BlockId> blocks, size_t next) {
@@ -131,16 +131,25 @@ BlockId SignatureMaker::target_of(uint64_t word) const {
   return target.valid() && numbers_.has(target) ? target : BlockId::none();
 }
 
+// Only a free block names the allocator's own memory: nothing was written over it since.
+WordKind SignatureMaker::kind_of(uint64_t word) const {
+  const WordKind kind = addresses_.kind_of(word);
+  return kind == WordKind::FreeBlock && is_allocators(word) ? WordKind::Zero : kind;
+}
+bool SignatureMaker::is_allocators(uint64_t word) const {
+  return addresses_.kind_of(word) == WordKind::FreeBlock && !addresses_.block_of(word).valid();
+}
+
 Signature SignatureMaker::signature_of(BlockId id) {
   const uint64_t size = heap_.block(id).size();
   const Bytes head = head_of(id);
   WordCounts counts;
   for (size_t i = 0; i + 8 <= head.size(); i += 8) {
-    kinds_[i / 8] = addresses_.kind_of(load<uint64_t>(head.data() + i));
+    kinds_[i / 8] = kind_of(load<uint64_t>(head.data() + i));
     counts.add(kinds_[i / 8]);
   }
   Signature signature;
-  signature.shape = shape_of(head, size, counts);
+  signature.shape = shape_of(head, size, {kinds_.data(), head.size() / 8}, counts);
   if (!known_.owner_of.empty()) signature.owner = known_.owner_of[numbers_.number_of(id)];
   switch (signature.shape) {
     case Shape::Untouched:
@@ -151,9 +160,7 @@ Signature SignatureMaker::signature_of(BlockId id) {
       describe_record(head, signature);
       break;
     case Shape::Text:
-      signature.trait[0].kind =
-          counts[WordKind::WideText] > counts[WordKind::Text] ? TraitKind::Pair : TraitKind::Text;
-      signature.traits = 1;
+      describe_text(head, counts, signature);
       break;
     case Shape::Pointers:
     case Shape::Numbers:
@@ -184,7 +191,9 @@ void SignatureMaker::describe_record(Bytes head, Signature& signature) {
   for (size_t i = 0; i < fields; ++i)
     signature.trait[i] = trait_of_word(load<uint64_t>(head.data() + i * 8), kinds_[i]);
   signature.traits = fields;
-  if (signature.size <= kTiny && is_left_over(load<uint64_t>(head.data()))) signature.trait[0] = {};
+  const bool may_be_empty =
+      signature.size <= kTiny || (words > 1 && is_allocators(load<uint64_t>(head.data() + 8)));
+  if (may_be_empty && is_left_over(load<uint64_t>(head.data()))) signature.trait[0] = {};
   if (words <= fields) return;
   const size_t part = (words - fields + Signature::kTailParts - 1) / Signature::kTailParts;
   for (size_t begin = fields; begin < words; begin += part) {
@@ -196,6 +205,13 @@ void SignatureMaker::describe_record(Bytes head, Signature& signature) {
       signature.trait[signature.traits].kind = static_cast<TraitKind>(most - seen.begin());
     ++signature.traits;
   }
+}
+
+// One trait: the encoding and how the text begins.
+void SignatureMaker::describe_text(Bytes head, const WordCounts& counts, Signature& signature) {
+  signature.traits = 1;
+  const bool is_wide = counts[WordKind::WideText] > counts[WordKind::Text];
+  signature.trait[0] = {is_wide ? TraitKind::Pair : TraitKind::Text, text_begin(head)};
 }
 
 // One trait: what most words are, and what most of them point at.

@@ -13,6 +13,7 @@
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
 #include "heapscan/identify/words.h"
+#include "identify/shapes.h"
 
 namespace heapscan {
 
@@ -40,7 +41,7 @@ constexpr size_t kTraitKinds = static_cast<size_t>(TraitKind::Elsewhere) + 1;
 struct Trait {
   TraitKind kind = TraitKind::Zero;
   // Of a pointer into a module, the address; of one to a clustered block, its group in the round
-  // before, plus one; of the rest, and when unknown, 0.
+  // before, plus one; of a text, how it begins; of the rest, and when unknown, 0.
   uint64_t identity = 0;
 };
 
@@ -52,7 +53,7 @@ struct Signature {
   uint64_t size = 0;  // of records and untouched blocks; the size of the others says nothing
   size_t traits = 0;
   std::array<Trait, kFields + kTailParts> trait{};
-  uint32_t owner = 0;  // who points at the block, and where; 0: nobody known
+  uint32_t owner = 0;  // as find_owners() says
 
   // Of shape and size: blocks that can be in one group at all.
   [[nodiscard]] uint64_t bucket() const;
@@ -97,8 +98,11 @@ class SignatureMaker {
 
  private:
   [[nodiscard]] uint32_t range_of(Addr begin);
+  [[nodiscard]] WordKind kind_of(uint64_t word) const;
+  [[nodiscard]] bool is_allocators(uint64_t word) const;  // points at the allocator's own memory
   [[nodiscard]] Trait trait_of_word(uint64_t word, WordKind kind) const;
   void describe_record(Bytes head, Signature& signature);
+  static void describe_text(Bytes head, const WordCounts& counts, Signature& signature);
   void describe_array(Bytes head, Signature& signature) const;
 
   const HeapModel& heap_;
