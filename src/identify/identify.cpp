@@ -44,14 +44,21 @@ std::vector<Evidence> ask_recognisers(const Inputs& inputs, ClusterId cluster) {
   return found;
 }
 
+// The links that nodes of the standard containers begin with are never all of a block.
+bool is_part_of_nodes(const Type& type) {
+  return type.kind == TypeKind::Struct && type.name.starts_with("std::") &&
+         type.name.ends_with("_node_base");
+}
+
 // Blocks of one struct or class are one thing; those of one basic type are not.
 void add_typing(const Inputs& inputs, Column<ClusterId, Identity>& identities) {
   const Column<ClusterId, std::vector<Evidence>> typing = type_clusters(inputs);
   for (size_t i = 0; i < typing.size(); ++i) {
     for (Evidence evidence : typing[ClusterId(i)]) {
       if (evidence.type.valid()) {
-        const TypeKind kind = inputs.types.type(evidence.type).kind;
-        evidence.unites = kind == TypeKind::Struct || kind == TypeKind::Union;
+        const Type& type = inputs.types.type(evidence.type);
+        if (is_part_of_nodes(type)) continue;
+        evidence.unites = type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
       }
       identities[ClusterId(i)].evidence.push_back(std::move(evidence));
     }
