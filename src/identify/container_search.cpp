@@ -11,6 +11,7 @@
 #include "heapscan/base/parallel.h"
 #include "identify/recogniser_names.h"
 #include "identify/recogniser_samples.h"
+#include "identify/vtable_class.h"
 
 namespace heapscan {
 
@@ -29,13 +30,23 @@ struct FoundPart {
 
 using Parts = std::vector<FoundPart>;
 
-bool has_cpp_library(const Inputs& inputs) {
+// Of a static program without symbols only its objects tell.
+bool has_objects(const Inputs& inputs) {
+  const auto& rows = inputs.clusters.rows;
+  return std::any_of(rows.begin(), rows.end(), [&](const Cluster& row) {
+    if (row.shape != Shape::Record || row.samples.empty()) return false;
+    const auto word = inputs.image.read<uint64_t>(inputs.heap.block(row.samples.front()).begin());
+    return word && class_of_vtable(inputs.image, inputs.symbols, inputs.addresses, *word);
+  });
+}
+
+bool is_cpp_program(const Inputs& inputs) {
   for (size_t i = 0; i < inputs.image.modules().size(); ++i) {
     const std::string_view name = inputs.image.modules()[ModuleId(i)].file_name();
     if (name.starts_with("libstdc++.so") || name.starts_with("libc++.so")) return true;
     if (inputs.symbols.address_of(ModuleId(i), "__gxx_personality_v0")) return true;
   }
-  return false;
+  return has_objects(inputs);
 }
 
 // `place_of(offset)` says where a container that begins there lies.
@@ -252,7 +263,7 @@ void count_proven(const Inputs& inputs, ContainerSearch& search) {
 ContainerSearch search_containers(const Inputs& inputs, const Column<ClusterId, uint8_t>& may_own) {
   ContainerSearch search;
   search.claims = Column<ClusterId, ContainerClaims>(inputs.clusters.rows.size());
-  search.is_cpp = has_cpp_library(inputs);
+  search.is_cpp = is_cpp_program(inputs);
   if (!search.is_cpp) {
     search.codes.resize(inputs.clusters.blocks.size());
     return search;

@@ -37,7 +37,7 @@ struct ContainerMember {
 };
 
 struct ContainerSearch {
-  bool is_cpp = false;  // the program has a C++ library
+  bool is_cpp = false;  // the program has a C++ library or objects with vtables
   Column<ClusterId, ContainerClaims> claims;
   std::vector<ContainerPlace> places;  // sorted
   // One per entry of Clusters::blocks: 0 when no container owns it.
@@ -49,7 +49,7 @@ struct ContainerSearch {
   }
 };
 
-// Finds nothing when the program has no C++ library: C has structs that look like containers.
+// Finds nothing in programs that are not C++: C has structs that look like containers.
 // `may_own` says of each cluster whether containers are looked for in its blocks.
 [[nodiscard]] ContainerSearch search_containers(const Inputs& inputs,
                                                 const Column<ClusterId, uint8_t>& may_own);

@@ -98,7 +98,9 @@ void name_place(const FieldContext& context, FieldMeaning& field, WordKind kind)
     field.module = ModuleId(static_cast<size_t>(module - context.image.modules().data()));
     field.into = address - module->range.begin();
   }
-  if (const auto hit = context.symbols.at(address)) {
+  // What has no size is a mark of the linker, and names nothing behind it.
+  const auto hit = context.symbols.ref_at(address);
+  if (hit && (hit->size != 0 || hit->offset == 0)) {
     field.symbol = name_of_symbol(hit->name);
     field.into = hit->offset;
     field.module = hit->module;

@@ -1,4 +1,5 @@
 #include "identify/recognisers.h"
+#include "identify/vtable_class.h"
 #include "identify/vtable_label.h"
 #include "unit/identify/recogniser_world.h"
 
@@ -85,6 +86,30 @@ TEST(RecogniseClass, WithoutTypeInformationASymbolNamesTheClass) {
   ASSERT_TRUE(recognise_class(inputs, named));
   EXPECT_EQ(recognise_class(inputs, named)->label, "net::Connection");
   EXPECT_FALSE(recognise_class(inputs, nameless));
+}
+
+// A core may lack the pages of a file that the program never wrote to.
+TEST(RecogniseClass, AVtableThatWasNotSavedIsKnownByItsSymbol) {
+  constexpr uint64_t kConstants = 0x7f1200000000;
+  ImageBuilder image_builder;
+  Module module;
+  module.path = "/fake/library";
+  module.range = AddrRange::sized(Addr(kConstants), 0x1000);
+  module.segments = {{module.range, false, false}};
+  image_builder.add_module(module);
+  const MemoryImage image = image_builder.freeze();
+  SymbolsBuilder builder(image);
+  builder.add(ModuleId(0), {.name = "_ZTV6Parser", .address = Addr(kConstants + 64), .size = 40});
+  builder.add(ModuleId(0), {.name = "table", .address = Addr(kConstants + 128), .size = 40});
+  const Symbols symbols = builder.freeze();
+  const HeapModel heap;
+  const AddressMap addresses(image, heap);
+  const auto found = class_of_vtable(image, symbols, addresses, kConstants + 80);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->name, "Parser");
+  EXPECT_FALSE(found->from_memory);
+  EXPECT_FALSE(class_of_vtable(image, symbols, addresses, kConstants + 64));
+  EXPECT_FALSE(class_of_vtable(image, symbols, addresses, kConstants + 144));
 }
 
 TEST(RecogniseClass, AClassIsAClusterOfItsOwn) {
