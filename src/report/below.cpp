@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kDepthShown = 3;     // of a tree in one line
 constexpr size_t kChildrenShown = 3;  // of one node
 constexpr size_t kLongestLabel = 40;
+constexpr size_t kLongestLine = 120;  // unless even one level takes more
 
 const LeakTree* tree_of(const Analysis& analysis, ClusterId cluster) {
   for (const LeakTree& tree : analysis.forest.trees) {
@@ -33,8 +34,14 @@ class TreeLine {
     }
   }
 
-  [[nodiscard]] std::string write() const {
-    return fmt::format("{} × {}{}", grouped(tree_.heads), spelled(part_of(0), 1), inside(0, 1));
+  // As deep as fits into a line.
+  [[nodiscard]] std::string write() {
+    std::string line;
+    for (deepest_ = kDepthShown; deepest_ > 0; --deepest_) {
+      line = fmt::format("{} × {}{}", grouped(tree_.heads), spelled(part_of(0), 1), inside(0, 1));
+      if (line.size() <= kLongestLine) break;
+    }
+    return line;
   }
 
  private:
@@ -78,11 +85,11 @@ class TreeLine {
     return (counts ? grouped(each) + " × " : "") + part.name;
   }
 
-  // Goes no deeper than kDepthShown.
+  // Goes no deeper than deepest_.
   [[nodiscard]] std::string inside(size_t node, size_t depth) const {
     const std::vector<Part> parts = parts_below(node);
     if (parts.empty()) return "";
-    if (depth > kDepthShown) return "{...}";
+    if (depth > deepest_) return "{...}";
     std::string line;
     for (size_t i = 0; i < std::min(parts.size(), kChildrenShown); ++i) {
       line += (i == 0 ? "" : ", ") + spelled(parts[i], tree_.nodes[node].blocks) +
@@ -95,6 +102,7 @@ class TreeLine {
   const Analysis& analysis_;
   const LeakTree& tree_;
   std::vector<std::vector<size_t>> children_;
+  size_t deepest_ = kDepthShown;
 };
 
 BelowRow describe_node(const Analysis& analysis, const TreeNode& node) {
