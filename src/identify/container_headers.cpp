@@ -89,7 +89,30 @@ Parts parts_of_vector(const Reader& object) {
   return {object.owned(ContainerPart::Elements, begin)};
 }
 
-// Header of a tree, from its second word on: {colour} {root, first, last, count}.
+// Adds the nodes below `root`; false when one is no block or not tied to its parent.
+bool add_tree_nodes(const Reader& object, uint64_t root, uint64_t count, Parts& parts) {
+  constexpr uint64_t kParent = 8;
+  constexpr uint64_t kLeft = 16;
+  constexpr uint64_t kRight = 24;
+  const uint64_t most = std::min({count, object.walk().walked, object.walk().told});
+  std::vector<uint64_t> waiting{root};
+  while (!waiting.empty() && parts.size() < most) {
+    const uint64_t node = waiting.back();
+    waiting.pop_back();
+    parts.push_back(object.owned(ContainerPart::TreeNode, node));
+    for (const uint64_t side : {kRight, kLeft}) {
+      const uint64_t child = object.read(node + side).value_or(0);
+      if (child == 0) continue;
+      if (object.block_at(child) == nullptr || !object.points_at(child + kParent, node))
+        return false;
+      waiting.push_back(child);
+    }
+  }
+  // Where all were seen, there are as many as the header says.
+  return most < count || (waiting.empty() && parts.size() == count);
+}
+
+// Header of a tree: {colour} {root, first, last, count}.
 Parts parts_of_tree(const Reader& object) {
   if (!object.has(40)) return {};
   const uint64_t header = object.at().value;
@@ -99,11 +122,8 @@ Parts parts_of_tree(const Reader& object) {
   for (const uint64_t offset : {8, 16, 24}) {
     if (object.block_at(object.word(offset)) == nullptr) return {};
   }
-  const bool is_alone = object.word(16) == root && object.word(24) == root;
-  if (!object.points_at(root + 8, header) || (count == 1) != is_alone) return {};
   Parts parts;
-  for (const uint64_t offset : {8, 16, 24})
-    parts.push_back(object.owned(ContainerPart::TreeNode, object.word(offset)));
+  if (!object.points_at(root + 8, header) || !add_tree_nodes(object, root, count, parts)) return {};
   return parts;
 }
 

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "heapscan/base/parallel.h"
 #include "identify/container_search.h"
@@ -22,7 +23,7 @@ const char* base_label(ContainerPart part) {
   static constexpr std::array<const char*, kContainerParts> kLabels = {
       "text of std::string", "elements of std::vector",    "node of std::map or set",
       "node of std::list",   "node of std::unordered_map", "buckets of std::unordered_map",
-      "map of std::deque",   "elements of std::deque",        ""};
+      "map of std::deque",   "elements of std::deque",     ""};
   return kLabels[static_cast<size_t>(part)];
 }
 
@@ -95,8 +96,12 @@ std::optional<Evidence> evidence_for(const Answer& answer, const ContainerClaims
     evidence.unites = true;
     return evidence;
   }
-  const ContainerPlace* const place = agreed(claims.places, claims.found);
-  const std::string where = place == nullptr ? "" : label_of_place(*place, named, answers);
+  // Blocks of one class may be in several clusters.
+  std::map<std::string, uint32_t> labels;
+  for (const auto& [place, count] : claims.places)
+    labels[label_of_place(place, named, answers)] += count;
+  const std::string* const common = agreed(labels, claims.found);
+  const std::string where = common == nullptr ? "" : *common;
   evidence.label = base_label(answer.part) + where;
   evidence.unites = !where.empty();
   evidence.detail = "the invariants of the containers hold that have such blocks";
