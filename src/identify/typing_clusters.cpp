@@ -14,8 +14,8 @@ namespace {
 constexpr uint64_t kBytes = 4096;
 constexpr int kMuch = 10;  // in what types weigh
 
-// A vote or two say nothing of a cluster of hundreds, in which there may be strangers.
-bool are_enough(uint64_t votes, uint64_t blocks) { return votes >= 3 || votes * 4 >= blocks; }
+// Where few of a cluster's blocks are pointed at, the others may be strangers.
+bool are_enough(uint64_t votes, uint64_t blocks) { return votes * 4 >= blocks; }
 
 // Members that were not cleared may lead to what has long been something else.
 bool are_most(uint64_t some, uint64_t all) { return some * 5 >= all * 4; }
@@ -106,7 +106,12 @@ void ClusterTypes::cast_votes(ClusterId from) {
       if (!to.valid() || to == from || pointed_[to] != 0) return;
       if (is_settled(to) && sure_[from] == 0) return;
       if (fact.kind != WordKind::BlockStart) return;
-      votes_.cast(to, leaf, extent->type, sure_[from] != 0);
+      Vote vote;
+      vote.count = std::max<uint64_t>(1, row.blocks / count);
+      vote.owner = extent->type;
+      vote.member = leaf.member;
+      vote.sure = sure_[from] != 0;
+      votes_.cast(to, leaf, vote);
       asked_.push_back(to);
     });
   }
@@ -130,23 +135,24 @@ void ClusterTypes::count_votes(ClusterId cluster) {
   for (const Vote& vote : votes) {
     if (checker_.layouts().compatible(vote.type, first.type)) agreeing += vote.count;
   }
-  if (!are_most(agreeing, total) || !are_enough(agreeing, blocks)) return;
+  if (!are_most(agreeing, total)) return;
   for (const Vote& vote : votes) {
     const auto extent = extent_of_cluster(checker_, cluster, vote.type);
     if (!extent) continue;
-    const bool is_rare = agreeing * 4 < blocks && blocks > kSamplesAsked;
-    if (is_rare && !fits_as_well_as_any(cluster, *extent)) return;
+    if (!are_enough(agreeing, blocks) && !fits_as_well_as_any(cluster, *extent)) return;
     pointed_[cluster] = 1;
     return settle(cluster, *extent, EvidenceKind::Pointed, detail_of(vote), vote.sure);
   }
 }
 
+// Numbers fit everywhere, and so do pointers to them.
 bool ClusterTypes::fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent) {
   const Cluster& row = inputs_.clusters.rows[cluster];
   const auto words = sample_words(inputs_, row, kBytes);
   const auto ranked =
       rank(checker_, catalogue_, cluster, words, catalogue_.for_cluster(inputs_, row));
-  if (extent.is_array) return !may_be_one(ranked);
+  if (extent.is_array)
+    return checker_.layouts().of(extent.type).holds_pointers() && !may_be_one(ranked);
   const auto own = std::find_if(ranked.begin(), ranked.end(),
                                 [&](const Candidate& c) { return c.type == extent.type; });
   return own != ranked.end() && own->score + kMuch >= ranked.front().score;
@@ -158,7 +164,8 @@ void ClusterTypes::take_text(ClusterId cluster, const Vote& vote) {
   evidence.kind = EvidenceKind::Pointed;
   evidence.label = vote.of_string ? "text of std::string" : "char[]";
   evidence.detail = detail_of(vote);
-  evidence.samples = evidence.agreeing = vote.count;
+  evidence.samples = evidence.agreeing =
+      static_cast<uint32_t>(std::min<uint64_t>(vote.count, inputs_.clusters.rows[cluster].blocks));
   evidence_[cluster].push_back(std::move(evidence));
   pointed_[cluster] = 1;
 }

@@ -67,10 +67,11 @@ class LiveWalk {
     for_each_pointer(checker_, extent, words, [&](const Leaf& leaf, const WordFact& fact) {
       if (!is_block_pointer(fact.kind)) return;
       if (fact.cluster.valid()) {
-        Leaf named = leaf;
-        if (!owner.valid()) named.member = variable;
         const uint64_t into = fact.value - inputs_.heap.block(fact.block).begin().value;
-        if (into == 0) votes_.cast(fact.cluster, named, owner);
+        Vote vote;
+        vote.owner = owner;
+        vote.member = owner.valid() ? leaf.member : variable;
+        if (into == 0) votes_.cast(fact.cluster, leaf, vote);
       }
       if (leaf.kind != LeafKind::TextPointer) consider(leaf.follow, fact);
     });
@@ -143,19 +144,18 @@ class LiveWalk {
 
 }  // namespace
 
-void Votes::cast(ClusterId cluster, const Leaf& leaf, TypeId owner, bool sure) {
+void Votes::cast(ClusterId cluster, const Leaf& leaf, Vote by) {
   const bool is_text = leaf.kind == LeafKind::TextPointer;
-  const TypeId type = is_text ? TypeId::none() : leaf.follow;
-  if (!is_text && !type.valid()) return;
-  std::vector<Vote>& votes = rows[cluster];
-  for (Vote& vote : votes) {
-    if (vote.type == type && vote.of_string == leaf.of_string) {
-      ++vote.count;
-      vote.sure |= sure;
-      return;
-    }
+  by.type = is_text ? TypeId::none() : leaf.follow;
+  by.of_string = leaf.of_string;
+  if (!is_text && !by.type.valid()) return;
+  for (Vote& vote : rows[cluster]) {
+    if (vote.type != by.type || vote.of_string != by.of_string) continue;
+    vote.count += by.count;
+    vote.sure |= by.sure;
+    return;
   }
-  votes.push_back({type, leaf.of_string, 1, owner, leaf.member, sure});
+  rows[cluster].push_back(by);
 }
 
 std::vector<LiveType> type_live_blocks(Checker& checker, Votes& votes) {

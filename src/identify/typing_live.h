@@ -15,15 +15,16 @@ namespace heapscan {
 struct Vote {
   TypeId type;  // none: characters
   bool of_string = false;
-  uint32_t count = 0;
-  TypeId owner;  // whose member points; none: a variable
+  uint64_t count = 1;  // of pointers; where only samples were asked, an estimate for all
+  TypeId owner;        // whose member points; none: a variable
   std::string_view member;
   bool sure = true;  // does not depend on a type that was only guessed
 };
 
 struct Votes {
   Column<ClusterId, std::vector<Vote>> rows;
-  void cast(ClusterId cluster, const Leaf& leaf, TypeId owner, bool sure = true);
+  // `by`: what is known of who points, and how often.
+  void cast(ClusterId cluster, const Leaf& leaf, Vote by);
 };
 
 // Live blocks of one type and one size.

@@ -261,6 +261,104 @@ TEST_F(Typing, AUnionWithTwoFittingArmsLeadsNowhere) {
   EXPECT_TRUE(ask()[0].empty());
 }
 
+TEST_F(Typing, ABlockOfPointersIsNamedByWhatTheyLeadTo) {
+  declare_session();
+  const auto sessions = p_.cluster(5, 48);
+  const auto names = p_.cluster(5, 40, Shape::Text);
+  const auto conns = p_.cluster(5, 8);
+  const auto table = p_.cluster(1, 56, Shape::Pointers);
+  fill_sessions(sessions, names, conns);
+  link(sessions);
+  for (size_t i = 0; i < sessions.size(); ++i) p_.program.poke(table[0] + 8 * i, sessions[i]);
+  const auto evidence = ask();
+  EXPECT_EQ(strongest_label(evidence[3]), "array of struct session *");
+}
+
+TEST_F(Typing, BlocksOfPointersToThisAndThatHaveNoName) {
+  declare_session();
+  const auto sessions = p_.cluster(5, 48);
+  const auto names = p_.cluster(5, 40, Shape::Text);
+  const auto conns = p_.cluster(5, 8);
+  const auto table = p_.cluster(1, 72, Shape::Pointers);
+  fill_sessions(sessions, names, conns);
+  link(sessions);
+  for (size_t i = 0; i < 4; ++i) {
+    p_.program.poke(table[0] + 16 * i, sessions[i]);
+    p_.program.poke(table[0] + 16 * i + 8, names[i]);
+  }
+  EXPECT_TRUE(ask()[3].empty());
+}
+
+TEST_F(Typing, AnArrayIsFitByWhatItsElementsHold) {
+  const TypeId route = p_.record("route", 32);
+  p_.members(route, {{.offset = 0, .type = p_.pointer_to(p_.character()), .name = "path"},
+                     {.offset = 8, .type = p_.pointer_to(p_.function()), .name = "serve"},
+                     {.offset = 16, .type = p_.floating(), .name = "weight"},
+                     {.offset = 24, .type = p_.integer(8), .name = "hits"}});
+  const Addr path = p_.program.block(40);
+  p_.poke_text(path, "/index.html");
+  std::vector<Addr> blocks;
+  for (uint64_t i = 2; i < 6; ++i) {
+    blocks.push_back(p_.program.block(32 * i));
+    for (uint64_t element = 0; element < i; ++element) {
+      const Addr at = blocks.back() + 32 * element;
+      p_.program.poke(at, path);
+      p_.program.poke(at + 8, FakeProgram::kCode + 16 * element);
+      p_.program.poke(at + 16, 0x3ff8000000000000 + element);
+    }
+  }
+  p_.group(blocks);
+  EXPECT_EQ(strongest_label(ask()[0]), "array of struct route");
+}
+
+TEST_F(Typing, NodesOfAListAreNoArray) {
+  const TypeId header = p_.record("header", 16);
+  p_.members(header, {{.offset = 0, .type = p_.pointer_to(header), .name = "next"},
+                      {.offset = 8, .type = p_.integer(8), .name = "kind"}});
+  const auto blocks = p_.cluster(4, 32);
+  p_.global_pointer("first", header, blocks[0]);
+  for (size_t i = 0; i + 1 < blocks.size(); ++i) p_.program.poke(blocks[i], blocks[i + 1]);
+  EXPECT_TRUE(ask()[0].empty());
+}
+
+TEST_F(Typing, AFewPointersDoNotNameAClusterOfStrangers) {
+  declare_session();
+  const auto strangers = p_.cluster(40, 8);
+  for (size_t i = 0; i < strangers.size(); ++i) p_.program.poke(strangers[i], 5 + i);
+  p_.global_pointer("numbers", p_.integer(4), strangers[7]);
+  EXPECT_TRUE(ask()[0].empty());
+}
+
+TEST_F(Typing, MarksAreNoPointers) {
+  declare_session();
+  const TypeId other = p_.record("request", 48);
+  auto members = session_members(other);
+  members[4].type = p_.pointer_to(conn_);
+  p_.members(other, std::move(members));
+  const auto sessions = p_.cluster(5, 48);
+  const auto names = p_.cluster(5, 40, Shape::Text);
+  const auto conns = p_.cluster(5, 8);
+  link(sessions);
+  fill_sessions(sessions, names, conns);
+  for (size_t i = 0; i < sessions.size(); ++i) p_.program.poke(sessions[i] + 32, i % 2);
+  EXPECT_EQ(strongest_label(ask()[0]), "struct session");
+}
+
+TEST_F(Typing, ANewArraysCountIsNotPartOfIt) {
+  declare_session();
+  const auto blocks = p_.cluster(1, 8 + 3 * 48);
+  p_.program.poke(blocks[0], 3);
+  const TypeId pool = p_.record("pool", 16);
+  p_.members(pool, {{.offset = 0, .type = p_.pointer_to(session_), .name = "sessions"}});
+  const Addr live = p_.program.block(16);
+  p_.global_pointer("pool", pool, live);
+  p_.program.poke(live, blocks[0] + 8);
+  const auto conns = p_.cluster(1, 8);
+  p_.program.poke(blocks[0] + 8 + 24, conns[0]);
+  p_.program.poke(conns[0], 5);
+  EXPECT_EQ(strongest_label(ask()[1]), "struct conn");
+}
+
 TEST_F(Typing, HostileTypesCostNothing) {
   const TypeId huge = p_.record("huge", uint64_t{1} << 60);
   p_.members(huge, {{.offset = 0, .type = p_.array_of(p_.pointer_to(huge), uint64_t{1} << 56)}});
