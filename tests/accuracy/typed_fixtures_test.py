@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""The fixture programs whose blocks have known types: what heapscan has to make of them."""
+import argparse
+import json
+import os
+import pathlib
+import sys
+import unittest
+
+import evaluate
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "cli"))
+from heapscan_cli import Fixture, run
+
+arguments = argparse.Namespace()
+SKIPPED = 77
+PTRACE_REFUSED = 3
+POLYMORPHIC = {"Circle", "Polygon", "Group", "Connection", "Registry", "Calendar",
+               "std::make_shared<Account>"}
+
+
+def judge(program):
+    """Runs the fixture program and looks into it: (figures, blocks)."""
+    fixture = Fixture(program)
+    try:
+        done = run(arguments.heapscan, "attach", fixture.pid, *evaluate.ALL_BLOCKS)
+    finally:
+        fixture.end()
+    if done.code == PTRACE_REFUSED and "CI" not in os.environ:
+        raise unittest.SkipTest(done.err)
+    if done.code not in (0, 1):
+        raise RuntimeError(f"heapscan ended with code {done.code}: {done.err}")
+    truth = evaluate.read_truth(" ".join(words) for words in fixture.truth)
+    blocks, _, _ = evaluate.join(json.loads(done.out), truth)
+    return evaluate.figures(blocks), blocks
+
+
+class TypedFixtures(unittest.TestCase):
+    def expect(self, name, right):
+        figures, blocks = judge(arguments.fixtures / f"fixture_{name}")
+        wrong = "\n".join(evaluate.worst(blocks, 5))
+        self.assertGreater(figures["right"].whole, 0, "no lost block has a known type")
+        self.assertGreaterEqual(figures["type precision lost"].value(), 0.95, wrong)
+        self.assertGreaterEqual(figures["type precision all"].value(), 0.95, wrong)
+        self.assertLessEqual(figures["wrong"].value(), 0.02, wrong)
+        self.assertGreaterEqual(figures["right"].value(), right, wrong)
+        return blocks
+
+    def test_structs_with_debug_information(self):
+        self.expect("typed_structs", right=0.9)
+
+    def test_classes_with_debug_information(self):
+        self.expect("typed_classes", right=0.9)
+
+    def test_classes_without(self):
+        blocks = self.expect("typed_classes_stripped", right=0)
+        polymorphic = [b for b in blocks if b.type in POLYMORPHIC]
+        self.assertEqual({b.type for b in polymorphic}, POLYMORPHIC)
+        self.assertEqual([b for b in polymorphic if not evaluate.is_right(b)], [])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--heapscan", required=True)
+    parser.add_argument("--fixtures", type=pathlib.Path, required=True)
+    parser.parse_args(namespace=arguments)
+    tests = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
+    result = unittest.TextTestRunner(verbosity=2).run(tests)
+    if not result.wasSuccessful():
+        return 1
+    return SKIPPED if result.skipped else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
