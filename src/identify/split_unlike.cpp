@@ -5,9 +5,10 @@
 // Every cluster's members are counted by class and by part of a container. A class is a cluster of
 // its own, however small: its name is certain. Of the others large enough groups become clusters;
 // nodes also by the place of their container, since a container has one kind of node. Storage is
-// not separated by place: strings lie at many offsets of many arrays. Blocks that no container owns
-// stay with the largest group, unless what the others are is certain for each block (nodes) or the
-// cluster is taken apart anyway.
+// separated by place where the container is a member of objects or nodes; elsewhere it is not, for
+// strings lie at many offsets of many arrays. Blocks that no container owns stay with the largest
+// group, unless what the others are is certain for each block (nodes) or the cluster is taken apart
+// anyway.
 #include <algorithm>
 #include <map>
 #include <tuple>
@@ -45,10 +46,15 @@ using Groups = std::map<GroupKey, uint64_t>;  // blocks of each
 // What is known of each block.
 struct Facts {
   ContainerSearch containers;
-  std::vector<std::string> classes;  // names, sorted
-  std::vector<uint32_t> codes;       // one per clustered block
+  std::vector<std::string> classes;      // names, sorted
+  std::vector<uint32_t> codes;           // one per clustered block
+  std::vector<Counts> counts;            // one per cluster
+  Column<ClusterId, uint8_t> is_record;  // whether most of its blocks are objects or nodes
 
   [[nodiscard]] ContainerPart part(uint32_t code) const { return containers.member(code).part; }
+  [[nodiscard]] const ContainerPlace& place(uint32_t code) const {
+    return containers.places[containers.member(code).place];
+  }
 };
 
 bool is_node(ContainerPart part) {
@@ -104,6 +110,21 @@ void add_classes(const Inputs& inputs, Facts& facts) {
   }
 }
 
+void count_codes(const Clusters& clusters, Facts& facts) {
+  facts.counts.resize(clusters.rows.size());
+  for (size_t i = 0; i < clusters.blocks.size(); ++i)
+    ++facts.counts[clusters.cluster_of[i].index()][facts.codes[i]];
+  facts.is_record = Column<ClusterId, uint8_t>(clusters.rows.size());
+  for (size_t i = 0; i < clusters.rows.size(); ++i) {
+    uint64_t blocks = 0;
+    for (const auto& [code, count] : facts.counts[i]) {
+      const bool is_class = (code & kClass) != 0;
+      if (is_class || (code != kNoCode && is_node(facts.part(code)))) blocks += count;
+    }
+    facts.is_record[ClusterId(i)] = 2 * blocks > clusters.rows[ClusterId(i)].blocks ? 1 : 0;
+  }
+}
+
 Facts find_facts(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
                  const Roots& roots, const Reachability& reach, const Clusters& clusters) {
   const Types types;
@@ -114,6 +135,7 @@ Facts find_facts(const MemoryImage& image, const Symbols& symbols, const HeapMod
   facts.containers = search_containers(inputs, Column<ClusterId, uint8_t>(clusters.rows.size(), 1));
   facts.codes = std::move(facts.containers.codes);
   add_classes(inputs, facts);
+  count_codes(clusters, facts);
   return facts;
 }
 
@@ -123,7 +145,9 @@ GroupKey container_key(const Facts& facts, const Counts& counts, uint64_t blocks
   if (code == kNoCode) return {};
   const ContainerPart part = facts.part(code);
   const uint64_t here = counts.at(code);
-  if (is_node(part) && here >= kFewest && here * 10 >= blocks)
+  const ClusterId owner = facts.place(code).owner;
+  const bool has_own_place = is_node(part) || (owner.valid() && facts.is_record[owner] != 0);
+  if (has_own_place && here >= kFewest && here * 10 >= blocks)
     return {GroupKey::Kind::PartAtPlace, code};
   return {GroupKey::Kind::Part, static_cast<uint32_t>(part)};
 }
@@ -202,7 +226,7 @@ uint64_t fingerprint_of(const Clusters& clusters, const Facts& facts, uint64_t w
   if (key.kind == GroupKey::Kind::Class) return mixed(hash, facts.classes[key.value & ~kClass]);
   if (key.kind != GroupKey::Kind::PartAtPlace) return mixed(hash, key.value);
   const ContainerMember member = facts.containers.member(key.value);
-  const ContainerPlace& place = facts.containers.places[member.place];
+  const ContainerPlace& place = facts.place(key.value);
   const uint64_t of_part = mixed(hash, static_cast<uint64_t>(member.part));
   if (place.owner.valid())
     return mixed(mixed(of_part, clusters.rows[place.owner].fingerprint), place.offset);
@@ -259,12 +283,9 @@ Clusters split_unlike(const MemoryImage& image, const Symbols& symbols, const He
                       const Roots& roots, const Reachability& reach, Clusters clusters) {
   const Facts facts = find_facts(image, symbols, heap, roots, reach, clusters);
   if (facts.containers.places.empty() && facts.classes.empty()) return clusters;
-  std::vector<Counts> counts(clusters.rows.size());
-  for (size_t i = 0; i < clusters.blocks.size(); ++i)
-    ++counts[clusters.cluster_of[i].index()][facts.codes[i]];
   std::vector<std::map<uint32_t, ClusterId>> row_of_code;
-  for (size_t i = 0; i < counts.size(); ++i)
-    row_of_code.push_back(split(facts, counts[i], ClusterId(i), clusters));
+  for (size_t i = 0; i < facts.counts.size(); ++i)
+    row_of_code.push_back(split(facts, facts.counts[i], ClusterId(i), clusters));
   for (size_t i = 0; i < clusters.blocks.size(); ++i) {
     ClusterId& id = clusters.cluster_of[i];
     const auto& rows = row_of_code[id.index()];
