@@ -93,10 +93,13 @@ Types DebugInfo::read_types(const MemoryImage& image, std::span<const ModuleId> 
   for (const ModuleId id : modules) {
     if (!describes(id)) continue;
     const Files::Entry& entry = files_->entries[id];
-    const auto mine = std::ranges::equal_range(frames, id, {}, &Frame::module);
+    const auto first = std::partition_point(frames.begin(), frames.end(),
+                                            [&](const Frame& f) { return f.module < id; });
+    const auto last =
+        std::partition_point(first, frames.end(), [&](const Frame& f) { return f.module == id; });
     wanted.push_back({id, &files_->modules[id], entry.dwarf,
                       entry.alternate ? &*entry.alternate : nullptr,
-                      std::span<const Frame>(mine.begin(), mine.end())});
+                      std::span<const Frame>(first, last)});
   }
   TypesBuilder builder;
   read_module_types(image, wanted, builder);
