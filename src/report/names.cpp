@@ -135,7 +135,7 @@ std::string id_of(const Analysis& analysis, ClusterId cluster) {
 
 std::string spelled_sizes(const std::vector<std::pair<uint64_t, uint64_t>>& sizes) {
   if (sizes.empty()) return "0 B";
-  if (sizes.size() == 1) return fmt::format("{} B", sizes.front().first);
+  if (sizes.size() == 1) return fmt::format("{} B", grouped(sizes.front().first));
   return fmt::format("{}..{} B", grouped(sizes.front().first), grouped(sizes.back().first));
 }
 
@@ -145,7 +145,7 @@ std::string label_of(const Analysis& analysis, ClusterId cluster) {
   const Cluster& row = analysis.clusters.rows[cluster];
   if (const char* const noun = noun_of(row.shape)) return noun;
   if (row.sizes.size() == 1) return fmt::format("{}-byte blocks", row.sizes.front().first);
-  return "blocks of " + spelled_sizes(row.sizes);
+  return "blocks of several sizes";
 }
 
 std::string label_of_one(const Analysis& analysis, ClusterId cluster) {
@@ -153,8 +153,7 @@ std::string label_of_one(const Analysis& analysis, ClusterId cluster) {
   const bool is_known =
       !analysis.identities.rows[cluster].label.empty() || noun_of(row.shape) != nullptr;
   if (is_known) return label_of(analysis, cluster);
-  return row.sizes.size() == 1 ? fmt::format("{}-byte block", row.sizes.front().first)
-                               : "block of " + spelled_sizes(row.sizes);
+  return row.sizes.size() == 1 ? fmt::format("{}-byte block", row.sizes.front().first) : "block";
 }
 
 std::vector<IdentityRow> identity_of(const Analysis& analysis, ClusterId cluster, bool content) {

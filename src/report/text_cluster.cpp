@@ -115,7 +115,8 @@ class ClusterWriter {
     if (row.samples > 0) {
       agree = fmt::format("{:>3} %{}", row.agreeing * 100 / row.samples, row.constant ? " =" : "");
     }
-    std::string meaning = name(row.meaning);
+    const bool is_text = row.meaning.starts_with('"');  // which ends where a line does
+    std::string meaning = is_text ? row.meaning : name(row.meaning);
     if (row.length > 16) meaning += fmt::format(" ({} bytes)", row.length);
     if (!row.mostly.empty()) meaning += fmt::format(", mostly {}", row.mostly);
     std::string text = fmt::format("  +{:<#6x} ", row.offset);
@@ -126,7 +127,7 @@ class ClusterWriter {
   }
 
   void write_next() {
-    out_ << style_.dim(fmt::format("  {} --cluster {} --all", report_.options.command, map_.id))
+    out_ << style_.dim(fmt::format("  {} --all", cluster_command(report_.options, map_.id)))
          << '\n';
   }
 
@@ -137,6 +138,16 @@ class ClusterWriter {
 };
 
 }  // namespace
+
+std::string cluster_command(const ReportOptions& options, const std::string& id) {
+  std::string command = fmt::format("{} --cluster {}", options.command, id);
+  if (!options.kinds || !options.kinds->has(Verdict::Reachable)) return command;
+  command += " --kinds reachable";
+  for (const Verdict verdict : {Verdict::Definite, Verdict::Possible, Verdict::Indirect}) {
+    if (options.kinds->has(verdict)) command += fmt::format(",{}", name_of(verdict));
+  }
+  return command;
+}
 
 void write_cluster(const Report& report, const Style& style, std::ostream& out) {
   if (report.cluster) ClusterWriter(report, style, out).write();

@@ -69,7 +69,7 @@ void GroupWriter::write_detail(const LeakGroup& group) {
   for (size_t i = 0; i < group.evidence.size() && (options_.verbose || i < sentences); ++i) {
     out_ << kIndent << group.evidence[i] << '\n';
   }
-  out_ << kIndent << style_.dim(next_command(group)) << '\n';
+  out_ << kIndent << style_.dim(cluster_command(options_, group.id)) << '\n';
 }
 
 void GroupWriter::write_facts(const LeakGroup& group) {
@@ -115,11 +115,6 @@ void GroupWriter::write_bytes(const LeakGroup& group) {
     bytes += ' ' + group.content_hex.substr(at, 16);
   out_ << fmt::format("{}at {}:{}\n", kIndent, hex(group.example), bytes);
   if (options_.verbose) out_ << fmt::format("{}as text: {}\n", kIndent, group.content_text);
-}
-
-std::string GroupWriter::next_command(const LeakGroup& group) const {
-  const char* const kinds = group.verdict == Verdict::Reachable ? " --kinds reachable" : "";
-  return fmt::format("{} --cluster {}{}", options_.command, group.id, kinds);
 }
 
 }  // namespace heapscan

@@ -25,7 +25,6 @@ class GroupWriter {
   void write_identity(const LeakGroup& group);
   void write_below(const LeakGroup& group);
   void write_bytes(const LeakGroup& group);
-  [[nodiscard]] std::string next_command(const LeakGroup& group) const;
 
   const Report& report_;
   const ReportOptions& options_;

@@ -33,6 +33,10 @@ class Style {
   return totals[static_cast<size_t>(verdict)];
 }
 
+// What looks at one cluster from near. Clusters are told apart among those of the same kinds, so a
+// report that reaches beyond lost blocks has to say so again.
+[[nodiscard]] std::string cluster_command(const ReportOptions& options, const std::string& id);
+
 // One cluster from near, if it was asked for.
 void write_cluster(const Report& report, const Style& style, std::ostream& out);
 // What was suppressed, and by which rules.

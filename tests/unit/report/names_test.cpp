@@ -83,7 +83,9 @@ TEST_F(ClusterNames, LabelsAreEscapedAndNeverEmpty) {
   row.sizes = {{40, 1}};
   EXPECT_EQ(label_of(analysis_, ClusterId(1)), "40-byte blocks");
   row.sizes = {{40, 1}, {4104, 3}};
-  EXPECT_EQ(label_of(analysis_, ClusterId(1)), "blocks of 40..4,104 B");
+  EXPECT_EQ(label_of(analysis_, ClusterId(1)), "blocks of several sizes");
+  EXPECT_EQ(label_of_one(analysis_, ClusterId(1)), "block");
+  EXPECT_EQ(spelled_sizes(row.sizes), "40..4,104 B");
   row.shape = Shape::Text;
   EXPECT_EQ(label_of(analysis_, ClusterId(1)), "text");
 }

@@ -112,6 +112,15 @@ TEST(Text, SaysWhatAGroupIsAndHolds) {
 )"));
 }
 
+TEST(Text, RepeatsTheKindsThatGroupsWereFormedOf) {
+  Report report = small_report();
+  report.options.kinds = VerdictSet{Verdict::Definite, Verdict::Indirect};
+  EXPECT_THAT(text_of(report), HasSubstr(" --cluster 19e0ab4c5d6f7081\n"));
+  report.options.kinds->add(Verdict::Reachable);
+  EXPECT_THAT(text_of(report),
+              HasSubstr(" --cluster 19e0ab4c5d6f7081 --kinds reachable,definite,indirect\n"));
+}
+
 TEST(Text, ShortensNamesUnlessVerbose) {
   Report report = small_report();
   report.leaks[0].label = "node of std::map<std::string, " + std::string(200, 'x') + " >";
