@@ -13,6 +13,7 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kLongestMeaning = 56;
+constexpr size_t kLongestDetail = 120;
 constexpr size_t kMostSizes = 8;
 constexpr size_t kMostRelations = 5;
 
@@ -77,10 +78,13 @@ class ClusterWriter {
     line("sizes", text);
   }
 
-  static std::string spelled(const IdentityRow& row) {
+  [[nodiscard]] std::string spelled(const IdentityRow& row) const {
     std::string text = row.kind;
-    if (!row.label.empty()) text += ": " + row.label;
-    if (!row.detail.empty()) text += (row.label.empty() ? ": " : "; ") + row.detail;
+    if (!row.label.empty()) text += ": " + name(row.label);
+    if (!row.detail.empty()) {
+      text += row.label.empty() ? ": " : "; ";
+      text += report_.options.verbose ? row.detail : shortened(row.detail, kLongestDetail);
+    }
     if (row.samples > 0) text += fmt::format(" ({} of {})", row.agreeing, row.samples);
     return text;
   }
@@ -122,7 +126,7 @@ class ClusterWriter {
     std::string text = fmt::format("  +{:<#6x} ", row.offset);
     if (report_.options.content) text += fmt::format("{:<33} ", bytes);
     text += fmt::format("{:<7}  ", agree);
-    if (!row.member.empty()) text += fmt::format("{} ({}) ", row.member, name(row.type));
+    if (!row.member.empty()) text += fmt::format("{} ({}) ", name(row.member), name(row.type));
     out_ << text << meaning << '\n';
   }
 

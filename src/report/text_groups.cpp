@@ -32,8 +32,8 @@ bool is_plain_to_see(const IdentityRow& row) {
          row.kind == name_of(EvidenceKind::Content);
 }
 
-std::string spelled(const IdentityRow& row) {
-  std::string text = row.detail;
+std::string spelled(const IdentityRow& row, bool verbose) {
+  std::string text = verbose ? row.detail : shortened(row.detail, kLongestFacts);
   if (row.samples > 0) text += fmt::format(" ({} of {})", row.agreeing, row.samples);
   return text;
 }
@@ -92,18 +92,22 @@ void GroupWriter::write_identity(const LeakGroup& group) {
   for (const IdentityRow& row : group.identity) {
     if (row.detail.empty() || row.label.empty()) continue;
     if (options_.verbose) {
-      out_ << fmt::format("{}{} by {}: {}\n", kIndent, row.label, row.kind, spelled(row));
+      out_ << fmt::format("{}{} by {}: {}\n", kIndent, row.label, row.kind, spelled(row, true));
       continue;
     }
-    if (!is_plain_to_see(row)) out_ << kIndent << spelled(row) << '\n';
+    if (!is_plain_to_see(row)) out_ << kIndent << spelled(row, false) << '\n';
     break;
   }
 }
 
 void GroupWriter::write_below(const LeakGroup& group) {
   if (!group.below_line.empty()) out_ << kIndent << group.below_line << '\n';
-  if (group.child_of.empty()) return;
-  out_ << fmt::format("{}child of {}\n", kIndent, fmt::join(group.child_of, ", "));
+  std::string parents;
+  for (const std::string& parent : group.child_of) {
+    parents += parents.empty() ? "" : ", ";
+    parents += options_.verbose ? parent : shortened(parent, kLongestLabel);
+  }
+  if (!parents.empty()) out_ << kIndent << "child of " << parents << '\n';
 }
 
 // Bytes only where nothing better is known.

@@ -124,6 +124,10 @@ TEST(Text, RepeatsTheKindsThatGroupsWereFormedOf) {
 TEST(Text, ShortensNamesUnlessVerbose) {
   Report report = small_report();
   report.leaks[0].label = "node of std::map<std::string, " + std::string(200, 'x') + " >";
+  report.leaks[0].identity = {{"pointed", "x", std::string(5000, 'd'), 1, 1}};
+  report.leaks[0].child_of = {std::string(5000, 'p')};
+  std::istringstream lines(text_of(report));
+  for (std::string line; std::getline(lines, line);) EXPECT_LT(line.size(), 200U);
   EXPECT_THAT(text_of(report), HasSubstr("   node of std::map<std::string, ...>   +"));
   report.options.verbose = true;
   EXPECT_THAT(text_of(report), HasSubstr(report.leaks[0].label));
