@@ -26,7 +26,7 @@ namespace {
 constexpr int kRounds = 3;
 constexpr size_t kBlocksPerPiece = 2048;
 constexpr size_t kFewestGroups = 1 << 14;  // that are always allowed
-constexpr size_t kBlocksPerGroup = 16;     // beyond them
+constexpr size_t kBlocksPerGroup = 64;     // beyond them
 constexpr uint64_t kExactSize = 1024;      // sizes up to this are told apart even in a hurry
 
 std::vector<BlockId> wanted_blocks(const HeapModel& heap, const Reachability& reach,

@@ -29,7 +29,6 @@ constexpr float kNearlyAll = 0.8F;
 constexpr float kLastFieldWeight = 0.5F;
 constexpr float kOwnerWeight = 0.4F;
 constexpr float kOwnerWeightOfTiny = 3;  // also of text and arrays
-constexpr uint64_t kTiny = 32;           // bytes
 
 // How common kinds are among words that are not zero, in general. Kinds that words get by chance
 // count as more common than they are.
@@ -171,12 +170,12 @@ Trait TraitMixture::commonest() const {
 }
 
 ClusterEvidence::ClusterEvidence(const Signature& signature, uint32_t blocks)
-    : shape_(signature.shape), size_(signature.size), traits_(signature.traits) {
+    : shape_(signature.shape), says_little_(signature.says_little()), traits_(signature.traits) {
   const float weight = 1 + std::log2(static_cast<float>(blocks));
   for (size_t i = 0; i < traits_; ++i) places_[i].add(signature.trait[i], weight);
   if (signature.owner != 0) {
     owner_.add({TraitKind::Block, signature.owner}, weight);
-  } else if (says_little()) {
+  } else if (says_little_) {
     // To hang below nothing that is known tells blocks apart too, where owners are all there is.
     owner_.add({TraitKind::Zero, 0}, weight);
   }
@@ -197,15 +196,13 @@ ClusterOutline ClusterEvidence::outline() const {
   return outline;
 }
 
-bool ClusterEvidence::says_little() const { return shape_ != Shape::Record || size_ < kTiny; }
-
 float ClusterEvidence::agreement(const ClusterEvidence& other) const {
   if (places_[0].names_other_tables(other.places_[0])) return -1e6F;
   return (predicts(other) + other.predicts(*this)) / 2;
 }
 
 float ClusterEvidence::predicts(const ClusterEvidence& other) const {
-  float sum = (says_little() ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.names(other.owner_);
+  float sum = (says_little_ ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.names(other.owner_);
   for (size_t i = 0; i < traits_; ++i) {
     const bool may_be_slack = i + 1 == traits_ && shape_ == Shape::Record && traits_ > 1;
     sum += (may_be_slack ? kLastFieldWeight : 1) * places_[i].predicts(other.places_[i]);

@@ -63,11 +63,9 @@ class ClusterEvidence {
 
  private:
   [[nodiscard]] float predicts(const ClusterEvidence& other) const;
-  // So that only who points at the blocks can tell them apart.
-  [[nodiscard]] bool says_little() const;
 
   Shape shape_;
-  uint64_t size_;
+  bool says_little_;
   size_t traits_;
   std::array<TraitMixture, Signature::kFields + Signature::kTailParts> places_;
   TraitMixture owner_;

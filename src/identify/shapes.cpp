@@ -18,6 +18,7 @@ constexpr size_t kShortestTinyText = 2;
 constexpr size_t kLongText = 24;        // text of this length counts however large the block is
 constexpr size_t kEmptiedText = 15;     // printable bytes behind the first
 constexpr uint64_t kTinyBlock = 24;     // the smallest a chunk can be: may be nearly all slack
+constexpr uint64_t kSmallBlock = 40;    // given out also for what would fit into the smallest
 constexpr uint64_t kSaysNothing = 128;  // bytes; smaller records may be zero by chance
 constexpr uint32_t kCertainArray = 16;  // words
 constexpr uint32_t kLongRow = 8;        // pointers at the begin of an array
@@ -148,7 +149,8 @@ uint64_t text_begin(Bytes head) {
 
 bool is_text_block(Bytes head, uint64_t size) {
   const size_t length = text_length(head);
-  if (size <= kTinyBlock && is_tiny_text(head, length)) return true;
+  if (size <= (length < kShortestText ? kTinyBlock : kSmallBlock) && is_tiny_text(head, length))
+    return true;
   // A string that was made empty: only its first byte is gone.
   if (length == 0 && head.size() > kEmptiedText && head[0] == std::byte{0} &&
       text_length(head.subspan(1, kEmptiedText)) == kEmptiedText)

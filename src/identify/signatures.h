@@ -55,6 +55,9 @@ struct Signature {
   std::array<Trait, kFields + kTailParts> trait{};
   uint32_t owner = 0;  // as find_owners() says
 
+  // Only who points at such blocks can tell them apart.
+  [[nodiscard]] bool says_little() const { return shape != Shape::Record || size < kTiny; }
+  static constexpr uint64_t kTiny = 32;  // bytes
   // Of shape and size: blocks that can be in one group at all.
   [[nodiscard]] uint64_t bucket() const;
   // Its upper half depends on shape, size and kinds only, its lower half also on identities.

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <random>
@@ -164,6 +165,77 @@ TEST_F(ClusterTest, WhatPointersLeadToTellsRecordsApart) {
   expect_apart("of keys", "of values");
 }
 
+TEST_F(ClusterTest, ShortTextsAreToldFromNumbersInWhatIsLeftBehind) {
+  for (uint64_t i = 0; i < 40; ++i) {
+    text("text", "long enough to be text " + std::to_string(i));
+    // "id" or "n" over the rest of a pointer, with other left-overs behind.
+    block("text", 24, {0x7f5500006469 + (i << 24), i % 2 == 0 ? 0 : FakeProgram::kWeak + i, 32});
+    block("number", 24, {i * 70'000 + 1, 0, i % 3 == 0 ? 32U : 0U});
+  }
+  run();
+  expect_one("text");
+  expect_one("number");
+  expect_apart("text", "number");
+}
+
+TEST_F(ClusterTest, TextsOfAFewTemplatesAreToldApart) {
+  for (int i = 0; i < 100; ++i) {
+    text("progress", "[" + std::to_string(1000 + i) + "/9000] building");
+    text("greeting", "Dear customer " + std::to_string(i));
+  }
+  run();
+  expect_one("progress");
+  expect_one("greeting");
+  expect_apart("progress", "greeting");
+}
+
+TEST_F(ClusterTest, ManyBeginningsAreNoTemplates) {
+  for (int i = 0; i < 300; ++i) {
+    std::string word = i % 4 == 0 ? "std::vector" : "";
+    for (int k = 0; k < 12; ++k) word += static_cast<char>('a' + random_() % 26);
+    text("name", word);
+  }
+  run();
+  expect_one("name");
+}
+
+TEST_F(ClusterTest, WhatOwnsTextsTellsThemApart) {
+  for (uint64_t i = 0; i < 50; ++i) {
+    const Addr name = text("name", std::string(8 + i % 9, static_cast<char>('a' + i % 26)));
+    const Addr value = text("value", std::string(6 + i % 7, static_cast<char>('A' + i % 26)));
+    block("pair", 88, {kFunction, name.value, 5, 3, 2, 1, value.value, kFunction + 64});
+  }
+  run();
+  expect_one("name");
+  expect_one("value");
+  expect_apart("name", "value");
+}
+
+TEST_F(ClusterTest, ClassesWithATailOfAnyLengthAreOne) {
+  const uint64_t packet = table(0);
+  for (uint64_t i = 0; i < 40; ++i)
+    block("packet", 56 + 16 * (i % 10), {packet, i, kFunction, 7, i + 3, i});
+  run();
+  expect_one("packet");
+  EXPECT_EQ(clusters_.rows[*clusters_of("packet").begin()].sizes.size(), 10U);
+}
+
+TEST_F(ClusterTest, WhatAFreeBlockLeftBehindDoesNotSplit) {
+  for (uint64_t i = 0; i < 60; ++i)
+    block("record", 40, {kFunction, i + 1, 3, 0, i % 2 == 0 ? 48U : 0U});
+  run();
+  expect_one("record");
+}
+
+TEST_F(ClusterTest, UntouchedBuffersAreOneClusterPerSize) {
+  for (int i = 0; i < 10; ++i) block("buffer", 4088, {});
+  for (int i = 0; i < 10; ++i) block("page", 8184, {});
+  run();
+  expect_one("buffer");
+  expect_apart("buffer", "page");
+  EXPECT_EQ(shape_of("buffer"), Shape::Untouched);
+}
+
 TEST_F(ClusterTest, OnlyUsedBlocksOfTheWantedVerdictsAreClustered) {
   const Addr held = block("held", 40, {1, 2, 3});
   const Addr lost = block("lost", 40, {1, 2, 3});
@@ -174,6 +246,122 @@ TEST_F(ClusterTest, OnlyUsedBlocksOfTheWantedVerdictsAreClustered) {
   EXPECT_FALSE(of(held).valid());
   EXPECT_FALSE(of(unused).valid());
   EXPECT_EQ(clusters_.blocks.size(), 1U);
+}
+
+// The same program with its heap laid out in another order and behind other blocks.
+std::map<uint64_t, uint64_t> fingerprints(bool other_run) {
+  FakeProgram program;
+  std::vector<int> order(90);
+  for (int i = 0; i < 90; ++i) order[static_cast<size_t>(i)] = i;
+  if (other_run) {
+    for (int i = 0; i < 7; ++i) program.strong_root(program.block(24));
+    std::shuffle(order.begin(), order.end(), std::mt19937(3));
+  }
+  for (const int i : order) {
+    const auto n = static_cast<uint64_t>(i);
+    if (i % 3 == 0) {
+      const Addr record = program.block(72);
+      const Addr text = program.block(24 + 16 * (n % 4));
+      program.poke(record, kFunction);
+      program.poke(record + 16, text);
+      program.poke(record + 32, n);
+      program.poke(text, 0x6867666564636261);
+    } else if (i % 3 == 1) {
+      const Addr record = program.block(72);
+      program.poke(record, kFunction + 0x80);
+      program.poke(record + 8, n + 1);
+    } else {
+      program.poke(program.block(40), n * 1'000'003);
+    }
+  }
+  const FakeProgram::World world = program.build();
+  const Clusters clusters = cluster(world.image, Symbols(), world.heap, world.trace());
+  std::map<uint64_t, uint64_t> blocks;
+  for (const Cluster& row : clusters.rows) blocks[row.fingerprint] = row.blocks;
+  return blocks;
+}
+
+TEST(ClusterFingerprints, AreTheSameInAnotherRun) {
+  const auto one = fingerprints(false);
+  EXPECT_GE(one.size(), 4U);
+  EXPECT_EQ(one, fingerprints(true));
+}
+
+// Any bytes at all: half of them words that mean something, so that everything is tried.
+class AnyBytes : public ClusterTest, public testing::WithParamInterface<unsigned> {};
+
+TEST_P(AnyBytes, GiveOneAnswerOnAnyNumberOfThreads) {
+  random_.seed(GetParam());
+  std::vector<Addr> blocks;
+  for (int i = 0; i < 3000; ++i)
+    blocks.push_back(program_.block(24 + 16 * (random_() % (1 + GetParam() * 3 % 40))));
+  for (const Addr at : blocks) {
+    for (uint64_t word = random_() % 4; word < 3; ++word) {
+      const std::array<uint64_t, 8> values = {random_(),
+                                              random_() % 100'000,
+                                              blocks[random_() % blocks.size()].value,
+                                              kFunction,
+                                              0x6867666564636261,
+                                              blocks[random_() % blocks.size()].value + 8,
+                                              FakeProgram::kStrong + random_() % 4096,
+                                              random_() << 32};
+      program_.poke(at + 8 * word, values[random_() % (GetParam() % 8 + 1)]);
+    }
+  }
+  run();
+  EXPECT_EQ(clusters_.cluster_of.size(), clusters_.blocks.size());
+  uint64_t count = 0;
+  for (const Cluster& row : clusters_.rows) {
+    uint64_t of_sizes = 0;
+    uint64_t bytes = 0;
+    for (const auto& [size, n] : row.sizes) {
+      of_sizes += n;
+      bytes += n * size;
+    }
+    EXPECT_EQ(of_sizes, row.blocks);
+    EXPECT_EQ(bytes, row.bytes);
+    EXPECT_EQ(row.samples.size(), std::min<size_t>(row.blocks, Cluster::kSamples));
+    count += row.blocks;
+  }
+  EXPECT_EQ(count, clusters_.blocks.size());
+  for (const unsigned threads : {1U, 4U}) {
+    const ThreadLimit limit(threads);
+    const Clusters again = cluster(world_.image, Symbols(), world_.heap, reach_, {});
+    EXPECT_EQ(again.cluster_of, clusters_.cluster_of);
+    for (size_t i = 0; i < again.rows.size(); ++i)
+      EXPECT_EQ(again.rows[ClusterId(i)].fingerprint, clusters_.rows[ClusterId(i)].fingerprint);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, AnyBytes, testing::Range(0U, 16U));
+
+class ProfileTest : public ClusterTest {};
+
+TEST_F(ProfileTest, SaysWhatTheSamplesAgreeOn) {
+  const Addr other = block("other", 200, {1, 2, 3, kFunction});
+  for (uint64_t i = 0; i < 100; ++i)
+    block("record", 56, {kFunction, i % 4 == 0 ? 0 : other.value, 7, 0, i + 1});
+  run();
+  const ClusterId id = *clusters_of("record").begin();
+  const Profile profile =
+      make_profile(world_.image, AddressMap(world_.image, world_.heap), world_.heap, clusters_, id);
+  ASSERT_EQ(profile.samples, Cluster::kSamples);
+  ASSERT_EQ(profile.fields.size(), 7U);
+  const Field& code = profile.fields[0];
+  EXPECT_EQ(code.kind, WordKind::Code);
+  EXPECT_EQ(code.common, Addr(kFunction));
+  EXPECT_EQ(code.common_count, Cluster::kSamples);
+  EXPECT_EQ(code.constant, kFunction);
+  const Field& pointer = profile.fields[1];
+  EXPECT_EQ(pointer.offset, 8U);
+  EXPECT_EQ(pointer.kind, WordKind::BlockStart);
+  EXPECT_EQ(pointer.agreeing + pointer.zeros, Cluster::kSamples);
+  EXPECT_EQ(pointer.to, of(other));
+  EXPECT_EQ(pointer.to_count, pointer.agreeing);
+  EXPECT_FALSE(pointer.constant.has_value());
+  EXPECT_EQ(profile.fields[3].kind, WordKind::Zero);
+  EXPECT_EQ(profile.fields[3].constant, 0U);
+  EXPECT_EQ(profile.fields[4].kind, WordKind::Small);
 }
 
 }  // namespace
