@@ -22,7 +22,7 @@ constexpr uint64_t kMostChunks = 64;
 
 class Reader {
  public:
-  Reader(const Inputs& inputs, Addr at, Bytes bytes, const ContainerWalk& walk)
+  Reader(const Inputs& inputs, Addr at, Bytes bytes, ContainerWalk& walk)
       : inputs_(inputs), at_(at), bytes_(bytes), walk_(walk) {}
 
   [[nodiscard]] Addr at() const { return at_; }
@@ -52,12 +52,18 @@ class Reader {
   }
   [[nodiscard]] const Inputs& inputs() const { return inputs_; }
   [[nodiscard]] const ContainerWalk& walk() const { return walk_; }
+  // Whether one more node may be looked at.
+  [[nodiscard]] bool step() const {
+    if (walk_.left == 0) return false;
+    --walk_.left;
+    return true;
+  }
 
  private:
   const Inputs& inputs_;
   Addr at_;
   Bytes bytes_;
-  ContainerWalk walk_;
+  ContainerWalk& walk_;
 };
 
 using Parts = std::vector<OwnedPart>;
@@ -96,7 +102,7 @@ bool add_tree_nodes(const Reader& object, uint64_t root, uint64_t count, Parts& 
   constexpr uint64_t kRight = 24;
   const uint64_t most = std::min({count, object.walk().walked, object.walk().told});
   std::vector<uint64_t> waiting{root};
-  while (!waiting.empty() && parts.size() < most) {
+  while (!waiting.empty() && parts.size() < most && object.step()) {
     const uint64_t node = waiting.back();
     waiting.pop_back();
     parts.push_back(object.owned(ContainerPart::TreeNode, node));
@@ -139,7 +145,7 @@ Parts parts_of_list(const Reader& object) {
   uint64_t node = first;
   uint64_t walked = 0;
   Parts parts;
-  while (node != self && walked < object.walk().walked) {
+  while (node != self && walked < object.walk().walked && object.step()) {
     if (object.block_at(node) == nullptr || !object.points_at(node + 8, before)) return {};
     if (walked < object.walk().told) parts.push_back(object.owned(ContainerPart::ListNode, node));
     before = node;
@@ -154,7 +160,7 @@ Parts parts_of_list(const Reader& object) {
 // walked; nothing when one is no block.
 std::optional<uint64_t> walk_chain(const Reader& object, uint64_t node, Parts& parts) {
   uint64_t walked = 0;
-  for (; node != 0 && walked < object.walk().walked; ++walked) {
+  for (; node != 0 && walked < object.walk().walked && object.step(); ++walked) {
     if (object.block_at(node) == nullptr) return std::nullopt;
     if (walked < object.walk().told) parts.push_back(object.owned(ContainerPart::HashNode, node));
     node = object.read(node).value_or(0);
@@ -261,7 +267,7 @@ Parts parts_of_function(const Reader& object) {
 }  // namespace
 
 std::vector<OwnedPart> parts_of_container(const Inputs& inputs, Addr at, Bytes bytes,
-                                          const ContainerWalk& walk) {
+                                          ContainerWalk& walk) {
   const Reader object(inputs, at, bytes, walk);
   // A tree's header begins with a colour, every other container with a pointer.
   if (object.half(0) == 0) return parts_of_tree(object);

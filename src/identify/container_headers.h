@@ -33,18 +33,18 @@ struct OwnedPart {
 
 inline constexpr uint64_t kLargestContainer = 80;  // bytes of the object itself
 
-// How far a list or a chain is followed, and how many of its nodes are told of. One that is longer
-// is judged by what was seen.
+// How far nodes are followed. A list that is longer is judged by what was seen.
 struct ContainerWalk {
-  uint64_t walked = 2048;
-  uint64_t told = 32;
-  [[nodiscard]] static constexpr ContainerWalk whole() { return {1 << 20, 1 << 20}; }
+  uint64_t walked = 2048;   // nodes of one container
+  uint64_t told = 32;       // of them, those that are told of
+  uint64_t left = 1 << 16;  // nodes of all containers; goes down with each that is looked at
+  [[nodiscard]] static constexpr ContainerWalk whole() { return {1 << 20, 1 << 20, 1 << 22}; }
 };
 
 // The blocks owned by the container that begins at `at`; `bytes` are those there. Empty when it is
 // none, or has no blocks.
 [[nodiscard]] std::vector<OwnedPart> parts_of_container(const Inputs& inputs, Addr at, Bytes bytes,
-                                                        const ContainerWalk& walk);
+                                                        ContainerWalk& walk);
 
 // Whether a block is a node that is tied to its neighbours as such nodes are: a tree's or a list's.
 [[nodiscard]] bool is_linked_tree_node(const MemoryImage& image, Addr node);

@@ -20,15 +20,17 @@ namespace {
 constexpr uint64_t kOwnerBytes = 1024;  // looked at for containers
 constexpr size_t kMostOwners = 32;      // samples of a cluster
 constexpr uint64_t kMostRootBytes = 64 << 20;
-constexpr uint64_t kMostSteps = 4 << 20;  // members and nodes looked at in the second pass
 constexpr size_t kGrain = 8;
 
 struct FoundPart {
   OwnedPart owned;
-  ContainerPlace place;
+  size_t place = 0;  // index into Found::places
 };
 
-using Parts = std::vector<FoundPart>;
+struct Found {
+  std::vector<FoundPart> parts;
+  std::vector<ContainerPlace> places;
+};
 
 // Of a static program without symbols only its objects tell.
 bool has_objects(const Inputs& inputs) {
@@ -52,12 +54,13 @@ bool is_cpp_program(const Inputs& inputs) {
 // `place_of(offset)` says where a container that begins there lies.
 template <typename F>
 void look_at(const Inputs& inputs, Addr begin, Bytes bytes, uint64_t limit, F&& place_of,
-             const ContainerWalk& walk, Parts& found) {
+             ContainerWalk& walk, Found& found) {
   const auto take = [&](uint64_t offset) {
     const uint64_t length = std::min<uint64_t>(bytes.size() - offset, kLargestContainer);
-    for (OwnedPart& part :
-         parts_of_container(inputs, begin + offset, bytes.subspan(offset, length), walk))
-      found.push_back({std::move(part), place_of(offset)});
+    auto parts = parts_of_container(inputs, begin + offset, bytes.subspan(offset, length), walk);
+    if (parts.empty()) return;
+    for (OwnedPart& part : parts) found.parts.push_back({std::move(part), found.places.size()});
+    found.places.push_back(place_of(offset));
   };
   limit = std::min<uint64_t>(limit, bytes.size());
   for (uint64_t offset = 0; offset + 8 <= limit; offset += 8) {
@@ -72,16 +75,17 @@ void look_at(const Inputs& inputs, Addr begin, Bytes bytes, uint64_t limit, F&& 
   }
 }
 
-Parts look_at_cluster(const Inputs& inputs, ClusterId cluster) {
-  Parts found;
+Found look_at_cluster(const Inputs& inputs, ClusterId cluster) {
+  Found found;
   const std::vector<Sample> samples = samples_of(inputs, cluster);
   const size_t count = std::min(samples.size(), kMostOwners);
+  ContainerWalk walk;
   const auto place_of = [&](uint64_t offset) {
     return ContainerPlace{.owner = cluster, .offset = offset};
   };
   for (size_t i = 0; i < count; ++i) {
     const Sample& sample = samples[i * samples.size() / count];
-    look_at(inputs, sample.begin, sample.bytes, kOwnerBytes, place_of, {}, found);
+    look_at(inputs, sample.begin, sample.bytes, kOwnerBytes, place_of, walk, found);
   }
   return found;
 }
@@ -91,10 +95,10 @@ std::string variable_at(const Inputs& inputs, Addr address) {
   return hit && hit->offset == 0 ? name_of_symbol(hit->name) : "";
 }
 
-Parts look_at_roots(const Inputs& inputs) {
-  Parts found;
+Found look_at_roots(const Inputs& inputs) {
+  Found found;
   uint64_t left = kMostRootBytes;
-  const ContainerWalk walk = ContainerWalk::whole();
+  ContainerWalk walk = ContainerWalk::whole();
   for (const RootRange& root : inputs.roots.ranges) {
     if (root.kind != RootKind::ModuleData && root.kind != RootKind::Stack) continue;
     inputs.image.for_each_span(root.range, [&](Addr begin, Bytes bytes) {
@@ -121,10 +125,10 @@ bool any_reachable(const Inputs& inputs) {
 }
 
 // The last entry is what the roots hold.
-std::vector<Parts> look_everywhere(const Inputs& inputs,
+std::vector<Found> look_everywhere(const Inputs& inputs,
                                    const Column<ClusterId, uint8_t>& may_own) {
   const size_t count = std::min(may_own.size(), kMostIdentified);
-  std::vector<Parts> found(count + 1);
+  std::vector<Found> found(count + 1);
   parallel_for_pieces(count, kGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
       if (may_own[ClusterId(i)] != 0) found[i] = look_at_cluster(inputs, ClusterId(i));
@@ -135,22 +139,23 @@ std::vector<Parts> look_everywhere(const Inputs& inputs,
 }
 
 template <typename F>
-void for_each_claim(const Inputs& inputs, const std::vector<Parts>& found, F&& f) {
-  for (const Parts& parts : found) {
-    for (const FoundPart& part : parts) {
+void for_each_claim(const Inputs& inputs, const std::vector<Found>& found, F&& f) {
+  for (const Found& one : found) {
+    for (const FoundPart& part : one.parts) {
       const ClusterId cluster = inputs.clusters.of(part.owned.block);
-      if (cluster.valid()) f(cluster, part);
+      if (cluster.valid()) f(cluster, part.owned, one.places[part.place]);
     }
   }
 }
 
 Column<ClusterId, ContainerClaims> count_claims(const Inputs& inputs,
-                                                const std::vector<Parts>& found) {
+                                                const std::vector<Found>& found) {
   const size_t count = inputs.clusters.rows.size();
   Column<ClusterId, std::array<uint32_t, kContainerParts>> counts(count);
-  for_each_claim(inputs, found, [&](ClusterId cluster, const FoundPart& part) {
-    ++counts[cluster][static_cast<size_t>(part.owned.part)];
-  });
+  for_each_claim(inputs, found,
+                 [&](ClusterId cluster, const OwnedPart& owned, const ContainerPlace&) {
+                   ++counts[cluster][static_cast<size_t>(owned.part)];
+                 });
   Column<ClusterId, ContainerClaims> claims(count);
   for (size_t i = 0; i < count; ++i) {
     const auto& row = counts[ClusterId(i)];
@@ -158,20 +163,19 @@ Column<ClusterId, ContainerClaims> count_claims(const Inputs& inputs,
     claims[ClusterId(i)].part = static_cast<ContainerPart>(most - row.begin());
     claims[ClusterId(i)].found = *most;
   }
-  for_each_claim(inputs, found, [&](ClusterId cluster, const FoundPart& part) {
-    ContainerClaims& row = claims[cluster];
-    if (part.owned.part != row.part) return;
-    ++row.places[part.place];
-    if (!part.owned.type.empty()) ++row.types[part.owned.type];
-  });
+  for_each_claim(inputs, found,
+                 [&](ClusterId cluster, const OwnedPart& owned, const ContainerPlace& place) {
+                   ContainerClaims& row = claims[cluster];
+                   if (owned.part != row.part) return;
+                   ++row.places[place];
+                   if (!owned.type.empty()) ++row.types[owned.type];
+                 });
   return claims;
 }
 
-std::vector<ContainerPlace> places_of(const std::vector<Parts>& found) {
+std::vector<ContainerPlace> places_of(const std::vector<Found>& found) {
   std::vector<ContainerPlace> places;
-  for (const Parts& parts : found) {
-    for (const FoundPart& part : parts) places.push_back(part.place);
-  }
+  for (const Found& one : found) places.insert(places.end(), one.places.begin(), one.places.end());
   std::sort(places.begin(), places.end());
   places.erase(std::unique(places.begin(), places.end()), places.end());
   return places;
@@ -194,9 +198,9 @@ class Prover {
     if (known == 0 || code < known) known = code;
   }
 
-  void mark_found(const Parts& parts) {
-    for (const FoundPart& part : parts) {
-      const auto place = std::lower_bound(places_.begin(), places_.end(), part.place);
+  void mark_found(const Found& found) {
+    for (const FoundPart& part : found.parts) {
+      const auto place = std::lower_bound(places_.begin(), places_.end(), found.places[part.place]);
       mark(part.owned, static_cast<size_t>(place - places_.begin()));
     }
   }
@@ -205,7 +209,7 @@ class Prover {
   void look_at_members() {
     const Clusters& clusters = inputs_.clusters;
     const std::vector<size_t> first = first_places();
-    for (size_t i = 0; i < clusters.blocks.size() && left_ != 0; ++i) {
+    for (size_t i = 0; i < clusters.blocks.size() && walk_.left != 0; ++i) {
       const size_t cluster = clusters.cluster_of[i].index();
       for (size_t place = first[cluster]; place < first[cluster + 1]; ++place)
         look_at_member(clusters.blocks[i], place);
@@ -230,20 +234,19 @@ class Prover {
   void look_at_member(BlockId id, size_t place) {
     const Block& block = inputs_.heap.block(id);
     const uint64_t offset = places_[place].offset;
-    if (left_ == 0 || offset >= block.size()) return;
+    if (walk_.left == 0 || offset >= block.size()) return;
     const Addr at = block.begin() + offset;
     const uint64_t length = std::min(block.size() - offset, kLargestContainer);
     const auto bytes = inputs_.image.view(AddrRange::sized(at, length));
     if (!bytes) return;
-    const auto parts = parts_of_container(inputs_, at, *bytes, {left_, left_});
-    for (const OwnedPart& part : parts) mark(part, place);
-    left_ -= std::min<uint64_t>(left_, parts.size() + 1);
+    --walk_.left;
+    for (const OwnedPart& part : parts_of_container(inputs_, at, *bytes, walk_)) mark(part, place);
   }
 
   const Inputs& inputs_;
   const std::vector<ContainerPlace>& places_;
   std::vector<uint32_t> codes_;
-  uint64_t left_ = kMostSteps;
+  ContainerWalk walk_ = ContainerWalk::whole();
 };
 
 void count_proven(const Inputs& inputs, ContainerSearch& search) {
@@ -268,7 +271,7 @@ ContainerSearch search_containers(const Inputs& inputs, const Column<ClusterId, 
     search.codes.resize(inputs.clusters.blocks.size());
     return search;
   }
-  const std::vector<Parts> found = look_everywhere(inputs, may_own);
+  const std::vector<Found> found = look_everywhere(inputs, may_own);
   search.claims = count_claims(inputs, found);
   search.places = places_of(found);
   Prover prover(inputs, search.places);
