@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t kShortestText = 4;   // at the begin of a block
 constexpr size_t kShortestInner = 6;  // further in, where numbers may look like letters
+constexpr size_t kCertainText = 16;   // without a NUL behind it
 constexpr size_t kLongestShown = 48;
 constexpr size_t kExamplesShown = 2;
 constexpr uint64_t kSearchedBytes = 1024;
@@ -33,13 +34,15 @@ std::string bytes_of(const MemoryImage& image, AddrRange block, uint64_t most) {
   return image.read_bytes(block.begin(), out) ? bytes : std::string();
 }
 
-// The string at `at`: text up to a NUL or the end of what was read; empty when there is none.
+// The string at `at`: text up to a NUL or the end of what was read, or long enough to be text
+// whatever follows; empty when there is none.
 std::string_view string_in(std::string_view bytes, size_t at) {
   if (at >= bytes.size()) return {};
   const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(at);
   const auto stop = std::find_if_not(begin, bytes.end(), is_text_byte);
-  const bool ends_well = stop == bytes.end() || *stop == '\0';
-  return ends_well ? bytes.substr(at, static_cast<size_t>(stop - begin)) : std::string_view();
+  const auto length = static_cast<size_t>(stop - begin);
+  const bool ends_well = stop == bytes.end() || *stop == '\0' || length >= kCertainText;
+  return ends_well ? bytes.substr(at, length) : std::string_view();
 }
 
 size_t shortest_at(size_t place) { return place == 0 ? kShortestText : kShortestInner; }

@@ -87,6 +87,19 @@ class Elider {
   int parentheses_ = 0;
 };
 
+// std::string by the name that everybody calls it by.
+std::string with_aliases(std::string name) {
+  static constexpr std::array<std::string_view, 2> kSpelledOut = {
+      "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >",
+      "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char>>"};
+  for (const std::string_view spelled_out : kSpelledOut) {
+    for (size_t at = name.find(spelled_out); at != std::string::npos; at = name.find(spelled_out)) {
+      name.replace(at, spelled_out.size(), "std::string");
+    }
+  }
+  return name;
+}
+
 std::string cut_in_the_middle(std::string_view name, size_t limit) {
   if (name.size() <= limit) return std::string(name);
   const size_t kept = limit > kLeftOut.size() ? limit - kLeftOut.size() : 0;
@@ -171,8 +184,8 @@ std::vector<IdentityRow> identity_of(const Analysis& analysis, ClusterId cluster
 }
 
 std::string shortened(std::string_view name, size_t limit) {
-  if (name.size() <= limit) return std::string(name);
-  const std::string readable = cut_in_the_middle(name, kLongestRead);
+  const std::string readable = with_aliases(cut_in_the_middle(name, kLongestRead));
+  if (readable.size() <= limit) return readable;
   static constexpr std::array<Elision, 5> kElisions = {
       {{2, kDeepest + 1}, {1, kDeepest + 1}, {1, 3}, {1, 2}, {1, 1}}};
   for (const Elision elision : kElisions) {

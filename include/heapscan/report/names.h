@@ -36,8 +36,8 @@ struct IdentityRow {
 // "256 B", "24..4,096 B": of sizes that are sorted.
 [[nodiscard]] std::string spelled_sizes(const std::vector<std::pair<uint64_t, uint64_t>>& sizes);
 
-// At most `limit` characters of `name`: arguments of templates give way first, the innermost
-// before the others, then its middle. "..." stands for what is left out.
+// `name` for people, at most `limit` characters of it: arguments of templates give way first, the
+// innermost before the others, then its middle. "..." stands for what is left out.
 [[nodiscard]] std::string shortened(std::string_view name, size_t limit);
 
 // The clusters that `id` means: one whose id is or begins with it, or, when none does, none and the

@@ -174,10 +174,13 @@ TEST(Describe, FindsTextFurtherIn) {
     program.definite(200, std::string_view("\x01\0\0\0\0\0\0\0short\0\0\0GET /index.html\0", 32));
   program.label("b");
   program.definite(40, std::string_view("\x01\0none", 6));
+  program.label("c");
+  program.definite(24, "long enough for text\x01");
   const Analysis analysis = program.judge();
   const Report report = report_of(analysis);
   EXPECT_THAT(report.leaks.at(0).strings, ElementsAre("\"GET /index.html\" at +0x10"));
   EXPECT_THAT(report.leaks.at(1).strings, IsEmpty());
+  EXPECT_THAT(report.leaks.at(2).strings, ElementsAre("\"long enough for text\""));
 }
 
 TEST(Describe, ShowsOnlyWhatTheBlockHolds) {

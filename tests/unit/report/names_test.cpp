@@ -25,6 +25,13 @@ TEST(Shortened, LeavesOutArgumentsFromTheInside) {
   EXPECT_EQ(shortened(name, 10), "std::... >");
 }
 
+TEST(Shortened, CallsStringsStrings) {
+  const std::string text =
+      "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >";
+  EXPECT_EQ(shortened("node of std::set<" + text + ", x>[2] in " + text, 200),
+            "node of std::set<std::string, x>[2] in std::string");
+}
+
 TEST(Shortened, CutsOtherNamesInTheMiddle) {
   EXPECT_EQ(shortened("a_function_with_a_long_name", 15), "a_functi...name");
 }
