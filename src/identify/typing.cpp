@@ -23,9 +23,9 @@ constexpr size_t kMostClusters = 2000;
 constexpr size_t kMostCandidates = 64;
 constexpr int kRounds = 4;
 constexpr uint64_t kBytes = 1024;
-// Members that must be evidence, in tenths: an array repeats the little that its elements say.
-constexpr int kMembersOfOne = 15;
-constexpr int kMembersOfElement = 10;
+// An array repeats the little that its elements say; that little must be the more certain.
+constexpr Demand kOfOne{.score = 30, .evidence = 15};
+constexpr Demand kOfElement{.score = 60, .evidence = 10};
 
 class Typing {
  public:
@@ -90,7 +90,7 @@ class Typing {
   void find_alike(ClusterId id, const std::vector<Words>& words) {
     const auto of_size = std::equal_range(live_.begin(), live_.end(), words.front().size, BySize());
     const LiveType* const live = look_alike(checker_, {of_size.first, of_size.second}, words);
-    if (live == nullptr) return;
+    if (live == nullptr || !is_believable(live->type, words)) return;
     const auto extent = extent_of_cluster(checker_, id, live->type);
     if (!extent) return;
     const std::string count = (live->is_least ? "at least " : "") + grouped(live->blocks);
@@ -98,7 +98,12 @@ class Typing {
                   "looks like " + count + " live " + inputs_.types.spelled(live->type), true);
   }
 
+  [[nodiscard]] bool is_believable(TypeId type, const std::vector<Words>& words) {
+    return !catalogue_.needs_own_module(type) || name_own_module(inputs_, layouts_, type, words);
+  }
+
   void fit(ClusterId id, const std::vector<Words>& words, int round) {
+    if (checker_.is_vtable(words.front().facts.front())) return;  // its class has been named
     auto& candidates = beliefs_.candidates[id];
     std::vector<TypeId> types = candidates;
     if (round == 0 || (types.empty() && considered_[id] > kMostCandidates)) {
@@ -111,8 +116,8 @@ class Typing {
       for (const Candidate& candidate : ranked) candidates.push_back(candidate.type);
     }
     const Candidate* const winner =
-        round == 0 ? nullptr : clear_winner(layouts_, ranked, kMembersOfOne, words.size());
-    if (winner != nullptr) {
+        round == 0 ? nullptr : clear_winner(layouts_, ranked, kOfOne, words.size());
+    if (winner != nullptr && is_believable(winner->type, words)) {
       settle(id, *winner, false);
     } else if (round == 1 && !may_be_one(ranked)) {
       fit_array(id, words);
@@ -123,8 +128,8 @@ class Typing {
     const auto types = catalogue_.elements_for(inputs_, inputs_.clusters.rows[id], layouts_);
     const auto ranked = rank_arrays(checker_, catalogue_, id, words, types);
     considered_[id] = static_cast<uint32_t>(types.size());
-    const Candidate* const winner = clear_winner(layouts_, ranked, kMembersOfElement, words.size());
-    if (winner != nullptr) settle(id, *winner, true);
+    const Candidate* const winner = clear_winner(layouts_, ranked, kOfElement, words.size());
+    if (winner != nullptr && is_believable(winner->type, words)) settle(id, *winner, true);
   }
 
   void fit_pointers(ClusterId id, const std::vector<Words>& words) {

@@ -94,14 +94,16 @@ TypeId Checker::static_at(uint64_t address) const {
   return found != statics_.end() && found->begin == address ? found->type : TypeId::none();
 }
 
-TypeId Checker::class_at(const WordFact& word) {
-  if (word.kind != WordKind::Constant && word.kind != WordKind::Data) return TypeId::none();
+const Checker::Object& Checker::object_at(const WordFact& word) {
+  static const Object kNone;
+  if (word.kind != WordKind::Constant && word.kind != WordKind::Data) return kNone;
   const auto [place, is_new] = classes_.try_emplace(word.value);
   if (!is_new) return place->second;
   const auto found = class_of_vtable(inputs_.image, inputs_.symbols, inputs_.addresses, word.value);
-  if (!found || found->offset_to_top.value_or(0) != 0) return TypeId::none();
+  if (!found || found->offset_to_top.value_or(0) != 0) return place->second;
+  place->second.is_one = true;
   const auto types = inputs_.types.named(found->name);
-  if (!types.empty()) place->second = types.front();
+  if (!types.empty()) place->second.type = types.front();
   return place->second;
 }
 

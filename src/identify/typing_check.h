@@ -58,13 +58,21 @@ class Checker {
   [[nodiscard]] const std::vector<Leaf>* arm_in_use(const Layout& layout, const Leaf& leaf,
                                                     const Words& words, const Question& question);
   // The class whose vtable the word names, when DWARF describes it and it is the primary one.
-  [[nodiscard]] TypeId class_at(const WordFact& word);
+  [[nodiscard]] TypeId class_at(const WordFact& word) { return object_at(word).type; }
+  // Whether the word is a vtable's, described or not.
+  [[nodiscard]] bool is_vtable(const WordFact& word) { return object_at(word).is_one; }
 
   [[nodiscard]] Layouts& layouts() { return layouts_; }
   [[nodiscard]] const Inputs& inputs() const { return inputs_; }
   [[nodiscard]] Beliefs& beliefs() { return beliefs_; }
 
  private:
+  struct Object {
+    bool is_one = false;
+    TypeId type;
+  };
+  [[nodiscard]] const Object& object_at(const WordFact& word);
+
   struct Static {
     uint64_t begin = 0;
     TypeId type;
@@ -91,8 +99,8 @@ class Checker {
   const Inputs& inputs_;
   Layouts& layouts_;
   Beliefs& beliefs_;
-  std::vector<Static> statics_;  // sorted
-  std::unordered_map<uint64_t, TypeId> classes_;
+  std::vector<Static> statics_;                   // sorted
+  std::unordered_map<uint64_t, Object> classes_;  // by vtable
   std::unordered_map<uint64_t, Reading> behind_;  // by block and type
   std::unordered_map<uint64_t, Reading> elements_;
   bool is_looking_ = false;

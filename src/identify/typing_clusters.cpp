@@ -16,6 +16,7 @@ constexpr int kMuch = 10;  // in what types weigh
 
 // Where few of a cluster's blocks are pointed at, the others may be strangers.
 bool are_enough(uint64_t votes, uint64_t blocks) { return votes * 4 >= blocks; }
+bool are_many(uint64_t votes, uint64_t blocks) { return votes * 2 >= blocks; }
 
 // Members that were not cleared may lead to what has long been something else.
 bool are_most(uint64_t some, uint64_t all) { return some * 5 >= all * 4; }
@@ -139,20 +140,20 @@ void ClusterTypes::count_votes(ClusterId cluster) {
   for (const Vote& vote : votes) {
     const auto extent = extent_of_cluster(checker_, cluster, vote.type);
     if (!extent) continue;
+    const bool is_plain = extent->is_array && !checker_.layouts().of(extent->type).holds_pointers();
+    if (is_plain && !are_many(agreeing, blocks)) return;  // numbers fit everywhere
     if (!are_enough(agreeing, blocks) && !fits_as_well_as_any(cluster, *extent)) return;
     pointed_[cluster] = 1;
     return settle(cluster, *extent, EvidenceKind::Pointed, detail_of(vote), vote.sure);
   }
 }
 
-// Numbers fit everywhere, and so do pointers to them.
 bool ClusterTypes::fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent) {
   const Cluster& row = inputs_.clusters.rows[cluster];
   const auto words = sample_words(inputs_, row, kBytes);
   const auto ranked =
       rank(checker_, catalogue_, cluster, words, catalogue_.for_cluster(inputs_, row));
-  if (extent.is_array)
-    return checker_.layouts().of(extent.type).holds_pointers() && !may_be_one(ranked);
+  if (extent.is_array) return !may_be_one(ranked);
   const auto own = std::find_if(ranked.begin(), ranked.end(),
                                 [&](const Candidate& c) { return c.type == extent.type; });
   return own != ranked.end() && own->score + kMuch >= ranked.front().score;

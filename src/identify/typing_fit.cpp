@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "identify/typing_nodes.h"
 
@@ -16,7 +17,7 @@ constexpr size_t kFewSamples = 4;      // need twice as much
 constexpr int kEnough = 30;            // for a winner
 constexpr uint64_t kMostElements = 8;  // of an array that are looked at
 constexpr uint64_t kSmallestElement = 16;
-constexpr size_t kMostSizes = 8;
+constexpr size_t kMostSizes = 32;
 constexpr int kAhead = 25;  // of the next
 
 // The size that most blocks of the cluster have.
@@ -77,6 +78,8 @@ Catalogue::Catalogue(const MemoryImage& image, Layouts& layouts)
     : types_(layouts.types()), is_pointed_at_(layouts.types().size(), false) {
   for (const Module& module : image.modules()) is_system_.push_back(is_system(module) ? 1 : 0);
   for (const TypeId id : types_.records()) {
+    const ModuleId module = types_.type(id).module;
+    if (!module.valid() || image.modules()[module].is_executable) program_is_described_ = true;
     if (may_be_allocated(id) && has_tail(types_, id)) with_tail_.push_back(id);
   }
   for (size_t i = 0; i < types_.size(); ++i) {
@@ -86,10 +89,9 @@ Catalogue::Catalogue(const MemoryImage& image, Layouts& layouts)
   }
 }
 
-// Nobody asks malloc for what has no name, nor for a node without an element.
 bool Catalogue::may_be_allocated(TypeId id) const {
   const std::string& name = types_.type(id).name;
-  return !name.empty() && !is_node_base(name);
+  return !name.empty() && !is_standard_part(name);
 }
 
 std::vector<TypeId> Catalogue::for_cluster(const Inputs& inputs, const Cluster& cluster) const {
@@ -116,29 +118,42 @@ std::vector<TypeId> Catalogue::for_cluster(const Inputs& inputs, const Cluster& 
   return found;
 }
 
-// Every size of the cluster must be a whole number of elements, and the commonest at least two.
+// Nearly all of the cluster's blocks must be a whole number of elements, the commonest at least
+// two.
 std::vector<TypeId> Catalogue::elements_for(const Inputs& inputs, const Cluster& cluster,
                                             Layouts& layouts) const {
   std::vector<TypeId> found;
   if (cluster.samples.empty() || cluster.sizes.empty()) return found;
   const ArenaId arena = inputs.heap.block(cluster.samples.front()).arena();
-  std::vector<Requests> requests;
+  std::vector<std::pair<Requests, uint64_t>> sizes;  // and how many blocks have it
+  uint64_t blocks = 0;
   for (size_t i = 0; i < std::min(cluster.sizes.size(), kMostSizes); ++i) {
-    const Block block(Addr(16), cluster.sizes[i].first, BlockState::Used, arena);
-    requests.push_back(requests_for(block));
+    const auto [size, count] = cluster.sizes[i];
+    sizes.emplace_back(requests_for(Block(Addr(16), size, BlockState::Used, arena)), count);
+    blocks += count;
   }
+  const auto divides = [&](uint64_t element) {
+    uint64_t whole = 0;
+    for (const auto& [requests, count] : sizes) {
+      const bool fits = requests.most >= element && requests.has(requests.most / element * element);
+      whole += fits ? count : 0;
+    }
+    return whole * 20 >= blocks * 19;
+  };
   const uint64_t most = commonest_size(cluster).first / 2;
   for (const TypeId id : types_.records()) {
     const Type& type = types_.type(id);
     if (type.size > most || found.size() >= kMostConsidered) break;
     if (type.size < kSmallestElement || !may_be_allocated(id) || type.name.front() == '_') continue;
-    if (type.module.valid() && is_system_[type.module]) continue;
-    const bool divides = std::all_of(requests.begin(), requests.end(), [&](const Requests& r) {
-      return r.most >= type.size && r.has(r.most / type.size * type.size);
-    });
-    if (divides && layouts.of(id).holds_pointers()) found.push_back(id);
+    if (type.module.valid() && is_system_[type.module] != 0) continue;
+    if (divides(type.size) && layouts.of(id).holds_pointers()) found.push_back(id);
   }
   return found;
+}
+
+bool Catalogue::needs_own_module(TypeId type) const {
+  const ModuleId module = types_.type(type).module;
+  return module.valid() && (is_system_[module] != 0 || !program_is_described_);
 }
 
 void Catalogue::add_live(std::span<const LiveType> live) {
@@ -155,6 +170,23 @@ int Catalogue::prior(TypeId id, uint64_t usable) const {
     prior += std::find(sizes.begin(), sizes.end(), usable) != sizes.end() ? 20 : 10;
   }
   return prior;
+}
+
+bool name_own_module(const Inputs& inputs, Layouts& layouts, TypeId type,
+                     const std::vector<Words>& samples) {
+  const ModuleId module = inputs.types.type(type).module;
+  if (!module.valid()) return true;
+  const AddrRange range = inputs.image.modules()[module].range;
+  const auto names_it = [&](const Words& words) {
+    const auto& leaves = layouts.of(type).leaves;
+    return std::any_of(leaves.begin(), leaves.end(), [&](const Leaf& leaf) {
+      const WordFact* const fact = words.at(leaf.offset);
+      return leaf.kind >= LeafKind::CodePointer && fact != nullptr &&
+             is_module_pointer(fact->kind) && range.contains(Addr(fact->value));
+    });
+  };
+  const auto naming = std::count_if(samples.begin(), samples.end(), names_it);
+  return static_cast<size_t>(naming) * 2 > samples.size();
 }
 
 std::vector<Words> sample_words(const Inputs& inputs, const Cluster& cluster, uint64_t limit) {
@@ -212,8 +244,8 @@ bool may_be_one(const std::vector<Candidate>& ranked) {
   return !ranked.empty() && ranked.front().score >= kEnough;
 }
 
-const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked,
-                              int fewest_members, size_t samples) {
+const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked, Demand demand,
+                              size_t samples) {
   if (ranked.empty()) return nullptr;
   const int ahead = samples < kFewSamples ? 2 * kAhead : kAhead;
   const Types& types = layouts.types();
@@ -226,10 +258,8 @@ const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ra
     if (!is_same(other.type, best->type)) return nullptr;
     if (layouts.begins_with(other.type, best->type)) best = &other;  // what wraps the other
   }
-  return best->score >= (samples < kFewSamples ? 2 * kEnough : kEnough) &&
-                 best->evidence >= fewest_members
-             ? best
-             : nullptr;
+  const int score = samples < kFewSamples ? 2 * demand.score : demand.score;
+  return best->score >= score && best->evidence >= demand.evidence ? best : nullptr;
 }
 
 }  // namespace heapscan

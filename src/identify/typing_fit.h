@@ -27,20 +27,29 @@ class Catalogue {
   // Types of which blocks of the cluster's sizes can be arrays.
   [[nodiscard]] std::vector<TypeId> elements_for(const Inputs& inputs, const Cluster& cluster,
                                                  Layouts& layouts) const;
+  // Whether the type's own module must be named by its members before it is believed: where the
+  // program itself is not described, or a system library is, the right type may be missing.
+  [[nodiscard]] bool needs_own_module(TypeId type) const;
   // How likely it is that a block of that size is one, as a weight: parts of other types and what
   // system libraries describe are less so, what lives in such blocks is more so.
   [[nodiscard]] int prior(TypeId type, uint64_t usable) const;
   void add_live(std::span<const LiveType> live);
 
  private:
+  // Nobody asks malloc for what has no name, nor for a part of the C++ library's inner works.
   [[nodiscard]] bool may_be_allocated(TypeId id) const;
 
   const Types& types_;
   Column<ModuleId, uint8_t> is_system_;
+  bool program_is_described_ = false;
   std::vector<TypeId> with_tail_;  // by size
   std::unordered_map<uint32_t, std::vector<uint64_t>> live_sizes_;
   std::vector<bool> is_pointed_at_;  // some pointer in the program's types leads to it
 };
+
+// Whether most samples hold a pointer into the module that describes the type.
+[[nodiscard]] bool name_own_module(const Inputs& inputs, Layouts& layouts, TypeId type,
+                                   const std::vector<Words>& samples);
 
 constexpr size_t kSamplesAsked = 24;
 // The words of some of the cluster's samples, evenly chosen.
@@ -57,10 +66,16 @@ constexpr size_t kSamplesAsked = 24;
                                                  const std::vector<Words>& samples,
                                                  const std::vector<TypeId>& types);
 
-// The first of `ranked`, when it has real evidence (`fewest_members`, in tenths) and all others are
-// clearly worse, but for those that are only its first part; null otherwise.
+// The least that must speak for a type; see Candidate.
+struct Demand {
+  int score = 0;
+  int evidence = 0;
+};
+
+// The first of `ranked`, when it meets the demand and all others are clearly worse, but for those
+// that are only its first part; null otherwise. Of few samples twice as much is asked.
 [[nodiscard]] const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked,
-                                            int fewest_members, size_t samples);
+                                            Demand demand, size_t samples);
 // Whether blocks may well be single values, though nobody can say of which type.
 [[nodiscard]] bool may_be_one(const std::vector<Candidate>& ranked);
 

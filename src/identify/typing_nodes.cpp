@@ -1,5 +1,6 @@
 #include "identify/typing_nodes.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -72,6 +73,20 @@ TypeId find_node(const Types& types, const Container& container, std::string_vie
 bool is_node_base(std::string_view name) {
   return name == "std::_Rb_tree_node_base" || name == "std::__detail::_List_node_base" ||
          name == "std::_Fwd_list_node_base" || name == "std::__detail::_Hash_node_base";
+}
+
+bool is_standard_part(std::string_view name) {
+  static constexpr std::array<std::string_view, 5> kAllocated = {
+      "std::_Rb_tree_node<", "std::_List_node<", "std::_Fwd_list_node<",
+      "std::__detail::_Hash_node<", "std::_Sp_counted_"};
+  if (name.starts_with("std::pair<") && name.find("_node_base*") != std::string_view::npos)
+    return true;
+  if (name.starts_with("std::move_iterator<") || name.starts_with("std::reverse_iterator<"))
+    return true;
+  if (name.starts_with("std::__cxx11::")) return name.find(">::") != std::string_view::npos;
+  if (!name.starts_with("std::_") && !name.starts_with("__gnu_cxx::")) return false;
+  return std::none_of(kAllocated.begin(), kAllocated.end(),
+                      [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
 bool knows_its_nodes(std::string_view name) {

@@ -12,6 +12,8 @@
 namespace heapscan {
 
 [[nodiscard]] bool is_node_base(std::string_view name);
+// Bases, iterators and other inner types of the C++ library, which are only ever parts of others.
+[[nodiscard]] bool is_standard_part(std::string_view name);
 // Whether pointers to a node's base within a type of that name lead to nodes of one type.
 [[nodiscard]] bool knows_its_nodes(std::string_view name);
 // The node type of a container or node; none when it is not one, or not described.
