@@ -55,5 +55,17 @@ TEST_F(TypingNodes, BuffersSayWhatTheyAreFor) {
   EXPECT_TRUE(buffered_element("__gnu_cxx::__aligned_membuf<").name.empty());
 }
 
+TEST_F(TypingNodes, InnerTypesOfTheLibraryAreNeverAllocated) {
+  EXPECT_TRUE(is_standard_part("std::_Vector_base<int, std::allocator<int> >"));
+  EXPECT_TRUE(is_standard_part("std::_Deque_iterator<int, int&, int*>"));
+  EXPECT_TRUE(is_standard_part("__gnu_cxx::__aligned_membuf<Foo>"));
+  EXPECT_TRUE(is_standard_part("std::__cxx11::basic_string<char>::_Alloc_hider"));
+  EXPECT_TRUE(is_standard_part("std::pair<std::_Rb_tree_node_base*, std::_Rb_tree_node_base*>"));
+  EXPECT_FALSE(is_standard_part("std::_Rb_tree_node<int>"));
+  EXPECT_FALSE(is_standard_part("std::vector<int, std::allocator<int> >"));
+  EXPECT_FALSE(is_standard_part("std::__cxx11::basic_string<char>"));
+  EXPECT_FALSE(is_standard_part("session"));
+}
+
 }  // namespace
 }  // namespace heapscan

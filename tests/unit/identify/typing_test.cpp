@@ -359,6 +359,49 @@ TEST_F(Typing, ANewArraysCountIsNotPartOfIt) {
   EXPECT_EQ(strongest_label(ask()[1]), "struct conn");
 }
 
+// Where the program itself is not described, its own structs cannot be found among the types.
+TEST_F(Typing, AForeignLibrarysTypeMustNameTheLibrary) {
+  for (const bool is_foreign : {false, true}) {
+    TypingProgram p;
+    const TypeId path = p.types.add({.kind = TypeKind::Struct,
+                                     .size = 40,
+                                     .name = "search_path",
+                                     .module = is_foreign ? ModuleId(0) : ModuleId::none()});
+    p.members(path, {{.offset = 0, .type = p.pointer_to(path), .name = "next"},
+                     {.offset = 8, .type = p.pointer_to(p.character()), .name = "what"},
+                     {.offset = 16, .type = p.pointer_to(p.character()), .name = "where"},
+                     {.offset = 24, .type = p.integer(8), .name = "length"},
+                     {.offset = 32, .type = p.integer(8), .name = "status"}});
+    const auto blocks = p.cluster(5, 40);
+    const Addr text = p.program.block(40);
+    p.poke_text(text, "/usr/lib/somewhere");
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      p.program.poke(blocks[i], blocks[(i + 1) % blocks.size()]);
+      p.program.poke(blocks[i] + 8, text);
+      p.program.poke(blocks[i] + 16, text);
+    }
+    const auto evidence = type_clusters(p.inputs());
+    EXPECT_EQ(strongest_label(evidence[ClusterId(0)]), is_foreign ? "" : "struct search_path");
+  }
+}
+
+TEST_F(Typing, AnotherWordThanTheTypeHasSpeaksAgainstIt) {
+  const TypeId list = p_.record("list", 16);
+  p_.members(list, {{.offset = 0, .type = p_.pointer_to(list), .name = "next"},
+                    {.offset = 8, .type = p_.pointer_to(p_.function()), .name = "call"}});
+  const TypeId counted = p_.record("counted_list", 24);
+  p_.members(counted, {{.offset = 0, .type = p_.pointer_to(counted), .name = "next"},
+                       {.offset = 8, .type = p_.pointer_to(p_.function()), .name = "call"},
+                       {.offset = 16, .type = p_.integer(8), .name = "count"}});
+  const auto blocks = p_.cluster(5, 24);
+  link(blocks);
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    p_.program.poke(blocks[i] + 8, FakeProgram::kCode + 16);
+    p_.program.poke(blocks[i] + 16, 3 + i);
+  }
+  EXPECT_EQ(strongest_label(ask()[0]), "struct counted_list");
+}
+
 TEST_F(Typing, HostileTypesCostNothing) {
   const TypeId huge = p_.record("huge", uint64_t{1} << 60);
   p_.members(huge, {{.offset = 0, .type = p_.array_of(p_.pointer_to(huge), uint64_t{1} << 56)}});
