@@ -76,6 +76,19 @@ TEST_F(SymbolsTest, FindsTheSymbolThatCoversAnAddress) {
   EXPECT_EQ(name_at(symbols, 0x1), "-");
 }
 
+TEST_F(SymbolsTest, FindsTheSameWithoutACopy) {
+  SymbolsBuilder made = builder();
+  made.add(kFirst, {.name = "f", .address = Addr(0x20100), .size = 16});
+  const Symbols symbols = made.freeze();
+  const auto found = symbols.ref_at(Addr(0x20104));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->name, "f");
+  EXPECT_EQ(found->offset, 4U);
+  EXPECT_EQ(found->size, 16U);
+  EXPECT_EQ(found->module, kFirst);
+  EXPECT_FALSE(symbols.ref_at(Addr(0x20110)));
+}
+
 TEST_F(SymbolsTest, OneNameAtOnePlaceIsOneSymbol) {
   SymbolsBuilder made = builder();
   made.add(kFirst, {.name = "f", .address = Addr(0x20100), .size = 0, .rank = 1});
