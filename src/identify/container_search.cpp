@@ -138,41 +138,6 @@ std::vector<Found> look_everywhere(const Inputs& inputs,
   return found;
 }
 
-template <typename F>
-void for_each_claim(const Inputs& inputs, const std::vector<Found>& found, F&& f) {
-  for (const Found& one : found) {
-    for (const FoundPart& part : one.parts) {
-      const ClusterId cluster = inputs.clusters.of(part.owned.block);
-      if (cluster.valid()) f(cluster, part.owned, one.places[part.place]);
-    }
-  }
-}
-
-Column<ClusterId, ContainerClaims> count_claims(const Inputs& inputs,
-                                                const std::vector<Found>& found) {
-  const size_t count = inputs.clusters.rows.size();
-  Column<ClusterId, std::array<uint32_t, kContainerParts>> counts(count);
-  for_each_claim(inputs, found,
-                 [&](ClusterId cluster, const OwnedPart& owned, const ContainerPlace&) {
-                   ++counts[cluster][static_cast<size_t>(owned.part)];
-                 });
-  Column<ClusterId, ContainerClaims> claims(count);
-  for (size_t i = 0; i < count; ++i) {
-    const auto& row = counts[ClusterId(i)];
-    const auto most = std::max_element(row.begin(), row.end());
-    claims[ClusterId(i)].part = static_cast<ContainerPart>(most - row.begin());
-    claims[ClusterId(i)].found = *most;
-  }
-  for_each_claim(inputs, found,
-                 [&](ClusterId cluster, const OwnedPart& owned, const ContainerPlace& place) {
-                   ContainerClaims& row = claims[cluster];
-                   if (owned.part != row.part) return;
-                   ++row.places[place];
-                   if (!owned.type.empty()) ++row.types[owned.type];
-                 });
-  return claims;
-}
-
 std::vector<ContainerPlace> places_of(const std::vector<Found>& found) {
   std::vector<ContainerPlace> places;
   for (const Found& one : found) places.insert(places.end(), one.places.begin(), one.places.end());
@@ -249,14 +214,35 @@ class Prover {
   ContainerWalk walk_ = ContainerWalk::whole();
 };
 
-void count_proven(const Inputs& inputs, ContainerSearch& search) {
-  const Clusters& clusters = inputs.clusters;
-  for (size_t i = 0; i < clusters.rows.size(); ++i) {
-    ContainerClaims& claims = search.claims[ClusterId(i)];
-    for (const BlockId id : clusters.rows[ClusterId(i)].samples) {
-      const auto at = std::lower_bound(clusters.blocks.begin(), clusters.blocks.end(), id);
-      const uint32_t code = search.codes[static_cast<size_t>(at - clusters.blocks.begin())];
-      if (code != 0 && search.member(code).part == claims.part) ++claims.proven;
+ContainerClaims count_claims(const Inputs& inputs, const ContainerSearch& search,
+                             ClusterId cluster) {
+  const std::vector<BlockId>& blocks = inputs.clusters.blocks;
+  std::vector<ContainerMember> members;
+  std::array<uint32_t, kContainerParts> counts{};
+  for (const BlockId id : inputs.clusters.rows[cluster].samples) {
+    const auto at = std::lower_bound(blocks.begin(), blocks.end(), id);
+    const uint32_t code = search.codes[static_cast<size_t>(at - blocks.begin())];
+    if (code == 0) continue;
+    members.push_back(search.member(code));
+    ++counts[static_cast<size_t>(members.back().part)];
+  }
+  const auto most = std::max_element(counts.begin(), counts.end());
+  ContainerClaims claims;
+  claims.part = static_cast<ContainerPart>(most - counts.begin());
+  claims.proven = *most;
+  for (const ContainerMember& member : members) {
+    if (member.part == claims.part) ++claims.places[search.places[member.place]];
+  }
+  return claims;
+}
+
+void count_types(const Inputs& inputs, const std::vector<Found>& found,
+                 Column<ClusterId, ContainerClaims>& claims) {
+  for (const Found& one : found) {
+    for (const FoundPart& part : one.parts) {
+      if (part.owned.part != ContainerPart::Functor) continue;
+      const ClusterId cluster = inputs.clusters.of(part.owned.block);
+      if (cluster.valid()) ++claims[cluster].types[part.owned.type];
     }
   }
 }
@@ -272,13 +258,14 @@ ContainerSearch search_containers(const Inputs& inputs, const Column<ClusterId, 
     return search;
   }
   const std::vector<Found> found = look_everywhere(inputs, may_own);
-  search.claims = count_claims(inputs, found);
   search.places = places_of(found);
   Prover prover(inputs, search.places);
   prover.look_at_members();
   prover.mark_found(found.back());
   search.codes = std::move(prover).codes();
-  count_proven(inputs, search);
+  for (size_t i = 0; i < search.claims.size(); ++i)
+    search.claims[ClusterId(i)] = count_claims(inputs, search, ClusterId(i));
+  count_types(inputs, found, search.claims);
   return search;
 }
 

@@ -23,11 +23,10 @@ struct ContainerPlace {
 
 // What was found about the blocks of one cluster.
 struct ContainerClaims {
-  ContainerPart part = ContainerPart::Text;  // the commonest of those found
-  uint32_t found = 0;                        // blocks that are such parts, as often as they are
-  std::map<ContainerPlace, uint32_t> places;
-  std::map<std::string, uint32_t> types;  // of Functor
-  uint32_t proven = 0;  // of the cluster's samples: belong to a container that was found
+  ContainerPart part = ContainerPart::Text;   // what most of the cluster's samples are
+  uint32_t proven = 0;                        // samples that are: a container found has them
+  std::map<ContainerPlace, uint32_t> places;  // of those
+  std::map<std::string, uint32_t> types;      // of Functor, as often as one was met
 };
 
 // What one block is to the container that owns it.

@@ -48,7 +48,7 @@ uint32_t count_linked(const Inputs& inputs, ClusterId cluster,
 
 std::optional<Answer> answer_for(const Inputs& inputs, ClusterId cluster,
                                  const ContainerClaims& claims) {
-  Answer answer{claims.found == 0 ? ContainerPart::TreeNode : claims.part,
+  Answer answer{claims.proven == 0 ? ContainerPart::TreeNode : claims.part,
                 static_cast<uint32_t>(inputs.clusters.rows[cluster].samples.size()), claims.proven};
   if (answer.part == ContainerPart::TreeNode) {
     answer.agreeing = std::max(answer.agreeing, count_linked(inputs, cluster, is_linked_tree_node));
@@ -89,7 +89,9 @@ std::optional<Evidence> evidence_for(const Answer& answer, const ContainerClaims
   evidence.samples = answer.samples;
   evidence.agreeing = answer.agreeing;
   if (answer.part == ContainerPart::Functor) {
-    const std::string* const type = agreed(claims.types, claims.found);
+    uint32_t met = 0;
+    for (const auto& [name, count] : claims.types) met += count;
+    const std::string* const type = agreed(claims.types, met);
     if (type == nullptr) return std::nullopt;
     evidence.label = *type;
     evidence.detail = "a std::function that calls it points at such blocks";
@@ -100,7 +102,7 @@ std::optional<Evidence> evidence_for(const Answer& answer, const ContainerClaims
   std::map<std::string, uint32_t> labels;
   for (const auto& [place, count] : claims.places)
     labels[label_of_place(place, named, answers)] += count;
-  const std::string* const common = agreed(labels, claims.found);
+  const std::string* const common = agreed(labels, claims.proven);
   const std::string where = common == nullptr ? "" : *common;
   evidence.label = base_label(answer.part) + where;
   evidence.unites = !where.empty();

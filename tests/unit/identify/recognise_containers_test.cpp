@@ -56,6 +56,23 @@ TEST_F(RecogniseContainers, StorageThatIsNotAllTheirsIsNotNamed) {
   EXPECT_EQ(labels(), (std::vector<std::string>{"", ""}));
 }
 
+// Containers are looked for in some of the owners, and found in all.
+TEST_F(RecogniseContainers, WhatNoSampleOwnsIsStillNamed) {
+  std::vector<Addr> owners;
+  std::vector<Addr> texts;
+  for (int i = 0; i < 64; ++i) {
+    texts.push_back(block({0x2074736f686e6961, 0x6e616d65, 0, 0, 0}));
+    owners.push_back(block({7, texts.back().value, 12, 38, 0}));
+  }
+  const Addr lonely = texts[33];
+  texts.erase(texts.begin() + 33);
+  world_.cluster(owners);
+  world_.cluster(texts, Shape::Text);
+  world_.cluster({lonely}, Shape::Text);
+  EXPECT_EQ(labels(), (std::vector<std::string>{"", "text of std::string in Owner at +0x8",
+                                                "text of std::string in Owner at +0x8"}));
+}
+
 TEST_F(RecogniseContainers, ACapacityThatDoesNotFillItsBlockIsNone) {
   const Addr text = block({0x2074736f686e6961, 0x6e616d65}, 200);
   const Addr open = block({0x2074736f686e6961, 0x6e616d6520202020}, 40);
@@ -188,8 +205,8 @@ TEST_F(RecogniseContainers, OneShapeOwnedAsDifferentPartsIsTakenApart) {
   const ClusterId whole = world_.cluster(mixed);
   world_.cluster({table});
   const Inputs& inputs = world_.inputs();
-  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.heap,
-                                             inputs.roots, inputs.reach, inputs.clusters);
+  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.heap, inputs.roots,
+                                      inputs.reach, inputs.clusters);
   ASSERT_EQ(split.rows.size(), 4U);
   EXPECT_EQ(inputs.clusters.rows[whole].blocks, 2 * kEach);
   const ClusterId elements = split.of(inputs.heap.block_at(mixed.front()));
