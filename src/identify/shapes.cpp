@@ -85,10 +85,9 @@ bool is_array_of_numbers(const WordCounts& counts) {
   return numbers * 10 >= counts.nonzero() * 9;
 }
 
-bool is_wide_text(Bytes head, const WordCounts& counts) {
+bool is_wide_text(std::span<const WordKind> kinds, const WordCounts& counts) {
   const uint32_t wide = counts[WordKind::WideText];
-  return wide >= 2 && wide * 4 >= counts.nonzero() * 3 && head.size() >= 2 &&
-         head[0] != std::byte{0} && head[1] == std::byte{0};
+  return kinds[0] == WordKind::WideText && wide >= 2 && wide * 4 >= counts.nonzero() * 3;
 }
 
 }  // namespace
@@ -161,11 +160,9 @@ bool is_text_block(Bytes head, uint64_t size) {
   return 2 * (length + 1) + 16 >= size || all_zero(head.subspan(length));
 }
 
-Shape shape_of(Bytes head, uint64_t size, std::span<const WordKind> kinds,
-               const WordCounts& counts) {
+Shape shape_of(std::span<const WordKind> kinds, uint64_t size, const WordCounts& counts) {
   if (counts.nonzero() == 0) return size < kSaysNothing ? Shape::Record : Shape::Untouched;
-  if (is_text_block(head, size)) return Shape::Text;
-  if (is_wide_text(head, counts)) return Shape::Text;
+  if (is_wide_text(kinds, counts)) return Shape::Text;
   if (is_array_of_pointers(kinds, counts)) return Shape::Pointers;
   const bool full = counts.nonzero() * 2 >= counts.words && counts.words >= kCertainArray;
   if (full && counts.pointers() * 20 < counts.words)

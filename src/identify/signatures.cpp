@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kStep = 6;           // blocks between two steps of announcing
 constexpr uint64_t kTiny = 24;        // bytes
-constexpr uint64_t kAnnounced = 192;  // bytes of a block
+constexpr uint64_t kAnnounced = 128;  // bytes of a block
 
 // A word of which only the lower bytes were overwritten, with zeros: an empty string over what a
 // block's last owner had left.
@@ -143,14 +143,20 @@ bool SignatureMaker::is_allocators(uint64_t word) const {
 Signature SignatureMaker::signature_of(BlockId id) {
   const uint64_t size = heap_.block(id).size();
   const Bytes head = head_of(id);
+  Signature signature;
+  if (!known_.owner_of.empty()) signature.owner = known_.owner_of[numbers_.number_of(id)];
+  if (is_text_block(head, size)) {
+    signature.shape = Shape::Text;
+    signature.traits = 1;
+    signature.trait[0] = {TraitKind::Text, text_begin(head)};
+    return signature;
+  }
   WordCounts counts;
   for (size_t i = 0; i + 8 <= head.size(); i += 8) {
     kinds_[i / 8] = kind_of(load<uint64_t>(head.data() + i));
     counts.add(kinds_[i / 8]);
   }
-  Signature signature;
-  signature.shape = shape_of(head, size, {kinds_.data(), head.size() / 8}, counts);
-  if (!known_.owner_of.empty()) signature.owner = known_.owner_of[numbers_.number_of(id)];
+  signature.shape = shape_of({kinds_.data(), head.size() / 8}, size, counts);
   switch (signature.shape) {
     case Shape::Untouched:
       signature.size = size;
@@ -159,8 +165,9 @@ Signature SignatureMaker::signature_of(BlockId id) {
       signature.size = size;
       describe_record(head, signature);
       break;
-    case Shape::Text:
-      describe_text(head, counts, signature);
+    case Shape::Text:  // in UTF-16
+      signature.traits = 1;
+      signature.trait[0] = {TraitKind::Pair, text_begin(head)};
       break;
     case Shape::Pointers:
     case Shape::Numbers:
@@ -205,13 +212,6 @@ void SignatureMaker::describe_record(Bytes head, Signature& signature) {
       signature.trait[signature.traits].kind = static_cast<TraitKind>(most - seen.begin());
     ++signature.traits;
   }
-}
-
-// One trait: the encoding and how the text begins.
-void SignatureMaker::describe_text(Bytes head, const WordCounts& counts, Signature& signature) {
-  signature.traits = 1;
-  const bool is_wide = counts[WordKind::WideText] > counts[WordKind::Text];
-  signature.trait[0] = {is_wide ? TraitKind::Pair : TraitKind::Text, text_begin(head)};
 }
 
 // One trait: what most words are, and what most of them point at.

@@ -105,7 +105,6 @@ class SignatureMaker {
   [[nodiscard]] bool is_allocators(uint64_t word) const;  // points at the allocator's own memory
   [[nodiscard]] Trait trait_of_word(uint64_t word, WordKind kind) const;
   void describe_record(Bytes head, Signature& signature);
-  static void describe_text(Bytes head, const WordCounts& counts, Signature& signature);
   void describe_array(Bytes head, Signature& signature) const;
 
   const HeapModel& heap_;
