@@ -18,6 +18,7 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kMapped = Profile::kProfiled;
+constexpr size_t kMostMembers = 4;  // named of one row
 
 // How many words of a sample are of the kind that most samples have there.
 size_t agreement(const Analysis& analysis, const AddressMap& addresses, const Profile& profile,
@@ -69,6 +70,17 @@ std::string spelled_meaning(const Analysis& analysis, const FieldMeaning& field,
   return escaped(spelled(field, analysis.image, analysis.identities, content));
 }
 
+// The type of the blocks: what the label was found by, or the only one of that name that fits.
+TypeId type_of(const Analysis& analysis, ClusterId cluster) {
+  const Identity& identity = analysis.identities.rows[cluster];
+  if (identity.type.valid() || identity.label.empty()) return identity.type;
+  const std::vector<TypeId> named = analysis.types.named(identity.label);
+  const auto& sizes = analysis.clusters.rows[cluster].sizes;
+  if (named.size() != 1 || sizes.empty()) return TypeId::none();
+  const bool fits = analysis.types.type(named.front()).size <= sizes.front().first;
+  return fits ? named.front() : TypeId::none();
+}
+
 // What the profile says of the words of a row: the least agreement among them.
 void compare(const AddressMap& addresses, const Profile& profile, const FieldMeaning& field,
              MapRow& row) {
@@ -95,6 +107,7 @@ class Mapper {
   Mapper(const Analysis& analysis, ClusterId cluster, bool content)
       : analysis_(analysis),
         cluster_(cluster),
+        type_(type_of(analysis, cluster)),
         content_(content),
         addresses_(analysis.image, analysis.heap),
         profile_(
@@ -128,26 +141,30 @@ class Mapper {
       row.bytes = hex_bytes(analysis_.image, block.begin() + field.offset,
                             std::min(field.length, MapRow::kMostBytes));
     }
-    describe_member(field, row);
+    describe_member(block.size(), field, row);
     compare(addresses_, profile_, field, row);
     return row;
   }
 
-  // The members that begin in the first word of the field.
-  void describe_member(const FieldMeaning& field, MapRow& row) const {
-    const TypeId type = analysis_.identities.rows[cluster_].type;
+  // The members that lie in the field: all of a word's, the first few of a long run's.
+  void describe_member(uint64_t size, const FieldMeaning& field, MapRow& row) const {
+    if (!type_.valid()) return;
     std::string last;
-    for (uint64_t offset = field.offset; offset < field.offset + 8; ++offset) {
-      const MemberName member = name_member(analysis_.types, type, offset);
+    size_t named = 0;
+    for (uint64_t offset = field.offset; offset < field.offset + field.length; ++offset) {
+      const MemberName member = name_member(analysis_.types, type_, size, offset);
       if (member.name.empty() || member.name == last) continue;
+      const bool too_many = named++ == kMostMembers;
+      row.member += (last.empty() ? "" : ", ") + (too_many ? "..." : escaped(member.name));
+      row.type += (last.empty() ? "" : ", ") + (too_many ? "..." : escaped(member.type));
+      if (too_many) return;
       last = member.name;
-      row.member += (row.member.empty() ? "" : ", ") + escaped(member.name);
-      row.type += (row.type.empty() ? "" : ", ") + escaped(member.type);
     }
   }
 
   const Analysis& analysis_;
   const ClusterId cluster_;
+  const TypeId type_;
   const bool content_;
   const AddressMap addresses_;
   const Profile profile_;

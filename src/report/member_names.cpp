@@ -56,17 +56,15 @@ bool is_leaf(const Types& types, const Type& type) {
 
 }  // namespace
 
-MemberName name_member(const Types& types, TypeId type, uint64_t offset) {
+MemberName name_member(const Types& types, TypeId type, uint64_t size, uint64_t offset) {
   if (!type.valid()) return {};
-  const uint64_t size = types.type(type).size;
-  if (!is_record(types.type(type)) || size == 0) return {};
+  const uint64_t each = types.type(type).size;
+  if (!is_record(types.type(type)) || each == 0) return {};
   std::string name;
-  if (offset >= size) {
-    const Member* const last = member_at(types, type, offset);
-    if (last == nullptr) {
-      name = fmt::format("[{}]", offset / size);
-      offset %= size;
-    }
+  if (offset >= each && member_at(types, type, offset) == nullptr) {
+    if (offset / each >= size / each) return {};
+    name = fmt::format("[{}]", offset / each);
+    offset %= each;
   }
   for (int depth = 0; depth < kDeepest; ++depth) {
     if (depth > 0 && is_leaf(types, types.type(type))) break;

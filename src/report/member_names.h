@@ -13,7 +13,9 @@ struct MemberName {
   std::string type;  // "char *"
 };
 
-// Of a block that holds one object of `type`, or an array of them; nothing for no type.
-[[nodiscard]] MemberName name_member(const Types& types, TypeId type, uint64_t offset);
+// Of a block of `size` bytes that holds one object of `type`, or an array of them; nothing for no
+// type, and for what lies behind the last whole object.
+[[nodiscard]] MemberName name_member(const Types& types, TypeId type, uint64_t size,
+                                     uint64_t offset);
 
 }  // namespace heapscan

@@ -108,6 +108,13 @@ TEST_F(ClusterMapTest, NamesMembersOfAKnownType) {
   EXPECT_EQ(row(map, 8).member, "next");
   EXPECT_EQ(row(map, 8).type, "struct node *");
   EXPECT_EQ(row(map, 16).member, "");
+
+  analysis_.identities.rows[cluster_] = {};
+  EXPECT_EQ(row(map_cluster(analysis_, cluster_, true), 8).member, "");
+  analysis_.identities.rows[cluster_].label = "node";  // known by its vtable, say
+  EXPECT_EQ(row(map_cluster(analysis_, cluster_, true), 8).member, "next");
+  analysis_.clusters.rows[cluster_].sizes = {{40, 10}};
+  EXPECT_EQ(row(map_cluster(analysis_, cluster_, true), 8).member, "") << "too large a type";
 }
 
 TEST_F(ClusterMapTest, RelatesClustersThatHangTogether) {
@@ -171,12 +178,13 @@ TEST(MemberNames, FollowArraysStructsAndFlexibleEnds) {
                               {.offset = 48, .type = letters, .name = "text"},
                               {.offset = 80, .type = rest, .name = "rest"}});
   const Types types = builder.freeze();
-  EXPECT_EQ(name_member(types, outer, 24).name, "pairs[1].b");
-  EXPECT_EQ(name_member(types, outer, 56).name, "text");
-  EXPECT_EQ(name_member(types, outer, 96).name, "rest[2]");
-  EXPECT_EQ(name_member(types, pair, 40).name, "[2].b") << "an array of them";
-  EXPECT_EQ(name_member(types, number, 0).name, "");
-  EXPECT_EQ(name_member(types, TypeId::none(), 0).name, "");
+  EXPECT_EQ(name_member(types, outer, 104, 24).name, "pairs[1].b");
+  EXPECT_EQ(name_member(types, outer, 104, 56).name, "text");
+  EXPECT_EQ(name_member(types, outer, 104, 96).name, "rest[2]");
+  EXPECT_EQ(name_member(types, pair, 56, 40).name, "[2].b") << "an array of them";
+  EXPECT_EQ(name_member(types, pair, 56, 48).name, "") << "what no whole one fills";
+  EXPECT_EQ(name_member(types, number, 8, 0).name, "");
+  EXPECT_EQ(name_member(types, TypeId::none(), 8, 0).name, "");
 }
 
 }  // namespace
