@@ -140,7 +140,8 @@ class Labels(unittest.TestCase):
             self.assertFalse(labels.is_same_type(claim, truth), claim)
 
     def test_words_for_bytes_claim_no_type(self):
-        for label in ("", "264-byte blocks", "raw bytes", "array of numbers", "block naming f"):
+        for label in ("", "264-byte blocks", "raw bytes", "array of numbers", "block naming f",
+                      "blocks of several sizes"):
             self.assertIsNone(labels.claimed_type(label), label)
 
     def test_the_share_of_the_first_entries(self):

@@ -11,7 +11,7 @@ OBJECT, TEXT, ELEMENTS, BUCKETS = "object", "text", "elements", "buckets"
 
 # Labels that describe bytes and claim no type.
 NO_CLAIM = re.compile(r"^$|^[\d,]+-byte blocks?$|^raw bytes$|^array of (numbers|pointers)$|"
-                      r"^(numbers|pointers|zeros|untouched)\b|^block naming |^nothing but zeros$")
+                      r"^(numbers|pointers|zeros|untouched)\b|^block naming |^nothing but zeros$|^blocks of several sizes$")
 IS_TEXT = re.compile(r'^(text|string|strings|wide text)\b|^"|::text$')
 TEXT_TYPES = {"char", "unsigned char", "signed char", "wchar_t", "char16_t", "char32_t"}
 
