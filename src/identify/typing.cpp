@@ -67,7 +67,8 @@ class Typing {
 
   template <typename F>
   void for_each_open(F&& f) {
-    for (size_t i = 0; i < std::min(inputs_.clusters.rows.size(), kMostClusters); ++i) {
+    const size_t count = std::min(inputs_.clusters.rows.size(), kMostClusters);
+    for (size_t i = 0; i < count && !checker_.is_exhausted(); ++i) {
       const ClusterId id(i);
       const Cluster& cluster = inputs_.clusters.rows[id];
       const bool is_plain = cluster.shape == Shape::Text || cluster.shape == Shape::Untouched;

@@ -114,6 +114,7 @@ Reading Checker::read(const Layout& layout, const Leaf& leaf, const Words& words
 }
 
 Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question& question) {
+  ++readings_;
   const uint64_t offset = question.base + leaf.offset;
   if (offset >= words.bytes()) return kNothing;
   if (leaf.kind == LeafKind::Text) return read_text(leaf, words, offset);

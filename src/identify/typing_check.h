@@ -62,6 +62,10 @@ class Checker {
   // Whether the word is a vtable's, described or not.
   [[nodiscard]] bool is_vtable(const WordFact& word) { return object_at(word).is_one; }
 
+  // Types made to be expensive get no more than this many answers: whoever asks in a loop stops.
+  static constexpr uint64_t kMostReadings = 30'000'000;
+  [[nodiscard]] bool is_exhausted() const { return readings_ > kMostReadings; }
+
   [[nodiscard]] Layouts& layouts() { return layouts_; }
   [[nodiscard]] const Inputs& inputs() const { return inputs_; }
   [[nodiscard]] Beliefs& beliefs() { return beliefs_; }
@@ -104,6 +108,7 @@ class Checker {
   std::unordered_map<uint64_t, Reading> behind_;  // by block and type
   std::unordered_map<uint64_t, Reading> elements_;
   bool is_looking_ = false;
+  uint64_t readings_ = 0;
 };
 
 }  // namespace heapscan

@@ -79,7 +79,7 @@ std::optional<Extent> extent_of(Checker& checker, TypeId pointee, const Block& b
 }
 
 std::string label_of(const Types& types, TypeId type, bool is_array, uint64_t count) {
-  const std::string name = types.spelled(type);
+  std::string name = types.spelled(type);
   if (!is_array) return name;
   return count == 0 ? "array of " + name : name + "[" + std::to_string(count) + "]";
 }

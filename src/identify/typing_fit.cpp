@@ -204,9 +204,11 @@ std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue, Cluste
                             const std::vector<Words>& samples, const std::vector<TypeId>& types) {
   std::vector<Candidate> ranked;
   std::vector<Specimen> specimens;
+  specimens.reserve(samples.size());
   for (const Words& words : samples) specimens.push_back({&words, 0});
   if (specimens.empty()) return ranked;
   for (const TypeId type : types) {
+    if (checker.is_exhausted()) return {};
     auto candidate = weigh(checker, cluster, specimens, type);
     if (!candidate) continue;
     candidate->score += catalogue.prior(type, samples.front().size) +
@@ -222,6 +224,7 @@ std::vector<Candidate> rank_arrays(Checker& checker, const Catalogue& catalogue,
                                    const std::vector<TypeId>& types) {
   std::vector<Candidate> ranked;
   for (const TypeId type : types) {
+    if (checker.is_exhausted()) return {};
     const uint64_t size = checker.layouts().of(type).size;
     std::vector<Specimen> specimens;
     for (const Words& words : samples) {

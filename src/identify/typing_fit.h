@@ -32,7 +32,7 @@ class Catalogue {
   [[nodiscard]] bool needs_own_module(TypeId type) const;
   // How likely it is that a block of that size is one, as a weight: parts of other types and what
   // system libraries describe are less so, what lives in such blocks is more so.
-  [[nodiscard]] int prior(TypeId type, uint64_t usable) const;
+  [[nodiscard]] int prior(TypeId id, uint64_t usable) const;
   void add_live(std::span<const LiveType> live);
 
  private:

@@ -78,7 +78,7 @@ class LiveWalk {
   }
 
   void consider(TypeId type, const WordFact& fact) {
-    if (!type.valid() || found_.size() >= kMostTyped) return;
+    if (!type.valid() || found_.size() >= kMostTyped || checker_.is_exhausted()) return;
     if (checker_.beliefs().blocks.contains(fact.block.value)) return;
     if (++tried_[type.value] > kMostTried) return;
     const Block& block = inputs_.heap.block(fact.block);

@@ -423,6 +423,22 @@ TEST_F(Typing, HostileTypesCostNothing) {
   EXPECT_EQ(strongest_label(ask()[0]).find("huge"), std::string::npos);
 }
 
+TEST_F(Typing, ManyTypesThatSayNothingCostLittle) {
+  std::vector<Member> numbers;
+  const TypeId number = p_.integer(2);
+  for (uint64_t i = 0; i < 500; ++i)
+    numbers.push_back({.offset = 2 * i, .type = number, .name = "n"});
+  for (int i = 0; i < 1500; ++i) {
+    const TypeId type = p_.record("numbers" + std::to_string(i), 1000);
+    p_.members(type, numbers);
+  }
+  for (int i = 0; i < 40; ++i) {
+    const auto blocks = p_.cluster(24, 1000);
+    for (const Addr block : blocks) p_.program.poke(block, 1);
+  }
+  for (const auto& evidence : ask()) EXPECT_TRUE(evidence.empty());
+}
+
 TEST_F(Typing, TheAnswerIsTheSameTwice) {
   declare_session();
   const auto sessions = p_.cluster(5, 48);
