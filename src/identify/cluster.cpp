@@ -1,7 +1,7 @@
 // Clustering goes in rounds. In the first, a pointer to a block is just that; the groups it ends
-// with say what kind of block a pointer leads to, and who points at a block, which is what the next
-// round works with. After the second kinds have settled: whatever a third would tell apart hangs
-// three pointers deep.
+// with say what kind of block a pointer leads to, and who points at a block, which is what the
+// later rounds work with. After the third kinds have settled: whatever a fourth would tell apart
+// hangs three pointers deep.
 //
 // A round is one pass over the blocks that gives each a signature, groups of equal signatures, and
 // the joining of groups that agree. Only the pass costs time per block, and only columns of small

@@ -15,9 +15,10 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kStep = 6;           // blocks between two steps of announcing
-constexpr uint64_t kTiny = 24;        // bytes
-constexpr uint64_t kAnnounced = 128;  // bytes of a block
+constexpr size_t kStep = 6;                     // blocks between two steps of announcing
+constexpr uint64_t kTiny = 24;                  // bytes
+constexpr uint64_t kSearchedForZero = 1 << 20;  // bytes of a block
+constexpr uint64_t kAnnounced = 128;            // bytes of a block
 
 // A word of which only the lower bytes were overwritten, with zeros: an empty string over what a
 // block's last owner had left.
@@ -126,6 +127,19 @@ Bytes SignatureMaker::head_of(BlockId id) {
   return {copy_.data(), length};
 }
 
+bool SignatureMaker::is_zero_behind(BlockId id) {
+  const AddrRange block = heap_.block(id).range();
+  if (block.size() <= kHead) return true;
+  const AddrRange rest(block.begin() + kHead,
+                       block.begin() + std::min(block.size(), kSearchedForZero));
+  bool is_zero = true;
+  memory_.for_each_span(range_of(block.begin()), rest, [&](Addr, Bytes bytes) {
+    is_zero = is_zero && std::all_of(bytes.begin(), bytes.end(),
+                                     [](std::byte byte) { return byte == std::byte{0}; });
+  });
+  return is_zero;
+}
+
 BlockId SignatureMaker::target_of(uint64_t word) const {
   const BlockId target = addresses_.block_of(word);
   return target.valid() && numbers_.has(target) ? target : BlockId::none();
@@ -157,6 +171,7 @@ Signature SignatureMaker::signature_of(BlockId id) {
     counts.add(kinds_[i / 8]);
   }
   signature.shape = shape_of({kinds_.data(), head.size() / 8}, size, counts);
+  if (signature.shape == Shape::Untouched && !is_zero_behind(id)) signature.shape = Shape::Record;
   switch (signature.shape) {
     case Shape::Untouched:
       signature.size = size;

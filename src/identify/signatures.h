@@ -101,6 +101,7 @@ class SignatureMaker {
 
  private:
   [[nodiscard]] uint32_t range_of(Addr begin);
+  [[nodiscard]] bool is_zero_behind(BlockId id);  // behind the head
   [[nodiscard]] WordKind kind_of(uint64_t word) const;
   [[nodiscard]] bool is_allocators(uint64_t word) const;  // points at the allocator's own memory
   [[nodiscard]] Trait trait_of_word(uint64_t word, WordKind kind) const;

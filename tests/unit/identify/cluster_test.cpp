@@ -230,8 +230,11 @@ TEST_F(ClusterTest, WhatAFreeBlockLeftBehindDoesNotSplit) {
 TEST_F(ClusterTest, UntouchedBuffersAreOneClusterPerSize) {
   for (int i = 0; i < 10; ++i) block("buffer", 4088, {});
   for (int i = 0; i < 10; ++i) block("page", 8184, {});
+  for (int i = 0; i < 10; ++i) program_.poke(block("sparse", 4088, {}) + 4000, 7);
   run();
   expect_one("buffer");
+  expect_apart("buffer", "sparse");
+  EXPECT_EQ(shape_of("sparse"), Shape::Record);
   expect_apart("buffer", "page");
   EXPECT_EQ(shape_of("buffer"), Shape::Untouched);
 }
