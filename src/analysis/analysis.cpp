@@ -104,6 +104,7 @@ std::vector<CodeLine> find_lines(const Analysis& analysis, const DebugInfo& debu
 Notes Analysis::notes() const {
   Notes notes;
   append(notes, image.notes());
+  append(notes, debug_file_notes);
   append(notes, symbols.notes());
   append(notes, heap.notes);
   append(notes, roots.notes);
@@ -124,14 +125,14 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   Analysis a;
   a.image = std::move(image);
   a.symbols = std::move(symbols);
+  a.debug_file_notes = debug_info.notes();
   Stages stages(options, a.timing);
   a.heap = stages.run("walk heap", [&] { return walk_heap(a.image, a.symbols); });
   a.roots = stages.run("find roots", [&] { return find_roots(a.image, a.heap); });
   a.reach = stages.run("trace", [&] { return trace(a.image, a.heap, a.roots); });
   a.clusters = stages.run("cluster", [&] {
-    return split_unlike(
-        a.image, a.symbols, a.heap, a.roots, a.reach,
-        cluster(a.image, a.symbols, a.heap, a.reach, {options.clustered}));
+    return split_unlike(a.image, a.symbols, a.heap, a.roots, a.reach,
+                        cluster(a.image, a.symbols, a.heap, a.reach, {options.clustered}));
   });
   a.types = stages.run("read types", [&] { return read_types(a, debug_info); });
   a.identities = stages.run("identify", [&] {

@@ -130,14 +130,12 @@ Result capture_and_analyze(const SharedOptions& options,
   progress.stage("copying memory");
   Capture captured = timed("acquire", timing, capture);
   progress.stage("loading symbols");
-  Symbols symbols = timed("symbols", timing, [&] {
-    return load_symbols(captured.image, captured.files, symbol_options(options));
+  const DebugInfo debug_info = timed("find debug files", timing, [&] {
+    return open_debug_info(captured.image, captured.files, symbol_options(options));
   });
-  const DebugInfo debug_info =
-      open_debug_info(captured.image, captured.files, symbol_options(options));
+  Symbols symbols = timed("symbols", timing,
+                          [&] { return load_symbols(captured.image, captured.files, debug_info); });
   AnalysisOptions analysis_options;
-  const VerdictSet grouped = options.report.group_kinds();
-  if (grouped.has(Verdict::Reachable)) analysis_options.clustered.add(Verdict::Reachable);
   analysis_options.suppressions = suppressions;
   if (options.report.kinds && options.report.kinds->has(Verdict::Reachable)) {
     analysis_options.clustered.add(Verdict::Reachable);

@@ -39,8 +39,8 @@ const FixtureProgram kFixtures[] = {
 constexpr unsigned kThreadCounts[] = {1, 4};
 
 Analysis analyze_capture(Capture capture) {
-  Symbols symbols = load_symbols(capture.image, capture.files);
   const DebugInfo debug_info = open_debug_info(capture.image, capture.files);
+  Symbols symbols = load_symbols(capture.image, capture.files, debug_info);
   return analyze(std::move(capture.image), std::move(symbols), debug_info);
 }
 

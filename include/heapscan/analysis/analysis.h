@@ -32,6 +32,7 @@ struct CodeLine {
 struct Analysis {
   MemoryImage image;
   Symbols symbols;
+  Notes debug_file_notes;
   HeapModel heap;
   Roots roots;
   Reachability reach;
