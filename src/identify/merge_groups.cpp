@@ -21,7 +21,7 @@ constexpr size_t kMostClusters = 64;  // of one bucket
 // Where groups are many, the later, small ones are not compared with everything.
 constexpr size_t kThorough = 512;      // groups of a bucket
 constexpr size_t kComparedLater = 24;  // clusters
-constexpr uint64_t kOwnerShare = 20;   // an owner counts if it has one block in so many
+constexpr uint64_t kOwnerShare = 10;   // an owner counts if it has one block in so many
 
 struct Bucketed {
   uint64_t bucket = 0;
