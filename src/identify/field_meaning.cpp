@@ -8,8 +8,8 @@
 #include <array>
 
 #include "heapscan/base/bytes.h"
-#include "identify/recogniser_names.h"
-#include "identify/vtable_class.h"
+#include "identify/recognisers/recogniser_names.h"
+#include "identify/recognisers/vtable_class.h"
 
 namespace heapscan {
 

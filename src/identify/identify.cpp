@@ -7,10 +7,10 @@
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/identify/identities.h"
-#include "identify/recognise_containers.h"
-#include "identify/recogniser_samples.h"
-#include "identify/recognisers.h"
-#include "identify/typing.h"
+#include "identify/recognisers/recognise_containers.h"
+#include "identify/recognisers/recogniser_samples.h"
+#include "identify/recognisers/recognisers.h"
+#include "identify/typing/typing.h"
 
 namespace heapscan {
 

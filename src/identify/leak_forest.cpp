@@ -12,8 +12,8 @@
 #include <queue>
 #include <unordered_map>
 
+#include "identify/clustering/signatures.h"
 #include "identify/leak_forest_links.h"
-#include "identify/signatures.h"
 
 namespace heapscan {
 

@@ -7,7 +7,7 @@
 #include <unordered_map>
 
 #include "heapscan/identify/identities.h"
-#include "identify/cluster_rows.h"
+#include "identify/clustering/cluster_rows.h"
 
 namespace heapscan {
 

@@ -12,7 +12,7 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
-#include "identify/recogniser_names.h"
+#include "identify/recognisers/recogniser_names.h"
 #include "identify/suppression_pattern.h"
 
 namespace heapscan {

@@ -6,7 +6,7 @@
 #include "heapscan/base/text.h"
 #include "heapscan/elf/open_file.h"
 #include "symbols/debuginfod.h"
-#include "symbols/dwarf_file.h"
+#include "symbols/dwarf/file.h"
 
 namespace heapscan {
 

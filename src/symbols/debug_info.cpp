@@ -7,9 +7,9 @@
 #include "heapscan/symbols/types_builder.h"
 #include "symbols/debug_files.h"
 #include "symbols/debuginfod.h"
-#include "symbols/dwarf_lines.h"
-#include "symbols/read_types.h"
-#include "symbols/unwind.h"
+#include "symbols/dwarf/lines.h"
+#include "symbols/dwarf/read_types.h"
+#include "symbols/dwarf/unwind.h"
 
 namespace heapscan {
 

@@ -8,7 +8,7 @@
 #include <array>
 #include <string_view>
 
-#include "symbols/unit_types.h"
+#include "symbols/dwarf/unit_types.h"
 
 namespace heapscan {
 

@@ -7,7 +7,7 @@
 #include "heapscan/elf/elf_file.h"
 #include "heapscan/image/image_builder.h"
 #include "heapscan/symbols/debug_info.h"
-#include "symbols/read_types.h"
+#include "symbols/dwarf/read_types.h"
 
 namespace {
 

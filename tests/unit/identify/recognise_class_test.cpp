@@ -1,6 +1,6 @@
-#include "identify/recognisers.h"
-#include "identify/vtable_class.h"
-#include "identify/vtable_label.h"
+#include "identify/recognisers/recognisers.h"
+#include "identify/recognisers/vtable_class.h"
+#include "identify/recognisers/vtable_label.h"
 #include "unit/identify/recogniser_world.h"
 
 namespace heapscan {

@@ -1,4 +1,4 @@
-#include "identify/recognise_containers.h"
+#include "identify/recognisers/recognise_containers.h"
 
 #include "unit/identify/recogniser_world.h"
 

@@ -1,4 +1,4 @@
-#include "identify/recognisers.h"
+#include "identify/recognisers/recognisers.h"
 #include "unit/identify/recogniser_world.h"
 
 namespace heapscan {

@@ -1,4 +1,4 @@
-#include "identify/typing_nodes.h"
+#include "identify/typing/nodes.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "identify/typing.h"
+#include "identify/typing/typing.h"
 
 #include <gtest/gtest.h>
 

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "support/elf_writer.h"
-#include "symbols/type_table.h"
-#include "symbols/unit_keys.h"
+#include "symbols/dwarf/type_table.h"
+#include "symbols/dwarf/unit_keys.h"
 
 namespace heapscan {
 namespace {

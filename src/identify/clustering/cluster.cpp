@@ -1,0 +1,135 @@
+// Clustering goes in rounds. In the first, a pointer to a block is just that; the groups it ends
+// with say what kind of block a pointer leads to, and who points at a block, which is what the
+// later rounds work with. After the third kinds have settled: whatever a fourth would tell apart
+// hangs three pointers deep.
+//
+// A round is one pass over the blocks that gives each a signature, groups of equal signatures, and
+// the joining of groups that agree. Only the pass costs time per block, and only columns of small
+// numbers take memory per block: its id, its group, its signature and its owner.
+#include <algorithm>
+#include <bit>
+
+#include "heapscan/base/parallel.h"
+#include "heapscan/heap/block_memory.h"
+#include "heapscan/heap/block_numbers.h"
+#include "heapscan/identify/clusters.h"
+#include "identify/clustering/cluster_rows.h"
+#include "identify/clustering/merge_groups.h"
+#include "identify/clustering/refine_owners.h"
+#include "identify/clustering/signature_groups.h"
+#include "identify/clustering/signatures.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr int kRounds = 3;
+constexpr size_t kBlocksPerPiece = 2048;
+constexpr size_t kFewestGroups = 1 << 14;  // that are always allowed
+constexpr size_t kBlocksPerGroup = 64;     // beyond them
+constexpr uint64_t kExactSize = 1024;      // sizes up to this are told apart even in a hurry
+
+std::vector<BlockId> wanted_blocks(const HeapModel& heap, const Reachability& reach,
+                                   const VerdictSet& verdicts) {
+  std::vector<BlockId> blocks;
+  const auto is_wanted = [&](size_t i) {
+    return heap.blocks[i].state() == BlockState::Used && verdicts.has(reach.verdicts[i]);
+  };
+  size_t count = 0;
+  for (size_t i = 0; i < heap.blocks.size(); ++i) count += is_wanted(i) ? 1 : 0;
+  blocks.reserve(count);
+  for (size_t i = 0; i < heap.blocks.size(); ++i) {
+    if (is_wanted(i)) blocks.emplace_back(i);
+  }
+  return blocks;
+}
+
+class Clustering {
+ public:
+  Clustering(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
+             std::span<const BlockId> blocks)
+      : image_(image),
+        symbols_(symbols),
+        heap_(heap),
+        blocks_(blocks),
+        addresses_(image, heap),
+        memory_(image, heap.index),
+        wanted_(bitmap_of(heap, blocks)),
+        numbers_(wanted_),
+        signatures_(blocks.size()) {
+    signatures_.resize(blocks.size());
+  }
+
+  // Group per block; shape per group.
+  [[nodiscard]] std::pair<std::vector<uint32_t>, std::vector<Shape>> run() {
+    for (int round = 0; round < kRounds; ++round) {
+      if (round == 1) owners_ = find_owners(heap_, memory_, blocks_, numbers_, groups_, shapes_);
+      sign_all();
+      const auto groups =
+          group_equal(signatures_, std::max(kFewestGroups, blocks_.size() / kBlocksPerGroup),
+                      [this](uint32_t number) { return size_class(number); });
+      MergedGroups merged = merge_groups(groups, image_, symbols_, addresses_, blocks_,
+                                         [this] { return make_maker(); });
+      groups_.resize(blocks_.size());
+      parallel_for_pieces(blocks_.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
+        for (size_t i = begin; i < end; ++i) groups_[i] = merged.cluster_of[signatures_[i]];
+      });
+      shapes_ = std::move(merged.shapes);
+    }
+    return {std::move(groups_), std::move(shapes_)};
+  }
+
+ private:
+  static BlockBitmap bitmap_of(const HeapModel& heap, std::span<const BlockId> blocks) {
+    BlockBitmap bitmap(heap.blocks.size());
+    for (const BlockId id : blocks) bitmap.set(id);
+    return bitmap;
+  }
+  [[nodiscard]] SignatureMaker make_maker() const {
+    return {heap_, addresses_, memory_, numbers_, {groups_, owners_}};
+  }
+  void sign_all() {
+    parallel_for_pieces(blocks_.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
+      SignatureMaker maker = make_maker();
+      const auto piece = blocks_.subspan(begin, end - begin);
+      for (size_t i = 0; i < piece.size(); ++i) {
+        maker.announce(piece, i);
+        signatures_[begin + i] = maker.signature_of(piece[i]).hash();
+      }
+    });
+  }
+  [[nodiscard]] uint64_t size_class(uint32_t number) const {
+    const uint64_t size = heap_.block(blocks_[number]).size();
+    return size <= kExactSize ? size : kExactSize + static_cast<uint64_t>(std::bit_width(size));
+  }
+
+  const MemoryImage& image_;
+  const Symbols& symbols_;
+  const HeapModel& heap_;
+  std::span<const BlockId> blocks_;
+  AddressMap addresses_;
+  BlockMemory memory_;
+  BlockBitmap wanted_;
+  BlockNumbers numbers_;
+  GrowingArray<uint64_t> signatures_;
+  std::vector<uint32_t> groups_;  // of the last round
+  std::vector<Shape> shapes_;     // of the groups
+  std::vector<uint32_t> owners_;  // empty in the first round
+};
+
+}  // namespace
+
+ClusterId Clusters::of(BlockId block) const {
+  const auto at = std::lower_bound(blocks.begin(), blocks.end(), block);
+  if (at == blocks.end() || *at != block) return ClusterId::none();
+  return cluster_of[static_cast<size_t>(at - blocks.begin())];
+}
+
+Clusters cluster(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
+                 const Reachability& reach, const ClusterOptions& options) {
+  std::vector<BlockId> blocks = wanted_blocks(heap, reach, options.verdicts);
+  const auto [group_of, shapes] = Clustering(image, symbols, heap, blocks).run();
+  return make_clusters(image, symbols, heap, std::move(blocks), group_of, shapes);
+}
+
+}  // namespace heapscan

@@ -1,0 +1,213 @@
+// At every place three questions are asked, each with a small weight of its own prior (a Dirichlet
+// prior with the mass of a third of an observation): is it zero? if not, what kind of word is it?
+// if it names something, what? The answer that one side gives is compared with what the other side
+// predicts and with how common it is in general; the logarithm of the ratio is the evidence.
+//
+// Zero against anything says little: NULL and a pointer are one field. What a group says is damped:
+// a thousand blocks count as a few observations, so that groups that differ in how often an
+// optional field is used are not torn apart. Kinds that one field often has side by side (an
+// integer that is small or large) support each other.
+#include "identify/clustering/cluster_evidence.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace heapscan {
+
+namespace {
+
+constexpr float kPriorMass = 0.3F;
+constexpr float kMostObservations = 8;
+constexpr float kZeroWeight = 0.6F;
+constexpr float kCommonZero = 0.5F;
+constexpr float kCommonIdentity = 0.08F;
+constexpr float kIdentityWeight = 1;
+constexpr float kKindred = 0.15F;  // what kinds of one family lend each other
+constexpr float kRarelyUsed = 10;  // a field that is zero in nine of ten counts as zero
+constexpr float kNearlyAll = 0.8F;
+constexpr float kLastFieldWeight = 0.5F;
+constexpr float kOwnerWeight = 0.4F;
+constexpr float kOwnerWeightOfTiny = 3;  // also of text and arrays
+
+// How common kinds are among words that are not zero, in general. Kinds that words get by chance
+// count as more common than they are.
+constexpr std::array<float, kTraitKinds> kCommon = {0,     0.22F, 0.08F, 0.1F,  0.05F,
+                                                    0.1F,  0.08F, 0.03F, 0.04F, 0.02F,
+                                                    0.05F, 0.24F, 0.06F, 0.2F,  0.04F};
+
+constexpr uint32_t bit(TraitKind kind) { return 1U << static_cast<unsigned>(kind); }
+
+// Kinds that one field may have side by side.
+constexpr std::array<uint32_t, 2> kFamilies = {
+    bit(TraitKind::Integer) | bit(TraitKind::Pair) | bit(TraitKind::Number) |
+        bit(TraitKind::Random) | bit(TraitKind::Float),
+    bit(TraitKind::Block) | bit(TraitKind::Free) | bit(TraitKind::Interior)};
+
+uint32_t family_of(uint32_t kind) {
+  for (const uint32_t family : kFamilies) {
+    if ((family >> kind & 1) != 0) return family;
+  }
+  return 1U << kind;
+}
+
+float damped(float weight) { return std::min(weight, kMostObservations); }
+
+// log of (probability under `share` of `observations` / how common it is).
+float evidence(float share, float observations, float common) {
+  return std::log((share * observations + kPriorMass * common) /
+                  ((observations + kPriorMass) * common));
+}
+
+}  // namespace
+
+void TraitMixture::add(const Trait& trait, float weight) {
+  const auto kind = static_cast<uint32_t>(trait.kind);
+  kinds_[kind] += weight;
+  seen_ |= 1U << kind;
+  total_ += weight;
+  if (trait.identity == 0) return;
+  named_weight_ += weight;
+  for (size_t i = 0; i < named_count_; ++i) {
+    if (named_[i].identity != trait.identity) continue;
+    named_[i].weight += weight;
+    return;
+  }
+  if (named_count_ < kIdentities) named_[named_count_++] = {trait.identity, weight};
+}
+
+void TraitMixture::add(const TraitMixture& other) {
+  for (size_t i = 0; i < kTraitKinds; ++i) kinds_[i] += other.kinds_[i];
+  seen_ |= other.seen_;
+  total_ += other.total_;
+  named_weight_ += other.named_weight_;
+  for (size_t i = 0; i < other.named_count_; ++i) {
+    const Named& named = other.named_[i];
+    const auto known =
+        std::find_if(named_.begin(), named_.begin() + named_count_,
+                     [&](const Named& mine) { return mine.identity == named.identity; });
+    if (known != named_.begin() + named_count_) {
+      known->weight += named.weight;
+    } else if (named_count_ < kIdentities) {
+      named_[named_count_++] = named;
+    }
+  }
+}
+
+float TraitMixture::weight_of(uint64_t identity) const {
+  for (size_t i = 0; i < named_count_; ++i) {
+    if (named_[i].identity == identity) return named_[i].weight;
+  }
+  return 0;
+}
+
+float TraitMixture::predicts(const TraitMixture& other) const {
+  if (total_ == 0 || other.total_ == 0) return 0;
+  float sum = zero_evidence(other);
+  if (nonzero() > 0 && other.nonzero() > 0) sum += kind_evidence(other);
+  if (named_weight_ > 0 && other.named_weight_ > 0) sum += identity_evidence(other);
+  return sum;
+}
+
+float TraitMixture::names(const TraitMixture& other) const {
+  if (total_ == 0 || other.total_ == 0) return 0;
+  float sum = zero_evidence(other);
+  if (named_weight_ > 0 && other.named_weight_ > 0) sum += identity_evidence(other);
+  return sum;
+}
+
+float TraitMixture::zero_evidence(const TraitMixture& other) const {
+  const float zeros = kinds_[0] / total_;
+  const float others = other.kinds_[0] / other.total_;
+  const float observations = damped(total_);
+  float sum = 0;
+  if (others > 0) sum += others * evidence(zeros, observations, kCommonZero);
+  if (others < 1) sum += (1 - others) * evidence(1 - zeros, observations, 1 - kCommonZero);
+  return kZeroWeight * sum;
+}
+
+float TraitMixture::kind_evidence(const TraitMixture& other) const {
+  const float observations = damped(nonzero());
+  float sum = 0;
+  for (uint32_t rest = other.seen_ & ~1U; rest != 0; rest &= rest - 1) {
+    const auto kind = static_cast<uint32_t>(std::countr_zero(rest));
+    float kindred = 0;
+    for (uint32_t kin = family_of(kind) & seen_ & ~(1U << kind); kin != 0; kin &= kin - 1)
+      kindred += kinds_[static_cast<size_t>(std::countr_zero(kin))];
+    const float share = std::min(1.0F, (kinds_[kind] + kKindred * kindred) / nonzero());
+    sum += other.kinds_[kind] / other.nonzero() * evidence(share, observations, kCommon[kind]);
+  }
+  return sum;
+}
+
+float TraitMixture::identity_evidence(const TraitMixture& other) const {
+  const float observations = damped(named_weight_);
+  float sum = 0;
+  for (size_t i = 0; i < other.named_count_; ++i) {
+    const float share = weight_of(other.named_[i].identity) / named_weight_;
+    sum += other.named_[i].weight / other.named_weight_ *
+           evidence(share, observations, kCommonIdentity);
+  }
+  return kIdentityWeight * sum;
+}
+
+bool TraitMixture::names_other_tables(const TraitMixture& other) const {
+  const auto table = static_cast<size_t>(TraitKind::Table);
+  if (kinds_[table] == 0 || other.kinds_[table] == 0) return false;
+  return std::none_of(other.named_.begin(), other.named_.begin() + other.named_count_,
+                      [&](const Named& named) { return weight_of(named.identity) > 0; });
+}
+
+Trait TraitMixture::commonest() const {
+  if (nonzero() * kRarelyUsed < total_) return {};
+  const auto most = std::max_element(kinds_.begin() + 1, kinds_.end());
+  Trait trait{static_cast<TraitKind>(most - kinds_.begin()), 0};
+  for (size_t i = 0; i < named_count_; ++i) {
+    if (named_[i].weight >= kNearlyAll * named_weight_ && named_[i].weight >= nonzero() / 2)
+      trait.identity = named_[i].identity;
+  }
+  return trait;
+}
+
+ClusterEvidence::ClusterEvidence(const Signature& signature, uint32_t blocks)
+    : shape_(signature.shape), says_little_(signature.says_little()), traits_(signature.traits) {
+  const float weight = 1 + std::log2(static_cast<float>(blocks));
+  for (size_t i = 0; i < traits_; ++i) places_[i].add(signature.trait[i], weight);
+  if (signature.owner != 0) {
+    owner_.add({TraitKind::Block, signature.owner}, weight);
+  } else if (says_little_) {
+    // To hang below nothing that is known tells blocks apart too, where owners are all there is.
+    owner_.add({TraitKind::Zero, 0}, weight);
+  }
+}
+
+void ClusterEvidence::add(const ClusterEvidence& other) {
+  for (size_t i = 0; i < traits_; ++i) places_[i].add(other.places_[i]);
+  owner_.add(other.owner_);
+}
+
+ClusterOutline ClusterEvidence::outline() const {
+  ClusterOutline outline;
+  outline.shape = shape_;
+  outline.traits = traits_;
+  for (size_t i = 0; i < std::min(traits_, outline.first.size()); ++i)
+    outline.first[i] = places_[i].commonest();
+  outline.owner = owner_.commonest().identity;
+  return outline;
+}
+
+float ClusterEvidence::agreement(const ClusterEvidence& other) const {
+  if (places_[0].names_other_tables(other.places_[0])) return -1e6F;
+  return (predicts(other) + other.predicts(*this)) / 2;
+}
+
+float ClusterEvidence::predicts(const ClusterEvidence& other) const {
+  float sum = (says_little_ ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.names(other.owner_);
+  for (size_t i = 0; i < traits_; ++i) {
+    const bool may_be_slack = i + 1 == traits_ && shape_ == Shape::Record && traits_ > 1;
+    sum += (may_be_slack ? kLastFieldWeight : 1) * places_[i].predicts(other.places_[i]);
+  }
+  return sum;
+}
+
+}  // namespace heapscan

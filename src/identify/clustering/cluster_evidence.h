@@ -1,0 +1,74 @@
+// What the blocks of a growing cluster have at each place, and how well that agrees with another
+// group's.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "identify/clustering/signatures.h"
+
+namespace heapscan {
+
+// The traits seen at one place, by weight.
+class TraitMixture {
+ public:
+  void add(const Trait& trait, float weight);
+  void add(const TraitMixture& other);
+
+  // How much better this predicts `other` than chance does, in nats; negative: worse.
+  [[nodiscard]] float predicts(const TraitMixture& other) const;
+  // The same for identities alone, whatever kind of word they are.
+  [[nodiscard]] float names(const TraitMixture& other) const;
+  // The commonest kind but zero, with the identity nearly all have; zero when that is rare.
+  [[nodiscard]] Trait commonest() const;
+  // Both name tables of functions, and none of them is the same.
+  [[nodiscard]] bool names_other_tables(const TraitMixture& other) const;
+
+ private:
+  static constexpr size_t kIdentities = 6;
+  struct Named {
+    uint64_t identity = 0;
+    float weight = 0;
+  };
+  [[nodiscard]] float nonzero() const { return total_ - kinds_[0]; }
+  [[nodiscard]] float weight_of(uint64_t identity) const;
+  [[nodiscard]] float zero_evidence(const TraitMixture& other) const;
+  [[nodiscard]] float kind_evidence(const TraitMixture& other) const;
+  [[nodiscard]] float identity_evidence(const TraitMixture& other) const;
+
+  std::array<float, kTraitKinds> kinds_{};
+  uint32_t seen_ = 0;  // bit per kind with weight
+  float total_ = 0;
+  std::array<Named, kIdentities> named_{};  // the first ones met
+  uint32_t named_count_ = 0;
+  float named_weight_ = 0;  // also of those that found no place
+};
+
+// A cluster in a few words.
+struct ClusterOutline {
+  Shape shape = Shape::Record;
+  size_t traits = 0;
+  std::array<Trait, 4> first;  // the commonest at the first places
+  uint64_t owner = 0;          // of nearly all; 0: none
+};
+
+class ClusterEvidence {
+ public:
+  ClusterEvidence(const Signature& signature, uint32_t blocks);
+  void add(const ClusterEvidence& other);
+
+  // In nats, the same for both directions; above 0 the two are likelier one kind than two.
+  [[nodiscard]] float agreement(const ClusterEvidence& other) const;
+  [[nodiscard]] ClusterOutline outline() const;
+
+ private:
+  [[nodiscard]] float predicts(const ClusterEvidence& other) const;
+
+  Shape shape_;
+  bool says_little_;
+  size_t traits_;
+  std::array<TraitMixture, Signature::kFields + Signature::kTailParts> places_;
+  TraitMixture owner_;
+};
+
+}  // namespace heapscan

@@ -1,0 +1,209 @@
+// A fingerprint is made of what another run of the program shows again: the shape, the size where
+// all blocks have one, for every field whether it is used at all and what it mostly holds, and the
+// names of what it points at where nearly all samples name the same. Then, as far as one pointer
+// reaches, of the same of the groups it points at and of the one that points at it.
+//
+// How often a field is used and how large its numbers are changes from run to run, so only a few
+// coarse classes are told apart, with limits far from where real programs gather. Groups that would
+// be called the same for that are told apart by what else they have.
+#include "identify/clustering/cluster_fingerprints.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "heapscan/base/parallel.h"
+#include "identify/clustering/profile_fields.h"
+#include "identify/clustering/shapes.h"
+#include "identify/clustering/signatures.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kFields = 128;      // bytes
+constexpr uint64_t kElements = 64;     // bytes, of an array
+constexpr uint64_t kTellsLittle = 32;  // bytes; of smaller records their owner tells more
+
+uint64_t hash_of(std::string_view text) {
+  uint64_t hash = text.size();
+  for (const char c : text) hash = mix(hash, static_cast<unsigned char>(c));
+  return hash;
+}
+
+// Used by a tenth of the samples at least.
+bool is_used(const Field& field) {
+  return field.samples > 0 && (field.samples - field.zeros) * 10 >= field.samples;
+}
+// Named by nine tenths of those that are not zero.
+bool has_common(const Field& field) {
+  return is_module_pointer(field.kind) && !field.common.is_null() &&
+         field.common_count * 10 >= (field.samples - field.zeros) * 9;
+}
+
+enum class FieldClass : uint64_t { Unused, Number, Text, Block, Module, OtherPointer };
+
+FieldClass class_of(const Field& field) {
+  if (!is_used(field)) return FieldClass::Unused;
+  if (is_module_pointer(field.kind)) return FieldClass::Module;
+  if (is_block_pointer(field.kind) || field.kind == WordKind::FreeBlock) return FieldClass::Block;
+  if (is_pointer(field.kind)) return FieldClass::OtherPointer;
+  if (field.kind == WordKind::Text || field.kind == WordKind::WideText) return FieldClass::Text;
+  return FieldClass::Number;
+}
+
+// The size most blocks have; none when they have many.
+std::optional<uint64_t> main_size(const Cluster& group) {
+  if (group.shape != Shape::Record && group.shape != Shape::Untouched) return std::nullopt;
+  for (const auto& [size, blocks] : group.sizes) {
+    if (blocks * 4 >= group.blocks * 3) return size;
+  }
+  return std::nullopt;
+}
+
+class Fingerprints {
+ public:
+  Fingerprints(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
+               const Clusters& groups)
+      : image_(image),
+        symbols_(symbols),
+        heap_(heap),
+        groups_(groups),
+        fields_(groups.rows.size()),
+        owner_(groups.rows.size()) {
+    const AddressMap addresses(image, heap);
+    parallel_for(groups.rows.size(), [&](size_t i) {
+      const Shape shape = groups.rows[ClusterId(i)].shape;
+      const uint64_t limit = shape == Shape::Record     ? kFields
+                             : shape == Shape::Pointers ? kElements
+                                                        : 0;
+      fields_[ClusterId(i)] = profile_fields(image, addresses, heap, groups, ClusterId(i), limit);
+    });
+    find_owners();
+  }
+
+  [[nodiscard]] std::vector<uint64_t> make() const {
+    const size_t count = groups_.rows.size();
+    std::vector<uint64_t> alone(count);
+    parallel_for(count, [&](size_t i) { alone[i] = of_fields(ClusterId(i)); });
+    std::vector<uint64_t> with_targets(count);
+    for (size_t i = 0; i < count; ++i) {
+      uint64_t hash = alone[i];
+      const std::vector<Field>& fields = fields_[ClusterId(i)];
+      for (size_t f = 0; f < fields.size(); ++f) {
+        if (class_of(fields[f]) == FieldClass::Block && fields[f].to.valid() &&
+            fields[f].to_count * 2 > fields[f].samples - fields[f].zeros)
+          hash = mix(hash, mix(f, alone[fields[f].to.index()]));
+      }
+      with_targets[i] = hash;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      if (tells_little(groups_.rows[ClusterId(i)]))
+        with_targets[i] = with_owner(i, with_targets[i], alone);
+    }
+    std::vector<uint64_t> result = with_targets;
+    refine_equal(result, [&](size_t i) { return with_owner(i, result[i], alone); });
+    refine_equal(result, [&](size_t i) { return with_kinds(i, result[i]); });
+    return result;
+  }
+
+ private:
+  struct Owner {
+    ClusterId group;
+    uint64_t offset = 0;
+    uint64_t pointers = 0;
+  };
+
+  // Gives those that are equal a second chance.
+  template <typename F>
+  static void refine_equal(std::vector<uint64_t>& fingerprints, F&& refined) {
+    std::vector<uint64_t> sorted = fingerprints;
+    std::sort(sorted.begin(), sorted.end());
+    for (size_t i = 0; i < fingerprints.size(); ++i) {
+      const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), fingerprints[i]);
+      if (last - first > 1) fingerprints[i] = refined(i);
+    }
+  }
+  [[nodiscard]] uint64_t with_owner(size_t i, uint64_t hash,
+                                    const std::vector<uint64_t>& alone) const {
+    const Owner& owner = owner_[i];
+    return owner.group.valid() ? mix(hash, mix(alone[owner.group.index()], owner.offset)) : hash;
+  }
+  [[nodiscard]] uint64_t with_kinds(size_t i, uint64_t hash) const {
+    for (const Field& field : fields_[ClusterId(i)])
+      hash = mix(hash, is_used(field) ? static_cast<uint64_t>(trait_of(field.kind)) : 0);
+    return hash;
+  }
+
+  static bool tells_little(const Cluster& group) {
+    const auto size = main_size(group);
+    return group.shape != Shape::Record || (size && *size < kTellsLittle);
+  }
+
+  [[nodiscard]] uint64_t of_fields(ClusterId id) const {
+    const Cluster& group = groups_.rows[id];
+    uint64_t hash = mix(static_cast<uint64_t>(group.shape) + 1, main_size(group).value_or(0));
+    if (group.shape == Shape::Text) return mix(hash, common_begin(group));
+    if (group.shape != Shape::Record) return hash;
+    const std::vector<Field>& fields = fields_[id];
+    for (size_t i = 0; i < fields.size(); ++i) {
+      hash = mix(hash, static_cast<uint64_t>(class_of(fields[i])));
+      if (class_of(fields[i]) == FieldClass::Module && has_common(fields[i]))
+        hash = mix(hash, name_at(fields[i].common));
+    }
+    return hash;
+  }
+
+  // How nearly all texts begin; 0 when they do not begin alike.
+  [[nodiscard]] uint64_t common_begin(const Cluster& group) const {
+    std::map<uint64_t, size_t> begins;
+    for (const BlockId sample : group.samples) {
+      std::array<std::byte, 16> head{};
+      if (image_.read_bytes(heap_.block(sample).begin(), head)) ++begins[text_begin(head)];
+    }
+    for (const auto& [begin, samples] : begins) {
+      if (samples * 10 >= group.samples.size() * 9) return begin;
+    }
+    return 0;
+  }
+
+  [[nodiscard]] uint64_t name_at(Addr address) const {
+    if (const auto symbol = symbols_.at(address)) return mix(hash_of(symbol->name), symbol->offset);
+    const Module* const module = image_.module_at(address);
+    if (module == nullptr) return 0;
+    return mix(hash_of(module->file_name()), address - module->range.begin());
+  }
+
+  // The group and offset most pointers to each group come from.
+  void find_owners() {
+    for (size_t i = 0; i < groups_.rows.size(); ++i) {
+      const Cluster& group = groups_.rows[ClusterId(i)];
+      for (const Field& field : fields_[ClusterId(i)]) {
+        if (!field.to.valid() || field.to.index() == i) continue;
+        const uint64_t pointers =
+            group.blocks * field.to_count / std::max<uint64_t>(field.samples, 1);
+        const uint64_t offset = group.shape == Shape::Record ? field.offset : 0;
+        Owner& owner = owner_[field.to.index()];
+        if (pointers > owner.pointers) owner = {ClusterId(i), offset, pointers};
+      }
+    }
+  }
+
+  const MemoryImage& image_;
+  const Symbols& symbols_;
+  const HeapModel& heap_;
+  const Clusters& groups_;
+  Column<ClusterId, std::vector<Field>> fields_;
+  std::vector<Owner> owner_;
+};
+
+}  // namespace
+
+std::vector<uint64_t> make_fingerprints(const MemoryImage& image, const Symbols& symbols,
+                                        const HeapModel& heap, const Clusters& groups) {
+  return Fingerprints(image, symbols, heap, groups).make();
+}
+
+}  // namespace heapscan

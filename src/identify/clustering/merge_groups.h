@@ -1,0 +1,30 @@
+// Joins groups of equal signatures into clusters by evidence: how much better the one predicts the
+// fields of the other than chance does.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "heapscan/image/image.h"
+#include "heapscan/symbols/symbols.h"
+#include "identify/clustering/cluster_evidence.h"
+#include "identify/clustering/signature_groups.h"
+#include "identify/clustering/signatures.h"
+
+namespace heapscan {
+
+struct MergedGroups {
+  std::vector<uint32_t> cluster_of;  // one per group
+  std::vector<Shape> shapes;         // one per cluster
+};
+
+// `make_maker()` returns a SignatureMaker for the calling thread; `blocks` are all clustered ones
+// by number.
+[[nodiscard]] MergedGroups merge_groups(const std::vector<SignatureGroup>& groups,
+                                        const MemoryImage& image, const Symbols& symbols,
+                                        const AddressMap& addresses,
+                                        std::span<const BlockId> blocks,
+                                        const std::function<SignatureMaker()>& make_maker);
+
+}  // namespace heapscan

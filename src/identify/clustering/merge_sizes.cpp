@@ -1,0 +1,111 @@
+// Different sizes are strong evidence for different types; only what is stronger overrules it. Each
+// of the following makes a key of what has to be equal, and clusters with a key in common are one:
+//
+//  - one class: the first word is the same table of functions;
+//  - one place: the same field of the same kind of record points at them, and they begin alike;
+//  - one mark: they begin alike, with the same pointer into a module among the first fields;
+//  - arrays: from the first word on there is only one kind of element.
+#include "identify/clustering/merge_sizes.h"
+
+#include <numeric>
+#include <unordered_map>
+
+#include "identify/clustering/refine_owners.h"
+
+namespace heapscan {
+
+namespace {
+
+enum class Reason : uint64_t { Class = 1, Place, Mark, Array };
+
+uint64_t key(Reason reason, uint64_t value) { return mix(static_cast<uint64_t>(reason), value); }
+
+bool names_module(const Trait& trait) {
+  return trait.identity != 0 &&
+         (trait.kind == TraitKind::Code || trait.kind == TraitKind::Constant ||
+          trait.kind == TraitKind::Data || trait.kind == TraitKind::Table);
+}
+
+// The last field may be slack.
+size_t certain_fields(const ClusterOutline& cluster) {
+  return std::min(cluster.first.size(), cluster.traits > 1 ? cluster.traits - 1 : 0);
+}
+
+uint64_t beginning(const ClusterOutline& cluster, size_t fields) {
+  uint64_t hash = fields;
+  for (size_t i = 0; i < fields; ++i)
+    hash = mix(hash, mix(static_cast<uint64_t>(cluster.first[i].kind), cluster.first[i].identity));
+  return hash;
+}
+
+bool may_be_element(TraitKind kind) {
+  return kind == TraitKind::Number || kind == TraitKind::Float || kind == TraitKind::Interior ||
+         kind == TraitKind::Block;
+}
+
+// Of an array in the form of a record; 0 when it is none.
+uint64_t array_key(const ClusterOutline& cluster) {
+  const Trait element = cluster.first[0];
+  if (!may_be_element(element.kind)) return 0;
+  // Which block a single pointer leads to is all there is to go by.
+  if (element.kind == TraitKind::Block && element.identity == 0) return 0;
+  bool ended = false;
+  for (size_t i = 0; i < certain_fields(cluster); ++i) {
+    const Trait& trait = cluster.first[i];
+    if (trait.kind == TraitKind::Zero) {
+      ended = true;
+    } else if (ended || trait.kind != element.kind || trait.identity != element.identity) {
+      return 0;
+    }
+  }
+  return key(Reason::Array,
+             mix(mix(static_cast<uint64_t>(element.kind), element.identity), cluster.owner));
+}
+
+// What of a cluster has to be equal with another one, each for itself enough.
+std::vector<uint64_t> keys_of(const ClusterOutline& cluster) {
+  std::vector<uint64_t> keys;
+  if (cluster.shape != Shape::Record) return keys;
+  const size_t fields = std::min<size_t>(certain_fields(cluster), 3);
+  if (cluster.first[0].kind == TraitKind::Table && cluster.first[0].identity != 0)
+    keys.push_back(key(Reason::Class, cluster.first[0].identity));
+  if (fields == 0) return keys;
+  if (cluster.owner != 0 && is_record_field(cluster.owner) &&
+      cluster.first[0].kind != TraitKind::Zero)
+    keys.push_back(key(Reason::Place, mix(cluster.owner, beginning(cluster, 2))));
+  for (size_t i = 0; i < fields; ++i) {
+    if (!names_module(cluster.first[i])) continue;
+    keys.push_back(key(Reason::Mark, mix(fields, beginning(cluster, fields))));
+    break;
+  }
+  if (const uint64_t array = array_key(cluster)) keys.push_back(array);
+  return keys;
+}
+
+}  // namespace
+
+std::vector<uint32_t> join_sizes(const std::vector<ClusterOutline>& clusters) {
+  std::vector<uint32_t> into(clusters.size());
+  std::iota(into.begin(), into.end(), 0);
+  const auto root_of = [&](uint32_t cluster) {
+    while (into[cluster] != cluster) cluster = into[cluster] = into[into[cluster]];
+    return cluster;
+  };
+  std::unordered_map<uint64_t, uint32_t> first_with;
+  for (uint32_t i = 0; i < clusters.size(); ++i) {
+    for (const uint64_t k : keys_of(clusters[i])) {
+      const auto [first, is_new] = first_with.try_emplace(k, i);
+      if (is_new) continue;
+      const uint32_t a = root_of(first->second);
+      const uint32_t b = root_of(i);
+      into[std::max(a, b)] = std::min(a, b);
+    }
+  }
+  std::vector<uint32_t> number(clusters.size());
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < clusters.size(); ++i)
+    number[i] = root_of(i) == i ? count++ : number[root_of(i)];
+  return number;
+}
+
+}  // namespace heapscan

@@ -1,0 +1,252 @@
+// The first words of a record are traits of their own; what lies behind is told in four parts, each
+// by what it mostly holds, since long tails are arrays or buffers more often than fields. Of text,
+// arrays and raw data only what they are made of counts, and where they hang.
+//
+// A word costs little to judge; waiting for memory costs much. So a block is announced in steps:
+// its row, its bytes, then the entries of the index its words will be looked up in, then the rows
+// those lead to. Each step needs what the one before has brought.
+#include "identify/clustering/signatures.h"
+
+#include <algorithm>
+
+#include "identify/clustering/shapes.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kStep = 6;                     // blocks between two steps of announcing
+constexpr uint64_t kTiny = 24;                  // bytes
+constexpr uint64_t kSearchedForZero = 1 << 20;  // bytes of a block
+constexpr uint64_t kAnnounced = 128;            // bytes of a block
+
+// A word of which only the lower bytes were overwritten, with zeros: an empty string over what a
+// block's last owner had left.
+bool is_left_over(uint64_t word) { return word != 0 && (word & 0xffff) == 0; }
+
+}  // namespace
+
+TraitKind trait_of(WordKind kind) {
+  switch (kind) {
+    case WordKind::Zero:
+      return TraitKind::Zero;
+    case WordKind::Small:
+    case WordKind::Negative:
+      return TraitKind::Integer;
+    case WordKind::Pair:
+      return TraitKind::Pair;
+    case WordKind::Text:
+    case WordKind::WideText:
+      return TraitKind::Text;
+    case WordKind::Code:
+      return TraitKind::Code;
+    case WordKind::Constant:
+      return TraitKind::Constant;
+    case WordKind::Data:
+      return TraitKind::Data;
+    case WordKind::BlockStart:
+      return TraitKind::Block;
+    case WordKind::BlockInterior:
+      return TraitKind::Interior;
+    case WordKind::FreeBlock:
+      return TraitKind::Free;
+    case WordKind::Stack:
+    case WordKind::Mapped:
+      return TraitKind::Elsewhere;
+    case WordKind::Float:
+      return TraitKind::Float;
+    case WordKind::Time:
+    case WordKind::Number:
+      return TraitKind::Number;
+    case WordKind::Random:
+      return TraitKind::Random;
+  }
+  return TraitKind::Random;
+}
+
+uint64_t Signature::bucket() const { return mix(static_cast<uint64_t>(shape) + 1, size); }
+
+uint64_t Signature::hash() const {
+  uint64_t kinds = bucket();
+  uint64_t identities = owner;
+  for (size_t i = 0; i < traits; ++i) {
+    kinds = mix(kinds, static_cast<uint64_t>(trait[i].kind));
+    identities = mix(identities, trait[i].identity);
+  }
+  return (kinds & 0xffffffff00000000) | std::max<uint64_t>(identities & 0xffffffff, 1);
+}
+
+void SignatureMaker::announce(std::span<const BlockId> blocks, size_t next) {
+  if (next + 4 * kStep < blocks.size()) __builtin_prefetch(&heap_.block(blocks[next + 4 * kStep]));
+  if (next + 3 * kStep < blocks.size()) {
+    const AddrRange bytes = heap_.block(blocks[next + 3 * kStep]).range();
+    const std::byte* const at = memory_.at(range_of(bytes.begin()), bytes.begin().value);
+    if (at != nullptr) {
+      for (uint64_t i = 0; i < std::min(bytes.size(), kAnnounced); i += 64)
+        __builtin_prefetch(at + i);
+    }
+  }
+  const auto for_each_candidate = [&](size_t block, auto&& f) {
+    if (block >= blocks.size()) return;
+    const Bytes head = head_of(blocks[block]);
+    for (size_t i = 0; i + 8 <= std::min<size_t>(head.size(), kAnnounced); i += 8) {
+      const auto word = load<uint64_t>(head.data() + i);
+      const uint32_t number = heap_.index.range_at(word);
+      if (number != BlockIndex::kNoRange) f(heap_.index.ranges()[number], word);
+    }
+  };
+  for_each_candidate(next + 2 * kStep, [&](const BlockIndex::Range& range, uint64_t word) {
+    if (range.first_word != BlockIndex::kNoGrid)
+      __builtin_prefetch(heap_.index.word_for(range, word));
+  });
+  for_each_candidate(next + kStep, [&](const BlockIndex::Range& range, uint64_t word) {
+    const BlockId target = heap_.index.block_before(range, word);
+    if (!target.valid()) return;
+    __builtin_prefetch(&heap_.block(target));
+    if (!known_.group_of.empty()) numbers_.prefetch(target);
+  });
+}
+
+uint32_t SignatureMaker::range_of(Addr begin) {
+  if (begin.value - range_.begin >= range_.end - range_.begin) {
+    range_number_ = heap_.index.range_at(begin.value);
+    range_ = heap_.index.ranges()[range_number_];
+  }
+  return range_number_;
+}
+
+Bytes SignatureMaker::head_of(BlockId id) {
+  const AddrRange block = heap_.block(id).range();
+  const uint64_t length = std::min(block.size(), kHead) / 8 * 8;
+  const uint32_t range = range_of(block.begin());
+  if (const std::byte* const at = memory_.at(range, block.begin().value)) return {at, length};
+  copy_.fill(std::byte{0});
+  memory_.for_each_span(range, AddrRange::sized(block.begin(), length), [&](Addr at, Bytes bytes) {
+    std::copy(bytes.begin(), bytes.end(), copy_.begin() + (at - block.begin()));
+  });
+  return {copy_.data(), length};
+}
+
+bool SignatureMaker::is_zero_behind(BlockId id) {
+  const AddrRange block = heap_.block(id).range();
+  if (block.size() <= kHead) return true;
+  const AddrRange rest(block.begin() + kHead,
+                       block.begin() + std::min(block.size(), kSearchedForZero));
+  bool is_zero = true;
+  memory_.for_each_span(range_of(block.begin()), rest, [&](Addr, Bytes bytes) {
+    is_zero = is_zero && std::all_of(bytes.begin(), bytes.end(),
+                                     [](std::byte byte) { return byte == std::byte{0}; });
+  });
+  return is_zero;
+}
+
+BlockId SignatureMaker::target_of(uint64_t word) const {
+  const BlockId target = addresses_.block_of(word);
+  return target.valid() && numbers_.has(target) ? target : BlockId::none();
+}
+
+// Only a free block names the allocator's own memory: nothing was written over it since.
+WordKind SignatureMaker::kind_of(uint64_t word) const {
+  const WordKind kind = addresses_.kind_of(word);
+  return kind == WordKind::FreeBlock && is_allocators(word) ? WordKind::Zero : kind;
+}
+bool SignatureMaker::is_allocators(uint64_t word) const {
+  return addresses_.kind_of(word) == WordKind::FreeBlock && !addresses_.block_of(word).valid();
+}
+
+Signature SignatureMaker::signature_of(BlockId id) {
+  const uint64_t size = heap_.block(id).size();
+  const Bytes head = head_of(id);
+  Signature signature;
+  if (!known_.owner_of.empty()) signature.owner = known_.owner_of[numbers_.number_of(id)];
+  if (is_text_block(head, size)) {
+    signature.shape = Shape::Text;
+    signature.traits = 1;
+    signature.trait[0] = {TraitKind::Text, text_begin(head)};
+    return signature;
+  }
+  WordCounts counts;
+  for (size_t i = 0; i + 8 <= head.size(); i += 8) {
+    kinds_[i / 8] = kind_of(load<uint64_t>(head.data() + i));
+    counts.add(kinds_[i / 8]);
+  }
+  signature.shape = shape_of({kinds_.data(), head.size() / 8}, size, counts);
+  if (signature.shape == Shape::Untouched && !is_zero_behind(id)) signature.shape = Shape::Record;
+  switch (signature.shape) {
+    case Shape::Untouched:
+      signature.size = size;
+      break;
+    case Shape::Record:
+      signature.size = size;
+      describe_record(head, signature);
+      break;
+    case Shape::Text:  // in UTF-16
+      signature.traits = 1;
+      signature.trait[0] = {TraitKind::Pair, text_begin(head)};
+      break;
+    case Shape::Pointers:
+    case Shape::Numbers:
+    case Shape::Raw:
+      describe_array(head, signature);
+      break;
+  }
+  return signature;
+}
+
+Trait SignatureMaker::trait_of_word(uint64_t word, WordKind kind) const {
+  Trait trait{trait_of(kind), 0};
+  if (is_module_pointer(kind)) trait.identity = word;
+  if (is_block_pointer(kind) && !known_.group_of.empty()) {
+    const BlockId target = target_of(word);
+    if (target.valid()) trait.identity = known_.group_of[numbers_.number_of(target)] + uint64_t{1};
+  }
+  return trait;
+}
+
+void SignatureMaker::describe_record(Bytes head, Signature& signature) {
+  const size_t words = head.size() / 8;
+  // What the allocator wrote there while the block was free.
+  if (words > 1 && signature.size == head.size() &&
+      load<uint64_t>(head.data() + head.size() - 8) == signature.size + 8)
+    kinds_[words - 1] = WordKind::Zero;
+  const size_t fields = std::min(words, Signature::kFields);
+  for (size_t i = 0; i < fields; ++i)
+    signature.trait[i] = trait_of_word(load<uint64_t>(head.data() + i * 8), kinds_[i]);
+  signature.traits = fields;
+  const bool may_be_empty =
+      signature.size <= kTiny || (words > 1 && is_allocators(load<uint64_t>(head.data() + 8)));
+  if (may_be_empty && is_left_over(load<uint64_t>(head.data()))) signature.trait[0] = {};
+  if (words <= fields) return;
+  const size_t part = (words - fields + Signature::kTailParts - 1) / Signature::kTailParts;
+  for (size_t begin = fields; begin < words; begin += part) {
+    std::array<uint32_t, kTraitKinds> seen{};
+    for (size_t i = begin; i < std::min(words, begin + part); ++i)
+      ++seen[static_cast<size_t>(trait_of(kinds_[i]))];
+    const auto most = std::max_element(seen.begin() + 1, seen.end());
+    if (*most != 0)
+      signature.trait[signature.traits].kind = static_cast<TraitKind>(most - seen.begin());
+    ++signature.traits;
+  }
+}
+
+// One trait: what most words are, and what most of them point at.
+void SignatureMaker::describe_array(Bytes head, Signature& signature) const {
+  constexpr size_t kLooked = 16;
+  std::array<uint32_t, kTraitKinds> seen{};
+  std::array<Trait, kLooked> pointers;
+  size_t count = 0;
+  for (size_t i = 0; i < head.size() / 8; ++i) {
+    ++seen[static_cast<size_t>(trait_of(kinds_[i]))];
+    if (is_block_pointer(kinds_[i]) && count < kLooked)
+      pointers[count++] = trait_of_word(load<uint64_t>(head.data() + i * 8), kinds_[i]);
+  }
+  const auto most = std::max_element(seen.begin() + 1, seen.end());
+  signature.traits = 1;
+  signature.trait[0].kind = static_cast<TraitKind>(most - seen.begin());
+  if (signature.shape != Shape::Pointers) return;
+  std::sort(pointers.begin(), pointers.begin() + count,
+            [](const Trait& a, const Trait& b) { return a.identity < b.identity; });
+  signature.trait[0].identity = pointers[count / 2].identity;
+}
+
+}  // namespace heapscan

@@ -1,0 +1,122 @@
+// What clustering looks at of one block: its shape and the traits of its fields. Two blocks with
+// equal signatures are one group from the start; how alike unequal ones are is for merge_groups.h.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "heapscan/heap/block_memory.h"
+#include "heapscan/heap/block_numbers.h"
+#include "heapscan/heap/heap_model.h"
+#include "heapscan/identify/clusters.h"
+#include "heapscan/identify/words.h"
+#include "identify/clustering/shapes.h"
+
+namespace heapscan {
+
+// Word kinds as far as clustering tells them apart, and what a part of a block is as a whole.
+enum class TraitKind : uint8_t {
+  Zero,
+  Integer,
+  Pair,
+  Number,
+  Float,
+  Random,
+  Text,
+  Code,
+  Constant,
+  Table,  // a constant table of functions: a vtable
+  Data,
+  Block,
+  Interior,
+  Free,
+  Elsewhere,
+};
+constexpr size_t kTraitKinds = static_cast<size_t>(TraitKind::Elsewhere) + 1;
+[[nodiscard]] TraitKind trait_of(WordKind kind);
+
+struct Trait {
+  TraitKind kind = TraitKind::Zero;
+  // Of a pointer into a module, the address; of one to a clustered block, its group in the round
+  // before, plus one; of a text, how it begins; of the rest, and when unknown, 0.
+  uint64_t identity = 0;
+};
+
+struct Signature {
+  static constexpr size_t kFields = 16;    // the first words of a record, one trait each
+  static constexpr size_t kTailParts = 4;  // what lies behind them
+
+  Shape shape = Shape::Untouched;
+  uint64_t size = 0;  // of records and untouched blocks; the size of the others says nothing
+  size_t traits = 0;
+  std::array<Trait, kFields + kTailParts> trait{};
+  uint32_t owner = 0;  // as find_owners() says
+
+  // Only who points at such blocks can tell them apart.
+  [[nodiscard]] bool says_little() const { return shape != Shape::Record || size < kTiny; }
+  static constexpr uint64_t kTiny = 32;  // bytes
+  // Of shape and size: blocks that can be in one group at all.
+  [[nodiscard]] uint64_t bucket() const;
+  // Its upper half depends on shape, size and kinds only, its lower half also on identities.
+  [[nodiscard]] uint64_t hash() const;
+};
+
+[[nodiscard]] constexpr uint64_t mix(uint64_t h) {
+  h ^= h >> 33;
+  h *= 0xff51afd7ed558ccd;
+  h ^= h >> 33;
+  h *= 0xc4ceb9fe1a85ec53;
+  return h ^ h >> 33;
+}
+[[nodiscard]] constexpr uint64_t mix(uint64_t a, uint64_t b) {
+  return mix(a ^ mix(b + 0x9e3779b97f4a7c15));
+}
+
+// What rounds have found out so far, by number of the block. Both are empty in the first round.
+struct Known {
+  std::span<const uint32_t> group_of;
+  std::span<const uint32_t> owner_of;
+};
+
+// Makes signatures; one per thread. Blocks that are announced well before they are asked for cost
+// no waiting.
+class SignatureMaker {
+ public:
+  SignatureMaker(const HeapModel& heap, const AddressMap& addresses, const BlockMemory& memory,
+                 const BlockNumbers& numbers, Known known)
+      : heap_(heap), addresses_(addresses), memory_(memory), numbers_(numbers), known_(known) {}
+
+  void announce(std::span<const BlockId> blocks, size_t next);
+  [[nodiscard]] Signature signature_of(BlockId id);
+  // The first bytes of a block, whole words, zeros where nothing is saved; valid until the next
+  // call.
+  [[nodiscard]] Bytes head_of(BlockId id);
+  // The clustered block that `word` points at or into; none when there is none.
+  [[nodiscard]] BlockId target_of(uint64_t word) const;
+
+  static constexpr uint64_t kHead = 2048;  // bytes
+
+ private:
+  [[nodiscard]] uint32_t range_of(Addr begin);
+  [[nodiscard]] bool is_zero_behind(BlockId id);  // behind the head
+  [[nodiscard]] WordKind kind_of(uint64_t word) const;
+  [[nodiscard]] bool is_allocators(uint64_t word) const;  // points at the allocator's own memory
+  [[nodiscard]] Trait trait_of_word(uint64_t word, WordKind kind) const;
+  void describe_record(Bytes head, Signature& signature);
+  void describe_array(Bytes head, Signature& signature) const;
+
+  const HeapModel& heap_;
+  const AddressMap& addresses_;
+  const BlockMemory& memory_;
+  const BlockNumbers& numbers_;
+  Known known_;
+  BlockIndex::Range range_;
+  uint32_t range_number_ = BlockIndex::kNoRange;
+  std::array<std::byte, kHead> copy_{};
+  std::array<WordKind, kHead / 8> kinds_{};
+};
+
+}  // namespace heapscan

@@ -1,0 +1,101 @@
+// What else the C library hands out.
+//
+// Sources, all glibc, x86-64: resolv/netdb.h and nss/getaddrinfo.c (a sockaddr follows its
+// addrinfo), iconv/gconv.h, locale/bits/types/__locale_t.h, posix/regex_internal.h.
+#include <array>
+#include <bit>
+
+#include "identify/recognisers/library_structs.h"
+
+namespace heapscan {
+
+namespace {
+
+uint32_t half(const Sample& sample, uint64_t offset) {
+  return read_at<uint32_t>(sample.bytes, offset).value_or(0);
+}
+
+uint64_t word(const Sample& sample, uint64_t offset) { return sample.word(offset).value_or(0); }
+
+bool is_address_info(const Inputs&, const Sample& sample) {
+  constexpr uint64_t kSize = 48;
+  const uint32_t family = half(sample, 4);
+  const uint32_t length = half(sample, 16);
+  const bool is_known = (family == 2 && length == 16) || (family == 10 && length == 28);
+  return is_known && word(sample, 24) == sample.begin.value + kSize &&
+         read_at<uint16_t>(sample.bytes, kSize) == family;
+}
+
+// Each step's conversion state is inside the descriptor itself.
+bool is_iconv(const Inputs&, const Sample& sample) {
+  constexpr uint64_t kHeader = 16;
+  constexpr uint64_t kStep = 48;
+  constexpr uint64_t kMostSteps = 8;
+  const uint64_t steps = word(sample, 0);
+  if (steps == 0 || steps > kMostSteps || !fills(kHeader + kStep * steps, sample.size))
+    return false;
+  for (uint64_t i = 0; i < steps; ++i) {
+    const uint64_t step = kHeader + kStep * i;
+    if (word(sample, step + 32) != sample.begin.value + step + 40) return false;
+  }
+  return true;
+}
+
+// Thirteen tables of which the one of LC_ALL is missing, three tables of ctype, thirteen names.
+bool is_locale(const Inputs& inputs, const Sample& sample) {
+  constexpr uint64_t kCategories = 13;
+  constexpr uint64_t kAll = 6;
+  constexpr uint64_t kCtypes = 8 * kCategories;
+  constexpr uint64_t kNames = kCtypes + 24;
+  for (uint64_t i = 0; i < kCategories; ++i) {
+    const uint64_t table = word(sample, 8 * i);
+    const uint64_t name = word(sample, kNames + 8 * i);
+    if (i == kAll) {
+      if (table != 0) return false;
+    } else if (!is_pointer(inputs.addresses.kind_of(table)) ||
+               !is_pointer(inputs.addresses.kind_of(name))) {
+      return false;
+    }
+  }
+  for (uint64_t offset = kCtypes; offset < kNames; offset += 8) {
+    const WordKind kind = inputs.addresses.kind_of(word(sample, offset));
+    if (!is_module_pointer(kind) && !is_block_pointer(kind) && kind != WordKind::Mapped)
+      return false;
+  }
+  return true;
+}
+
+uint64_t size_of_block_at(const Inputs& inputs, uint64_t address) {
+  if (inputs.addresses.kind_of(address) != WordKind::BlockStart) return 0;
+  return inputs.heap.block(inputs.addresses.block_of(address)).size();
+}
+
+// The compiled form behind a regex_t: its arrays are as long as it says.
+bool is_regular_expression(const Inputs& inputs, const Sample& sample) {
+  constexpr uint64_t kNode = 16;
+  constexpr uint64_t kState = 16;
+  constexpr uint64_t kWideState = 24;  // where indices have 64 bits
+  const uint64_t allocated = word(sample, 8);
+  const uint64_t states = uint64_t{half(sample, 132)} + 1;
+  const uint32_t longest_character = half(sample, 164);
+  const uint64_t table = size_of_block_at(inputs, word(sample, 64));
+  return allocated != 0 && allocated < 1U << 28 && word(sample, 16) <= allocated &&
+         std::has_single_bit(states) && longest_character >= 1 && longest_character <= 16 &&
+         (fills(states * kState, table) || fills(states * kWideState, table)) &&
+         size_of_block_at(inputs, word(sample, 0)) >= allocated * kNode;
+}
+
+constexpr KnownStruct kStructs[] = {
+    {"struct addrinfo", "it points at the socket address that follows it", 48 + 16,
+     48 + 28 + kBlockSlack, is_address_info},
+    {"iconv_t", "every step points at its own state", 16 + 48, 16 + 8 * 48 + kBlockSlack, is_iconv},
+    {"locale_t", "it has the tables and names of a locale", 232, 4096, is_locale},
+    {"struct re_dfa_t", "its arrays are as long as it says", 224, 232 + kBlockSlack,
+     is_regular_expression},
+};
+
+}  // namespace
+
+std::span<const KnownStruct> c_library_structs() { return kStructs; }
+
+}  // namespace heapscan

@@ -1,0 +1,36 @@
+// Structs of known libraries, each told by what only it has: a magic number, a pointer to itself,
+// lengths that add up. A check must be so strong that one block that passes it is one.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+
+#include "identify/recognisers/recogniser_samples.h"
+
+namespace heapscan {
+
+struct KnownStruct {
+  const char* label;
+  const char* detail;  // what was checked, as a sentence for people
+  uint64_t min_size;   // usable bytes
+  uint64_t max_size;
+  bool (*is_one)(const Inputs& inputs, const Sample& sample);
+};
+inline constexpr uint64_t kAnySize = std::numeric_limits<uint64_t>::max();
+
+// A block's usable size may exceed what was asked for by this much (glibc); that of one with a
+// mapping of its own, by a page more.
+inline constexpr uint64_t kBlockSlack = 24;
+inline constexpr uint64_t kSmallestMapping = 128 << 10;
+[[nodiscard]] constexpr bool fills(uint64_t bytes, uint64_t usable) {
+  const uint64_t slack = usable < kSmallestMapping ? kBlockSlack : kBlockSlack + 4096;
+  return bytes <= usable && usable - bytes <= slack;
+}
+
+[[nodiscard]] std::span<const KnownStruct> stdio_structs();
+[[nodiscard]] std::span<const KnownStruct> c_library_structs();
+[[nodiscard]] std::span<const KnownStruct> runtime_structs();  // loader, libstdc++
+[[nodiscard]] std::span<const KnownStruct> other_structs();    // apr, zlib, curl, libxml2
+
+}  // namespace heapscan

@@ -1,0 +1,136 @@
+// A cluster is what a container made when nearly all its samples are proven to belong to containers
+// of one kind. Nodes of trees and lists are also proven by their links: a tree's are proof enough;
+// rings exist in other programs too, so one list must have been found whole. Where the containers
+// all lie at one place, that place is part of the name, and all blocks with that name are one
+// thing.
+#include "identify/recognisers/recognise_containers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "heapscan/base/parallel.h"
+#include "identify/recognisers/container_search.h"
+#include "identify/recognisers/recogniser_samples.h"
+
+namespace heapscan {
+
+namespace {
+
+const char* base_label(ContainerPart part) {
+  static constexpr std::array<const char*, kContainerParts> kLabels = {
+      "text of std::string", "elements of std::vector",    "node of std::map or set",
+      "node of std::list",   "node of std::unordered_map", "buckets of std::unordered_map",
+      "map of std::deque",   "elements of std::deque",     ""};
+  return kLabels[static_cast<size_t>(part)];
+}
+
+// Buffers of streams look like vectors.
+bool may_own_containers(const Identity& identity) {
+  return !identity.label.starts_with("std::basic_") && identity.label != "FILE";
+}
+
+struct Answer {
+  ContainerPart part = ContainerPart::Text;
+  uint32_t samples = 0;
+  uint32_t agreeing = 0;
+};
+
+uint32_t count_linked(const Inputs& inputs, ClusterId cluster,
+                      bool (*is_linked)(const MemoryImage&, Addr)) {
+  const auto& samples = inputs.clusters.rows[cluster].samples;
+  return static_cast<uint32_t>(std::count_if(samples.begin(), samples.end(), [&](BlockId id) {
+    return is_linked(inputs.image, inputs.heap.block(id).begin());
+  }));
+}
+
+std::optional<Answer> answer_for(const Inputs& inputs, ClusterId cluster,
+                                 const ContainerClaims& claims) {
+  Answer answer{claims.proven == 0 ? ContainerPart::TreeNode : claims.part,
+                static_cast<uint32_t>(inputs.clusters.rows[cluster].samples.size()), claims.proven};
+  if (answer.part == ContainerPart::TreeNode) {
+    answer.agreeing = std::max(answer.agreeing, count_linked(inputs, cluster, is_linked_tree_node));
+  } else if (answer.part == ContainerPart::ListNode) {
+    answer.agreeing = std::max(answer.agreeing, count_linked(inputs, cluster, is_linked_list_node));
+  }
+  if (!nearly_all(answer.agreeing, answer.samples)) return std::nullopt;
+  return answer;
+}
+
+template <typename T>
+const T* agreed(const std::map<T, uint32_t>& counts, uint32_t total) {
+  for (const auto& [value, count] : counts) {
+    if (nearly_all(count, total)) return &value;
+  }
+  return nullptr;
+}
+
+// What the container is a member of, when that has a name of its own.
+std::string label_of_place(const ContainerPlace& place, const Column<ClusterId, Identity>& named,
+                           const Column<ClusterId, std::optional<Answer>>& answers) {
+  if (!place.owner.valid()) return place.variable.empty() ? "" : " in " + place.variable;
+  const Identity& owner = named[place.owner];
+  const auto strong =
+      std::find_if(owner.evidence.begin(), owner.evidence.end(), [&](const Evidence& evidence) {
+        return evidence.label == owner.label && evidence.kind >= EvidenceKind::Fit;
+      });
+  std::string label = strong != owner.evidence.end() ? owner.label : "";
+  if (label.empty() && answers[place.owner]) label = base_label(answers[place.owner]->part);
+  return label.empty() ? "" : fmt::format(" in {} at +{:#x}", label, place.offset);
+}
+
+std::optional<Evidence> evidence_for(const Answer& answer, const ContainerClaims& claims,
+                                     const Column<ClusterId, Identity>& named,
+                                     const Column<ClusterId, std::optional<Answer>>& answers) {
+  Evidence evidence;
+  evidence.kind = EvidenceKind::Container;
+  evidence.samples = answer.samples;
+  evidence.agreeing = answer.agreeing;
+  if (answer.part == ContainerPart::Functor) {
+    uint32_t met = 0;
+    for (const auto& [name, count] : claims.types) met += count;
+    const std::string* const type = agreed(claims.types, met);
+    if (type == nullptr) return std::nullopt;
+    evidence.label = *type;
+    evidence.detail = "a std::function that calls it points at such blocks";
+    evidence.unites = true;
+    return evidence;
+  }
+  // Blocks of one class may be in several clusters.
+  std::map<std::string, uint32_t> labels;
+  for (const auto& [place, count] : claims.places)
+    labels[label_of_place(place, named, answers)] += count;
+  const std::string* const common = agreed(labels, claims.proven);
+  const std::string where = common == nullptr ? "" : *common;
+  evidence.label = base_label(answer.part) + where;
+  evidence.unites = !where.empty();
+  evidence.detail = "the invariants of the containers hold that have such blocks";
+  return evidence;
+}
+
+}  // namespace
+
+Column<ClusterId, std::optional<Evidence>> recognise_containers(
+    const Inputs& inputs, const Column<ClusterId, Identity>& named) {
+  const size_t count = named.size();
+  Column<ClusterId, uint8_t> may_own(count);
+  for (size_t i = 0; i < count; ++i)
+    may_own[ClusterId(i)] = may_own_containers(named[ClusterId(i)]) ? 1 : 0;
+  const ContainerSearch search = search_containers(inputs, may_own);
+  if (!search.is_cpp) return Column<ClusterId, std::optional<Evidence>>(count);
+  const Column<ClusterId, ContainerClaims>& claims = search.claims;
+  Column<ClusterId, std::optional<Answer>> answers(count);
+  parallel_for(count, [&](size_t i) {
+    answers[ClusterId(i)] = answer_for(inputs, ClusterId(i), claims[ClusterId(i)]);
+  });
+  Column<ClusterId, std::optional<Evidence>> result(count);
+  for (size_t i = 0; i < count; ++i) {
+    const ClusterId id(i);
+    if (answers[id]) result[id] = evidence_for(*answers[id], claims[id], named, answers);
+  }
+  return result;
+}
+
+}  // namespace heapscan

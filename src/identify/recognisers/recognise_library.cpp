@@ -1,0 +1,49 @@
+// Asks every known struct about the samples of a cluster, the cheapest test (their size) first.
+#include <algorithm>
+
+#include "identify/recognisers/library_structs.h"
+#include "identify/recognisers/recognisers.h"
+
+namespace heapscan {
+
+namespace {
+
+std::optional<Evidence> ask(const Inputs& inputs, std::span<const Sample> samples,
+                            const KnownStruct& known) {
+  const auto agreeing =
+      static_cast<size_t>(std::count_if(samples.begin(), samples.end(), [&](const Sample& sample) {
+        return sample.size >= known.min_size && sample.size <= known.max_size &&
+               known.is_one(inputs, sample);
+      }));
+  if (!nearly_all(agreeing, samples.size())) return std::nullopt;
+  Evidence evidence;
+  evidence.kind = EvidenceKind::Library;
+  evidence.label = known.label;
+  evidence.detail = known.detail;
+  evidence.samples = static_cast<uint32_t>(samples.size());
+  evidence.agreeing = static_cast<uint32_t>(agreeing);
+  evidence.unites = true;
+  return evidence;
+}
+
+bool may_be(const Cluster& cluster, const KnownStruct& known) {
+  return !cluster.sizes.empty() && cluster.sizes.front().first <= known.max_size &&
+         cluster.sizes.back().first >= known.min_size;
+}
+
+}  // namespace
+
+std::optional<Evidence> recognise_library(const Inputs& inputs, ClusterId cluster) {
+  const std::vector<Sample> samples = samples_of(inputs, cluster);
+  if (samples.empty()) return std::nullopt;
+  for (const auto structs :
+       {stdio_structs(), c_library_structs(), runtime_structs(), other_structs()}) {
+    for (const KnownStruct& known : structs) {
+      if (!may_be(inputs.clusters.rows[cluster], known)) continue;
+      if (auto evidence = ask(inputs, samples, known)) return evidence;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace heapscan

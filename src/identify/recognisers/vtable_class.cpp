@@ -1,0 +1,100 @@
+// A vtable's address point is preceded by the address of its class's type_info and by the offset to
+// the top of the object. A type_info is an object with a vtable itself: one of the ABI's own
+// classes, whose type_info has a name of ours to compare with. So three pointers and a string prove
+// that a word is a vptr, in stripped programs too. Without run-time type information, or when the
+// pages are not here, a symbol _ZTV… that begins shortly before the address names the class.
+#include "identify/recognisers/vtable_class.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "identify/recognisers/recogniser_names.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kLongestMangled = 2048;
+constexpr int64_t kLargestObject = int64_t{1} << 24;  // for an offset to top to be believed
+constexpr uint64_t kAddressPoint = 16;                // of a class without virtual bases
+constexpr uint64_t kMostVirtualBases = 64;
+constexpr std::string_view kVtablePrefix = "_ZTV";
+constexpr std::string_view kTypeInfoVtable = "_ZTVN10__cxxabiv1";
+
+bool is_readable_constant(const AddressMap& addresses, uint64_t word) {
+  const WordKind kind = addresses.kind_of(word);
+  return kind == WordKind::Constant || kind == WordKind::Data;
+}
+
+// What type_info::name() points at; a leading '*' says that names are compared by address.
+std::optional<std::string> name_in_type_info(const MemoryImage& image, const AddressMap& addresses,
+                                             uint64_t type_info) {
+  const auto name = image.read_addr(Addr(type_info + 8));
+  if (!name || !is_module_pointer(addresses.kind_of(name->value))) return std::nullopt;
+  auto mangled = image.read_string(*name, kLongestMangled);
+  if (!mangled || mangled->empty() || mangled->size() >= kLongestMangled) return std::nullopt;
+  if (mangled->front() == '*') mangled->erase(0, 1);
+  const auto is_name = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '$';
+  };
+  if (mangled->empty() || !std::all_of(mangled->begin(), mangled->end(), is_name))
+    return std::nullopt;
+  return mangled;
+}
+
+bool is_type_info_class(std::string_view mangled) {
+  static constexpr std::array<std::string_view, 3> kClasses = {
+      "N10__cxxabiv117__class_type_infoE", "N10__cxxabiv120__si_class_type_infoE",
+      "N10__cxxabiv121__vmi_class_type_infoE"};
+  return std::find(kClasses.begin(), kClasses.end(), mangled) != kClasses.end();
+}
+
+// Whether the object at `address` is the type_info of a class.
+bool is_class_type_info(const MemoryImage& image, const Symbols& symbols,
+                        const AddressMap& addresses, uint64_t address) {
+  if (address % 8 != 0 || !is_readable_constant(addresses, address)) return false;
+  const auto vptr = image.read<uint64_t>(Addr(address));
+  if (!vptr || *vptr % 8 != 0 || !is_readable_constant(addresses, *vptr)) return false;
+  if (const auto own_type_info = image.read<uint64_t>(Addr(*vptr - 8))) {
+    if (!is_readable_constant(addresses, *own_type_info)) return false;
+    const auto name = name_in_type_info(image, addresses, *own_type_info);
+    return name && is_type_info_class(*name);
+  }
+  const auto hit = symbols.at(Addr(*vptr));
+  return hit && hit->name.starts_with(kTypeInfoVtable) && hit->offset == kAddressPoint;
+}
+
+std::optional<VtableClass> class_by_symbol(const Symbols& symbols, uint64_t vptr,
+                                           std::optional<int64_t> offset_to_top) {
+  const auto hit = symbols.at(Addr(vptr));
+  if (!hit || !hit->name.starts_with(kVtablePrefix)) return std::nullopt;
+  if (hit->offset < kAddressPoint || hit->offset % 8 != 0) return std::nullopt;
+  if (!offset_to_top && hit->offset > kAddressPoint + 8 * kMostVirtualBases) return std::nullopt;
+  std::string name = name_of_type(std::string_view(hit->name).substr(kVtablePrefix.size()));
+  if (name.empty()) return std::nullopt;
+  return VtableClass{std::move(name), offset_to_top, false};
+}
+
+}  // namespace
+
+std::optional<VtableClass> class_of_vtable(const MemoryImage& image, const Symbols& symbols,
+                                           const AddressMap& addresses, uint64_t vptr) {
+  if (vptr % 8 != 0 || vptr < kAddressPoint || !is_readable_constant(addresses, vptr))
+    return std::nullopt;
+  const auto offset_to_top = image.read<int64_t>(Addr(vptr - kAddressPoint));
+  const auto type_info = image.read<uint64_t>(Addr(vptr - 8));
+  if (!offset_to_top || !type_info) return class_by_symbol(symbols, vptr, std::nullopt);
+  if (*offset_to_top > 0 || *offset_to_top < -kLargestObject || *offset_to_top % 8 != 0)
+    return std::nullopt;
+  if (*type_info == 0) return class_by_symbol(symbols, vptr, offset_to_top);
+  if (!is_class_type_info(image, symbols, addresses, *type_info)) return std::nullopt;
+  const auto mangled = name_in_type_info(image, addresses, *type_info);
+  std::string name = mangled ? name_of_type(*mangled) : "";
+  if (!name.empty()) return VtableClass{std::move(name), offset_to_top, true};
+  return class_by_symbol(symbols, vptr, offset_to_top);
+}
+
+}  // namespace heapscan

@@ -1,0 +1,415 @@
+#include "identify/typing/check.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "identify/recognisers/vtable_class.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kSentinel = 16;  // (struct session *)1, and -1: marks, not pointers
+constexpr uint64_t kShortEnum = 65536;
+constexpr uint64_t kBytesBehind = 512;
+constexpr int kMostBehind = 40;
+constexpr int kMostOfElements = 70;
+constexpr uint64_t kElementsRead = 4;
+constexpr size_t kMostRemembered = 100'000;
+constexpr Reading kNothing{};
+constexpr Reading kMark{false, -10, 0, true};
+constexpr Reading kContradicts{true, 0, 0};
+// Memory that a lost block points at may have been freed and used for something else.
+constexpr Reading kElsewhere{false, -20, 0};
+
+bool is_mark(uint64_t value) { return value <= kSentinel || value >= ~uint64_t{0} - kSentinel; }
+
+bool is_sure_pointer(WordKind kind) {
+  return is_block_pointer(kind) || is_module_pointer(kind) || kind == WordKind::Stack;
+}
+
+// Integers that hold an address are too frequent to rule out, but not to rule them in.
+Reading read_integer(const WordFact& word, uint64_t value, uint64_t size) {
+  if (word.kind == WordKind::BlockStart || (size < 8 && is_sure_pointer(word.kind)))
+    return kContradicts;
+  if (word.kind == WordKind::Text && size == 8) return {false, -10, 0};
+  return {false, value != 0 && value < kShortEnum ? 3 : 0, 0};
+}
+
+Reading read_float(const WordFact& word, uint64_t value, uint64_t size) {
+  if (value == 0) return kNothing;
+  if (is_sure_pointer(word.kind)) return kContradicts;
+  if (size != 8 && size != 4) return kNothing;
+  const double number =
+      size == 8 ? std::bit_cast<double>(value)
+                : static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(value)));
+  if (std::isnan(number) || std::isinf(number)) return kNothing;
+  const double magnitude = std::abs(number);
+  if (magnitude < 1e-30) return magnitude == 0 ? kNothing : kContradicts;  // a small integer
+  const bool plausible = magnitude >= 1e-6 && magnitude <= 1e12;
+  if (!plausible) return {false, -5, 0};
+  return size == 8 ? Reading{false, 20, 1} : Reading{false, 10, 0};
+}
+
+Reading read_text(const Leaf& leaf, const Words& words, uint64_t offset) {
+  const uint64_t end = std::min(offset + leaf.size, words.bytes());
+  uint64_t length = 0;
+  while (offset + length < end) {
+    const uint8_t c = words.byte(offset + length);
+    if ((c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f) break;
+    ++length;
+  }
+  if (leaf.size == 1) return {false, length == 1 ? 2 : 0, 0};
+  if (offset + length == end) return {false, end - offset >= 16 ? 10 : 0, 0};  // goes on, maybe
+  const bool ends = words.byte(offset + length) == 0;
+  if (ends && length == 0) return kNothing;
+  if (ends) return length >= 4 ? Reading{false, 30, 1} : Reading{false, 5, 0};
+  const WordFact* const first = words.at(offset);
+  if (first != nullptr && is_sure_pointer(first->kind)) return kContradicts;
+  return {false, -3, 0};
+}
+
+}  // namespace
+
+TypeId Beliefs::of(const WordFact& pointer) const {
+  const auto found = blocks.find(pointer.block.value);
+  if (found != blocks.end()) return found->second;
+  return pointer.cluster.valid() ? clusters[pointer.cluster] : TypeId::none();
+}
+
+Checker::Checker(const Inputs& inputs, Layouts& layouts, Beliefs& beliefs)
+    : inputs_(inputs), layouts_(layouts), beliefs_(beliefs) {
+  for (const Variable& variable : inputs.types.variables()) {
+    if (!variable.is_thread_local && variable.type.valid())
+      statics_.push_back({variable.address.value, variable.type});
+  }
+  std::stable_sort(statics_.begin(), statics_.end(),
+                   [](const Static& a, const Static& b) { return a.begin < b.begin; });
+}
+
+TypeId Checker::static_at(uint64_t address) const {
+  const auto found = std::lower_bound(statics_.begin(), statics_.end(), address,
+                                      [](const Static& s, uint64_t a) { return s.begin < a; });
+  return found != statics_.end() && found->begin == address ? found->type : TypeId::none();
+}
+
+const Checker::Object& Checker::object_at(const WordFact& word) {
+  static const Object kNone;
+  if (word.kind != WordKind::Constant && word.kind != WordKind::Data) return kNone;
+  const auto [place, is_new] = classes_.try_emplace(word.value);
+  if (!is_new) return place->second;
+  const auto found = class_of_vtable(inputs_.image, inputs_.symbols, inputs_.addresses, word.value);
+  if (!found || found->offset_to_top.value_or(0) != 0) return place->second;
+  place->second.is_one = true;
+  const auto types = inputs_.types.named(found->name);
+  if (!types.empty()) place->second.type = types.front();
+  return place->second;
+}
+
+Reading Checker::read(const Layout& layout, const Leaf& leaf, const Words& words,
+                      const Question& question) {
+  if (leaf.kind == LeafKind::Union) return read_union(layout, leaf, words, question);
+  return read_leaf(leaf, words, question);
+}
+
+Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question& question) {
+  ++readings_;
+  const uint64_t offset = question.base + leaf.offset;
+  if (offset >= words.bytes()) return kNothing;
+  if (leaf.kind == LeafKind::Text) return read_text(leaf, words, offset);
+  if (leaf.kind == LeafKind::Opaque || words.bytes() - offset < leaf.size) return kNothing;
+  if (leaf.kind < LeafKind::CodePointer) return read_number(leaf, words, offset);
+  const WordFact* const word = words.at(offset);
+  if (word == nullptr) return kNothing;
+  Reading reading = word->value == 0 ? kNothing : read_pointer(leaf, *word, question);
+  if (leaf.of_string || leaf.begins_vector) {
+    const Reading more =
+        leaf.of_string ? read_string(words, offset) : read_vector(leaf, words, offset);
+    reading.contradicts |= more.contradicts;
+    reading.weight += more.weight;
+    reading.evidence = std::max(reading.evidence, more.evidence);
+  }
+  return reading;
+}
+
+// libstdc++ keeps a short text inside the string itself. Facts: bits/basic_string.h.
+Reading Checker::read_string(const Words& words, uint64_t offset) const {
+  const WordFact* const length = words.at(offset + 8);
+  const WordFact* const room = words.at(offset + 16);
+  const WordFact& text = *words.at(offset);
+  if (length == nullptr || room == nullptr || text.value == 0) return kNothing;
+  if (!is_pointer(text.kind)) return kContradicts;
+  if (text.value == (words.begin + offset + 16).value)
+    return length->value < 16 ? Reading{false, 40, 1} : kContradicts;
+  if (!is_block_pointer(text.kind)) return kNothing;
+  return length->value <= room->value ? Reading{false, 20, 1} : kContradicts;
+}
+
+// Begin, end and end of room, whole elements apart. Facts: bits/stl_vector.h.
+Reading Checker::read_vector(const Leaf& leaf, const Words& words, uint64_t offset) {
+  const WordFact* const end = words.at(offset + 8);
+  const WordFact* const room = words.at(offset + 16);
+  const WordFact& begin = *words.at(offset);
+  if (end == nullptr || room == nullptr) return kNothing;
+  if (begin.value > end->value || end->value > room->value) return kContradicts;
+  if (begin.value == 0) return end->value == 0 && room->value == 0 ? kNothing : kContradicts;
+  const uint64_t size = leaf.target.valid() ? inputs_.types.type(leaf.target).size : 0;
+  const uint64_t bytes = room->value - begin.value;
+  const uint64_t used = end->value - begin.value;
+  if (size != 0 && (bytes % size != 0 || used % size != 0)) return kContradicts;
+  const bool is_whole = begin.kind == WordKind::BlockStart &&
+                        requests_for(inputs_.heap.block(begin.block)).has(bytes);
+  if (!is_whole) return {false, -5, 0};
+  if (size == 0 || is_looking_) return {false, 40, 1};
+  return read_elements(leaf.target, begin.block, std::min(used / size, kElementsRead));
+}
+
+// The elements of a vector that is as its room in memory says.
+Reading Checker::read_elements(TypeId type, BlockId block, uint64_t count) {
+  const uint64_t key = uint64_t{block.value} << 32 | type.value;
+  if (const auto known = elements_.find(key); known != elements_.end()) return known->second;
+  is_looking_ = true;
+  const Words words = read_words(inputs_, block, kBytesBehind);
+  const Layout& layout = layouts_.of(type);
+  Reading sum{false, 40, 2, false};
+  for (uint64_t i = 0; i < count && !sum.contradicts; ++i) {
+    const Question question{type, ClusterId::none(), i * layout.size};
+    for (const Leaf& leaf : layout.leaves) {
+      const Reading reading = read(layout, leaf, words, question);
+      sum.contradicts |= reading.contradicts;
+      sum.weight += reading.evidence != 0 ? 10 : std::min(reading.weight, 0);
+    }
+  }
+  is_looking_ = false;
+  sum.weight = std::clamp(sum.weight, 0, kMostOfElements);
+  const Reading answer = sum.contradicts ? kElsewhere : sum;
+  if (elements_.size() < kMostRemembered) elements_.emplace(key, answer);
+  return answer;
+}
+
+// The least favourable of what can be: no credit for having many arms.
+Reading Checker::read_union(const Layout& layout, const Leaf& leaf, const Words& words,
+                            const Question& question) {
+  Reading result = kContradicts;
+  size_t fitting = 0;
+  for (uint32_t i = 0; i < leaf.arms; ++i) {
+    Reading arm;
+    for (const Leaf& part : layout.arms[leaf.first_arm + i]) {
+      const Reading reading = read_leaf(part, words, question);
+      arm.contradicts |= reading.contradicts;
+      arm.weight += reading.weight;
+    }
+    if (arm.contradicts) continue;
+    result = fitting++ == 0 || arm.weight < result.weight ? arm : result;
+  }
+  result.weight = fitting == 1 ? std::min(result.weight, 10) : std::min(result.weight, 0);
+  return result;
+}
+
+Reading Checker::read_tail(const Layout& layout, const Words& words, const Question& question) {
+  if (!layout.has_tail || !layout.tail_element.valid()) return kNothing;
+  const uint64_t offset = question.base + layout.tail;
+  const uint64_t end = std::min(words.bytes(), words.size);
+  if (offset >= end) return kNothing;
+  const Layout& element = layouts_.of(layout.tail_element);
+  if (element.leaves.size() == 1 && element.leaves.front().kind == LeafKind::Text) {
+    Leaf text = element.leaves.front();
+    text.size = end - offset;
+    Reading reading = read_text(text, words, offset);
+    reading.weight = std::min(reading.weight, 20);
+    return reading;
+  }
+  Question of_element = question;
+  of_element.base = offset;
+  Reading sum;
+  for (const Leaf& leaf : element.leaves) {
+    const Reading reading = read(element, leaf, words, of_element);
+    sum.contradicts |= reading.contradicts;
+    sum.weight += reading.weight;
+    sum.evidence = std::max(sum.evidence, reading.evidence);
+  }
+  return sum;
+}
+
+const std::vector<Leaf>* Checker::arm_in_use(const Layout& layout, const Leaf& leaf,
+                                             const Words& words, const Question& question) {
+  const std::vector<Leaf>* in_use = nullptr;
+  for (uint32_t i = 0; i < leaf.arms; ++i) {
+    const std::vector<Leaf>& arm = layout.arms[leaf.first_arm + i];
+    const bool fits = std::none_of(arm.begin(), arm.end(), [&](const Leaf& part) {
+      return read_leaf(part, words, question).contradicts;
+    });
+    if (!fits) continue;
+    if (in_use != nullptr) return nullptr;
+    in_use = &arm;
+  }
+  return in_use;
+}
+
+Reading Checker::read_number(const Leaf& leaf, const Words& words, uint64_t offset) const {
+  const uint64_t size = std::min<uint64_t>(leaf.size, 8);
+  const uint64_t value = words.integer(offset, size);
+  const WordFact& word = words.facts[offset / 8];
+  switch (leaf.kind) {
+    case LeafKind::Boolean:
+      if (value > 1) return kContradicts;
+      return {false, value == 1 ? 3 : 0, 0};
+    case LeafKind::Float:
+      return read_float(word, value, leaf.size);
+    case LeafKind::Enumeration: {
+      const Reading reading = read_integer(word, value, size);
+      if (reading.contradicts || value == 0) return reading;
+      return {false, value < kShortEnum ? 3 : -5, 0};
+    }
+    default:
+      return read_integer(word, value, size);
+  }
+}
+
+Reading Checker::read_pointer(const Leaf& leaf, const WordFact& word, const Question& question) {
+  switch (leaf.kind) {
+    case LeafKind::CodePointer:
+      if (word.kind == WordKind::Code) return {false, 40, 1};
+      if (word.kind == WordKind::Mapped) return kNothing;
+      return is_mark(word.value) ? kMark : kContradicts;
+    case LeafKind::VtablePointer:
+      return read_vtable(leaf, word);
+    case LeafKind::AnyPointer:
+      if (word.kind == WordKind::BlockStart) return {false, 10, 1};
+      if (is_pointer(word.kind)) return {false, 5, 0};
+      return word.kind == WordKind::Small || word.kind == WordKind::Negative ? kNothing
+                                                                             : kContradicts;
+    case LeafKind::TextPointer:
+      return read_text_pointer(word);
+    case LeafKind::OtherPointer:
+      return read_other_pointer(leaf, word);
+    default:
+      return read_record_pointer(leaf, word, question);
+  }
+}
+
+Reading Checker::read_text_pointer(const WordFact& word) {
+  if (!is_pointer(word.kind)) return is_mark(word.value) ? kMark : kContradicts;
+  if (word.kind == WordKind::Code) return {false, -10, 0};
+  if (is_pointer(word.there)) return kElsewhere;
+  if (word.text == TextThere::Yes) return {false, 30, 1};
+  if (word.kind == WordKind::FreeBlock) return kNothing;
+  return {false, word.text == TextThere::None ? -5 : 5, 0};
+}
+
+// To numbers or to pointers: what is there must not be the other.
+Reading Checker::read_other_pointer(const Leaf& leaf, const WordFact& word) {
+  if (!is_pointer(word.kind)) return is_mark(word.value) ? kMark : kContradicts;
+  if (word.kind == WordKind::Code) return {false, -10, 0};
+  if (word.kind != WordKind::BlockStart) return {false, 3, 0};
+  const bool to_pointers = inputs_.types.type(leaf.target).kind == TypeKind::Pointer;
+  if (word.there == WordKind::Zero) return {false, 10, 1};
+  if (is_pointer(word.there) != to_pointers) return kElsewhere;
+  return to_pointers && !is_looking_ ? look_behind(leaf.target, word.block) : Reading{false, 15, 1};
+}
+
+Reading Checker::read_record_pointer(const Leaf& leaf, const WordFact& word,
+                                     const Question& question) {
+  switch (word.kind) {
+    case WordKind::BlockStart:
+    case WordKind::BlockInterior:
+      return read_block_pointer(leaf, word, question);
+    case WordKind::Constant:
+    case WordKind::Data: {
+      const TypeId there = static_at(word.value);
+      if (!there.valid() || !leaf.target.valid()) return {false, 5, 0};
+      if (layouts_.compatible(leaf.follow, there)) return {false, 50, 1};
+      const Type& type = inputs_.types.type(there);
+      return type.kind == TypeKind::Array ? Reading{false, 5, 0} : Reading{false, -20, 0};
+    }
+    case WordKind::FreeBlock:
+      return {false, -2, 0};
+    case WordKind::Stack:
+    case WordKind::Mapped:
+      return kNothing;
+    default:
+      return is_mark(word.value) ? kMark : kContradicts;
+  }
+}
+
+Reading Checker::read_block_pointer(const Leaf& leaf, const WordFact& word,
+                                    const Question& question) {
+  const Block& block = inputs_.heap.block(word.block);
+  const Layout& pointee = layouts_.of(leaf.target);
+  const uint64_t least = pointee.has_tail ? pointee.tail : pointee.size;
+  const uint64_t into = word.value - block.begin().value;
+  if (into != 0) {
+    if (into == block.size()) return kNothing;  // one past the end
+    if (block.size() - into < least) return kElsewhere;
+    return word.cluster.valid() && word.cluster == question.self ? Reading{false, 10, 1}
+                                                                 : Reading{false, 3, 0};
+  }
+  if (block.size() < least) return kElsewhere;
+  if (word.cluster.valid() && word.cluster == question.self) {
+    return layouts_.compatible(leaf.follow, question.type) ? Reading{false, 50, 1} : kElsewhere;
+  }
+  const TypeId known = beliefs_.of(word);
+  if (known.valid())
+    return layouts_.compatible(leaf.follow, known) ? Reading{false, 50, 1} : kElsewhere;
+  const bool fits_size =
+      least != 0 && leaf.follow.valid() && requests_for(block).has(layouts_.of(leaf.follow).size);
+  if (word.cluster.valid() && !beliefs_.candidates[word.cluster].empty()) {
+    const auto& candidates = beliefs_.candidates[word.cluster];
+    const bool possible = std::any_of(candidates.begin(), candidates.end(), [&](TypeId c) {
+      return layouts_.compatible(leaf.follow, c);
+    });
+    if (possible) return {false, 30, 1};
+    return {false, least == 0 ? 0 : -20, 0};
+  }
+  if (!fits_size) return {false, 5, least != 0};
+  return is_looking_ ? Reading{false, 20, 1} : look_behind(leaf.follow, word.block);
+}
+
+bool Checker::may_point_at(TypeId type, const WordFact& pointer) {
+  const TypeId known = beliefs_.of(pointer);
+  if (known.valid()) return layouts_.compatible(type, known);
+  const Block& block = inputs_.heap.block(pointer.block);
+  return requests_for(block).has(layouts_.of(type).size) &&
+         look_behind(type, pointer.block).weight > 0;
+}
+
+// Whether a block of the right size, of which nothing is known, can be what a pointer says it is.
+Reading Checker::look_behind(TypeId type, BlockId block) {
+  const uint64_t key = uint64_t{block.value} << 32 | type.value;
+  if (const auto known = behind_.find(key); known != behind_.end()) return known->second;
+  is_looking_ = true;
+  const Words words = read_words(inputs_, block, kBytesBehind);
+  const Layout& layout = layouts_.of(type);
+  const Question question{type, ClusterId::none(), 0};
+  Reading sum{false, 20, 1, false};
+  for (const Leaf& leaf : layout.leaves) {
+    const Reading reading = read(layout, leaf, words, question);
+    sum.contradicts |= reading.contradicts;
+    sum.weight += reading.evidence != 0 ? 10 : std::min(reading.weight, 0);
+  }
+  sum.weight = std::clamp(sum.weight, kElsewhere.weight, kMostBehind);
+  is_looking_ = false;
+  const Reading answer = sum.contradicts ? kElsewhere : sum;
+  if (behind_.size() < kMostRemembered) behind_.emplace(key, answer);
+  return answer;
+}
+
+Reading Checker::read_vtable(const Leaf& leaf, const WordFact& word) {
+  if (word.kind != WordKind::Constant && word.kind != WordKind::Data) return kContradicts;
+  const TypeId known = class_at(word);
+  if (!known.valid()) return {false, 5, 0};
+  return layouts_.compatible(leaf.target, known) ? Reading{false, 60, 1} : kContradicts;
+}
+
+bool Checker::agrees(TypeId type, const Words& words, uint64_t base, bool strictly) {
+  const Layout& layout = layouts_.of(type);
+  if (!layout.whole && layout.leaves.empty()) return false;
+  const Question question{type, ClusterId::none(), base};
+  return std::none_of(layout.leaves.begin(), layout.leaves.end(), [&](const Leaf& leaf) {
+    const Reading reading = read(layout, leaf, words, question);
+    return reading.contradicts || (strictly && reading.weight <= kElsewhere.weight);
+  });
+}
+
+}  // namespace heapscan

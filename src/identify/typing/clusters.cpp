@@ -1,0 +1,182 @@
+// Members of blocks whose type is known vote for the types of the clusters they lead to. A struct
+// beats characters; where structs disagree, the one that nearly all votes are for wins, and only if
+// the blocks themselves agree. A cluster that is settled so votes in turn. Every cluster is settled
+// once and followed once, so that circles of types end.
+#include "identify/typing/clusters.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kBytes = 4096;
+constexpr int kMuch = 10;  // in what types weigh
+
+// Where few of a cluster's blocks are pointed at, the others may be strangers.
+bool are_enough(uint64_t votes, uint64_t blocks) { return votes * 4 >= blocks; }
+bool are_many(uint64_t votes, uint64_t blocks) { return votes * 2 >= blocks; }
+
+// Members that were not cleared may lead to what has long been something else.
+bool are_most(uint64_t some, uint64_t all) { return some * 5 >= all * 4; }
+
+bool nearly_all_of(uint64_t some, uint64_t all) { return some > 0 && some * 20 >= all * 19; }
+
+}  // namespace
+
+std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId cluster,
+                                               TypeId pointee) {
+  const Cluster& row = checker.inputs().clusters.rows[cluster];
+  ClusterExtent result;
+  bool is_first = true;
+  const size_t count = std::min(row.samples.size(), kSamplesAsked);
+  for (size_t i = 0; i < count; ++i) {
+    const BlockId id = row.samples[i * row.samples.size() / count];
+    const Words words = read_words(checker.inputs(), id, kBytes);
+    if (words.facts.empty()) continue;
+    ++result.samples;
+    const auto extent = extent_of(checker, pointee, checker.inputs().heap.block(id), 0, words);
+    if (!extent || (!is_first && extent->type != result.type)) continue;
+    ++result.agreeing;
+    if (is_first) {
+      result.type = extent->type;
+      result.count = extent->count;
+    }
+    is_first = false;
+    result.is_array |= extent->is_array;
+    if (extent->count != result.count || !extent->is_exact) result.count = 0;
+  }
+  if (!nearly_all_of(result.agreeing, result.samples)) return std::nullopt;
+  return result;
+}
+
+ClusterTypes::ClusterTypes(Checker& checker, const Catalogue& catalogue, Votes votes)
+    : checker_(checker),
+      catalogue_(catalogue),
+      inputs_(checker.inputs()),
+      votes_(std::move(votes)),
+      evidence_(inputs_.clusters.rows.size()),
+      sure_(inputs_.clusters.rows.size(), 0),
+      pointed_(inputs_.clusters.rows.size(), 0) {
+  for (size_t i = 0; i < votes_.rows.size(); ++i) {
+    if (!votes_.rows[ClusterId(i)].empty()) asked_.emplace_back(i);
+  }
+}
+
+void ClusterTypes::believe(ClusterId cluster, TypeId type, bool sure) {
+  checker_.beliefs().clusters[cluster] = type;
+  checker_.beliefs().candidates[cluster].clear();
+  sure_[cluster] = sure ? 1 : 0;
+  fresh_.push_back(cluster);
+}
+
+void ClusterTypes::settle(ClusterId cluster, const ClusterExtent& extent, EvidenceKind kind,
+                          const std::string& detail, bool sure) {
+  Evidence evidence;
+  evidence.kind = kind;
+  evidence.label = label_of(inputs_.types, extent.type, extent.is_array, extent.count);
+  evidence.detail = detail;
+  evidence.type = extent.type;
+  evidence.samples = extent.samples;
+  evidence.agreeing = extent.agreeing;
+  evidence_[cluster].push_back(std::move(evidence));
+  if (!is_settled(cluster)) believe(cluster, extent.type, sure);
+}
+
+void ClusterTypes::spread() {
+  while (!fresh_.empty() || !asked_.empty()) {
+    for (const ClusterId cluster : std::exchange(fresh_, {})) cast_votes(cluster);
+    std::sort(asked_.begin(), asked_.end());
+    asked_.erase(std::unique(asked_.begin(), asked_.end()), asked_.end());
+    for (const ClusterId cluster : std::exchange(asked_, {})) count_votes(cluster);
+  }
+}
+
+void ClusterTypes::cast_votes(ClusterId from) {
+  const Cluster& row = inputs_.clusters.rows[from];
+  const TypeId type = checker_.beliefs().clusters[from];
+  const size_t count = std::min(row.samples.size(), kSamplesAsked);
+  for (size_t i = 0; i < count; ++i) {
+    const BlockId id = row.samples[i * row.samples.size() / count];
+    const Words words = read_words(inputs_, id, kBytes);
+    const auto extent = extent_of(checker_, type, inputs_.heap.block(id), 0, words);
+    if (!extent) continue;
+    for_each_pointer(checker_, *extent, words, [&](const Leaf& leaf, const WordFact& fact) {
+      const ClusterId to = fact.cluster;
+      if (!to.valid() || to == from || pointed_[to] != 0) return;
+      if (is_settled(to) && sure_[from] == 0) return;
+      if (fact.kind != WordKind::BlockStart) return;
+      Vote vote;
+      vote.count = std::max<uint64_t>(1, row.blocks / count);
+      vote.owner = extent->type;
+      vote.member = leaf.member;
+      vote.sure = sure_[from] != 0;
+      votes_.cast(to, leaf, vote);
+      asked_.push_back(to);
+    });
+  }
+}
+
+void ClusterTypes::count_votes(ClusterId cluster) {
+  std::vector<Vote> votes = votes_.rows[cluster];
+  if (pointed_[cluster] != 0 || votes.empty()) return;
+  uint64_t total = 0;
+  for (const Vote& vote : votes) total += vote.type.valid() ? vote.count : 0;
+  const uint64_t blocks = inputs_.clusters.rows[cluster].blocks;
+  if (total == 0) {
+    if (are_enough(votes.front().count, blocks)) take_text(cluster, votes.front());
+    return;
+  }
+  std::erase_if(votes, [](const Vote& vote) { return !vote.type.valid(); });
+  std::stable_sort(votes.begin(), votes.end(),
+                   [](const Vote& a, const Vote& b) { return a.count > b.count; });
+  const Vote& first = votes.front();
+  uint64_t agreeing = 0;
+  for (const Vote& vote : votes) {
+    if (checker_.layouts().compatible(vote.type, first.type)) agreeing += vote.count;
+  }
+  if (!are_most(agreeing, total)) return;
+  for (const Vote& vote : votes) {
+    const auto extent = extent_of_cluster(checker_, cluster, vote.type);
+    if (!extent) continue;
+    const bool is_plain = extent->is_array && !checker_.layouts().of(extent->type).holds_pointers();
+    if (is_plain && !are_many(agreeing, blocks)) return;  // numbers fit everywhere
+    if (!are_enough(agreeing, blocks) && !fits_as_well_as_any(cluster, *extent)) return;
+    pointed_[cluster] = 1;
+    return settle(cluster, *extent, EvidenceKind::Pointed, detail_of(vote), vote.sure);
+  }
+}
+
+bool ClusterTypes::fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent) {
+  const Cluster& row = inputs_.clusters.rows[cluster];
+  const auto words = sample_words(inputs_, row, kBytes);
+  const auto ranked =
+      rank(checker_, catalogue_, cluster, words, catalogue_.for_cluster(inputs_, row));
+  if (extent.is_array) return !may_be_one(ranked);
+  const auto own = std::find_if(ranked.begin(), ranked.end(),
+                                [&](const Candidate& c) { return c.type == extent.type; });
+  return own != ranked.end() && own->score + kMuch >= ranked.front().score;
+}
+
+void ClusterTypes::take_text(ClusterId cluster, const Vote& vote) {
+  if (inputs_.clusters.rows[cluster].shape != Shape::Text || is_settled(cluster)) return;
+  Evidence evidence;
+  evidence.kind = EvidenceKind::Pointed;
+  evidence.label = vote.of_string ? "text of std::string" : "char[]";
+  evidence.detail = detail_of(vote);
+  evidence.samples = evidence.agreeing =
+      static_cast<uint32_t>(std::min<uint64_t>(vote.count, inputs_.clusters.rows[cluster].blocks));
+  evidence_[cluster].push_back(std::move(evidence));
+  pointed_[cluster] = 1;
+}
+
+std::string ClusterTypes::detail_of(const Vote& vote) const {
+  const std::string member(vote.member);
+  if (!vote.owner.valid()) return "variable " + member + " points at such blocks";
+  const std::string owner = inputs_.types.spelled(vote.owner);
+  if (member.empty()) return owner + " points at such blocks";
+  return "member " + member + " of " + owner + " points at such blocks";
+}
+
+}  // namespace heapscan

@@ -1,0 +1,64 @@
+// What is known of the types of clusters, and how it spreads from one to the other.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "identify/typing/check.h"
+#include "identify/typing/extent.h"
+#include "identify/typing/fit.h"
+#include "identify/typing/live.h"
+
+namespace heapscan {
+
+// The samples of a cluster as values of one type.
+struct ClusterExtent {
+  TypeId type;
+  bool is_array = false;
+  uint64_t count = 1;  // 0: it differs
+  uint32_t samples = 0;
+  uint32_t agreeing = 0;
+};
+// Nothing unless nearly all samples can be of the type.
+[[nodiscard]] std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId cluster,
+                                                             TypeId pointee);
+
+class ClusterTypes {
+ public:
+  ClusterTypes(Checker& checker, const Catalogue& catalogue, Votes votes);
+
+  [[nodiscard]] bool is_settled(ClusterId cluster) const {
+    return checker_.beliefs().clusters[cluster].valid();
+  }
+  // The cluster is of that type. What is `sure` does not depend on a type that was only guessed.
+  void settle(ClusterId cluster, const ClusterExtent& extent, EvidenceKind kind,
+              const std::string& detail, bool sure);
+  void believe(ClusterId cluster, TypeId type, bool sure);
+  // From what is settled along members to other clusters, until nothing new is learnt.
+  void spread();
+
+  [[nodiscard]] Column<ClusterId, std::vector<Evidence>> take_evidence() {
+    return std::move(evidence_);
+  }
+
+ private:
+  void cast_votes(ClusterId from);
+  void count_votes(ClusterId cluster);
+  [[nodiscard]] bool fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent);
+  void take_text(ClusterId cluster, const Vote& vote);
+  [[nodiscard]] std::string detail_of(const Vote& vote) const;
+
+  Checker& checker_;
+  const Catalogue& catalogue_;
+  const Inputs& inputs_;
+  Votes votes_;
+  Column<ClusterId, std::vector<Evidence>> evidence_;
+  Column<ClusterId, uint8_t> sure_;
+  Column<ClusterId, uint8_t> pointed_;  // has evidence of that kind
+  std::vector<ClusterId> fresh_;        // settled, and not followed yet
+  std::vector<ClusterId> asked_;        // have new votes
+};
+
+}  // namespace heapscan

@@ -1,0 +1,268 @@
+#include "identify/typing/fit.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "identify/typing/nodes.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kMostConsidered = 4096;
+constexpr size_t kFewSamples = 4;      // need twice as much
+constexpr int kEnough = 30;            // for a winner
+constexpr uint64_t kMostElements = 8;  // of an array that are looked at
+constexpr uint64_t kSmallestElement = 16;
+constexpr size_t kMostSizes = 32;
+constexpr int kAhead = 25;  // of the next
+
+// The size that most blocks of the cluster have.
+std::pair<uint64_t, uint64_t> commonest_size(const Cluster& cluster) {
+  std::pair<uint64_t, uint64_t> best{0, 0};
+  for (const auto& row : cluster.sizes) {
+    if (row.second > best.second) best = row;
+  }
+  return best;
+}
+
+bool has_tail(const Types& types, TypeId id) {
+  for (int level = 0; level < 16; ++level) {
+    const auto members = types.members(id);
+    if (types.type(id).kind != TypeKind::Struct || members.empty()) return false;
+    const TypeId last = members.back().type;
+    if (!last.valid()) return false;
+    if (types.type(last).kind == TypeKind::Array) return types.type(last).count <= 1;
+    id = last;
+  }
+  return false;
+}
+
+// The C and C++ libraries and the loader: they describe hundreds of structs, few of which programs
+// ever meet.
+bool is_system(const Module& module) {
+  static constexpr std::array<std::string_view, 8> kNames = {
+      "libc.so", "libc-2.",     "ld-linux",     "ld-2.",
+      "libm.so", "libgcc_s.so", "libstdc++.so", "libpthread"};
+  const std::string_view name = module.file_name();
+  return std::any_of(kNames.begin(), kNames.end(),
+                     [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
+
+// A type that ends a whole word before the block does leaves that word unexplained: more often than
+// not it is left over from an earlier owner or malloc's own, but then it is not alike in all.
+int weigh_slack(const Layout& layout, const std::vector<Words>& samples) {
+  size_t numbers = 0;
+  size_t pointers = 0;
+  for (const Words& sample : samples) {
+    const WordFact* const last = sample.size >= 8 ? sample.at(sample.size - 8) : nullptr;
+    if (last == nullptr || layout.has_tail || layout.size + 8 > sample.size) return 0;
+    const bool may_be_a_size = last->value >= 32 && last->value % 16 == 0;
+    numbers += last->kind == WordKind::Small && !may_be_a_size ? 1 : 0;
+    pointers += is_block_pointer(last->kind) ? 1 : 0;
+  }
+  return numbers * 5 >= samples.size() || pointers * 2 >= samples.size() ? -25 : 0;
+}
+
+void put_best_first(std::vector<Candidate>& candidates) {
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+}
+
+}  // namespace
+
+Catalogue::Catalogue(const MemoryImage& image, Layouts& layouts)
+    : types_(layouts.types()), is_pointed_at_(layouts.types().size(), false) {
+  for (const Module& module : image.modules()) is_system_.push_back(is_system(module) ? 1 : 0);
+  for (const TypeId id : types_.records()) {
+    const ModuleId module = types_.type(id).module;
+    if (!module.valid() || image.modules()[module].is_executable) program_is_described_ = true;
+    if (may_be_allocated(id) && has_tail(types_, id)) with_tail_.push_back(id);
+  }
+  for (size_t i = 0; i < types_.size(); ++i) {
+    const Type& type = types_.type(TypeId(i));
+    if (type.kind == TypeKind::Pointer && type.target.valid())
+      is_pointed_at_[layouts.whole(type.target).index()] = true;
+  }
+}
+
+bool Catalogue::may_be_allocated(TypeId id) const {
+  const std::string& name = types_.type(id).name;
+  return !name.empty() && !is_standard_part(name);
+}
+
+std::vector<TypeId> Catalogue::for_cluster(const Inputs& inputs, const Cluster& cluster) const {
+  std::vector<TypeId> found;
+  if (cluster.samples.empty() || cluster.sizes.empty()) return found;
+  const auto [usable, blocks] = commonest_size(cluster);
+  const uint64_t smallest = cluster.sizes.front().first;
+  const ArenaId arena = inputs.heap.block(cluster.samples.front()).arena();
+  const Requests requests = requests_for(Block(Addr(16), usable, BlockState::Used, arena));
+  const auto records = types_.records();
+  if (blocks * 20 >= cluster.blocks * 19) {
+    auto at =
+        std::lower_bound(records.begin(), records.end(), std::max<uint64_t>(requests.least, 1),
+                         [&](TypeId id, uint64_t size) { return types_.type(id).size < size; });
+    for (; at != records.end() && types_.type(*at).size <= requests.most; ++at) {
+      if (may_be_allocated(*at) && found.size() < kMostConsidered) found.push_back(*at);
+    }
+  }
+  for (const TypeId id : with_tail_) {
+    const uint64_t size = types_.type(id).size;
+    if (size > smallest || requests.has(size)) continue;
+    if (found.size() < kMostConsidered) found.push_back(id);
+  }
+  return found;
+}
+
+// Nearly all of the cluster's blocks must be a whole number of elements, the commonest at least
+// two.
+std::vector<TypeId> Catalogue::elements_for(const Inputs& inputs, const Cluster& cluster,
+                                            Layouts& layouts) const {
+  std::vector<TypeId> found;
+  if (cluster.samples.empty() || cluster.sizes.empty()) return found;
+  const ArenaId arena = inputs.heap.block(cluster.samples.front()).arena();
+  std::vector<std::pair<Requests, uint64_t>> sizes;  // and how many blocks have it
+  uint64_t blocks = 0;
+  for (size_t i = 0; i < std::min(cluster.sizes.size(), kMostSizes); ++i) {
+    const auto [size, count] = cluster.sizes[i];
+    sizes.emplace_back(requests_for(Block(Addr(16), size, BlockState::Used, arena)), count);
+    blocks += count;
+  }
+  const auto divides = [&](uint64_t element) {
+    uint64_t whole = 0;
+    for (const auto& [requests, count] : sizes) {
+      const bool fits = requests.most >= element && requests.has(requests.most / element * element);
+      whole += fits ? count : 0;
+    }
+    return whole * 20 >= blocks * 19;
+  };
+  const uint64_t most = commonest_size(cluster).first / 2;
+  for (const TypeId id : types_.records()) {
+    const Type& type = types_.type(id);
+    if (type.size > most || found.size() >= kMostConsidered) break;
+    if (type.size < kSmallestElement || !may_be_allocated(id) || type.name.front() == '_') continue;
+    if (type.module.valid() && is_system_[type.module] != 0) continue;
+    if (divides(type.size) && layouts.of(id).holds_pointers()) found.push_back(id);
+  }
+  return found;
+}
+
+bool Catalogue::needs_own_module(TypeId type) const {
+  const ModuleId module = types_.type(type).module;
+  return module.valid() && (is_system_[module] != 0 || !program_is_described_);
+}
+
+void Catalogue::add_live(std::span<const LiveType> live) {
+  for (const LiveType& type : live) live_sizes_[type.type.value].push_back(type.usable);
+}
+
+int Catalogue::prior(TypeId id, uint64_t usable) const {
+  const Type& type = types_.type(id);
+  int prior = is_pointed_at_[id.index()] ? 0 : -20;
+  if (type.module.valid() && is_system_[type.module]) prior -= 50;
+  if (type.name.starts_with("_")) prior -= 10;
+  if (const auto live = live_sizes_.find(id.value); live != live_sizes_.end()) {
+    const auto& sizes = live->second;
+    prior += std::find(sizes.begin(), sizes.end(), usable) != sizes.end() ? 20 : 10;
+  }
+  return prior;
+}
+
+bool name_own_module(const Inputs& inputs, Layouts& layouts, TypeId type,
+                     const std::vector<Words>& samples) {
+  const ModuleId module = inputs.types.type(type).module;
+  if (!module.valid()) return true;
+  const AddrRange range = inputs.image.modules()[module].range;
+  const auto names_it = [&](const Words& words) {
+    const auto& leaves = layouts.of(type).leaves;
+    return std::any_of(leaves.begin(), leaves.end(), [&](const Leaf& leaf) {
+      const WordFact* const fact = words.at(leaf.offset);
+      return leaf.kind >= LeafKind::CodePointer && fact != nullptr &&
+             is_module_pointer(fact->kind) && range.contains(Addr(fact->value));
+    });
+  };
+  const auto naming = std::count_if(samples.begin(), samples.end(), names_it);
+  return static_cast<size_t>(naming) * 2 > samples.size();
+}
+
+std::vector<Words> sample_words(const Inputs& inputs, const Cluster& cluster, uint64_t limit) {
+  std::vector<Words> words;
+  const size_t count = std::min(cluster.samples.size(), kSamplesAsked);
+  for (size_t i = 0; i < count; ++i) {
+    const BlockId block = cluster.samples[i * cluster.samples.size() / count];
+    Words sample = read_words(inputs, block, limit);
+    if (!sample.facts.empty()) words.push_back(std::move(sample));
+  }
+  return words;
+}
+
+std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue, ClusterId cluster,
+                            const std::vector<Words>& samples, const std::vector<TypeId>& types) {
+  std::vector<Candidate> ranked;
+  std::vector<Specimen> specimens;
+  specimens.reserve(samples.size());
+  for (const Words& words : samples) specimens.push_back({&words, 0});
+  if (specimens.empty()) return ranked;
+  for (const TypeId type : types) {
+    if (checker.is_exhausted()) return {};
+    auto candidate = weigh(checker, cluster, specimens, type);
+    if (!candidate) continue;
+    candidate->score += catalogue.prior(type, samples.front().size) +
+                        weigh_slack(checker.layouts().of(type), samples);
+    ranked.push_back(std::move(*candidate));
+  }
+  put_best_first(ranked);
+  return ranked;
+}
+
+std::vector<Candidate> rank_arrays(Checker& checker, const Catalogue& catalogue, ClusterId cluster,
+                                   const std::vector<Words>& samples,
+                                   const std::vector<TypeId>& types) {
+  std::vector<Candidate> ranked;
+  for (const TypeId type : types) {
+    if (checker.is_exhausted()) return {};
+    const uint64_t size = checker.layouts().of(type).size;
+    std::vector<Specimen> specimens;
+    for (const Words& words : samples) {
+      const uint64_t used = (words.size / size + 1) / 2;  // the last half may not be in use
+      for (uint64_t i = 0; i < std::min(used, kMostElements); ++i) {
+        if ((i + 1) * size <= words.bytes()) specimens.push_back({&words, i * size});
+      }
+    }
+    if (specimens.empty()) continue;
+    auto candidate = weigh(checker, cluster, specimens, type);
+    if (!candidate) continue;
+    candidate->score += catalogue.prior(type, 0);
+    ranked.push_back(std::move(*candidate));
+  }
+  put_best_first(ranked);
+  return ranked;
+}
+
+bool may_be_one(const std::vector<Candidate>& ranked) {
+  return !ranked.empty() && ranked.front().score >= kEnough;
+}
+
+const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked, Demand demand,
+                              size_t samples) {
+  if (ranked.empty()) return nullptr;
+  const int ahead = samples < kFewSamples ? 2 * kAhead : kAhead;
+  const Types& types = layouts.types();
+  const auto is_same = [&](TypeId a, TypeId b) {
+    return types.type(a).size == types.type(b).size && layouts.compatible(a, b);
+  };
+  const Candidate* best = &ranked.front();
+  for (const Candidate& other : ranked) {
+    if (other.score + ahead <= ranked.front().score) break;
+    if (!is_same(other.type, best->type)) return nullptr;
+    if (layouts.begins_with(other.type, best->type)) best = &other;  // what wraps the other
+  }
+  const int score = samples < kFewSamples ? 2 * demand.score : demand.score;
+  return best->score >= score && best->evidence >= demand.evidence ? best : nullptr;
+}
+
+}  // namespace heapscan

@@ -1,0 +1,82 @@
+// Which of all types of the program fit the blocks of a cluster.
+//
+// A lost block is one that nothing points at, so its type must be read from itself: every struct
+// whose size malloc would have answered with this size of block is held against every sample. What
+// contradicts is out; what is left is ordered by how much speaks for it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "identify/typing/check.h"
+#include "identify/typing/live.h"
+#include "identify/typing/weigh.h"
+
+namespace heapscan {
+
+class Catalogue {
+ public:
+  Catalogue(const MemoryImage& image, Layouts& layouts);
+
+  // Types whose size explains the blocks of a cluster: those of the commonest size, when nearly all
+  // have it, else those with a tail.
+  [[nodiscard]] std::vector<TypeId> for_cluster(const Inputs& inputs, const Cluster& cluster) const;
+  // Types of which blocks of the cluster's sizes can be arrays.
+  [[nodiscard]] std::vector<TypeId> elements_for(const Inputs& inputs, const Cluster& cluster,
+                                                 Layouts& layouts) const;
+  // Whether the type's own module must be named by its members before it is believed: where the
+  // program itself is not described, or a system library is, the right type may be missing.
+  [[nodiscard]] bool needs_own_module(TypeId type) const;
+  // How likely it is that a block of that size is one, as a weight: parts of other types and what
+  // system libraries describe are less so, what lives in such blocks is more so.
+  [[nodiscard]] int prior(TypeId id, uint64_t usable) const;
+  void add_live(std::span<const LiveType> live);
+
+ private:
+  // Nobody asks malloc for what has no name, nor for a part of the C++ library's inner works.
+  [[nodiscard]] bool may_be_allocated(TypeId id) const;
+
+  const Types& types_;
+  Column<ModuleId, uint8_t> is_system_;
+  bool program_is_described_ = false;
+  std::vector<TypeId> with_tail_;  // by size
+  std::unordered_map<uint32_t, std::vector<uint64_t>> live_sizes_;
+  std::vector<bool> is_pointed_at_;  // some pointer in the program's types leads to it
+};
+
+// Whether most samples hold a pointer into the module that describes the type.
+[[nodiscard]] bool name_own_module(const Inputs& inputs, Layouts& layouts, TypeId type,
+                                   const std::vector<Words>& samples);
+
+constexpr size_t kSamplesAsked = 24;
+// The words of some of the cluster's samples, evenly chosen.
+[[nodiscard]] std::vector<Words> sample_words(const Inputs& inputs, const Cluster& cluster,
+                                              uint64_t limit);
+
+// Those of `types` that no more than one sample in twenty contradicts, best first.
+[[nodiscard]] std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue,
+                                          ClusterId cluster, const std::vector<Words>& samples,
+                                          const std::vector<TypeId>& types);
+// The same for blocks that are arrays; scores are those of one element.
+[[nodiscard]] std::vector<Candidate> rank_arrays(Checker& checker, const Catalogue& catalogue,
+                                                 ClusterId cluster,
+                                                 const std::vector<Words>& samples,
+                                                 const std::vector<TypeId>& types);
+
+// The least that must speak for a type; see Candidate.
+struct Demand {
+  int score = 0;
+  int evidence = 0;
+};
+
+// The first of `ranked`, when it meets the demand and all others are clearly worse, but for those
+// that are only its first part; null otherwise. Of few samples twice as much is asked.
+[[nodiscard]] const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked,
+                                            Demand demand, size_t samples);
+// Whether blocks may well be single values, though nobody can say of which type.
+[[nodiscard]] bool may_be_one(const std::vector<Candidate>& ranked);
+
+}  // namespace heapscan

@@ -1,0 +1,44 @@
+// From typed variables along typed members through the heap.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "identify/typing/check.h"
+#include "identify/typing/extent.h"
+
+namespace heapscan {
+
+// Something typed points at blocks of a cluster.
+struct Vote {
+  TypeId type;  // none: characters
+  bool of_string = false;
+  uint64_t count = 1;  // of pointers; where only samples were asked, an estimate for all
+  TypeId owner;        // whose member points; none: a variable
+  std::string_view member;
+  bool sure = true;  // does not depend on a type that was only guessed
+};
+
+struct Votes {
+  Column<ClusterId, std::vector<Vote>> rows;
+  // `by`: what is known of who points, and how often.
+  void cast(ClusterId cluster, const Leaf& leaf, Vote by);
+};
+
+// Live blocks of one type and one size.
+struct LiveType {
+  TypeId type;
+  uint64_t usable = 0;
+  uint64_t blocks = 0;            // known to be of the type
+  bool is_least = false;          // there may be more
+  std::vector<BlockId> examples;  // at most kExamples
+  static constexpr size_t kExamples = 16;
+};
+
+// Sorted by size, then by the order in which they were met. Adds to checker.beliefs().blocks and
+// casts votes for clusters that are met.
+[[nodiscard]] std::vector<LiveType> type_live_blocks(Checker& checker, Votes& votes);
+
+}  // namespace heapscan

@@ -1,0 +1,142 @@
+// Both sides are summed up word by word: what kind most of them hold, which value all of them hold.
+// Words of different kinds tell different types apart; equal kinds say little where they are zero
+// or small numbers, more where they are pointers or text, most where both name the same function or
+// object.
+#include "identify/typing/look.h"
+
+#include <algorithm>
+#include <array>
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kBytes = 1024;
+constexpr int kEnough = 30;
+constexpr int kFewestFields = 2;
+constexpr int kAhead = 20;
+
+enum class Sort : uint8_t { Zero, Number, Text, Block, Code, Constant, Data, Elsewhere };
+constexpr size_t kSorts = 8;
+
+Sort sort_of(WordKind kind) {
+  switch (kind) {
+    case WordKind::Zero:
+      return Sort::Zero;
+    case WordKind::Text:
+    case WordKind::WideText:
+      return Sort::Text;
+    case WordKind::Code:
+      return Sort::Code;
+    case WordKind::Constant:
+      return Sort::Constant;
+    case WordKind::Data:
+      return Sort::Data;
+    case WordKind::BlockStart:
+    case WordKind::BlockInterior:
+    case WordKind::FreeBlock:
+      return Sort::Block;
+    case WordKind::Stack:
+    case WordKind::Mapped:
+      return Sort::Elsewhere;
+    default:
+      return Sort::Number;
+  }
+}
+
+struct Summary {
+  Sort sort = Sort::Zero;  // the commonest but for zero, unless all are zero
+  bool agreed = false;     // all have it, but for zeros
+  bool always = false;     // no zeros
+  std::optional<uint64_t> constant;
+};
+
+std::vector<Summary> summarize(const std::vector<Words>& samples) {
+  size_t words = samples.empty() ? 0 : kBytes / 8;
+  for (const Words& sample : samples) words = std::min(words, sample.facts.size());
+  std::vector<Summary> rows(words);
+  for (size_t w = 0; w < words; ++w) {
+    std::array<size_t, kSorts> counts{};
+    bool constant = true;
+    for (const Words& sample : samples) {
+      ++counts[static_cast<size_t>(sort_of(sample.facts[w].kind))];
+      constant &= sample.facts[w].value == samples.front().facts[w].value;
+    }
+    const auto most = std::max_element(counts.begin() + 1, counts.end());
+    Summary& row = rows[w];
+    row.sort = *most == 0 ? Sort::Zero : static_cast<Sort>(most - counts.begin());
+    row.agreed = *most + (row.sort == Sort::Zero ? 0 : counts[0]) == samples.size() ||
+                 row.sort == Sort::Zero;
+    row.always = counts[0] == 0;
+    if (constant) row.constant = samples.front().facts[w].value;
+  }
+  return rows;
+}
+
+struct Likeness {
+  int score = 0;
+  int fields = 0;
+  bool differs = false;
+};
+
+void compare_word(const Summary& a, const Summary& b, Likeness& likeness) {
+  if (a.sort != b.sort) {
+    const bool meaningful = a.sort != Sort::Zero && b.sort != Sort::Zero && a.agreed && b.agreed;
+    const bool never = (a.sort == Sort::Zero && b.always) || (b.sort == Sort::Zero && a.always);
+    likeness.differs |= meaningful;
+    if (never) likeness.score -= 10;
+    return;
+  }
+  if (a.sort == Sort::Zero || !a.agreed || !b.agreed) return;
+  const bool same = a.constant && a.constant == b.constant;
+  int weight = 2;
+  if (a.sort != Sort::Number) weight = a.sort == Sort::Elsewhere ? 5 : 15;
+  if (same)
+    weight += a.sort == Sort::Code || a.sort == Sort::Constant || a.sort == Sort::Data ? 25 : 8;
+  likeness.score += weight;
+  likeness.fields += weight >= 10 ? 1 : 0;
+}
+
+// Of the first `words` words: what lies behind the type is left over from earlier owners.
+Likeness compare(const std::vector<Summary>& a, const std::vector<Summary>& b, uint64_t words) {
+  Likeness likeness;
+  const size_t count = std::min<size_t>(words, std::min(a.size(), b.size()));
+  for (size_t w = 0; w < count; ++w) compare_word(a[w], b[w], likeness);
+  return likeness;
+}
+
+bool all_agree(Checker& checker, TypeId type, const std::vector<Words>& samples) {
+  size_t agreeing = 0;
+  for (const Words& sample : samples) agreeing += checker.agrees(type, sample, 0) ? 1 : 0;
+  return agreeing * 20 >= samples.size() * 19;
+}
+
+}  // namespace
+
+const LiveType* look_alike(Checker& checker, std::span<const LiveType> live,
+                           const std::vector<Words>& samples) {
+  const Types& types = checker.inputs().types;
+  const std::vector<Summary> lost = summarize(samples);
+  const LiveType* best = nullptr;
+  int best_score = 0;
+  int next_score = 0;
+  for (const LiveType& type : live) {
+    std::vector<Words> examples;
+    for (const BlockId id : type.examples)
+      examples.push_back(read_words(checker.inputs(), id, kBytes));
+    const Likeness likeness = compare(summarize(examples), lost, types.type(type.type).size / 8);
+    if (likeness.differs || likeness.fields < kFewestFields || likeness.score < kEnough) continue;
+    if (!all_agree(checker, type.type, samples)) continue;
+    const bool same_name = best != nullptr && types.spelled(type.type) == types.spelled(best->type);
+    if (best == nullptr || likeness.score > best_score) {
+      if (!same_name) next_score = best_score;
+      best = &type;
+      best_score = likeness.score;
+    } else if (!same_name) {
+      next_score = std::max(next_score, likeness.score);
+    }
+  }
+  return best != nullptr && best_score >= next_score + kAhead ? best : nullptr;
+}
+
+}  // namespace heapscan

@@ -1,0 +1,185 @@
+// Types come from four sides, the surest first. Variables are typed, and lead along typed members
+// to live blocks; vtables name classes; both lead on to whatever their members point at. A cluster
+// that nothing typed points at may look like live blocks of a known type. What then remains, heads
+// of lost structures above all, is held against every type of the program; where the types of two
+// clusters depend on each other, settling one narrows the other, so that is done in rounds.
+#include "identify/typing/typing.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "heapscan/base/text.h"
+#include "identify/typing/clusters.h"
+#include "identify/typing/fit.h"
+#include "identify/typing/live.h"
+#include "identify/typing/look.h"
+#include "identify/typing/pointers.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kMostClusters = 2000;
+constexpr size_t kMostCandidates = 64;
+constexpr int kRounds = 4;
+constexpr uint64_t kBytes = 1024;
+// An array repeats the little that its elements say; that little must be the more certain.
+constexpr Demand kOfOne{.score = 30, .evidence = 15};
+constexpr Demand kOfElement{.score = 60, .evidence = 10};
+
+class Typing {
+ public:
+  explicit Typing(const Inputs& inputs)
+      : inputs_(inputs),
+        layouts_(inputs.types),
+        beliefs_(nothing_known(inputs)),
+        checker_(inputs, layouts_, beliefs_),
+        catalogue_(inputs.image, layouts_),
+        live_(type_live_blocks(checker_, votes_)),
+        types_(checker_, catalogue_, std::move(votes_)),
+        considered_(inputs.clusters.rows.size(), 0) {
+    catalogue_.add_live(live_);
+  }
+
+  Column<ClusterId, std::vector<Evidence>> run() {
+    for_each_open([&](ClusterId id, const std::vector<Words>& words) { name_class(id, words); });
+    types_.spread();
+    for_each_open([&](ClusterId id, const std::vector<Words>& words) { find_alike(id, words); });
+    types_.spread();
+    for (int round = 0; round < kRounds; ++round) {
+      is_changed_ = round == 0;
+      for_each_open([&](ClusterId id, const std::vector<Words>& words) { fit(id, words, round); });
+      if (!is_changed_) break;
+      types_.spread();
+    }
+    for_each_open([&](ClusterId id, const std::vector<Words>& words) { fit_pointers(id, words); });
+    return types_.take_evidence();
+  }
+
+ private:
+  static Beliefs nothing_known(const Inputs& inputs) {
+    const size_t clusters = inputs.clusters.rows.size();
+    Beliefs beliefs;
+    beliefs.clusters = Column<ClusterId, TypeId>(clusters);
+    beliefs.candidates = Column<ClusterId, std::vector<TypeId>>(clusters);
+    return beliefs;
+  }
+
+  template <typename F>
+  void for_each_open(F&& f) {
+    const size_t count = std::min(inputs_.clusters.rows.size(), kMostClusters);
+    for (size_t i = 0; i < count && !checker_.is_exhausted(); ++i) {
+      const ClusterId id(i);
+      const Cluster& cluster = inputs_.clusters.rows[id];
+      const bool is_plain = cluster.shape == Shape::Text || cluster.shape == Shape::Untouched;
+      if (is_plain || types_.is_settled(id)) continue;
+      const std::vector<Words> words = sample_words(inputs_, cluster, kBytes);
+      if (!words.empty()) f(id, words);
+    }
+  }
+
+  // The class's name is another recogniser's evidence; what its members point at is ours.
+  void name_class(ClusterId id, const std::vector<Words>& words) {
+    const TypeId type = checker_.class_at(words.front().facts.front());
+    if (!type.valid()) return;
+    const bool all = std::all_of(words.begin(), words.end(), [&](const Words& sample) {
+      return checker_.class_at(sample.facts.front()) == type;
+    });
+    if (all && extent_of_cluster(checker_, id, type)) types_.believe(id, type, true);
+  }
+
+  void find_alike(ClusterId id, const std::vector<Words>& words) {
+    const auto of_size = std::equal_range(live_.begin(), live_.end(), words.front().size, BySize());
+    const LiveType* const live = look_alike(checker_, {of_size.first, of_size.second}, words);
+    if (live == nullptr || !is_believable(live->type, words)) return;
+    const auto extent = extent_of_cluster(checker_, id, live->type);
+    if (!extent) return;
+    const std::string count = (live->is_least ? "at least " : "") + grouped(live->blocks);
+    types_.settle(id, *extent, EvidenceKind::LooksLike,
+                  "looks like " + count + " live " + inputs_.types.spelled(live->type), true);
+  }
+
+  [[nodiscard]] bool is_believable(TypeId type, const std::vector<Words>& words) {
+    return !catalogue_.needs_own_module(type) || name_own_module(inputs_, layouts_, type, words);
+  }
+
+  void fit(ClusterId id, const std::vector<Words>& words, int round) {
+    if (checker_.is_vtable(words.front().facts.front())) return;  // its class has been named
+    auto& candidates = beliefs_.candidates[id];
+    std::vector<TypeId> types = candidates;
+    if (round == 0 || (types.empty() && considered_[id] > kMostCandidates)) {
+      types = catalogue_.for_cluster(inputs_, inputs_.clusters.rows[id]);
+      considered_[id] = static_cast<uint32_t>(types.size());
+    }
+    const std::vector<Candidate> ranked = rank(checker_, catalogue_, id, words, types);
+    candidates.clear();
+    if (ranked.size() <= kMostCandidates) {
+      for (const Candidate& candidate : ranked) candidates.push_back(candidate.type);
+    }
+    const Candidate* const winner =
+        round == 0 ? nullptr : clear_winner(layouts_, ranked, kOfOne, words.size());
+    if (winner != nullptr && is_believable(winner->type, words)) {
+      settle(id, *winner, false);
+    } else if (round == 1 && !may_be_one(ranked)) {
+      fit_array(id, words);
+    }
+  }
+
+  void fit_array(ClusterId id, const std::vector<Words>& words) {
+    const auto types = catalogue_.elements_for(inputs_, inputs_.clusters.rows[id], layouts_);
+    const auto ranked = rank_arrays(checker_, catalogue_, id, words, types);
+    considered_[id] = static_cast<uint32_t>(types.size());
+    const Candidate* const winner = clear_winner(layouts_, ranked, kOfElement, words.size());
+    if (winner != nullptr && is_believable(winner->type, words)) settle(id, *winner, true);
+  }
+
+  void fit_pointers(ClusterId id, const std::vector<Words>& words) {
+    const TypeId pointee = common_pointee(checker_, words);
+    const TypeId pointer = pointee.valid() ? layouts_.pointer_to(pointee) : TypeId::none();
+    const auto extent = pointer.valid() ? extent_of_cluster(checker_, id, pointer) : std::nullopt;
+    if (!extent || !extent->is_array) return;
+    types_.settle(id, *extent, EvidenceKind::Fit,
+                  "all pointers lead to " + inputs_.types.spelled(pointee), false);
+  }
+
+  void settle(ClusterId id, const Candidate& winner, bool is_array) {
+    const auto extent = extent_of_cluster(checker_, id, winner.type);
+    if (!extent || extent->is_array != is_array) return;
+    types_.settle(id, *extent, EvidenceKind::Fit, detail_of(winner, considered_[id]), false);
+    is_changed_ = true;
+  }
+
+  static std::string detail_of(const Candidate& winner, uint32_t considered) {
+    std::string text = considered == 1
+                           ? "the one type of that size fits"
+                           : "of " + grouped(considered) + " types of that size only this one fits";
+    if (!winner.fields_named.empty()) text += ", by " + winner.fields_named;
+    return text;
+  }
+
+  struct BySize {
+    bool operator()(const LiveType& live, uint64_t size) const { return live.usable < size; }
+    bool operator()(uint64_t size, const LiveType& live) const { return size < live.usable; }
+  };
+
+  const Inputs& inputs_;
+  Layouts layouts_;
+  Beliefs beliefs_;
+  Checker checker_;
+  Catalogue catalogue_;
+  Votes votes_{Column<ClusterId, std::vector<Vote>>(inputs_.clusters.rows.size())};
+  std::vector<LiveType> live_;
+  ClusterTypes types_;
+  Column<ClusterId, uint32_t> considered_;
+  bool is_changed_ = false;
+};
+
+}  // namespace
+
+Column<ClusterId, std::vector<Evidence>> type_clusters(const Inputs& inputs) {
+  if (inputs.types.empty())
+    return Column<ClusterId, std::vector<Evidence>>(inputs.clusters.rows.size());
+  return Typing(inputs).run();
+}
+
+}  // namespace heapscan

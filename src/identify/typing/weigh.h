@@ -1,0 +1,33 @@
+// How much speaks for a type, over all places where its values may be.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "identify/typing/check.h"
+
+namespace heapscan {
+
+// A place where a value may begin.
+struct Specimen {
+  const Words* words = nullptr;
+  uint64_t base = 0;
+};
+
+struct Candidate {
+  TypeId type;
+  int score = 0;             // tenths: a mean over the specimens
+  int evidence = 0;          // members that are evidence, likewise
+  uint32_t fields = 0;       // those that are in at least half of the specimens
+  uint32_t agreeing = 0;     // specimens without a contradiction
+  std::string fields_named;  // "next, handler, name"
+};
+
+// Nothing when more than one specimen in twenty contradicts. `cluster` is what the specimens are
+// of. There must be one specimen at least.
+[[nodiscard]] std::optional<Candidate> weigh(Checker& checker, ClusterId cluster,
+                                             std::span<const Specimen> specimens, TypeId type);
+
+}  // namespace heapscan
