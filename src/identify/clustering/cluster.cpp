@@ -125,11 +125,21 @@ ClusterId Clusters::of(BlockId block) const {
   return cluster_of[static_cast<size_t>(at - blocks.begin())];
 }
 
+// Blocks that the program has lost and blocks that it uses are clustered apart, so that a lost
+// block's cluster is the same whether or not somebody also asks about the others.
 Clusters cluster(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
                  const Reachability& reach, const ClusterOptions& options) {
-  std::vector<BlockId> blocks = wanted_blocks(heap, reach, options.verdicts);
-  const auto [group_of, shapes] = Clustering(image, symbols, heap, blocks).run();
-  return make_clusters(image, symbols, heap, std::move(blocks), group_of, shapes);
+  const auto cluster_alone = [&](std::vector<BlockId> blocks) {
+    const auto [group_of, shapes] = Clustering(image, symbols, heap, blocks).run();
+    return make_clusters(image, symbols, heap, std::move(blocks), group_of, shapes);
+  };
+  VerdictSet unreached;
+  for (const Verdict verdict : {Verdict::Definite, Verdict::Indirect, Verdict::Possible}) {
+    if (options.verdicts.has(verdict)) unreached.add(verdict);
+  }
+  Clusters lost = cluster_alone(wanted_blocks(heap, reach, unreached));
+  if (!options.verdicts.has(Verdict::Reachable)) return lost;
+  return join_clusters(heap, lost, cluster_alone(wanted_blocks(heap, reach, {Verdict::Reachable})));
 }
 
 }  // namespace heapscan

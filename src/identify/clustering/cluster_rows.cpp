@@ -84,20 +84,35 @@ void choose_samples(Clusters& clusters) {
 }
 
 // Group -> cluster: groups with one fingerprint together, most bytes first.
-std::vector<ClusterId> order_by_bytes(const Clusters& groups,
-                                      const std::vector<uint64_t>& fingerprints) {
+std::vector<ClusterId> order_by_bytes(const Column<ClusterId, Cluster>& groups) {
   std::unordered_map<uint64_t, uint64_t> bytes;
-  for (size_t i = 0; i < fingerprints.size(); ++i)
-    bytes[fingerprints[i]] += groups.rows[ClusterId(i)].bytes;
+  for (const Cluster& group : groups) bytes[group.fingerprint] += group.bytes;
   std::vector<std::pair<uint64_t, uint64_t>> order(bytes.begin(), bytes.end());
   std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
     return a.second != b.second ? a.second > b.second : a.first < b.first;
   });
   std::unordered_map<uint64_t, ClusterId> place;
   for (size_t i = 0; i < order.size(); ++i) place[order[i].first] = ClusterId(i);
-  std::vector<ClusterId> into(fingerprints.size());
-  for (size_t i = 0; i < fingerprints.size(); ++i) into[i] = place[fingerprints[i]];
+  std::vector<ClusterId> into;
+  into.reserve(groups.size());
+  for (const Cluster& group : groups) into.push_back(place[group.fingerprint]);
   return into;
+}
+
+// Groups with one fingerprint become one cluster.
+Clusters unite_equal(const HeapModel& heap, Clusters groups) {
+  const std::vector<ClusterId> into = order_by_bytes(groups.rows);
+  size_t count = 0;
+  for (const ClusterId id : into) count = std::max(count, id.index() + 1);
+  Column<ClusterId, Cluster> rows(count);
+  for (size_t i = 0; i < into.size(); ++i) {
+    rows[into[i]].shape = groups.rows[ClusterId(i)].shape;
+    rows[into[i]].fingerprint = groups.rows[ClusterId(i)].fingerprint;
+  }
+  groups.rows = std::move(rows);
+  for (ClusterId& id : groups.cluster_of) id = into[id.index()];
+  fill_rows(heap, groups);
+  return groups;
 }
 
 }  // namespace
@@ -124,17 +139,27 @@ Clusters make_clusters(const MemoryImage& image, const Symbols& symbols, const H
   fill_rows(heap, clusters);
 
   const std::vector<uint64_t> fingerprints = make_fingerprints(image, symbols, heap, clusters);
-  const std::vector<ClusterId> into = order_by_bytes(clusters, fingerprints);
-  size_t count = 0;
-  for (const ClusterId id : into) count = std::max(count, id.index() + 1);
-  clusters.rows = Column<ClusterId, Cluster>(count);
-  for (size_t i = 0; i < into.size(); ++i) {
-    clusters.rows[into[i]].shape = shapes[i];
-    clusters.rows[into[i]].fingerprint = fingerprints[i];
+  for (size_t i = 0; i < fingerprints.size(); ++i)
+    clusters.rows[ClusterId(i)].fingerprint = fingerprints[i];
+  return unite_equal(heap, std::move(clusters));
+}
+
+Clusters join_clusters(const HeapModel& heap, const Clusters& a, const Clusters& b) {
+  Clusters joined;
+  const size_t count = a.blocks.size() + b.blocks.size();
+  joined.blocks.reserve(count);
+  joined.cluster_of.reserve(count);
+  for (size_t i = 0, j = 0; i + j < count;) {
+    const bool from_a = j == b.blocks.size() || (i < a.blocks.size() && a.blocks[i] < b.blocks[j]);
+    joined.blocks.push_back(from_a ? a.blocks[i] : b.blocks[j]);
+    joined.cluster_of.push_back(from_a ? a.cluster_of[i]
+                                       : ClusterId(a.rows.size() + b.cluster_of[j].index()));
+    ++(from_a ? i : j);
   }
-  for (ClusterId& id : clusters.cluster_of) id = into[id.index()];
-  fill_rows(heap, clusters);
-  return clusters;
+  for (const Clusters* part : {&a, &b}) {
+    for (const Cluster& row : part->rows) joined.rows.push_back(row);
+  }
+  return unite_equal(heap, std::move(joined));
 }
 
 }  // namespace heapscan

@@ -18,6 +18,9 @@ namespace heapscan {
                                      std::span<const uint32_t> group_of,
                                      std::span<const Shape> shapes);
 
+// The clusters of two sets of blocks that have none in common, as one table.
+[[nodiscard]] Clusters join_clusters(const HeapModel& heap, const Clusters& a, const Clusters& b);
+
 // Fills in what follows from `cluster_of`: blocks, bytes, sizes and samples of all rows.
 void fill_rows(const HeapModel& heap, Clusters& clusters);
 

@@ -251,6 +251,24 @@ TEST_F(ClusterTest, OnlyUsedBlocksOfTheWantedVerdictsAreClustered) {
   EXPECT_EQ(clusters_.blocks.size(), 1U);
 }
 
+TEST_F(ClusterTest, LostBlocksAreClusteredAlikeWhetherOrNotLiveOnesAreToo) {
+  for (uint64_t i = 0; i < 40; ++i) {
+    block("lost", 56, {table(1), i, 0});
+    program_.strong_root(block("held", 56, {table(1), i, 7 * i, kFunction, i * i}));
+    program_.strong_root(block("other", 56, {table(2), i, kFunction}));
+  }
+  run();
+  const uint64_t alone = clusters_.rows[*clusters_of("lost").begin()].fingerprint;
+  ClusterOptions options;
+  options.verdicts.add(Verdict::Reachable);
+  clusters_ = cluster(world_.image, Symbols(), world_.heap, reach_, options);
+  expect_one("lost");
+  expect_apart("lost", "other");
+  EXPECT_EQ(clusters_.rows[*clusters_of("lost").begin()].fingerprint, alone);
+  EXPECT_TRUE(std::is_sorted(clusters_.blocks.begin(), clusters_.blocks.end()));
+  EXPECT_EQ(clusters_.blocks.size(), 120U);
+}
+
 // The same program with its heap laid out in another order and behind other blocks.
 std::map<uint64_t, uint64_t> fingerprints(bool other_run) {
   FakeProgram program;
