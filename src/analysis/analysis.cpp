@@ -148,6 +148,7 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
     return suppress(options.suppressions, a.image, a.symbols, a.heap, a.reach, a.clusters,
                     a.identities);
   });
+  if (!options.heap_names) a.identities = without_heap_names(std::move(a.identities));
   return a;
 }
 

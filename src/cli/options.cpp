@@ -181,6 +181,9 @@ void add_shared_options(CLI::App& command, SharedOptions& options) {
       ->type_name("DIR")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_flag_callback(
+      "--no-debuginfod", [&options] { options.debuginfod = false; },
+      "Do not fetch debug files from the servers that DEBUGINFOD_URLS names");
 }
 
 std::string examples(

@@ -19,6 +19,7 @@ struct SharedOptions {
   ColorMode color = ColorMode::Auto;
   unsigned threads = 0;  // 0: one per processor
   std::vector<std::string> debug_dirs;
+  bool debuginfod = true;  // ask the servers of DEBUGINFOD_URLS, where the user has set any
   std::vector<std::string> suppression_files;
   bool builtin_suppressions = true;
   std::string cluster;       // the id, or how it begins; empty: no single one

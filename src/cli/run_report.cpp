@@ -48,12 +48,14 @@ SymbolOptions symbol_options(const SharedOptions& options) {
   SymbolOptions symbols;
   symbols.debug_dirs.insert(symbols.debug_dirs.begin(), options.debug_dirs.begin(),
                             options.debug_dirs.end());
+  symbols.debuginfod = options.debuginfod;
   return symbols;
 }
 
 // The command that leads to this report again, without what selects parts of it.
 std::string repeatable(const SharedOptions& options, std::string again) {
   for (const std::string& dir : options.debug_dirs) again += " --debug-dir " + shell_word(dir);
+  if (!options.debuginfod) again += " --no-debuginfod";
   for (const std::string& file : options.suppression_files)
     again += " --suppressions " + shell_word(file);
   if (!options.builtin_suppressions) again += " --no-builtin-suppressions";
@@ -137,6 +139,7 @@ Result capture_and_analyze(const SharedOptions& options,
                           [&] { return load_symbols(captured.image, captured.files, debug_info); });
   AnalysisOptions analysis_options;
   analysis_options.suppressions = suppressions;
+  analysis_options.heap_names = options.report.content;
   if (options.report.kinds && options.report.kinds->has(Verdict::Reachable)) {
     analysis_options.clustered.add(Verdict::Reachable);
   }

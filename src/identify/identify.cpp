@@ -85,9 +85,8 @@ void add_containers(const Inputs& inputs, Column<ClusterId, Identity>& identitie
   }
 }
 
-// The label of what nearly all pointers in the cluster's blocks point at.
-std::string label_of_targets(const Inputs& inputs, const Column<ClusterId, Identity>& identities,
-                             ClusterId cluster) {
+// What nearly all pointers in the cluster's blocks point at; none when that is nothing of one kind.
+ClusterId target_of(const Inputs& inputs, ClusterId cluster) {
   ClusterId target;
   uint64_t pointers = 0;
   uint64_t agreeing = 0;
@@ -97,25 +96,36 @@ std::string label_of_targets(const Inputs& inputs, const Column<ClusterId, Ident
     pointers += field.agreeing;
     if (field.to == target) agreeing += field.to_count;
   }
-  return target.valid() && target != cluster && nearly_all(agreeing, pointers)
-             ? identities[target].label
-             : "";
+  const bool is_one = target.valid() && target != cluster && nearly_all(agreeing, pointers);
+  return is_one ? target : ClusterId::none();
+}
+
+bool quotes_heap(const Identity& identity) {
+  return std::any_of(identity.evidence.begin(), identity.evidence.end(),
+                     [&](const Evidence& e) { return e.quotes_heap && e.label == identity.label; });
 }
 
 void name_pointed(const Inputs& inputs, Column<ClusterId, Identity>& identities, size_t count) {
-  std::vector<std::string> labels(count);
+  struct Target {
+    std::string label;
+    bool quotes_heap = false;
+  };
+  std::vector<Target> targets(count);
   for (size_t i = 0; i < count; ++i) {
-    if (inputs.clusters.rows[ClusterId(i)].shape == Shape::Pointers)
-      labels[i] = label_of_targets(inputs, identities, ClusterId(i));
+    if (inputs.clusters.rows[ClusterId(i)].shape != Shape::Pointers) continue;
+    const ClusterId target = target_of(inputs, ClusterId(i));
+    if (target.valid()) targets[i] = {identities[target].label, quotes_heap(identities[target])};
   }
   for (size_t i = 0; i < count; ++i) {
-    if (labels[i].empty() || labels[i].starts_with("array of pointers")) continue;
+    const Target& target = targets[i];
+    if (target.label.empty() || target.label.starts_with("array of pointers")) continue;
     Identity& identity = identities[ClusterId(i)];
-    const bool is_label =
-        !identity.evidence.empty() && identity.evidence.front().kind == EvidenceKind::Content;
-    if (!is_label) continue;
-    identity.evidence.front().label += " to " + labels[i];
-    identity.label = identity.evidence.front().label;
+    if (identity.evidence.empty() || identity.evidence.front().kind != EvidenceKind::Content)
+      continue;
+    Evidence& evidence = identity.evidence.front();
+    evidence.label += " to " + target.label;
+    evidence.quotes_heap = target.quotes_heap;
+    identity.label = evidence.label;
   }
 }
 

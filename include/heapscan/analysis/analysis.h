@@ -56,6 +56,7 @@ struct AnalysisOptions {
   // Which blocks to cluster; those of other verdicts are in no cluster.
   VerdictSet clustered{Verdict::Definite, Verdict::Indirect, Verdict::Possible};
   std::vector<SuppressionRule> suppressions;
+  bool heap_names = true;  // false: no label quotes memory outside modules
 };
 
 // Debug information is read only when there is something to identify, and only that of modules

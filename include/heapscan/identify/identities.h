@@ -48,6 +48,7 @@ struct Evidence {
   uint32_t samples = 0;   // asked
   uint32_t agreeing = 0;  // of them
   bool unites = false;    // all blocks with this label are one thing, whatever their size and shape
+  bool quotes_heap = false;  // the name was read from memory outside modules: it is content, too
 };
 
 struct Identity {
@@ -71,6 +72,9 @@ struct Identities {
 [[nodiscard]] Identities identify(const MemoryImage& image, const Symbols& symbols,
                                   const Types& types, const HeapModel& heap, const Roots& roots,
                                   const Reachability& reach, const Clusters& clusters);
+
+// The same identities without the words of labels and evidence that quote memory outside modules.
+[[nodiscard]] Identities without_heap_names(Identities identities);
 
 // Joins clusters whose identities say they are one thing (the same type, class or container part),
 // and gives every cluster its final fingerprint. Returns both tables anew, in the order of

@@ -54,6 +54,7 @@ bool leads_to_type(const MemoryImage& image, Addr type) {
 struct PythonType {
   std::string name;  // empty: it is none
   uint64_t basic_size = 0;
+  bool named_in_heap = false;  // a class made at run time
 };
 
 PythonType read_type(const MemoryImage& image, Addr type) {
@@ -62,10 +63,10 @@ PythonType read_type(const MemoryImage& image, Addr type) {
   const auto basic_size = image.read<uint64_t>(type + kBasicSize);
   if (!name || !basic_size || *basic_size < 16 || *basic_size > kLargestBasicSize) return {};
   if ((image.read<uint64_t>(type + kFlags).value_or(0) & kMakesTypes) != 0)
-    return {"type", *basic_size};  // classes, whatever their metaclass
+    return {"type", *basic_size, false};  // classes, whatever their metaclass
   auto text = image.read_string(*name, kLongestName);
   if (!text || !is_name(*text)) return {};
-  return {std::move(*text), *basic_size};
+  return {std::move(*text), *basic_size, image.module_at(*name) == nullptr};
 }
 
 class PythonTypes {
@@ -88,6 +89,7 @@ class PythonTypes {
 struct Answer {
   std::string name;
   uint64_t header = 0;
+  bool named_in_heap = false;
   auto operator<=>(const Answer&) const = default;
 };
 
@@ -97,7 +99,8 @@ Answer answer_of(const Sample& sample, PythonTypes& types) {
     const auto address = sample.word(header + kType);
     if (!count || *count == 0 || !address) continue;
     const PythonType& type = types.at(*address);
-    if (!type.name.empty() && header + type.basic_size <= sample.size) return {type.name, header};
+    if (!type.name.empty() && header + type.basic_size <= sample.size)
+      return {type.name, header, type.named_in_heap};
   }
   return {};
 }
@@ -123,6 +126,7 @@ std::optional<Evidence> recognise_python(const Inputs& inputs, ClusterId cluster
   evidence.samples = static_cast<uint32_t>(samples.size());
   evidence.agreeing = best->second;
   evidence.unites = true;
+  evidence.quotes_heap = best->first.named_in_heap;
   return evidence;
 }
 

@@ -117,5 +117,30 @@ TEST(RecognisePython, ObjectsLeadToTheTypeOfTypes) {
   EXPECT_FALSE(recognise_python(inputs, c));
 }
 
+TEST(RecognisePython, NamesThatLieInTheHeapCanBeLeftOut) {
+  RecogniserWorld world;
+  const Addr type = world.data({1, 0, 0, world.string("type").value, 800, 40});
+  world.program.poke(type + 8, type);
+  const Addr name = world.program.block(24);
+  world.program.poke(name, 0x746e756f636341);  // "Account"
+  const Addr account = world.data({1, type.value, 0, name.value, 48});
+  const Addr object = world.program.block(56);
+  world.program.poke(object, 1);
+  world.program.poke(object + 8, account);
+  const ClusterId cluster = world.cluster({object});
+  const auto evidence = recognise_python(world.inputs(), cluster);
+  ASSERT_TRUE(evidence);
+  EXPECT_EQ(evidence->label, "Python Account");
+  Identities identities;
+  identities.rows.push_back({evidence->label, {}, {*evidence}});
+  identities.rows.push_back({"Parser", {}, {{.kind = EvidenceKind::Vtable, .label = "Parser"}}});
+  const Identities plain = without_heap_names(std::move(identities));
+  const Identity& first = plain.rows[ClusterId(0)];
+  EXPECT_EQ(first.label, "Python object");
+  EXPECT_EQ(first.evidence.front().label, "Python object");
+  EXPECT_EQ(first.evidence.front().detail, "");
+  EXPECT_EQ(plain.rows[ClusterId(1)].label, "Parser");
+}
+
 }  // namespace
 }  // namespace heapscan
