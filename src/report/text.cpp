@@ -194,8 +194,9 @@ class TextReport {
   void write_where_the_rest_is(std::span<const LeakGroup> groups) {
     if (report_.groups_left_out == 0 || groups.empty() || &groups.back() != &report_.leaks.back())
       return;
-    out_ << fmt::format("  ... {} more: {} -n {}\n", counted(report_.groups_left_out, "group"),
-                        options_.command, report_.leaks.size() + report_.groups_left_out);
+    out_ << fmt::format("  ... {} more: {}{} -n {}\n", counted(report_.groups_left_out, "group"),
+                        options_.command, kinds_option(options_),
+                        report_.leaks.size() + report_.groups_left_out);
   }
 
   void write_mappings() {

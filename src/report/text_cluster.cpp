@@ -143,14 +143,21 @@ class ClusterWriter {
 
 }  // namespace
 
-std::string cluster_command(const ReportOptions& options, const std::string& id) {
-  std::string command = fmt::format("{} --cluster {}", options.command, id);
-  if (!options.kinds || !options.kinds->has(Verdict::Reachable)) return command;
-  command += " --kinds reachable";
-  for (const Verdict verdict : {Verdict::Definite, Verdict::Possible, Verdict::Indirect}) {
-    if (options.kinds->has(verdict)) command += fmt::format(",{}", name_of(verdict));
+std::string kinds_option(const ReportOptions& options) {
+  if (!options.kinds) return "";
+  std::string names;
+  for (const Verdict verdict :
+       {Verdict::Definite, Verdict::Possible, Verdict::Indirect, Verdict::Reachable}) {
+    if (options.kinds->has(verdict))
+      names += fmt::format("{}{}", names.empty() ? "" : ",", name_of(verdict));
   }
-  return command;
+  return " --kinds " + names;
+}
+
+std::string cluster_command(const ReportOptions& options, const std::string& id) {
+  const bool has_live = options.kinds && options.kinds->has(Verdict::Reachable);
+  return fmt::format("{} --cluster {}{}", options.command, id,
+                     has_live ? kinds_option(options) : "");
 }
 
 void write_cluster(const Report& report, const Style& style, std::ostream& out) {

@@ -33,8 +33,10 @@ class Style {
   return totals[static_cast<size_t>(verdict)];
 }
 
-// What looks at one cluster from near. Clusters are told apart among those of the same kinds, so a
-// report that reaches beyond lost blocks has to say so again.
+// " --kinds reachable": the kinds asked for, as words of a command; empty when none were.
+[[nodiscard]] std::string kinds_option(const ReportOptions& options);
+// What looks at one cluster from near. Live blocks are clustered only when asked for, so a report
+// that reaches beyond lost ones has to say so again.
 [[nodiscard]] std::string cluster_command(const ReportOptions& options, const std::string& id);
 
 // One cluster from near, if it was asked for.

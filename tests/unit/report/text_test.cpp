@@ -118,7 +118,7 @@ TEST(Text, RepeatsTheKindsThatGroupsWereFormedOf) {
   EXPECT_THAT(text_of(report), HasSubstr(" --cluster 19e0ab4c5d6f7081\n"));
   report.options.kinds->add(Verdict::Reachable);
   EXPECT_THAT(text_of(report),
-              HasSubstr(" --cluster 19e0ab4c5d6f7081 --kinds reachable,definite,indirect\n"));
+              HasSubstr(" --cluster 19e0ab4c5d6f7081 --kinds definite,indirect,reachable\n"));
 }
 
 TEST(Text, ShortensNamesUnlessVerbose) {
@@ -241,6 +241,8 @@ TEST(Text, SaysWhereTheOtherGroupsAre) {
   Report report = small_report();
   report.groups_left_out = 12;
   EXPECT_THAT(text_of(report), HasSubstr("\n  ... 12 groups more: heapscan attach 4711 -n 14\n"));
+  report.options.kinds = VerdictSet{Verdict::Definite, Verdict::Possible};
+  EXPECT_THAT(text_of(report), HasSubstr("attach 4711 --kinds definite,possible -n 14\n"));
 }
 
 TEST(Text, ShowsFivePerhapsAllNotes) {
