@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 
 namespace heapscan {
 
@@ -23,7 +24,12 @@ constexpr float kZeroWeight = 0.6F;
 constexpr float kCommonZero = 0.5F;
 constexpr float kCommonIdentity = 0.08F;
 constexpr float kIdentityWeight = 1;
-constexpr float kKindred = 0.15F;  // what kinds of one family lend each other
+float env(const char* n, float d) { const char* v = getenv(n); return v ? strtof(v, nullptr) : d; }
+const float kTinyLast = env("TL", 0.5F);
+const float kTinyFirst = env("TF", 1);
+const float kTinySecondZero = env("TZ", 0);
+const float kIntegers = env("TI", 0);
+const float kKindred = env("KK", 0.15F);  // what kinds of one family lend each other
 constexpr float kRarelyUsed = 10;  // a field that is zero in nine of ten counts as zero
 constexpr float kNearlyAll = 0.8F;
 constexpr float kLastFieldWeight = 0.5F;
@@ -205,7 +211,13 @@ float ClusterEvidence::predicts(const ClusterEvidence& other) const {
   float sum = (says_little_ ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.names(other.owner_);
   for (size_t i = 0; i < traits_; ++i) {
     const bool may_be_slack = i + 1 == traits_ && shape_ == Shape::Record && traits_ > 1;
-    sum += (may_be_slack ? kLastFieldWeight : 1) * places_[i].predicts(other.places_[i]);
+    const bool tiny = shape_ == Shape::Record && traits_ <= 3;
+    float w = may_be_slack ? kLastFieldWeight : 1;
+    if (tiny && i == 0) w = kTinyFirst;
+    if (tiny && may_be_slack) w = kTinyLast;
+    sum += w * places_[i].predicts(other.places_[i]);
+    if (tiny && i == 1) sum += kTinySecondZero * places_[i].zero(other.places_[i]);
+    if (tiny && i == 1 && places_[0].is_num() && other.places_[0].is_num()) sum += kIntegers * places_[i].zero(other.places_[i]);
   }
   return sum;
 }

@@ -74,7 +74,7 @@ bool is_array_of_pointers(std::span<const WordKind> kinds, const WordCounts& cou
   const uint32_t pointers = counts[WordKind::BlockStart] + counts[WordKind::BlockInterior];
   if (pointers * 10 < counts.nonzero() * 9 || pointers < 2) return false;
   // Nor do they have pointers into blocks in many places.
-  if (counts[WordKind::BlockInterior] == counts.nonzero()) return true;
+  if (row >= 2 && counts[WordKind::BlockInterior] == counts.nonzero()) return true;
   return counts.words >= kCertainArray;
 }
 
