@@ -108,24 +108,6 @@ std::string cut_in_the_middle(std::string_view name, size_t limit) {
                      name.substr(name.size() - end));
 }
 
-const char* noun_of(Shape shape) {
-  switch (shape) {
-    case Shape::Text:
-      return "text";
-    case Shape::Pointers:
-      return "array of pointers";
-    case Shape::Numbers:
-      return "array of numbers";
-    case Shape::Raw:
-      return "raw bytes";
-    case Shape::Untouched:
-      return "untouched";
-    case Shape::Record:
-      break;
-  }
-  return nullptr;
-}
-
 bool is_content(EvidenceKind kind) { return kind == EvidenceKind::Content; }
 
 size_t common_prefix(std::string_view a, std::string_view b) {
@@ -156,7 +138,7 @@ std::string label_of(const Analysis& analysis, ClusterId cluster) {
   const std::string& label = analysis.identities.rows[cluster].label;
   if (!label.empty()) return escaped(label);
   const Cluster& row = analysis.clusters.rows[cluster];
-  if (const char* const noun = noun_of(row.shape)) return noun;
+  if (const std::string noun = noun_of(row.shape); !noun.empty()) return noun;
   if (row.sizes.size() == 1) return fmt::format("{}-byte blocks", row.sizes.front().first);
   return "blocks of several sizes";
 }
@@ -164,7 +146,7 @@ std::string label_of(const Analysis& analysis, ClusterId cluster) {
 std::string label_of_one(const Analysis& analysis, ClusterId cluster) {
   const Cluster& row = analysis.clusters.rows[cluster];
   const bool is_known =
-      !analysis.identities.rows[cluster].label.empty() || noun_of(row.shape) != nullptr;
+      !analysis.identities.rows[cluster].label.empty() || *noun_of(row.shape) != '\0';
   if (is_known) return label_of(analysis, cluster);
   return row.sizes.size() == 1 ? fmt::format("{}-byte block", row.sizes.front().first) : "block";
 }

@@ -34,6 +34,9 @@ enum class Shape : uint8_t {
   Untouched  // nothing but zeros
 };
 [[nodiscard]] const char* name_of(Shape shape);
+// What a block of that shape is called for want of a better name: "array of pointers". Empty for
+// records.
+[[nodiscard]] const char* noun_of(Shape shape);
 
 struct Cluster {
   // Made of names and shapes, never of addresses: the same in another run, under ASLR, on another

@@ -92,6 +92,24 @@ bool is_wide_text(std::span<const WordKind> kinds, const WordCounts& counts) {
 
 }  // namespace
 
+const char* noun_of(Shape shape) {
+  switch (shape) {
+    case Shape::Record:
+      return "";
+    case Shape::Text:
+      return "text";
+    case Shape::Pointers:
+      return "array of pointers";
+    case Shape::Numbers:
+      return "array of numbers";
+    case Shape::Raw:
+      return "raw bytes";
+    case Shape::Untouched:
+      return "untouched";
+  }
+  return "";
+}
+
 const char* name_of(Shape shape) {
   switch (shape) {
     case Shape::Record:

@@ -65,24 +65,6 @@ uint32_t count(const std::vector<Sample>& samples, bool (*holds)(const Sample&))
   return static_cast<uint32_t>(std::count_if(samples.begin(), samples.end(), holds));
 }
 
-const char* label_of(Shape shape) {
-  switch (shape) {
-    case Shape::Record:
-      return "";
-    case Shape::Text:
-      return "text";
-    case Shape::Pointers:
-      return "array of pointers";
-    case Shape::Numbers:
-      return "array of numbers";
-    case Shape::Raw:
-      return "raw bytes";
-    case Shape::Untouched:
-      return "untouched";
-  }
-  return "";
-}
-
 }  // namespace
 
 std::optional<Evidence> recognise_content(const Inputs& inputs, ClusterId cluster) {
@@ -91,7 +73,7 @@ std::optional<Evidence> recognise_content(const Inputs& inputs, ClusterId cluste
   const Shape shape = inputs.clusters.rows[cluster].shape;
   evidence.samples = static_cast<uint32_t>(inputs.profiles[cluster].samples);
   evidence.agreeing = evidence.samples;
-  evidence.label = label_of(shape);
+  evidence.label = noun_of(shape);
   if (shape != Shape::Pointers && shape != Shape::Untouched) {
     const std::vector<Sample> samples = samples_of(inputs, cluster);
     const bool is_told = shape == Shape::Text;

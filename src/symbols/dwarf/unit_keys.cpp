@@ -34,20 +34,8 @@ TypeKey key_of_reference(uint32_t file, DieRef ref) {
 }
 
 bool UnitKeys::passes_through(const RawType& type) {
-  switch (type.tag) {
-    case DW_TAG_typedef:
-    case DW_TAG_template_alias:
-    case DW_TAG_const_type:
-    case DW_TAG_volatile_type:
-    case DW_TAG_restrict_type:
-    case DW_TAG_atomic_type:
-    case DW_TAG_packed_type:
-    case DW_TAG_shared_type:
-    case DW_TAG_immutable_type:
-      return true;
-    default:
-      return (is_record(type) || type.kind == TypeKind::Enumeration) && type.target.valid();
-  }
+  if (is_alias(type.tag)) return true;
+  return (is_record(type) || type.kind == TypeKind::Enumeration) && type.target.valid();
 }
 
 UnitKeys::UnitKeys(UnitTypes& unit) : unit_(unit) {

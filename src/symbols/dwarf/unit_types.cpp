@@ -26,6 +26,23 @@ bool is_cpp(uint64_t language) {
   }
 }
 
+bool is_alias(uint16_t tag) {
+  switch (tag) {
+    case DW_TAG_typedef:
+    case DW_TAG_template_alias:
+    case DW_TAG_const_type:
+    case DW_TAG_volatile_type:
+    case DW_TAG_restrict_type:
+    case DW_TAG_atomic_type:
+    case DW_TAG_packed_type:
+    case DW_TAG_shared_type:
+    case DW_TAG_immutable_type:
+      return true;
+    default:
+      return false;
+  }
+}
+
 void UnitTypes::clear() {
   scopes.assign(1, Scope());
   scopes[0].hash = kNoHash;

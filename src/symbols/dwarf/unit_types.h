@@ -93,6 +93,8 @@ struct UnitTypes {
 
 // Whether programs in it are shown as in C++ (DW_LANG_*).
 [[nodiscard]] bool is_cpp(uint64_t language);
+// Typedefs and qualifiers: the type is what they lead to.
+[[nodiscard]] bool is_alias(uint16_t tag);
 
 // FNV-1a; hash_of("b", hash_of("a")) == hash_of("ab").
 constexpr uint64_t kNoHash = 14695981039346656037ULL;

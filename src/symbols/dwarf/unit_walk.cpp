@@ -63,23 +63,8 @@ TypeKind kind_of_tag(uint16_t tag) {
 }
 
 bool is_type(uint16_t tag) {
-  switch (tag) {
-    case DW_TAG_base_type:
-    case DW_TAG_unspecified_type:
-    case DW_TAG_typedef:
-    case DW_TAG_template_alias:
-    case DW_TAG_const_type:
-    case DW_TAG_volatile_type:
-    case DW_TAG_restrict_type:
-    case DW_TAG_atomic_type:
-    case DW_TAG_packed_type:
-    case DW_TAG_shared_type:
-    case DW_TAG_immutable_type:
-    case DW_TAG_subrange_type:
-      return true;
-    default:
-      return kind_of_tag(tag) != TypeKind::Unknown;
-  }
+  return tag == DW_TAG_base_type || tag == DW_TAG_unspecified_type || tag == DW_TAG_subrange_type ||
+         is_alias(tag) || kind_of_tag(tag) != TypeKind::Unknown;
 }
 
 class UnitWalk {
