@@ -7,12 +7,14 @@
 // a thousand blocks count as a few observations, so that groups that differ in how often an
 // optional field is used are not torn apart. Kinds that one field often has side by side (an
 // integer that is small or large) support each other.
+//
+// The smallest blocks are given out for a single byte too: whether their first field is used at all
+// counts once more there.
 #include "identify/clustering/cluster_evidence.h"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstdlib>
 
 namespace heapscan {
 
@@ -24,15 +26,11 @@ constexpr float kZeroWeight = 0.6F;
 constexpr float kCommonZero = 0.5F;
 constexpr float kCommonIdentity = 0.08F;
 constexpr float kIdentityWeight = 1;
-float env(const char* n, float d) { const char* v = getenv(n); return v ? strtof(v, nullptr) : d; }
-const float kTinyLast = env("TL", 0.5F);
-const float kTinyFirst = env("TF", 1);
-const float kTinySecondZero = env("TZ", 0);
-const float kIntegers = env("TI", 0);
-const float kKindred = env("KK", 0.15F);  // what kinds of one family lend each other
+constexpr float kKindred = 0.15F;  // what kinds of one family lend each other
 constexpr float kRarelyUsed = 10;  // a field that is zero in nine of ten counts as zero
 constexpr float kNearlyAll = 0.8F;
 constexpr float kLastFieldWeight = 0.5F;
+constexpr size_t kSmallestFields = 3;  // of the smallest blocks: all but the first may be slack
 constexpr float kOwnerWeight = 0.4F;
 constexpr float kOwnerWeightOfTiny = 3;  // also of text and arrays
 
@@ -44,18 +42,28 @@ constexpr std::array<float, kTraitKinds> kCommon = {0,     0.22F, 0.08F, 0.1F,  
 
 constexpr uint32_t bit(TraitKind kind) { return 1U << static_cast<unsigned>(kind); }
 
-// Kinds that one field may have side by side.
-constexpr std::array<uint32_t, 2> kFamilies = {
-    bit(TraitKind::Integer) | bit(TraitKind::Pair) | bit(TraitKind::Number) |
-        bit(TraitKind::Random) | bit(TraitKind::Float),
+// Kinds that one field may have side by side. What fills all of a word is no integer that happens
+// to be large.
+constexpr std::array<uint32_t, 3> kFamilies = {
+    bit(TraitKind::Integer) | bit(TraitKind::Pair) | bit(TraitKind::Number),
+    bit(TraitKind::Pair) | bit(TraitKind::Number) | bit(TraitKind::Random) | bit(TraitKind::Float),
     bit(TraitKind::Block) | bit(TraitKind::Free) | bit(TraitKind::Interior)};
 
-uint32_t family_of(uint32_t kind) {
-  for (const uint32_t family : kFamilies) {
-    if ((family >> kind & 1) != 0) return family;
+constexpr uint32_t kPointers = bit(TraitKind::Code) | bit(TraitKind::Constant) |
+                               bit(TraitKind::Table) | bit(TraitKind::Data) |
+                               bit(TraitKind::Block) | bit(TraitKind::Interior) |
+                               bit(TraitKind::Free) | bit(TraitKind::Elsewhere);
+
+constexpr std::array<uint32_t, kTraitKinds> make_kin() {
+  std::array<uint32_t, kTraitKinds> kin{};
+  for (uint32_t kind = 0; kind < kTraitKinds; ++kind) {
+    for (const uint32_t family : kFamilies) {
+      if ((family >> kind & 1) != 0) kin[kind] |= family & ~(1U << kind);
+    }
   }
-  return 1U << kind;
+  return kin;
 }
+constexpr std::array<uint32_t, kTraitKinds> kKin = make_kin();
 
 float damped(float weight) { return std::min(weight, kMostObservations); }
 
@@ -132,13 +140,18 @@ float TraitMixture::zero_evidence(const TraitMixture& other) const {
   return kZeroWeight * sum;
 }
 
+float TraitMixture::use_evidence(const TraitMixture& other) const {
+  if (total_ == 0 || other.total_ == 0 || ((seen_ | other.seen_) & kPointers) != 0) return 0;
+  return std::min(0.0F, zero_evidence(other));
+}
+
 float TraitMixture::kind_evidence(const TraitMixture& other) const {
   const float observations = damped(nonzero());
   float sum = 0;
   for (uint32_t rest = other.seen_ & ~1U; rest != 0; rest &= rest - 1) {
     const auto kind = static_cast<uint32_t>(std::countr_zero(rest));
     float kindred = 0;
-    for (uint32_t kin = family_of(kind) & seen_ & ~(1U << kind); kin != 0; kin &= kin - 1)
+    for (uint32_t kin = kKin[kind] & seen_; kin != 0; kin &= kin - 1)
       kindred += kinds_[static_cast<size_t>(std::countr_zero(kin))];
     const float share = std::min(1.0F, (kinds_[kind] + kKindred * kindred) / nonzero());
     sum += other.kinds_[kind] / other.nonzero() * evidence(share, observations, kCommon[kind]);
@@ -209,15 +222,11 @@ float ClusterEvidence::agreement(const ClusterEvidence& other) const {
 
 float ClusterEvidence::predicts(const ClusterEvidence& other) const {
   float sum = (says_little_ ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.names(other.owner_);
+  const bool may_have_one_field = shape_ == Shape::Record && traits_ <= kSmallestFields;
+  if (may_have_one_field) sum += places_[0].use_evidence(other.places_[0]);
   for (size_t i = 0; i < traits_; ++i) {
     const bool may_be_slack = i + 1 == traits_ && shape_ == Shape::Record && traits_ > 1;
-    const bool tiny = shape_ == Shape::Record && traits_ <= 3;
-    float w = may_be_slack ? kLastFieldWeight : 1;
-    if (tiny && i == 0) w = kTinyFirst;
-    if (tiny && may_be_slack) w = kTinyLast;
-    sum += w * places_[i].predicts(other.places_[i]);
-    if (tiny && i == 1) sum += kTinySecondZero * places_[i].zero(other.places_[i]);
-    if (tiny && i == 1 && places_[0].is_num() && other.places_[0].is_num()) sum += kIntegers * places_[i].zero(other.places_[i]);
+    sum += (may_be_slack ? kLastFieldWeight : 1) * places_[i].predicts(other.places_[i]);
   }
   return sum;
 }

@@ -19,8 +19,9 @@ class TraitMixture {
   [[nodiscard]] float predicts(const TraitMixture& other) const;
   // The same for identities alone, whatever kind of word they are.
   [[nodiscard]] float names(const TraitMixture& other) const;
-  [[nodiscard]] float zero(const TraitMixture& other) const { return total_ > 0 && other.total_ > 0 ? zero_evidence(other) : 0; }
-  [[nodiscard]] bool is_num() const { return (kinds_[1]+kinds_[2]+kinds_[3]) * 2 > total_; }
+  // What speaks against one kind when only one side uses the place; nothing where pointers are
+  // seen.
+  [[nodiscard]] float use_evidence(const TraitMixture& other) const;
   // The commonest kind but zero, with the identity nearly all have; zero when that is rare.
   [[nodiscard]] Trait commonest() const;
   // Both name tables of functions, and none of them is the same.

@@ -17,6 +17,7 @@ namespace {
 
 constexpr size_t kStep = 6;                     // blocks between two steps of announcing
 constexpr uint64_t kTiny = 24;                  // bytes
+constexpr uint64_t kSmall = 40;                 // bytes, also given out for what needs fewer
 constexpr uint64_t kSearchedForZero = 1 << 20;  // bytes of a block
 constexpr uint64_t kAnnounced = 128;            // bytes of a block
 
@@ -154,6 +155,14 @@ bool SignatureMaker::is_allocators(uint64_t word) const {
   return addresses_.kind_of(word) == WordKind::FreeBlock && !addresses_.block_of(word).valid();
 }
 
+// What is left of a free block's link when an empty string was written over it.
+bool SignatureMaker::was_emptied(uint64_t word) const {
+  if (!is_left_over(word)) return false;
+  const AddrRange possible = AddrRange::sized(Addr(word), 0x10000);
+  return std::any_of(heap_.allocator_state.begin(), heap_.allocator_state.end(),
+                     [&](const AddrRange& range) { return range.overlaps(possible); });
+}
+
 Signature SignatureMaker::signature_of(BlockId id) {
   const uint64_t size = heap_.block(id).size();
   const Bytes head = head_of(id);
@@ -178,7 +187,12 @@ Signature SignatureMaker::signature_of(BlockId id) {
       break;
     case Shape::Record:
       signature.size = size;
-      describe_record(head, signature);
+      if (size > kTiny && size <= kSmall && was_emptied(load<uint64_t>(head.data()))) {
+        signature.size = kTiny;
+        signature.traits = kTiny / 8;
+      } else {
+        describe_record(head, signature);
+      }
       break;
     case Shape::Text:  // in UTF-16
       signature.traits = 1;

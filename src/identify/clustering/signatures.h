@@ -104,6 +104,7 @@ class SignatureMaker {
   [[nodiscard]] bool is_zero_behind(BlockId id);  // behind the head
   [[nodiscard]] WordKind kind_of(uint64_t word) const;
   [[nodiscard]] bool is_allocators(uint64_t word) const;  // points at the allocator's own memory
+  [[nodiscard]] bool was_emptied(uint64_t word) const;
   [[nodiscard]] Trait trait_of_word(uint64_t word, WordKind kind) const;
   void describe_record(Bytes head, Signature& signature);
   void describe_array(Bytes head, Signature& signature) const;
