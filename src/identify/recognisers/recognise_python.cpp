@@ -24,6 +24,7 @@ constexpr uint64_t kBasicSize = 32;
 constexpr uint64_t kFlags = 168;
 constexpr uint64_t kMakesTypes = uint64_t{1} << 31;  // Py_TPFLAGS_TYPE_SUBCLASS
 constexpr uint64_t kLargestBasicSize = 1 << 16;
+constexpr uint64_t kMostReferences = 0xffffffff;  // 3.12 and later: of what never dies
 constexpr size_t kLongestName = 128;
 constexpr int kMostMetatypes = 4;
 constexpr uint64_t kHeaders[] = {0, 16, 32};
@@ -97,7 +98,7 @@ Answer answer_of(const Sample& sample, PythonTypes& types) {
   for (const uint64_t header : kHeaders) {
     const auto count = sample.word(header);
     const auto address = sample.word(header + kType);
-    if (!count || *count == 0 || !address) continue;
+    if (!count || *count == 0 || *count > kMostReferences || !address) continue;
     const PythonType& type = types.at(*address);
     if (!type.name.empty() && header + type.basic_size <= sample.size)
       return {type.name, header, type.named_in_heap};

@@ -106,7 +106,11 @@ TEST(RecognisePython, ObjectsLeadToTheTypeOfTypes) {
   const Addr stranger = world.program.block(56);
   world.program.poke(stranger, 1);
   world.program.poke(stranger + 8, world.data({1, 1, 1, 1, 48}));
+  const Addr table = world.program.block(88);  // a class lies behind a pointer there, no count
+  world.program.poke(table + 32, plain);
+  world.program.poke(table + 40, deque);
   const ClusterId a = world.cluster({plain});
+  const ClusterId d = world.cluster({table});
   const ClusterId b = world.cluster({tracked});
   const ClusterId c = world.cluster({stranger});
   const Inputs& inputs = world.inputs();
@@ -115,6 +119,7 @@ TEST(RecognisePython, ObjectsLeadToTheTypeOfTypes) {
   ASSERT_TRUE(recognise_python(inputs, b));
   EXPECT_EQ(recognise_python(inputs, b)->detail, "+0x18 -> Python type collections.deque");
   EXPECT_FALSE(recognise_python(inputs, c));
+  EXPECT_FALSE(recognise_python(inputs, d));
 }
 
 TEST(RecognisePython, NamesThatLieInTheHeapCanBeLeftOut) {
