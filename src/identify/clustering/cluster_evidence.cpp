@@ -8,8 +8,8 @@
 // optional field is used are not torn apart. Kinds that one field often has side by side (an
 // integer that is small or large) support each other.
 //
-// The smallest blocks are given out for a single byte too: whether their first field is used at all
-// counts once more there.
+// The smallest blocks are given out for a single byte too: there the first field counts more, and
+// whether it is used at all once more; the last is mostly what was there before.
 #include "identify/clustering/cluster_evidence.h"
 
 #include <algorithm>
@@ -23,6 +23,7 @@ namespace {
 constexpr float kPriorMass = 0.3F;
 constexpr float kMostObservations = 8;
 constexpr float kZeroWeight = 0.6F;
+constexpr float kNullWeight = 0.45F;  // where one side only has pointers into the heap
 constexpr float kCommonZero = 0.5F;
 constexpr float kCommonIdentity = 0.08F;
 constexpr float kIdentityWeight = 1;
@@ -30,7 +31,10 @@ constexpr float kKindred = 0.15F;  // what kinds of one family lend each other
 constexpr float kRarelyUsed = 10;  // a field that is zero in nine of ten counts as zero
 constexpr float kNearlyAll = 0.8F;
 constexpr float kLastFieldWeight = 0.5F;
-constexpr size_t kSmallestFields = 3;  // of the smallest blocks: all but the first may be slack
+// Of the smallest blocks, where all but the first field may be slack.
+constexpr size_t kSmallestFields = 3;
+constexpr float kOnlyFieldWeight = 1.5F;
+constexpr float kSlackWeight = 0.15F;
 constexpr float kOwnerWeight = 0.4F;
 constexpr float kOwnerWeightOfTiny = 3;  // also of text and arrays
 
@@ -42,17 +46,18 @@ constexpr std::array<float, kTraitKinds> kCommon = {0,     0.22F, 0.08F, 0.1F,  
 
 constexpr uint32_t bit(TraitKind kind) { return 1U << static_cast<unsigned>(kind); }
 
+constexpr uint32_t kHeapPointers =
+    bit(TraitKind::Block) | bit(TraitKind::Free) | bit(TraitKind::Interior);
+constexpr uint32_t kPointers = kHeapPointers | bit(TraitKind::Code) | bit(TraitKind::Constant) |
+                               bit(TraitKind::Table) | bit(TraitKind::Data) |
+                               bit(TraitKind::Elsewhere);
+
 // Kinds that one field may have side by side. What fills all of a word is no integer that happens
 // to be large.
 constexpr std::array<uint32_t, 3> kFamilies = {
     bit(TraitKind::Integer) | bit(TraitKind::Pair) | bit(TraitKind::Number),
     bit(TraitKind::Pair) | bit(TraitKind::Number) | bit(TraitKind::Random) | bit(TraitKind::Float),
-    bit(TraitKind::Block) | bit(TraitKind::Free) | bit(TraitKind::Interior)};
-
-constexpr uint32_t kPointers = bit(TraitKind::Code) | bit(TraitKind::Constant) |
-                               bit(TraitKind::Table) | bit(TraitKind::Data) |
-                               bit(TraitKind::Block) | bit(TraitKind::Interior) |
-                               bit(TraitKind::Free) | bit(TraitKind::Elsewhere);
+    kHeapPointers};
 
 constexpr std::array<uint32_t, kTraitKinds> make_kin() {
   std::array<uint32_t, kTraitKinds> kin{};
@@ -137,7 +142,9 @@ float TraitMixture::zero_evidence(const TraitMixture& other) const {
   float sum = 0;
   if (others > 0) sum += others * evidence(zeros, observations, kCommonZero);
   if (others < 1) sum += (1 - others) * evidence(1 - zeros, observations, 1 - kCommonZero);
-  return kZeroWeight * sum;
+  const uint32_t used = (seen_ | other.seen_) & ~1U;
+  const bool may_be_null = sum < 0 && (used & ~kHeapPointers) == 0;
+  return (may_be_null ? kNullWeight : kZeroWeight) * sum;
 }
 
 float TraitMixture::use_evidence(const TraitMixture& other) const {
@@ -220,14 +227,19 @@ float ClusterEvidence::agreement(const ClusterEvidence& other) const {
   return (predicts(other) + other.predicts(*this)) / 2;
 }
 
+float ClusterEvidence::weight_of(size_t place) const {
+  if (shape_ != Shape::Record || traits_ <= 1) return 1;
+  const bool is_last = place + 1 == traits_;
+  if (traits_ > kSmallestFields) return is_last ? kLastFieldWeight : 1;
+  if (place == 0) return kOnlyFieldWeight;
+  return is_last ? kSlackWeight : 1;
+}
+
 float ClusterEvidence::predicts(const ClusterEvidence& other) const {
   float sum = (says_little_ ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.names(other.owner_);
-  const bool may_have_one_field = shape_ == Shape::Record && traits_ <= kSmallestFields;
-  if (may_have_one_field) sum += places_[0].use_evidence(other.places_[0]);
-  for (size_t i = 0; i < traits_; ++i) {
-    const bool may_be_slack = i + 1 == traits_ && shape_ == Shape::Record && traits_ > 1;
-    sum += (may_be_slack ? kLastFieldWeight : 1) * places_[i].predicts(other.places_[i]);
-  }
+  if (shape_ == Shape::Record && traits_ <= kSmallestFields)
+    sum += places_[0].use_evidence(other.places_[0]);
+  for (size_t i = 0; i < traits_; ++i) sum += weight_of(i) * places_[i].predicts(other.places_[i]);
   return sum;
 }
 

@@ -66,6 +66,7 @@ class ClusterEvidence {
 
  private:
   [[nodiscard]] float predicts(const ClusterEvidence& other) const;
+  [[nodiscard]] float weight_of(size_t place) const;
 
   Shape shape_;
   bool says_little_;

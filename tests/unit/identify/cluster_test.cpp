@@ -41,6 +41,7 @@ class ClusterTest : public testing::Test {
 
   void run(const ClusterOptions& options = {}) {
     world_ = program_.build();
+    world_.heap.allocator_state = allocator_state_;
     reach_ = world_.trace();
     clusters_ = cluster(world_.image, Symbols(), world_.heap, reach_, options);
   }
@@ -65,6 +66,7 @@ class ClusterTest : public testing::Test {
   }
 
   FakeProgram program_;
+  std::vector<AddrRange> allocator_state_;
   std::map<Addr, std::string> type_of_;
   FakeProgram::World world_;
   Reachability reach_;
@@ -225,6 +227,33 @@ TEST_F(ClusterTest, WhatAFreeBlockLeftBehindDoesNotSplit) {
     block("record", 40, {kFunction, i + 1, 3, 0, i % 2 == 0 ? 48U : 0U});
   run();
   expect_one("record");
+}
+
+TEST_F(ClusterTest, EmptyStringsOverFreeListLinksAreOneInBlocksOfSeveralSizes) {
+  allocator_state_ = {AddrRange::sized(Addr(FakeProgram::kWeak + 0x0cc0), 0x100)};
+  const uint64_t left = FakeProgram::kWeak & ~uint64_t{0xffff};  // the link's low bytes are gone
+  for (uint64_t i = 0; i < 40; ++i) {
+    block("empty", 24, {left});
+    block("empty", 40, {left, i % 2 == 0 ? i * 70'000 : 0, i % 3, i});
+    block("pair", 24, {(i + 1) << 32 | (i + 1), 0, i % 2 == 0 ? 32U : 0U});
+    block("record", 40, {kFunction, i + 1, 3, i});
+  }
+  run();
+  expect_one("empty");
+  expect_one("pair");
+  expect_apart("empty", "pair");
+  expect_apart("empty", "record");
+}
+
+TEST_F(ClusterTest, WhatFillsItsWordIsNoInteger) {
+  for (uint64_t i = 0; i < 100; ++i) {
+    block("hash", 24, {random_() >> 12 | 0xabc0000000000001, 0, i % 3 == 0 ? 32U : 0U});
+    block("count", 24, {i + 1, 0, i % 3 == 0 ? 32U : 0U});
+  }
+  run();
+  expect_one("hash");
+  expect_one("count");
+  expect_apart("hash", "count");
 }
 
 TEST_F(ClusterTest, UntouchedBuffersAreOneClusterPerSize) {
