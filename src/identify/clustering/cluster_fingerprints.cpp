@@ -106,6 +106,7 @@ class Fingerprints {
     std::vector<uint64_t> result = with_targets;
     refine_equal(result, [&](size_t i) { return with_owner(i, result[i], alone); });
     refine_equal(result, [&](size_t i) { return with_kinds(i, result[i]); });
+    refine_equal(result, [&](size_t i) { return with_offsets(i, result[i]); });
     return result;
   }
 
@@ -151,7 +152,7 @@ class Fingerprints {
     for (size_t i = 0; i < fields.size(); ++i) {
       hash = mix(hash, static_cast<uint64_t>(class_of(fields[i])));
       if (class_of(fields[i]) == FieldClass::Module && has_common(fields[i]))
-        hash = mix(hash, name_at(fields[i].common));
+        hash = mix(hash, name_of(fields[i]));
     }
     return hash;
   }
@@ -169,11 +170,22 @@ class Fingerprints {
     return 0;
   }
 
-  [[nodiscard]] uint64_t name_at(Addr address) const {
-    if (const auto symbol = symbols_.at(address)) return mix(hash_of(symbol->name), symbol->offset);
-    const Module* const module = image_.module_at(address);
+  // Of what a field nearly always points at. Without a symbol only the module and the kind of
+  // place: offsets change with every build.
+  [[nodiscard]] uint64_t name_of(const Field& field) const {
+    if (const auto symbol = symbols_.at(field.common))
+      return mix(hash_of(symbol->name), symbol->offset);
+    const Module* const module = image_.module_at(field.common);
     if (module == nullptr) return 0;
-    return mix(hash_of(module->file_name()), address - module->range.begin());
+    return mix(hash_of(module->file_name()), static_cast<uint64_t>(field.kind));
+  }
+  [[nodiscard]] uint64_t with_offsets(size_t i, uint64_t hash) const {
+    for (const Field& field : fields_[ClusterId(i)]) {
+      if (class_of(field) != FieldClass::Module || !has_common(field)) continue;
+      if (const Module* const module = image_.module_at(field.common))
+        hash = mix(hash, field.common - module->range.begin());
+    }
+    return hash;
   }
 
   // The group and offset most pointers to each group come from.

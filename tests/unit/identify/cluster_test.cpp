@@ -298,8 +298,9 @@ TEST_F(ClusterTest, LostBlocksAreClusteredAlikeWhetherOrNotLiveOnesAreToo) {
   EXPECT_EQ(clusters_.blocks.size(), 120U);
 }
 
-// The same program with its heap laid out in another order and behind other blocks.
-std::map<uint64_t, uint64_t> fingerprints(bool other_run) {
+// The same program with its heap laid out in another order and behind other blocks, and its code
+// `moved` by so many bytes.
+std::map<uint64_t, uint64_t> fingerprints(bool other_run, uint64_t moved = 0) {
   FakeProgram program;
   std::vector<int> order(90);
   for (int i = 0; i < 90; ++i) order[static_cast<size_t>(i)] = i;
@@ -312,13 +313,13 @@ std::map<uint64_t, uint64_t> fingerprints(bool other_run) {
     if (i % 3 == 0) {
       const Addr record = program.block(72);
       const Addr text = program.block(24 + 16 * (n % 4));
-      program.poke(record, kFunction);
+      program.poke(record, kFunction + moved);
       program.poke(record + 16, text);
       program.poke(record + 32, n);
       program.poke(text, 0x6867666564636261);
     } else if (i % 3 == 1) {
       const Addr record = program.block(72);
-      program.poke(record, kFunction + 0x80);
+      program.poke(record, kFunction + moved + 0x80);
       program.poke(record + 8, n + 1);
     } else {
       program.poke(program.block(40), n * 1'000'003);
@@ -335,6 +336,10 @@ TEST(ClusterFingerprints, AreTheSameInAnotherRun) {
   const auto one = fingerprints(false);
   EXPECT_GE(one.size(), 4U);
   EXPECT_EQ(one, fingerprints(true));
+}
+
+TEST(ClusterFingerprints, AreTheSameInAnotherBuildWithoutSymbols) {
+  EXPECT_EQ(fingerprints(false), fingerprints(true, 0x40));
 }
 
 // Any bytes at all: half of them words that mean something, so that everything is tried.
