@@ -11,22 +11,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bench_process.h"
 #include "heapscan/acquire/core.h"
+#include "heapscan/analysis/analysis.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"
-#include "heapscan/heap/heap_model.h"
-#include "heapscan/reach/reachability.h"
-#include "heapscan/reach/roots.h"
 #include "heapscan/report/report.h"
+#include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan::bench {
@@ -109,50 +111,52 @@ void bench_memory(benchmark::State& state, const Settings& settings, const Core&
   }
 }
 
-// One timer per line of the pipeline.
-class Stages {
- public:
-  explicit Stages(benchmark::State& state) : state_(state), begin_(now()), last_(begin_) {}
-  void end_of(const char* stage) {
-    const double at = now();
-    state_.counters[stage] = at - last_;
-    last_ = at;
+// What each column of the table is made of: stages as the analysis calls them.
+double seconds_of(const Analysis& analysis, std::initializer_list<std::string_view> stages) {
+  double sum = 0;
+  for (const auto& [name, seconds] : analysis.timing) {
+    if (std::find(stages.begin(), stages.end(), name) != stages.end()) sum += seconds;
   }
-  [[nodiscard]] double total() const { return last_ - begin_; }
+  return sum;
+}
 
- private:
-  benchmark::State& state_;
-  double begin_;
-  double last_;
-};
+void count_stages(benchmark::State& state, const Analysis& analysis) {
+  state.counters["3_walk_heap_s"] = seconds_of(analysis, {"walk heap", "find roots"});
+  state.counters["4_trace_s"] = seconds_of(analysis, {"trace"});
+  state.counters["5_cluster_s"] = seconds_of(analysis, {"cluster"});
+  state.counters["6_identify_s"] =
+      seconds_of(analysis, {"read types", "identify", "merge alike", "find source lines"});
+  state.counters["7_fold_trees_s"] = seconds_of(analysis, {"fold trees", "suppress"});
+}
 
 void bench_stages(benchmark::State& state, const Core& core, unsigned threads) {
   const ThreadLimit limit(threads);
   for (auto _ : state) {
-    Stages stages(state);
+    const double began = now();
     auto capture = std::make_unique<Capture>(load_core(core.path));
-    stages.end_of("1_load_core_s");
-    auto analysis = std::make_unique<Analysis>();
-    analysis->symbols = load_symbols(capture->image, capture->files);
-    stages.end_of("2_load_symbols_s");
-    analysis->image = std::move(capture->image);
-    analysis->heap = walk_heap(analysis->image, analysis->symbols);
-    stages.end_of("3_walk_heap_s");
-    analysis->roots = find_roots(analysis->image, analysis->heap);
-    stages.end_of("4_find_roots_s");
-    analysis->reach = trace(analysis->image, analysis->heap, analysis->roots);
-    stages.end_of("5_trace_s");
+    const double loaded = now();
+    const DebugInfo debug_info = open_debug_info(capture->image, capture->files);
+    Symbols symbols = load_symbols(capture->image, capture->files, debug_info);
+    const double named = now();
+    auto analysis = std::make_unique<Analysis>(
+        analyze(std::move(capture->image), std::move(symbols), debug_info));
+    const double analyzed = now();
     std::ostringstream out;
     {
       const Report report = describe(capture->facts, *analysis, ReportOptions());
       render_text(report, false, out);
     }
-    stages.end_of("6_report_s");
+    const double reported = now();
     benchmark::DoNotOptimize(out.str().size());
+    count_stages(state, *analysis);
     analysis.reset();
     capture.reset();
-    stages.end_of("7_release_s");
-    state.SetIterationTime(stages.total());
+    const double released = now();
+    state.counters["1_load_core_s"] = loaded - began;
+    state.counters["2_load_symbols_s"] = named - loaded;
+    state.counters["8_report_s"] = reported - analyzed;
+    state.counters["9_release_s"] = released - reported;
+    state.SetIterationTime(released - began);
   }
 }
 
