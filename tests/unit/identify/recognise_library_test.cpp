@@ -138,7 +138,10 @@ TEST(RecognisePython, NamesThatLieInTheHeapCanBeLeftOut) {
   EXPECT_EQ(evidence->label, "Python Account");
   Identities identities;
   identities.rows.push_back({evidence->label, {}, {*evidence}});
-  identities.rows.push_back({"Parser", {}, {{.kind = EvidenceKind::Vtable, .label = "Parser"}}});
+  Evidence vtable;
+  vtable.kind = EvidenceKind::Vtable;
+  vtable.label = "Parser";
+  identities.rows.push_back({"Parser", {}, {vtable}});
   const Identities plain = without_heap_names(std::move(identities));
   const Identity& first = plain.rows[ClusterId(0)];
   EXPECT_EQ(first.label, "Python object");
