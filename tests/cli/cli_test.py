@@ -419,13 +419,16 @@ class JsonReports(CliTest):
         self.assertEqual(addresses, sorted(set(addresses)))
 
     def test_of_a_healthy_process(self):
-        with subprocess.Popen(["sleep", "60"]) as process:
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             try:
+                process.stdin.write(b"ready\n")
+                process.stdin.flush()
+                self.assertEqual(process.stdout.readline(), b"ready\n")
                 report = self.report(process)
             finally:
                 process.kill()
         self.assertEqual((report["leaks"], report["blocks"], report["timing"]), ([], [], {}))
-        self.assertEqual(report["target"]["command"], "sleep")
+        self.assertEqual(report["target"]["command"], "cat")
 
     def test_group_ids_last(self):
         ids = []
