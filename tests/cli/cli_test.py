@@ -16,7 +16,7 @@ import sys
 import tempfile
 import unittest
 
-from heapscan_cli import fixture, normalised, run, why_ptrace_is_refused
+from heapscan_cli import fixture, healthy_process, normalised, run, why_ptrace_is_refused
 from validate_json import parse, violations
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -278,11 +278,8 @@ class Reports(CliTest):
                            normalised(self.report("strdup_loop", "--blocks", "lost", arguments=["3"])))
 
     def test_healthy_process(self):
-        with subprocess.Popen(["sleep", "60"]) as process:
-            try:
-                result = self.heapscan("attach", process.pid)
-            finally:
-                process.kill()
+        with healthy_process() as process:
+            result = self.heapscan("attach", process.pid)
         self.assertEqual((result.code, result.err), (0, ""), result.out)
         self.assertIn("\nlost        nothing\n", result.out)
 
@@ -419,14 +416,8 @@ class JsonReports(CliTest):
         self.assertEqual(addresses, sorted(set(addresses)))
 
     def test_of_a_healthy_process(self):
-        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-            try:
-                process.stdin.write(b"ready\n")
-                process.stdin.flush()
-                self.assertEqual(process.stdout.readline(), b"ready\n")
-                report = self.report(process)
-            finally:
-                process.kill()
+        with healthy_process() as process:
+            report = self.report(process)
         self.assertEqual((report["leaks"], report["blocks"], report["timing"]), ([], [], {}))
         self.assertEqual(report["target"]["command"], "cat")
 

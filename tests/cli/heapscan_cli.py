@@ -89,6 +89,20 @@ def fixture(program, *words):
         waiting.end()
 
 
+@contextlib.contextmanager
+def healthy_process():
+    """A program that loses nothing, seen to be past its start."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            process.stdin.write(b"ready\n")
+            process.stdin.flush()
+            if process.stdout.readline() != b"ready\n":
+                raise AssertionError("cat did not answer")
+            yield process
+        finally:
+            process.kill()
+
+
 def why_ptrace_is_refused():
     """The reason why a child may not be traced here; None when it may."""
     ptrace_seize = 0x4206
