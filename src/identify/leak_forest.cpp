@@ -12,7 +12,7 @@
 #include <queue>
 #include <unordered_map>
 
-#include "identify/clustering/signatures.h"
+#include "identify/fingerprint_hash.h"
 #include "identify/leak_forest_links.h"
 
 namespace heapscan {

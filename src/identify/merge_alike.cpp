@@ -8,17 +8,11 @@
 
 #include "heapscan/identify/identities.h"
 #include "identify/clustering/cluster_rows.h"
+#include "identify/fingerprint_hash.h"
 
 namespace heapscan {
 
 namespace {
-
-// FNV-1a, so that ids do not depend on the standard library's hash.
-uint64_t hash_of(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
 
 // A label without the length of its array: "array of Point" for "Point[8]".
 std::string without_length(const std::string& label) {

@@ -27,12 +27,6 @@ constexpr uint64_t kFields = 128;      // bytes
 constexpr uint64_t kElements = 64;     // bytes, of an array
 constexpr uint64_t kTellsLittle = 32;  // bytes; of smaller records their owner tells more
 
-uint64_t hash_of(std::string_view text) {
-  uint64_t hash = text.size();
-  for (const char c : text) hash = mix(hash, static_cast<unsigned char>(c));
-  return hash;
-}
-
 // Used by a tenth of the samples at least.
 bool is_used(const Field& field) {
   return field.samples > 0 && (field.samples - field.zeros) * 10 >= field.samples;

@@ -14,6 +14,7 @@
 #include "heapscan/identify/clusters.h"
 #include "heapscan/identify/words.h"
 #include "identify/clustering/shapes.h"
+#include "identify/fingerprint_hash.h"
 
 namespace heapscan {
 
@@ -63,17 +64,6 @@ struct Signature {
   // Its upper half depends on shape, size and kinds only, its lower half also on identities.
   [[nodiscard]] uint64_t hash() const;
 };
-
-[[nodiscard]] constexpr uint64_t mix(uint64_t h) {
-  h ^= h >> 33;
-  h *= 0xff51afd7ed558ccd;
-  h ^= h >> 33;
-  h *= 0xc4ceb9fe1a85ec53;
-  return h ^ h >> 33;
-}
-[[nodiscard]] constexpr uint64_t mix(uint64_t a, uint64_t b) {
-  return mix(a ^ mix(b + 0x9e3779b97f4a7c15));
-}
 
 // What rounds have found out so far, by number of the block. Both are empty in the first round.
 struct Known {

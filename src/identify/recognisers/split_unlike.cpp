@@ -17,6 +17,7 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/identify/identities.h"
 #include "identify/clustering/cluster_rows.h"
+#include "identify/fingerprint_hash.h"
 #include "identify/recognisers/container_search.h"
 #include "identify/recognisers/vtable_class.h"
 
@@ -208,31 +209,22 @@ std::map<uint32_t, GroupKey> keys_of(const Facts& facts, const Counts& counts) {
   return keys;
 }
 
-uint64_t mixed(uint64_t hash, uint64_t value) {
-  hash ^= value + 0x9e3779b97f4a7c15 + (hash << 6) + (hash >> 2);
-  return hash * 0xbf58476d1ce4e5b9;
-}
-
-uint64_t mixed(uint64_t hash, std::string_view text) {
-  for (const char c : text) hash = mixed(hash, static_cast<unsigned char>(c));
-  return hash;
-}
-
 // From names and shapes only, like every fingerprint; places without a name are told apart by how
 // many blocks they have.
 uint64_t fingerprint_of(const Clusters& clusters, const Facts& facts, uint64_t whole,
                         const GroupKey& key, const Groups& groups) {
-  const uint64_t hash = mixed(whole, 1 + static_cast<uint64_t>(key.kind));
-  if (key.kind == GroupKey::Kind::Class) return mixed(hash, facts.classes[key.value & ~kClass]);
-  if (key.kind != GroupKey::Kind::PartAtPlace) return mixed(hash, key.value);
+  const uint64_t hash = mix(whole, 1 + static_cast<uint64_t>(key.kind));
+  if (key.kind == GroupKey::Kind::Class)
+    return mix(hash, hash_of(facts.classes[key.value & ~kClass]));
+  if (key.kind != GroupKey::Kind::PartAtPlace) return mix(hash, key.value);
   const ContainerMember member = facts.containers.member(key.value);
   const ContainerPlace& place = facts.place(key.value);
-  const uint64_t of_part = mixed(hash, static_cast<uint64_t>(member.part));
+  const uint64_t of_part = mix(hash, static_cast<uint64_t>(member.part));
   if (place.owner.valid())
-    return mixed(mixed(of_part, clusters.rows[place.owner].fingerprint), place.offset);
-  if (!place.variable.empty()) return mixed(of_part, place.variable);
+    return mix(mix(of_part, clusters.rows[place.owner].fingerprint), place.offset);
+  if (!place.variable.empty()) return mix(of_part, hash_of(place.variable));
   const uint64_t blocks = groups.at(key);
-  return mixed(
+  return mix(
       of_part,
       static_cast<uint64_t>(std::count_if(groups.begin(), groups.end(), [&](const auto& other) {
         return other.second > blocks || (other.second == blocks && other.first < key);
