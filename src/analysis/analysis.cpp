@@ -142,11 +142,12 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
     return merge_alike(a.heap, std::move(a.clusters), std::move(a.identities));
   });
   a.lines = stages.run("find source lines", [&] { return find_lines(a, debug_info); });
-  a.forest = stages.run("fold trees",
-                        [&] { return fold_lost_trees(a.image, a.heap, a.reach, a.clusters); });
   a.suppressed = stages.run("suppress", [&] {
     return suppress(options.suppressions, a.image, a.symbols, a.heap, a.reach, a.clusters,
                     a.identities);
+  });
+  a.forest = stages.run("fold trees", [&] {
+    return fold_lost_trees(a.image, a.heap, a.reach, a.clusters, a.suppressed);
   });
   if (!options.heap_names) a.identities = without_heap_names(std::move(a.identities));
   return a;

@@ -67,8 +67,9 @@ struct ShapeCount {
 
 class Folder {
  public:
-  Folder(const HeapModel& heap, const Reachability& reach, const Clusters& clusters)
-      : heap_(heap), reach_(reach) {
+  Folder(const HeapModel& heap, const Reachability& reach, const Clusters& clusters,
+         const Suppressed& suppressed)
+      : heap_(heap), reach_(reach), suppressed_(suppressed) {
     cluster_of_.reserve(reach.lost.size());
     auto at = clusters.blocks.begin();
     for (const LostBlock& lost : reach.lost) {
@@ -85,20 +86,21 @@ class Folder {
     uint64_t shape = 0;
     uint32_t head = kNone;
     for (const uint32_t number : links.order) {
-      const bool is_head = links.parent[number] == LostLinks::kNone;
+      if (suppressed_.has(reach_.lost[number].block)) continue;
+      const uint32_t parent = links.parent[number];
+      const bool is_head = parent == LostLinks::kNone || node_of_[parent] == kNone;
       if (is_head) {
         if (head != kNone) count_shape(head, shape);
         head = number;
         shape = 0;
       }
-      const uint32_t node = is_head ? root_for(cluster_of_[number])
-                                    : node_below(node_of_[links.parent[number]], number);
+      const uint32_t node =
+          is_head ? root_for(cluster_of_[number]) : node_below(node_of_[parent], number);
       node_of_[number] = node;
       FoldedNode& folded = nodes_[node];
       ++folded.blocks;
       folded.bytes += heap_.block(reach_.lost[number].block).size();
-      if (!is_head && node != node_of_[links.parent[number]])
-        folded.offsets.add(links.offset[number]);
+      if (!is_head && node != node_of_[parent]) folded.offsets.add(links.offset[number]);
       if (folded.last_seen == head) continue;
       folded.last_seen = head;
       shape += mix(node);
@@ -241,6 +243,7 @@ class Folder {
 
   const HeapModel& heap_;
   const Reachability& reach_;
+  const Suppressed& suppressed_;
   std::vector<ClusterId> cluster_of_;               // by number
   std::vector<uint32_t> node_of_;                   // by number
   std::vector<FoldedNode> nodes_;                   // parents before children
@@ -252,8 +255,9 @@ class Folder {
 }  // namespace
 
 LeakForest fold_lost_trees(const MemoryImage& image, const HeapModel& heap,
-                           const Reachability& reach, const Clusters& clusters) {
-  Folder folder(heap, reach, clusters);
+                           const Reachability& reach, const Clusters& clusters,
+                           const Suppressed& suppressed) {
+  Folder folder(heap, reach, clusters, suppressed);
   folder.fold(link_lost_blocks(image, heap, reach));
   return folder.forest();
 }

@@ -12,6 +12,7 @@
 #include "heapscan/base/id.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
+#include "heapscan/identify/suppressions.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
 
@@ -46,7 +47,10 @@ struct LeakForest {
   std::vector<LeakTree> trees;  // by bytes with what is below, largest first
 };
 
+// Suppressed blocks are left out. Whatever they lead to is suppressed with them, so no other block
+// loses its parent or its head.
 [[nodiscard]] LeakForest fold_lost_trees(const MemoryImage& image, const HeapModel& heap,
-                                         const Reachability& reach, const Clusters& clusters);
+                                         const Reachability& reach, const Clusters& clusters,
+                                         const Suppressed& suppressed);
 
 }  // namespace heapscan

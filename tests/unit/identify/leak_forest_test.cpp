@@ -31,7 +31,7 @@ class LeakForestTest : public testing::Test {
       clusters_.blocks.push_back(lost.block);
       clusters_.cluster_of.push_back(of_size(world_.heap.block(lost.block).size()));
     }
-    forest_ = fold_lost_trees(world_.image, world_.heap, reach_, clusters_);
+    forest_ = fold_lost_trees(world_.image, world_.heap, reach_, clusters_, suppressed_);
   }
   [[nodiscard]] ClusterId of_size(uint64_t size) const {
     return ClusterId(
@@ -52,6 +52,7 @@ class LeakForestTest : public testing::Test {
   Reachability reach_;
   std::vector<uint64_t> sizes_;
   Clusters clusters_;
+  Suppressed suppressed_;
   LeakForest forest_;
 };
 
@@ -204,12 +205,33 @@ TEST_P(RandomForest, DirectAndIndirectBytesAddUpOnAnyNumberOfThreads) {
   EXPECT_EQ(rest.bytes, total(Verdict::Indirect).bytes);
 
   const ThreadLimit one(1);
-  const LeakForest again = fold_lost_trees(world_.image, world_.heap, reach_, clusters_);
+  const LeakForest again =
+      fold_lost_trees(world_.image, world_.heap, reach_, clusters_, suppressed_);
   ASSERT_EQ(again.trees.size(), forest_.trees.size());
   for (size_t i = 0; i < again.trees.size(); ++i) {
     EXPECT_EQ(again.trees[i].example, forest_.trees[i].example);
     EXPECT_EQ(shape(again.trees[i]), shape(forest_.trees[i]));
   }
+}
+
+TEST_F(LeakForestTest, SuppressedTreesAreLeftOut) {
+  const Addr kept = block(40);
+  const Addr kept_child = block(56);
+  const Addr known = block(40);
+  const Addr known_child = block(72);
+  point(kept, 0, kept_child);
+  point(known, 0, known_child);
+  run();
+  ASSERT_EQ(forest_.trees.size(), 1U);
+  EXPECT_EQ(forest_.trees[0].heads, 2U);
+  suppressed_.blocks = {world_.heap.block_at(known), world_.heap.block_at(known_child)};
+  forest_ = fold_lost_trees(world_.image, world_.heap, reach_, clusters_, suppressed_);
+  ASSERT_EQ(forest_.trees.size(), 1U);
+  EXPECT_EQ(forest_.trees[0].heads, 1U);
+  EXPECT_EQ(forest_.trees[0].below, 1U);
+  EXPECT_EQ(forest_.trees[0].example, world_.heap.block_at(kept));
+  ASSERT_EQ(forest_.trees[0].nodes.size(), 2U);
+  EXPECT_EQ(forest_.trees[0].nodes[1].bytes, 56U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomForest, testing::Range(0U, 60U));
