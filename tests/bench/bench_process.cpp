@@ -1,7 +1,9 @@
 #include "bench_process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,15 +12,15 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <thread>
 
 #include "heapscan/base/error.h"
+#include "heapscan/base/fd.h"
 
 namespace heapscan::bench {
 
 namespace {
 
-constexpr auto kPollInterval = std::chrono::milliseconds(1);
+constexpr int kSampleEvery = 1;  // milliseconds
 
 double seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
@@ -28,6 +30,19 @@ uint64_t anonymous_bytes(pid_t pid) {
   const std::string status = read_text_file("/proc/" + std::to_string(pid) + "/status");
   const size_t at = status.find("RssAnon:");
   return at == std::string::npos ? 0 : std::strtoull(status.c_str() + at + 8, nullptr, 10) * 1024;
+}
+
+// A process file descriptor becomes readable when the process ends; until then each wait for that
+// is cut short to look at its memory.
+void sample_until_the_end(pid_t child, FinishedRun& run) {
+  const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  if (!process.valid()) {
+    throw Error(ErrorKind::Acquire, "Cannot watch a process: " + describe_errno(errno) + ".");
+  }
+  pollfd end{process.get(), POLLIN, 0};
+  while (::poll(&end, 1, kSampleEvery) == 0) {
+    run.peak_anonymous_bytes = std::max(run.peak_anonymous_bytes, anonymous_bytes(child));
+  }
 }
 
 [[noreturn]] void execute(const std::vector<std::string>& command) {
@@ -57,13 +72,9 @@ FinishedRun run_to_end(const std::vector<std::string>& command, Watch watch) {
   int status = 0;
   rusage usage{};
   if (watch == Watch::Memory) {
-    while (::wait4(child, &status, WNOHANG, &usage) == 0) {
-      run.peak_anonymous_bytes = std::max(run.peak_anonymous_bytes, anonymous_bytes(child));
-      std::this_thread::sleep_for(kPollInterval);
-    }
-  } else {
-    while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) continue;
+    sample_until_the_end(child, run);
   }
+  while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) continue;
   run.wall_seconds = now() - begin;
   run.user_seconds = seconds(usage.ru_utime);
   run.system_seconds = seconds(usage.ru_stime);

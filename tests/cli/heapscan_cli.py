@@ -47,7 +47,6 @@ class Fixture:
                 raise AssertionError("the fixture ended before it was ready")
             *whole, text = (text + more).split(b"\n")
             lines += [line.decode() for line in whole]
-        await_sleep(self.pid)
         return [line.split() for line in lines]
 
     def totals(self):
@@ -67,17 +66,6 @@ class Fixture:
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
-
-
-def await_sleep(pid):
-    """Returns once the process sleeps: having said `ready`, it still has to clear its stack and go to wait."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            if file.read().rsplit(")", 1)[1].split()[0] == "S":
-                return
-        time.sleep(0.001)
-    raise AssertionError("the fixture never went to sleep")
 
 
 @contextlib.contextmanager

@@ -106,9 +106,7 @@ std::string only_file_in(const fs::path& folder, const std::string& beginning) {
 
 FixtureProcess::FixtureProcess(const std::string& program,
                                const std::vector<std::string>& arguments)
-    : child_(start(program, arguments, folder_)), truth_(read_truth(child_)) {
-  child_.await_reading(STDIN_FILENO);
-}
+    : child_(start(program, arguments, folder_)), truth_(read_truth(child_)) {}
 
 Gcore FixtureProcess::make_gcore() { return heapscan::make_gcore(child_.pid(), folder_); }
 

@@ -2,6 +2,7 @@
  * the background. */
 #define _GNU_SOURCE
 #include <linux/io_uring.h>
+#include <sched.h>
 #include <sys/syscall.h>
 
 #include "program.h"
@@ -46,7 +47,7 @@ int main(void) {
     return 0;
   }
   submit_waiting_read(ring, &params, ends[0]);
-  while (count_threads() < 2) usleep(100);
+  while (count_threads() < 2) sched_yield();
   say("ready");
   while (next_command(line, sizeof line)) say("%s", line);
   _exit(0);

@@ -1,6 +1,7 @@
 /* One thread holds known values in its registers and spins; another sits in a signal handler on an
  * alternative stack. */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <signal.h>
 
 #include "program.h"
@@ -56,7 +57,7 @@ int main(void) {
   say("alternative_stack %p %zu", (void*)alternative_stack, kStackSize);
   require(pthread_create(&threads[0], NULL, spin, NULL) == 0, "pthread_create");
   require(pthread_create(&threads[1], NULL, handle, NULL) == 0, "pthread_create");
-  while (!spinning || !in_handler) usleep(100);
+  while (!spinning || !in_handler) sched_yield();
   say("ready");
   while (next_command(line, sizeof line)) say("%s", line);
   _exit(0);
