@@ -20,7 +20,7 @@ namespace {
 
 constexpr Addr kVsyscall(0xffffffffff600000);
 
-struct Piece {
+struct CorePiece {
   AddrRange range;
   const CoreLoad* load = nullptr;        // null: gcore left it out
   const FileMapping* mapping = nullptr;  // null: anonymous
@@ -93,10 +93,10 @@ bool is_device(std::string_view path) {
          !path.starts_with("/dev/hugepages/");
 }
 
-class RegionMaker {
+class CoreRegionMaker {
  public:
-  RegionMaker(const CoreFile& core, const ModuleMap& modules, CoreModules& files,
-              std::span<const AddrRange> data, ImageBuilder& builder)
+  CoreRegionMaker(const CoreFile& core, const ModuleMap& modules, CoreModules& files,
+                  std::span<const AddrRange> data, ImageBuilder& builder)
       : core_(core), modules_(modules), files_(files), data_(data), builder_(builder) {
     stacks_withheld_ = any_stack_withheld();
     if (core.by_gdb) find_given_up();
@@ -107,13 +107,13 @@ class RegionMaker {
   [[nodiscard]] bool any_stack_withheld() const;
   void find_given_up();
   [[nodiscard]] Addr written_end(const CoreLoad& load) const;
-  void make(const Piece& piece);
-  [[nodiscard]] Region described(const Piece& piece) const;
-  void add_saved(const Piece& piece, AddrRange range);
-  void add_unsaved(const Piece& piece, AddrRange range, bool cut_off);
-  AddrRange add_from_file(const Piece& piece, AddrRange range);
-  void add_missing(const Piece& piece, AddrRange range, bool cut_off);
-  [[nodiscard]] bool is_data(const Piece& piece) const;
+  void make(const CorePiece& piece);
+  [[nodiscard]] Region described(const CorePiece& piece) const;
+  void add_saved(const CorePiece& piece, AddrRange range);
+  void add_unsaved(const CorePiece& piece, AddrRange range, bool cut_off);
+  AddrRange add_from_file(const CorePiece& piece, AddrRange range);
+  void add_missing(const CorePiece& piece, AddrRange range, bool cut_off);
+  [[nodiscard]] bool is_data(const CorePiece& piece) const;
   void add_notes();
 
   const CoreFile& core_;
@@ -128,7 +128,7 @@ class RegionMaker {
 
 // A running thread has written to its stack: when a core has no bytes there, anonymous memory was
 // filtered out of it, and an empty segment does not mean memory that was never touched.
-bool RegionMaker::any_stack_withheld() const {
+bool CoreRegionMaker::any_stack_withheld() const {
   return std::any_of(core_.threads.begin(), core_.threads.end(), [&](const Thread& thread) {
     const CoreLoad* const stack = core_.load_at(thread.sp());
     return stack != nullptr && stack->perms.write && stack->promised == 0;
@@ -139,8 +139,7 @@ bool RegionMaker::any_stack_withheld() const {
 // page lies inside the mapping (MADV_GUARD_INSTALL; thread stacks since glibc 2.42). All that
 // follows is zero in the core. The descriptor of a running thread never is: its first word is its
 // own address.
-void RegionMaker::find_given_up() {
-  constexpr uint64_t kPage = 4096;
+void CoreRegionMaker::find_given_up() {
   for (const Thread& thread : core_.threads) {
     const Addr descriptor = thread.thread_pointer();
     const CoreLoad* const load = thread.has_registers ? core_.load_at(descriptor) : nullptr;
@@ -158,7 +157,7 @@ void RegionMaker::find_given_up() {
 }
 
 // Where the bytes of `load` that can be relied on end.
-Addr RegionMaker::written_end(const CoreLoad& load) const {
+Addr CoreRegionMaker::written_end(const CoreLoad& load) const {
   for (const GivenUp& given_up : given_up_) {
     if (given_up.load == &load) return given_up.from;
   }
@@ -167,7 +166,7 @@ Addr RegionMaker::written_end(const CoreLoad& load) const {
 
 // Whether the program can have written here: .data, .bss, and what relocation wrote before it was
 // made read-only.
-bool RegionMaker::is_data(const Piece& piece) const {
+bool CoreRegionMaker::is_data(const CorePiece& piece) const {
   if (piece.load != nullptr && piece.load->perms.write) return true;
   if (!piece.module.valid()) return false;
   const auto& segments = modules_.modules[piece.module].segments;
@@ -176,7 +175,7 @@ bool RegionMaker::is_data(const Piece& piece) const {
   });
 }
 
-Region RegionMaker::described(const Piece& piece) const {
+Region CoreRegionMaker::described(const CorePiece& piece) const {
   Region region;
   region.range = piece.range;
   region.module = piece.module;
@@ -213,7 +212,7 @@ Region RegionMaker::described(const Piece& piece) const {
   return region;
 }
 
-void RegionMaker::make(const Piece& piece) {
+void CoreRegionMaker::make(const CorePiece& piece) {
   const Addr begin = piece.range.begin();
   const Addr saved_end = piece.load == nullptr ? begin : written_end(*piece.load);
   const Addr promised_end =
@@ -227,7 +226,7 @@ void RegionMaker::make(const Piece& piece) {
   if (!unsaved.empty()) add_unsaved(piece, unsaved, false);
 }
 
-void RegionMaker::add_saved(const Piece& piece, AddrRange range) {
+void CoreRegionMaker::add_saved(const CorePiece& piece, AddrRange range) {
   Region region = described(piece);
   region.range = range;
   region.contents = Contents::Saved;
@@ -246,7 +245,7 @@ void RegionMaker::add_saved(const Piece& piece, AddrRange range) {
 }
 
 // Adds what the module's file has of `range`; returns the rest.
-AddrRange RegionMaker::add_from_file(const Piece& piece, AddrRange range) {
+AddrRange CoreRegionMaker::add_from_file(const CorePiece& piece, AddrRange range) {
   if (piece.mapping == nullptr || !piece.module.valid()) return range;
   Region region = described(piece);
   region.file_offset += range.begin() - piece.range.begin();
@@ -261,7 +260,7 @@ AddrRange RegionMaker::add_from_file(const Piece& piece, AddrRange range) {
   return {end, range.end()};
 }
 
-void RegionMaker::add_unsaved(const Piece& piece, AddrRange range, bool cut_off) {
+void CoreRegionMaker::add_unsaved(const CorePiece& piece, AddrRange range, bool cut_off) {
   Region region = described(piece);
   const bool reserved = piece.load != nullptr && region.perms == Perms{};
   const bool data = is_data(piece);
@@ -282,7 +281,7 @@ void RegionMaker::add_unsaved(const Piece& piece, AddrRange range, bool cut_off)
   if (!reserved) add_missing(piece, range, cut_off);
 }
 
-void RegionMaker::add_missing(const Piece& piece, AddrRange range, bool cut_off) {
+void CoreRegionMaker::add_missing(const CorePiece& piece, AddrRange range, bool cut_off) {
   if (cut_off) {
     const bool is_in_file = range.begin() < piece.load->range.begin() + piece.load->saved;
     (is_in_file ? not_written_ : cut_off_).add(range);
@@ -296,7 +295,7 @@ void RegionMaker::add_missing(const Piece& piece, AddrRange range, bool cut_off)
   if (is_data(piece)) builder_.add_missing_bytes(range.size());
 }
 
-void RegionMaker::add_notes() {
+void CoreRegionMaker::add_notes() {
   const auto note = [&](NoteKind kind, const std::string& text) {
     builder_.add_note({kind, {}, text});
   };
@@ -327,7 +326,7 @@ void RegionMaker::add_notes() {
   }
 }
 
-void RegionMaker::run() {
+void CoreRegionMaker::run() {
   sweep(core_, [&](AddrRange range, const CoreLoad* load, const FileMapping* mapping) {
     for (const ModulePart& part : modules_.divide(range))
       make({part.range, load, mapping, part.module});
@@ -339,7 +338,7 @@ void RegionMaker::run() {
 
 void add_core_regions(const CoreFile& core, const ModuleMap& modules, CoreModules& files,
                       std::span<const AddrRange> data, ImageBuilder& builder) {
-  RegionMaker(core, modules, files, data, builder).run();
+  CoreRegionMaker(core, modules, files, data, builder).run();
 }
 
 }  // namespace heapscan

@@ -11,7 +11,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kHugePage = uint64_t{2} << 20;
 // Address space around what was seen, so that mappings that grow or come to adjoin are still in one
 // piece.

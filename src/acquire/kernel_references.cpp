@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "acquire/proc_status.h"
+#include "acquire/proc_text.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/fd.h"
 
@@ -18,15 +19,6 @@ namespace {
 
 constexpr size_t kDescriptorsWorthASecondLook = 4096;
 
-template <typename F>
-void for_each_line(std::string_view text, F&& f) {
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    f(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-}
-
 // The number that follows `key` in `line`; false when there is none.
 bool number_after(std::string_view line, std::string_view key, int base, uint64_t& value) {
   const size_t found = line.find(key);
@@ -35,12 +27,6 @@ bool number_after(std::string_view line, std::string_view key, int base, uint64_
   if (begin == std::string_view::npos) return false;
   return std::from_chars(line.data() + begin, line.data() + line.size(), value, base).ec ==
          std::errc();
-}
-
-std::string link_target(const std::string& path) {
-  std::array<char, 256> target{};
-  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
-  return length < 0 ? std::string() : std::string(target.data(), static_cast<size_t>(length));
 }
 
 }  // namespace

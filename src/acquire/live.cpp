@@ -22,6 +22,7 @@
 #include "acquire/proc_errors.h"
 #include "acquire/proc_maps.h"
 #include "acquire/proc_status.h"
+#include "acquire/proc_text.h"
 #include "acquire/process_stop.h"
 #include "acquire/target_files.h"
 #include "acquire/termination.h"
@@ -286,12 +287,6 @@ FrozenProcess freeze_on_own_thread(Preparation& p) {
   watch.finish();
   if (problem) std::rethrow_exception(problem);
   return std::move(*frozen);
-}
-
-std::string link_target(const std::string& path) {
-  std::array<char, 4096> target{};
-  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
-  return length < 0 ? std::string() : std::string(target.data(), static_cast<size_t>(length));
 }
 
 CaptureFacts describe_process(int pid) {

@@ -16,7 +16,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kFilledAtMost = uint64_t{256} << 20;
 
 std::vector<FileMapping> file_mappings(const CopyPlan& plan) {
@@ -60,10 +59,10 @@ ModuleMap find_modules(const CopyPlan& plan, const TargetFiles& files, Notes& no
 }
 
 // Describes every mapping to the builder, and brings in the bytes that files hold.
-class RegionMaker {
+class LiveRegionMaker {
  public:
-  RegionMaker(FrozenProcess& frozen, const ModuleMap& modules, const TargetFiles& files,
-              ImageBuilder& builder)
+  LiveRegionMaker(FrozenProcess& frozen, const ModuleMap& modules, const TargetFiles& files,
+                  ImageBuilder& builder)
       : frozen_(frozen), modules_(modules), files_(files), builder_(builder) {}
 
   void add(const PlannedMapping& planned) {
@@ -234,7 +233,7 @@ Capture make_capture(FrozenProcess frozen, const TargetFiles& files) {
   mark_executable(modules.modules, frozen.aux);
 
   ImageBuilder builder;
-  RegionMaker regions(frozen, modules, files, builder);
+  LiveRegionMaker regions(frozen, modules, files, builder);
   for (const PlannedMapping& planned : frozen.plan.mappings) regions.add(planned);
   regions.keep_files();
   report_unreadable(frozen, builder);

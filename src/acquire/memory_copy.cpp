@@ -14,7 +14,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kStride = uint64_t{4}
                              << 20;     // a few milliseconds: how soon a signal of ours is obeyed
 constexpr size_t kPiecesPerCall = 512;  // below IOV_MAX

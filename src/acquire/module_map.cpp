@@ -16,7 +16,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr size_t kMostSegments = 64;  // PT_LOADs of one file that are looked at
 constexpr size_t kMostCopies = 64;    // of one path; glibc allows 16 namespaces
 constexpr uint64_t kMostTests = 4'000'000;

@@ -13,7 +13,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr Addr kUserEnd{uint64_t{1} << 56};  // with five-level paging; [vsyscall] lies above
 
 // <linux/fs.h> of Linux 6.7; older headers lack it.
@@ -85,7 +84,7 @@ uint64_t known_categories(const Fd& file) {
 }
 
 // Which part of which mapping one thread looks at.
-struct Piece {
+struct ScanPiece {
   AddrRange range;
   bool private_file = false;
 };
@@ -109,7 +108,7 @@ void scan_by_entries(const Fd& file, AddrRange range, std::vector<PageRun>& runs
   }
 }
 
-void scan_by_ioctl(const Fd& file, uint64_t categories, const Piece& piece,
+void scan_by_ioctl(const Fd& file, uint64_t categories, const ScanPiece& piece,
                    std::vector<PageRun>& runs) {
   std::vector<ScanRegion> found(std::min<uint64_t>(kScanBatch, piece.range.size() / kPage));
   ScanArgument argument{};
@@ -138,7 +137,7 @@ bool was_empty(const MappingUse* use) {
 
 // As many pieces as there is memory in it, as far as known: of a terabyte of address space most may
 // be empty, which the kernel walks quickly.
-void add_pieces(const Mapping& mapping, const MappingUse* use, std::vector<Piece>& pieces) {
+void add_pieces(const Mapping& mapping, const MappingUse* use, std::vector<ScanPiece>& pieces) {
   const bool private_file = mapping.inode != 0 && !mapping.perms.shared;
   const uint64_t populated = use == nullptr ? 0 : use->resident_bytes + use->swapped_bytes;
   const uint64_t count = std::min(mapping.range.size(), populated) / kPiece + 1;
@@ -162,7 +161,7 @@ PageMap::PageMap(const std::string& process_folder, Method method)
 
 std::vector<PageRun> PageMap::scan(std::span<const Mapping> mappings,
                                    const std::vector<MappingUse>& uses) const {
-  std::vector<Piece> pieces;
+  std::vector<ScanPiece> pieces;
   for (const Mapping& mapping : mappings) {
     if (mapping.range.end() > kUserEnd) continue;
     const MappingUse* const use = use_of(uses, mapping.range);

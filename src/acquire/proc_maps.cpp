@@ -4,13 +4,13 @@
 #include <charconv>
 #include <optional>
 
+#include "acquire/proc_text.h"
 #include "heapscan/base/text.h"
 
 namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr size_t kShownOfBadLine = 80;
 
 // Takes fields off the front of one line.
@@ -88,16 +88,6 @@ std::optional<Mapping> parse_maps_line(std::string_view line) {
   mapping.perms = {perms[0] == 'r', perms[1] == 'w', perms[2] == 'x', perms[3] == 's'};
   mapping.path = with_newlines(fields.after_spaces());
   return mapping;
-}
-
-template <typename F>
-void for_each_line(std::string_view text, F&& f) {
-  while (!text.empty()) {
-    const size_t end = text.find('\n');
-    f(text.substr(0, end));
-    if (end == std::string_view::npos) break;
-    text.remove_prefix(end + 1);
-  }
 }
 
 // Adds `item` unless it lies below the end of what was read before it.

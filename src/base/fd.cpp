@@ -12,7 +12,6 @@
 namespace heapscan {
 
 namespace {
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kLargePage = uint64_t{2} << 20;
 }  // namespace
 

@@ -2,8 +2,11 @@
 // is set to what it does, which returns the exit code or throws Error.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+namespace CLI {
+class App;
+}
 
 namespace heapscan {
 

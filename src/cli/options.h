@@ -1,12 +1,16 @@
 // Options that several commands share.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "heapscan/report/report.h"
+
+namespace CLI {
+class App;
+}
 
 namespace heapscan {
 

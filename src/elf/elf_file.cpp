@@ -11,6 +11,7 @@
 
 #include <sys/stat.h>
 
+#include "elf/elf_handle.h"
 #include "elf/elf_state.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
@@ -23,11 +24,6 @@ namespace {
 
 constexpr size_t kMostSections = size_t{1} << 18;
 constexpr size_t kLongestPath = 4096;
-
-struct ElfEnd {
-  void operator()(Elf* elf) const { elf_end(elf); }
-};
-using ElfHandle = std::unique_ptr<Elf, ElfEnd>;
 
 ElfHandle begin_elf(Bytes bytes) {
   elf_version(EV_CURRENT);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "elf/elf_handle.h"
 #include "heapscan/base/text.h"
 
 namespace heapscan {
@@ -23,13 +24,9 @@ constexpr uint32_t kZstd = ELFCOMPRESS_ZSTD;
 // Deflate cannot do better, so what says more is damaged.
 constexpr uint64_t kBestDeflateRatio = 1032;
 
-struct ElfEnd {
-  void operator()(Elf* elf) const { elf_end(elf); }
-};
-
 struct OneSectionElf {
   std::vector<std::byte> file;
-  std::unique_ptr<Elf, ElfEnd> elf;
+  ElfHandle elf;
 };
 
 std::vector<std::byte> file_of_one_section(Bytes content) {

@@ -21,8 +21,7 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kSmall = uint64_t{64} << 20;
-constexpr size_t kPage = 4096;
-constexpr size_t kBuffer = size_t{1} << 20;
+constexpr size_t kZstdBuffer = size_t{1} << 20;
 
 struct FreeStream {
   void operator()(ZSTD_DCtx* stream) const { ZSTD_freeDCtx(stream); }
@@ -87,7 +86,8 @@ class SparseWriter {
            std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
   }
   void put(Bytes bytes) {
-    if (pending_at_ + pending_.size() != at_ || pending_.size() + bytes.size() > kBuffer) flush();
+    if (pending_at_ + pending_.size() != at_ || pending_.size() + bytes.size() > kZstdBuffer)
+      flush();
     if (pending_.empty()) pending_at_ = at_;
     pending_.insert(pending_.end(), bytes.begin(), bytes.end());
   }
@@ -135,7 +135,7 @@ UnpackedFile unpack_zstd(Bytes packed, const std::string& name, uint64_t limit) 
   if (!stream) fail(name, "there is not enough memory");
   UnpackedFile unpacked{file_for(packed, name), 0};
   SparseWriter writer(unpacked.file, name);
-  std::vector<std::byte> buffer(kBuffer);
+  std::vector<std::byte> buffer(kZstdBuffer);
   ZSTD_inBuffer in{packed.data(), packed.size(), 0};
   size_t open_frame = 0;
   // Input used up does not mean output complete: the stream is asked until it neither takes nor

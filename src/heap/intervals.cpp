@@ -4,10 +4,6 @@
 
 namespace heapscan {
 
-namespace {
-constexpr uint64_t kPage = 4096;
-}  // namespace
-
 std::vector<AddrRange> joined(std::vector<AddrRange> ranges) {
   std::sort(ranges.begin(), ranges.end());
   std::vector<AddrRange> result;
@@ -36,6 +32,11 @@ std::vector<AddrRange> subtract(const std::vector<AddrRange>& from,
     if (at < range.end()) result.push_back(AddrRange(at, range.end()));
   }
   return result;
+}
+
+AddrRange whole_pages(AddrRange range) {
+  return range.empty() ? range
+                       : AddrRange(range.begin().align_down(kPage), range.end().align_up(kPage));
 }
 
 uint64_t common_bytes(const std::vector<AddrRange>& ranges, AddrRange range) {

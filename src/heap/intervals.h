@@ -13,6 +13,8 @@ namespace heapscan {
 // What is in `from` (sorted, disjoint) but not in `taken` (sorted, disjoint).
 [[nodiscard]] std::vector<AddrRange> subtract(const std::vector<AddrRange>& from,
                                               const std::vector<AddrRange>& taken);
+// The pages that hold a byte of the range.
+[[nodiscard]] AddrRange whole_pages(AddrRange range);
 // Bytes in both.
 [[nodiscard]] uint64_t common_bytes(const std::vector<AddrRange>& ranges, AddrRange range);
 

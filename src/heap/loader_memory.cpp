@@ -20,17 +20,12 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr size_t kMostPages = 1 << 16;
 constexpr uint64_t kLargestGap =
     8 * kPage;  // within one of the loader's mappings, nothing of it referenced
 constexpr uint64_t kLongestTail = 2 * kPage;             // of one of its mappings, never handed out
 constexpr uint64_t kHeapAlignment = uint64_t{64} << 20;  // HEAP_MAX_SIZE
 constexpr uint64_t kMostDtvEntries = 1 << 16;
-
-AddrRange whole_pages(AddrRange range) {
-  return {range.begin().align_down(kPage), range.end().align_up(kPage)};
-}
 
 // heap_info: the arena's address, then the previous heap's; glibc arena.c.
 bool is_thread_heap(const MemoryImage& image, Addr at) {

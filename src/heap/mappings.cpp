@@ -15,15 +15,9 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kMostStackPages = 16384;  // of one stack, when looking for the first
 constexpr size_t kMostTries = 16;
 constexpr uint64_t kLeastUnits = 5;  // four places where two meet
-
-AddrRange whole_pages(AddrRange range) {
-  return range.empty() ? range
-                       : AddrRange(range.begin().align_down(kPage), range.end().align_up(kPage));
-}
 
 bool holds_something(const MemoryImage& image, AddrRange range) {
   bool found = false;

@@ -25,7 +25,6 @@ namespace {
 using List = ListedDescriptor::List;
 
 constexpr uint64_t kUsualDescriptorSize = 0x940;
-constexpr uint64_t kPage = 4096;
 
 struct LiveThread {
   size_t thread = 0;

@@ -9,7 +9,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kLargestStack = uint64_t{1} << 40;
 
 bool is_writable(const Region& region) {

@@ -16,8 +16,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
-
 // Throws unless the allocator is one whose heap we can walk.
 void require_understood(const AllocatorInCharge& allocator, const glibc::GlibcHeap& found) {
   const bool is_glibc = allocator.name == "glibc" || allocator.name == "unknown";

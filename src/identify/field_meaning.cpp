@@ -10,16 +10,13 @@
 #include "heapscan/base/bytes.h"
 #include "identify/recognisers/recogniser_names.h"
 #include "identify/recognisers/vtable_class.h"
+#include "identify/text_bytes.h"
 
 namespace heapscan {
 
 namespace {
 
 constexpr size_t kShortestConstant = 2;
-
-bool is_printable(unsigned char c) {
-  return (c >= 0x20 && c < 0x7f) || c == '\n' || c == '\t' || c == '\r';
-}
 
 Meaning meaning_of_value(WordKind kind) {
   switch (kind) {

@@ -5,13 +5,11 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/identify/field_meaning.h"
+#include "identify/text_bytes.h"
 
 namespace heapscan {
 
 namespace {
-
-constexpr uint64_t kFirstSecond = 946'684'800;   // 2000-01-01, as words.cpp has it
-constexpr uint64_t kLastSecond = 2'524'608'000;  // 2050-01-01
 
 // The civil date of a number of days since 1970-01-01, in the proleptic Gregorian calendar: years
 // are counted from March so that leap days come last, in eras of 400 years.

@@ -16,7 +16,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kGrain = 8;
+constexpr size_t kIdentifyGrain = 8;
 
 bool is_stronger(const Evidence& a, const Evidence& b) {
   return std::tie(b.kind, b.agreeing, a.label) < std::tie(a.kind, a.agreeing, b.label);
@@ -26,7 +26,7 @@ Column<ClusterId, Profile> make_profiles(const MemoryImage& image, const HeapMod
                                          const AddressMap& addresses, const Clusters& clusters,
                                          size_t count) {
   Column<ClusterId, Profile> profiles(clusters.rows.size());
-  parallel_for_pieces(count, kGrain, [&](size_t begin, size_t end) {
+  parallel_for_pieces(count, kIdentifyGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i)
       profiles[ClusterId(i)] = make_profile(image, addresses, heap, clusters, ClusterId(i));
   });
@@ -140,7 +140,7 @@ Identities identify(const MemoryImage& image, const Symbols& symbols, const Type
   const Inputs inputs{image, symbols, types, heap, roots, reach, clusters, addresses, profiles};
   Identities identities;
   identities.rows = Column<ClusterId, Identity>(clusters.rows.size());
-  parallel_for_pieces(count, kGrain, [&](size_t begin, size_t end) {
+  parallel_for_pieces(count, kIdentifyGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i)
       identities.rows[ClusterId(i)].evidence = ask_recognisers(inputs, ClusterId(i));
   });

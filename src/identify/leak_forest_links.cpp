@@ -16,7 +16,7 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kComponentsPerPiece = 256;
-constexpr size_t kAhead = 4;  // blocks
+constexpr size_t kLostAhead = 4;  // blocks
 
 BlockBitmap bitmap_of(const HeapModel& heap, const std::vector<LostBlock>& lost) {
   BlockBitmap bitmap(heap.blocks.size());
@@ -39,8 +39,8 @@ class Linker {
     links_.offset.assign(lost_.size(), 0);
     parallel_for_pieces(begins_.size() - 1, kComponentsPerPiece, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
-        if (i + 2 * kAhead < end) announce_row(begins_[i + 2 * kAhead]);
-        if (i + kAhead < end) announce_bytes(begins_[i + kAhead]);
+        if (i + 2 * kLostAhead < end) announce_row(begins_[i + 2 * kLostAhead]);
+        if (i + kLostAhead < end) announce_bytes(begins_[i + kLostAhead]);
         link_component(begins_[i], begins_[i + 1]);
       }
     });
@@ -85,8 +85,8 @@ class Linker {
     const uint32_t head = links_.order[begin];
     size_t known = begin + 1;
     for (size_t i = begin; i < known && known < end; ++i) {
-      if (i + 2 * kAhead < known) announce_row(i + 2 * kAhead);
-      if (i + kAhead < known) announce_bytes(i + kAhead);
+      if (i + 2 * kLostAhead < known) announce_row(i + 2 * kLostAhead);
+      if (i + kLostAhead < known) announce_bytes(i + kLostAhead);
       known = link_children(links_.order[i], head, known, end);
     }
     free_place_[head] = static_cast<uint32_t>(known);

@@ -2,6 +2,7 @@
 // addresses are the most frequent pointers, and the block index answers for them in constant time;
 // everything else is looked up in one sorted table of places.
 #include "heapscan/identify/words.h"
+#include "identify/text_bytes.h"
 
 #include <algorithm>
 #include <array>
@@ -18,12 +19,6 @@ constexpr uint64_t kSmall = 65536;
 constexpr int kShortestText = 4;
 constexpr double kSmallestFloat = 1e-6;
 constexpr double kLargestFloat = 1e12;
-constexpr uint64_t kFirstSecond = 946'684'800;   // 2000-01-01
-constexpr uint64_t kLastSecond = 2'524'608'000;  // 2050-01-01
-
-bool is_printable(uint64_t byte) {
-  return (byte >= 0x20 && byte < 0x7f) || byte == '\n' || byte == '\t' || byte == '\r';
-}
 
 bool is_text(uint64_t word) {
   int length = 0;

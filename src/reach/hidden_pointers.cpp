@@ -39,9 +39,10 @@ std::vector<uint8_t> sixth_bytes(const HeapModel& heap, const BlockBitmap& candi
   return values;
 }
 
-class Search {
+class HiddenSearch {
  public:
-  Search(const HeapModel& heap, const BlockBitmap& candidates, const std::vector<uint8_t>& sixth)
+  HiddenSearch(const HeapModel& heap, const BlockBitmap& candidates,
+               const std::vector<uint8_t>& sixth)
       : heap_(heap), candidates_(candidates), sixth_(sixth) {}
 
   // All positions p in [0, count) of bytes that lie at address `at` (a multiple of 8); `bytes` may
@@ -127,7 +128,7 @@ std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image, const 
                                                 const BlockBitmap& candidates,
                                                 std::span<const AddrRange> places) {
   const std::vector<uint8_t> sixth = sixth_bytes(heap, candidates);
-  const Search search(heap, candidates, sixth);
+  const HiddenSearch search(heap, candidates, sixth);
   std::vector<std::vector<HiddenPointer>> found((places.size() + kPlacesPerPiece - 1) /
                                                 kPlacesPerPiece);
   parallel_for_pieces(places.size(), kPlacesPerPiece, [&](size_t begin, size_t end) {

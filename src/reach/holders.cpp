@@ -100,10 +100,10 @@ class WantedPages {
   std::array<uint64_t, kBits / 64> bits_{};
 };
 
-class Search {
+class HolderSearch {
  public:
-  Search(const MemoryImage& image, const HeapModel& heap, const Roots& roots,
-         const Reachability& reach, std::span<const BlockId> blocks)
+  HolderSearch(const MemoryImage& image, const HeapModel& heap, const Roots& roots,
+               const Reachability& reach, std::span<const BlockId> blocks)
       : image_(image),
         heap_(heap),
         roots_(roots),
@@ -314,7 +314,7 @@ const char* state_of(const Holder& holder, const HeapModel& heap, const Reachabi
 std::vector<std::optional<Holder>> find_holders(const MemoryImage& image, const HeapModel& heap,
                                                 const Roots& roots, const Reachability& reach,
                                                 std::span<const BlockId> blocks) {
-  Search search(image, heap, roots, reach, blocks);
+  HolderSearch search(image, heap, roots, reach, blocks);
   search.look_through_roots();
   search.look_through_blocks();
   search.look_for_hidden();

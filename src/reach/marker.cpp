@@ -17,8 +17,8 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kWordsPerPart = 64;  // of a bitmap, in a sweep
-constexpr size_t kFewest = 4096;      // blocks: a sweep for less is never worth it
+constexpr size_t kWordsPerSweepPart = 64;  // of a bitmap, in a sweep
+constexpr size_t kFewestToSweep = 4096;    // blocks: a sweep for less is never worth it
 
 // By kind of root: each kind is a step of its own, so that the funnel's rows do not depend on
 // timing.
@@ -67,7 +67,7 @@ class Steps {
       if (!large_.empty()) {
         scan_large();
       } else if (overflow_ || list_.size() > walk_.most_listed) {
-        step([](MarkWorker& worker, size_t) { worker.sweep(kWordsPerPart); });
+        step([](MarkWorker& worker, size_t) { worker.sweep(kWordsPerSweepPart); });
       } else if (!list_.empty()) {
         follow();
       } else {
@@ -143,7 +143,7 @@ std::vector<uint64_t> Marker::run(Mode mode, BlockBitmap& open, const BlockBitma
   BlockBitmap unscanned(open);
   MarkWalk walk{mode,      image_,    heap_,
                 memory_,   rules_,    open,
-                unreached, unscanned, std::max(kFewest, heap_.blocks.size() / 1024)};
+                unreached, unscanned, std::max(kFewestToSweep, heap_.blocks.size() / 1024)};
   Steps steps(walk);
   for (const RootWord& word : words) {
     if (word.is_start) {

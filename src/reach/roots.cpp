@@ -14,8 +14,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
-
 void exclude_blocks(const HeapModel& heap, RootCollector& roots) {
   for (const HeapRange& range : heap.ranges) roots.exclude(range.range);
   for (const BlockIndex::Range& range : heap.index.ranges()) {

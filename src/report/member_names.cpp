@@ -6,7 +6,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr int kDeepest = 64;  // as deep as types nest
+constexpr int kDeepestMember = 64;  // as deep as types nest
 
 // The member that holds `offset`: the last of those that begin at or below it and reach over it.
 const Member* member_at(const Types& types, TypeId type, uint64_t offset) {
@@ -66,7 +66,7 @@ MemberName name_member(const Types& types, TypeId type, uint64_t size, uint64_t 
     name = fmt::format("[{}]", offset / each);
     offset %= each;
   }
-  for (int depth = 0; depth < kDeepest; ++depth) {
+  for (int depth = 0; depth < kDeepestMember; ++depth) {
     if (depth > 0 && is_leaf(types, types.type(type))) break;
     if (!descend(types, type, offset, name)) return {};
   }

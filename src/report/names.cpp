@@ -13,8 +13,8 @@ namespace heapscan {
 namespace {
 
 constexpr std::string_view kLeftOut = "...";
-constexpr size_t kDeepest = 32;        // nested template arguments that are told apart
-constexpr size_t kLongestRead = 4096;  // of a name that is shortened
+constexpr size_t kDeepestArgument = 32;  // nested template arguments that are told apart
+constexpr size_t kLongestRead = 4096;    // of a name that is shortened
 
 // Which arguments of templates stay: at a depth of `first_only` and more only the first one, at
 // `none` and more not even that. The outermost ones have depth 1.
@@ -60,7 +60,7 @@ class Elider {
   }
   bool open() {
     if (!silent()) out_ += '<';
-    if (++depth_ > kDeepest) return false;
+    if (++depth_ > kDeepestArgument) return false;
     if (depth_ >= elision_.none) leave_out();
     return true;
   }
@@ -169,7 +169,7 @@ std::string shortened(std::string_view name, size_t limit) {
   const std::string readable = with_aliases(cut_in_the_middle(name, kLongestRead));
   if (readable.size() <= limit) return readable;
   static constexpr std::array<Elision, 5> kElisions = {
-      {{2, kDeepest + 1}, {1, kDeepest + 1}, {1, 3}, {1, 2}, {1, 1}}};
+      {{2, kDeepestArgument + 1}, {1, kDeepestArgument + 1}, {1, 3}, {1, 2}, {1, 1}}};
   for (const Elision elision : kElisions) {
     const std::string shorter = Elider(readable, elision).run();
     if (!shorter.empty() && shorter.size() <= limit) return shorter;

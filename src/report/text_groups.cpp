@@ -12,7 +12,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kLongestLabel = 64;
+constexpr size_t kLongestGroupLabel = 64;
 constexpr size_t kLongestTarget = 48;
 constexpr size_t kLongestFacts = 120;
 constexpr const char* kIndent = "      ";
@@ -51,7 +51,7 @@ void GroupWriter::write_headline(const LeakGroup& group) {
   std::string line =
       fmt::format("  #{:<3}{:>10}  {:>14}   {}", ++number_, human_bytes(group.bytes),
                   fmt::format("{} × {}", grouped(group.blocks), spelled_sizes(group.sizes)),
-                  options_.verbose ? group.label : shortened(group.label, kLongestLabel));
+                  options_.verbose ? group.label : shortened(group.label, kLongestGroupLabel));
   if (group.verdict == Verdict::Indirect) line += "   (indirect)";
   if (group.indirect.blocks > 0) {
     line += fmt::format("   + {} in {} reached only from {}", human_bytes(group.indirect.bytes),
@@ -105,7 +105,7 @@ void GroupWriter::write_below(const LeakGroup& group) {
   std::string parents;
   for (const std::string& parent : group.child_of) {
     parents += parents.empty() ? "" : ", ";
-    parents += options_.verbose ? parent : shortened(parent, kLongestLabel);
+    parents += options_.verbose ? parent : shortened(parent, kLongestGroupLabel);
   }
   if (!parents.empty()) out_ << kIndent << "child of " << parents << '\n';
 }

@@ -14,9 +14,9 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kLongestName = 1024;
+constexpr size_t kLongestDemangled = 1024;
 constexpr size_t kMostReferences = 32;
-constexpr size_t kLongestText = 64 << 10;
+constexpr size_t kMostDemanglerText = 64 << 10;
 
 // Substitutions and template parameters: S_, S0_, T_, T1_ …, also where they are part of something
 // else.
@@ -42,12 +42,13 @@ struct Free {
 
 std::string demangled(std::string_view name) {
   const std::string given(name);
-  if (!name.starts_with("_Z") || name.size() > kLongestName) return given;
+  if (!name.starts_with("_Z") || name.size() > kLongestDemangled) return given;
   if (count_references(name) > kMostReferences) return given;
   int status = 0;
   const std::unique_ptr<char, Free> text(
       abi::__cxa_demangle(given.c_str(), nullptr, nullptr, &status));
-  if (status != 0 || !text || std::string_view(text.get()).size() > kLongestText) return given;
+  if (status != 0 || !text || std::string_view(text.get()).size() > kMostDemanglerText)
+    return given;
   return text.get();
 }
 

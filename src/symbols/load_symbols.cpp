@@ -104,8 +104,8 @@ class ModuleLoader {
   bool defines_malloc_ = false;
 };
 
-Symbols load(const MemoryImage& image, const ModuleFiles& files, const DebugInfo& info,
-             const Notes& on_files) {
+Symbols load_from(const MemoryImage& image, const ModuleFiles& files, const DebugInfo& info,
+                  const Notes& on_files) {
   SymbolsBuilder builder(image);
   const size_t count = image.modules().size();
   std::vector<Notes> notes(count);
@@ -128,11 +128,11 @@ Symbols load(const MemoryImage& image, const ModuleFiles& files, const DebugInfo
 Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files,
                      const SymbolOptions& options) {
   const DebugInfo info = open_debug_info(image, files, options);
-  return load(image, files, info, info.notes());
+  return load_from(image, files, info, info.notes());
 }
 
 Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files, const DebugInfo& info) {
-  return load(image, files, info, {});
+  return load_from(image, files, info, {});
 }
 
 }  // namespace heapscan

@@ -14,7 +14,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kMostNameBytes = uint64_t{64} << 20;
+constexpr uint64_t kMostLayoutNameBytes = uint64_t{64} << 20;
 constexpr std::array<std::string_view, 6> kWanted = {
     "malloc_state", "malloc_par", "tcache_perthread_struct",
     "tcache_entry", "_heap_info", "malloc_chunk"};
@@ -54,7 +54,7 @@ Structs read_malloc_structs(const ElfFile& file) {
   AbbrevCache cache;
   UnitFinder others(dwarf, cache);
   UnitTypes unit_types;
-  unit_types.names_left = kMostNameBytes;
+  unit_types.names_left = kMostLayoutNameBytes;
   const auto read_units = [&](auto&& is_meant) {
     for (const DwarfUnit& unit : dwarf.units) {
       if (structs.size() == kWanted.size() || cache.exhausted()) return;

@@ -8,7 +8,7 @@
 namespace heapscan {
 
 namespace {
-constexpr size_t kLongestName = (size_t{1} << 20) - 1;
+constexpr size_t kLongestSymbol = (size_t{1} << 20) - 1;
 constexpr uint8_t kWorstRank = 15;
 }  // namespace
 
@@ -26,7 +26,7 @@ SymbolsBuilder::SymbolsBuilder(const MemoryImage& image) {
 
 void SymbolsBuilder::add(ModuleId module, const SymbolRow& row) {
   Symbols::ModuleSymbols& table = symbols_.modules_[module];
-  const std::string_view name = row.name.substr(0, kLongestName);
+  const std::string_view name = row.name.substr(0, kLongestSymbol);
   if (table.names.size() + name.size() > std::numeric_limits<uint32_t>::max()) return;
   Symbols::Entry entry;
   entry.address = row.address;

@@ -27,7 +27,6 @@
 namespace heapscan::bench {
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr size_t kMostPieces = 1024;               // IOV_MAX
 constexpr uint64_t kInMemory = uint64_t{1} << 63;  // of an entry of /proc/PID/pagemap
 

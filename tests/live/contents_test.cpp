@@ -15,7 +15,6 @@ using testing::resident_bytes;
 using testing::Target;
 using testing::TemporaryFolder;
 
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kWord = 0x5eedf00d5eedf00d;
 
 const Thread* spinning_thread(const MemoryImage& image) {

@@ -8,8 +8,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kPage = 4096;
-
 void pad_to(ByteString& out, size_t alignment) {
   out.resize((out.size() + alignment - 1) / alignment * alignment);
 }

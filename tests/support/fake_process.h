@@ -18,7 +18,6 @@ namespace heapscan {
 
 class FakeProcess {
  public:
-  static constexpr uint64_t kPage = 4096;
   static constexpr uint64_t kDescriptorSize = 0x940;
   static constexpr Addr kProgram{0x555555550000};  // code; data one page on
   static constexpr Addr kCode{0x555555550100};

@@ -12,6 +12,8 @@
 
 namespace heapscan {
 
+inline constexpr uint64_t kPage = 4096;  // bytes; what x86-64 maps memory in
+
 struct Addr {
   uint64_t value = 0;
 

@@ -22,7 +22,6 @@ constexpr uint64_t kAlignment = 16;
 constexpr uint64_t kMinSize = 32;    // of a chunk
 constexpr uint64_t kHeader = 16;     // from a chunk to what malloc returned
 constexpr uint64_t kFenceSize = 16;  // of the two headers that end a heap for good
-constexpr uint64_t kPage = 4096;
 
 constexpr uint64_t kBins = 127;     // bin 1 (unsorted) is the first
 constexpr uint64_t kBinBytes = 16;  // fd and bk

@@ -55,16 +55,16 @@ class Search {
   uint64_t trailer_;
 };
 
-struct Candidate {
+struct MmappedCandidate {
   MmappedChunk chunk;
   bool at_boundary =
       false;  // begins where a mapping must begin: at the edge of a region or behind another chunk
 };
 
-std::vector<Candidate> search(const MemoryImage& image, const std::vector<AddrRange>& free,
-                              uint64_t trailer) {
+std::vector<MmappedCandidate> search(const MemoryImage& image, const std::vector<AddrRange>& free,
+                                     uint64_t trailer) {
   Search at(image, trailer);
-  std::vector<Candidate> found;
+  std::vector<MmappedCandidate> found;
   for (const AddrRange& range : free) {
     uint64_t done = range.begin().value;
     bool behind_another = true;
@@ -91,7 +91,7 @@ std::vector<Candidate> search(const MemoryImage& image, const std::vector<AddrRa
 
 // Where more were found than there can be, some are data that looks like a header. Those begin
 // anywhere.
-void drop_unlikely(std::vector<Candidate>& found, uint64_t expected) {
+void drop_unlikely(std::vector<MmappedCandidate>& found, uint64_t expected) {
   for (size_t i = found.size(); i > 0 && found.size() > expected; --i) {
     if (!found[i - 1].at_boundary) found.erase(found.begin() + static_cast<ptrdiff_t>(i - 1));
   }
@@ -102,7 +102,7 @@ void drop_unlikely(std::vector<Candidate>& found, uint64_t expected) {
 MmappedChunks find_mmapped_chunks(const MemoryImage& image, const std::vector<AddrRange>& free,
                                   std::optional<uint64_t> expected, uint64_t likely_trailer) {
   const uint64_t other_trailer = likely_trailer == 0 ? 16 : 0;
-  std::vector<Candidate> found = search(image, free, likely_trailer);
+  std::vector<MmappedCandidate> found = search(image, free, likely_trailer);
   uint64_t trailer = likely_trailer;
   if (found.empty() && expected.value_or(1) != 0) {
     found = search(image, free, other_trailer);
@@ -112,7 +112,7 @@ MmappedChunks find_mmapped_chunks(const MemoryImage& image, const std::vector<Ad
   if (expected && found.size() > *expected + 1) drop_unlikely(found, *expected);
   MmappedChunks result;
   result.trailer = trailer;
-  for (const Candidate& candidate : found) {
+  for (const MmappedCandidate& candidate : found) {
     result.chunks.push_back(candidate.chunk);
     result.bytes += candidate.chunk.mapping.size();
   }

@@ -105,7 +105,7 @@ const TcacheLayout* layout_for(uint64_t usable) {
   return nullptr;
 }
 
-struct Candidate {
+struct TcacheCandidate {
   uint64_t offset = 0;  // below the thread pointer
   int tid = 0;
   BlockId block;
@@ -113,9 +113,9 @@ struct Candidate {
   unsigned filled = 0;
 };
 
-std::vector<Candidate> candidates_in_tls(const MemoryImage& image, const HeapModel& heap,
-                                         std::optional<uint64_t> tcache_count) {
-  std::vector<Candidate> found;
+std::vector<TcacheCandidate> candidates_in_tls(const MemoryImage& image, const HeapModel& heap,
+                                               std::optional<uint64_t> tcache_count) {
+  std::vector<TcacheCandidate> found;
   WordReader reader(image);
   for (const Thread& thread : image.threads()) {
     const Addr pointer = thread.thread_pointer();
@@ -141,13 +141,13 @@ std::vector<Candidate> candidates_in_tls(const MemoryImage& image, const HeapMod
   return found;
 }
 
-std::vector<Tcache> elect(const std::vector<Candidate>& candidates) {
+std::vector<Tcache> elect(const std::vector<TcacheCandidate>& candidates) {
   struct Votes {
     size_t certain = 0;
     size_t all = 0;
   };
   std::map<uint64_t, Votes> by_offset;
-  for (const Candidate& candidate : candidates) {
+  for (const TcacheCandidate& candidate : candidates) {
     Votes& votes = by_offset[candidate.offset];
     ++votes.all;
     if (candidate.filled > 0) ++votes.certain;
@@ -164,7 +164,7 @@ std::vector<Tcache> elect(const std::vector<Candidate>& candidates) {
   }
   std::set<BlockId> known;
   std::vector<Tcache> elected;
-  for (const Candidate& candidate : candidates) {
+  for (const TcacheCandidate& candidate : candidates) {
     const bool believed =
         any_certain ? by_offset[candidate.offset].certain > 0 : candidate.offset == best;
     if (!believed || !known.insert(candidate.block).second) continue;

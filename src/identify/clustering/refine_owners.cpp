@@ -14,13 +14,13 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kBlocksPerPiece = 2048;
-constexpr uint64_t kFields = 1024;       // bytes; behind them offsets are not told apart
+constexpr size_t kOwnersPerPiece = 2048;
+constexpr uint64_t kOwnerFields = 1024;  // bytes; behind them offsets are not told apart
 constexpr uint64_t kSearched = 1 << 20;  // bytes of one block
 constexpr uint32_t kNoBid = ~uint32_t{0};
 constexpr uint32_t kOwnKind = uint32_t{1} << 31;
-constexpr size_t kAhead = 4;  // blocks
-constexpr size_t kRing = 16;  // words
+constexpr size_t kOwnersAhead = 4;  // blocks
+constexpr size_t kRing = 16;        // words
 
 // Bids for what consecutive blocks point at.
 class Bidder {
@@ -45,7 +45,7 @@ class Bidder {
         const uint32_t range = heap_.index.range_at(word);
         if (range == BlockIndex::kNoRange) continue;
         const uint64_t offset =
-            shape == Shape::Record ? std::min(at + i - block.begin(), kFields) : kFields;
+            shape == Shape::Record ? std::min(at + i - block.begin(), kOwnerFields) : kOwnerFields;
         enqueue({word, range, group, static_cast<uint32_t>(offset), id});
       }
     });
@@ -84,7 +84,7 @@ class Bidder {
     if (!to.valid() || to == pointer.from || !numbers_.has(to)) return;
     if (!heap_.block(to).range().contains(Addr(pointer.word))) return;
     const uint32_t number = numbers_.number_of(to);
-    const bool is_field = pointer.offset < kFields;
+    const bool is_field = pointer.offset < kOwnerFields;
     auto value = static_cast<uint32_t>(mix(pointer.group, pointer.offset)) & (kOwnKind - 2);
     value = is_field ? value | 1 : std::max<uint32_t>(value, 2);
     if (group_of_[number] == pointer.group) value |= kOwnKind;
@@ -112,10 +112,10 @@ std::vector<uint32_t> find_owners(const HeapModel& heap, const BlockMemory& memo
                                   std::span<const uint32_t> group_of,
                                   std::span<const Shape> shapes) {
   std::vector<uint32_t> owners(blocks.size(), kNoBid);
-  parallel_for_pieces(blocks.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
+  parallel_for_pieces(blocks.size(), kOwnersPerPiece, [&](size_t begin, size_t end) {
     Bidder bidder(heap, memory, numbers, group_of, owners);
     for (size_t i = begin; i < end; ++i) {
-      if (i + kAhead < end) bidder.announce(blocks[i + kAhead]);
+      if (i + kOwnersAhead < end) bidder.announce(blocks[i + kOwnersAhead]);
       bidder.bid_for_targets_of(blocks[i], group_of[i], shapes[group_of[i]]);
     }
     bidder.finish();

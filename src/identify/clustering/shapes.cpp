@@ -5,6 +5,7 @@
 // A recycled block keeps what its last owner wrote behind the part the new one filled, so the end
 // of a short string proves nothing; one that fills most of its block, or whose rest is zero, does.
 #include "identify/clustering/shapes.h"
+#include "identify/text_bytes.h"
 
 #include <algorithm>
 #include <cstring>
@@ -13,7 +14,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kShortestText = 4;
+constexpr size_t kShortestTextShape = 4;
 constexpr size_t kShortestTinyText = 2;
 constexpr size_t kLongText = 24;        // text of this length counts however large the block is
 constexpr size_t kEmptiedText = 15;     // printable bytes behind the first
@@ -23,10 +24,6 @@ constexpr uint64_t kSaysNothing = 128;  // bytes; smaller records may be zero by
 constexpr uint32_t kCertainArray = 16;  // words
 constexpr uint32_t kLongRow = 8;        // pointers at the begin of an array
 constexpr uint32_t kShortRow = 6;       // likewise, when there is nothing else
-
-bool is_printable(unsigned char byte) {
-  return (byte >= 0x20 && byte < 0x7f) || byte == '\n' || byte == '\t' || byte == '\r';
-}
 
 // What short strings are mostly made of; small numbers are less often.
 bool is_of_a_word(std::byte byte) {
@@ -56,7 +53,7 @@ bool all_zero(Bytes bytes) {
 // as a whole: where something is left behind the end within the first word, no number was written.
 bool is_tiny_text(Bytes head, size_t length) {
   if (length == 0 || length >= head.size() || head[length] != std::byte{0}) return false;
-  if (length >= kShortestText) return true;
+  if (length >= kShortestTextShape) return true;
   if (!std::all_of(head.begin(), head.begin() + static_cast<ptrdiff_t>(length), is_of_a_word))
     return false;
   if (length >= kShortestTinyText) return true;
@@ -166,13 +163,14 @@ uint64_t text_begin(Bytes head) {
 
 bool is_text_block(Bytes head, uint64_t size) {
   const size_t length = text_length(head);
-  if (size <= (length < kShortestText ? kTinyBlock : kSmallBlock) && is_tiny_text(head, length))
+  if (size <= (length < kShortestTextShape ? kTinyBlock : kSmallBlock) &&
+      is_tiny_text(head, length))
     return true;
   // A string that was made empty: only its first byte is gone.
   if (length == 0 && head.size() > kEmptiedText && head[0] == std::byte{0} &&
       text_length(head.subspan(1, kEmptiedText)) == kEmptiedText)
     return true;
-  if (length < kShortestText) return false;
+  if (length < kShortestTextShape) return false;
   if (length == head.size() || length >= kLongText) return true;
   if (head[length] != std::byte{0} || size <= kTinyBlock) return false;
   return 2 * (length + 1) + 16 >= size || all_zero(head.subspan(length));

@@ -13,8 +13,8 @@ namespace {
 
 constexpr uint32_t kEmpty = ~uint32_t{0};
 constexpr uint32_t kMostVariants = 1024;  // of one shape and kinds that differ in identities
-constexpr uint64_t kKinds = 0xffffffff00000000;
-constexpr size_t kAhead = 16;
+constexpr uint64_t kKindBits = 0xffffffff00000000;
+constexpr size_t kSignaturesAhead = 16;
 
 class Table {
  public:
@@ -55,17 +55,17 @@ std::vector<SignatureGroup> group_equal(GrowingArray<uint64_t>& column, size_t m
   Table table;
   Table kinds;  // how many groups differ in identities only, as `blocks`
   for (size_t i = 0; i < column.size(); ++i) {
-    if (i + kAhead < column.size()) table.announce(column[i + kAhead]);
+    if (i + kSignaturesAhead < column.size()) table.announce(column[i + kSignaturesAhead]);
     const auto number = static_cast<uint32_t>(i);
     uint64_t key = column[i];
     uint32_t group = table.slot_of(key);
     if (group == kEmpty) {
-      const uint32_t known = kinds.slot_of(key & kKinds);
-      const uint32_t variants = known != kEmpty ? known : kinds.add(key & kKinds, number);
+      const uint32_t known = kinds.slot_of(key & kKindBits);
+      const uint32_t variants = known != kEmpty ? known : kinds.add(key & kKindBits, number);
       if (kinds.groups()[variants].blocks < kMostVariants) {
         ++kinds.groups()[variants].blocks;
       } else {
-        key &= kKinds;
+        key &= kKindBits;
         group = table.slot_of(key);
       }
     }

@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kStep = 6;                     // blocks between two steps of announcing
 constexpr uint64_t kTiny = 24;                  // bytes
-constexpr uint64_t kSmall = 40;                 // bytes, also given out for what needs fewer
+constexpr uint64_t kSmallSize = 40;             // bytes, also given out for what needs fewer
 constexpr uint64_t kSearchedForZero = 1 << 20;  // bytes of a block
 constexpr uint64_t kAnnounced = 128;            // bytes of a block
 
@@ -187,7 +187,7 @@ Signature SignatureMaker::signature_of(BlockId id) {
       break;
     case Shape::Record:
       signature.size = size;
-      if (size > kTiny && size <= kSmall && was_emptied(load<uint64_t>(head.data()))) {
+      if (size > kTiny && size <= kSmallSize && was_emptied(load<uint64_t>(head.data()))) {
         signature.size = kTiny;
         signature.traits = kTiny / 8;
       } else {

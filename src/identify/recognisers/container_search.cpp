@@ -20,7 +20,7 @@ namespace {
 constexpr uint64_t kOwnerBytes = 1024;  // looked at for containers
 constexpr size_t kMostOwners = 32;      // samples of a cluster
 constexpr uint64_t kMostRootBytes = 64 << 20;
-constexpr size_t kGrain = 8;
+constexpr size_t kSearchGrain = 8;
 
 struct FoundPart {
   OwnedPart owned;
@@ -129,7 +129,7 @@ std::vector<Found> look_everywhere(const Inputs& inputs,
                                    const Column<ClusterId, uint8_t>& may_own) {
   const size_t count = std::min(may_own.size(), kMostIdentified);
   std::vector<Found> found(count + 1);
-  parallel_for_pieces(count, kGrain, [&](size_t begin, size_t end) {
+  parallel_for_pieces(count, kSearchGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
       if (may_own[ClusterId(i)] != 0) found[i] = look_at_cluster(inputs, ClusterId(i));
     }

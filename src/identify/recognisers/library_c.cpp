@@ -11,12 +11,6 @@ namespace heapscan {
 
 namespace {
 
-uint32_t half(const Sample& sample, uint64_t offset) {
-  return read_at<uint32_t>(sample.bytes, offset).value_or(0);
-}
-
-uint64_t word(const Sample& sample, uint64_t offset) { return sample.word(offset).value_or(0); }
-
 bool is_address_info(const Inputs&, const Sample& sample) {
   constexpr uint64_t kSize = 48;
   const uint32_t family = half(sample, 4);
@@ -85,7 +79,7 @@ bool is_regular_expression(const Inputs& inputs, const Sample& sample) {
          size_of_block_at(inputs, word(sample, 0)) >= allocated * kNode;
 }
 
-constexpr KnownStruct kStructs[] = {
+constexpr KnownStruct kCLibraryStructs[] = {
     {"struct addrinfo", "it points at the socket address that follows it", 48 + 16,
      48 + 28 + kBlockSlack, is_address_info},
     {"iconv_t", "every step points at its own state", 16 + 48, 16 + 8 * 48 + kBlockSlack, is_iconv},
@@ -96,6 +90,6 @@ constexpr KnownStruct kStructs[] = {
 
 }  // namespace
 
-std::span<const KnownStruct> c_library_structs() { return kStructs; }
+std::span<const KnownStruct> c_library_structs() { return kCLibraryStructs; }
 
 }  // namespace heapscan

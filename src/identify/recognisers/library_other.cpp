@@ -13,16 +13,9 @@ namespace heapscan {
 
 namespace {
 
-uint64_t word(const Sample& sample, uint64_t offset) { return sample.word(offset).value_or(0); }
-
-uint32_t half(const Sample& sample, uint64_t offset) {
-  return read_at<uint32_t>(sample.bytes, offset).value_or(0);
-}
-
 // {next, ref, index, free_index, first_avail, endp}: whole pages, used from the front.
 bool is_apr_node(const Inputs&, const Sample& sample) {
   constexpr uint64_t kHeader = 40;
-  constexpr uint64_t kPage = 4096;
   const uint64_t begin = sample.begin.value;
   const uint64_t available = word(sample, 24);
   const uint64_t end = word(sample, 32);
@@ -84,7 +77,7 @@ bool is_xml_attribute(const Inputs& inputs, const Sample& sample) {
   return half(sample, kXmlType) == 2 && belongs_to_xml_document(inputs, sample);
 }
 
-constexpr KnownStruct kStructs[] = {
+constexpr KnownStruct kOtherStructs[] = {
     {"apr_memnode_t", "it knows its own end, in whole pages", 8192, kAnySize, is_apr_node},
     {"struct inflate_state", "its mode, and the stream that points back", 6800, 7600,
      is_inflate_state},
@@ -100,6 +93,6 @@ constexpr KnownStruct kStructs[] = {
 
 }  // namespace
 
-std::span<const KnownStruct> other_structs() { return kStructs; }
+std::span<const KnownStruct> other_structs() { return kOtherStructs; }
 
 }  // namespace heapscan

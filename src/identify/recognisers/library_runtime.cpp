@@ -37,7 +37,7 @@ bool is_emergency_pool(const Inputs&, const Sample& sample) {
 constexpr uint64_t kPoolBefore13 = 72'704;  // GCC 5 to 12
 constexpr uint64_t kPoolSince13 = 73'728;
 
-constexpr KnownStruct kStructs[] = {
+constexpr KnownStruct kRuntimeStructs[] = {
     {"struct link_map", "it names itself and the dynamic section of a module", 600, 4096,
      is_link_map},
     {"dynamic thread vector", "a thread's descriptor points at it", 32, kAnySize, is_thread_vector},
@@ -49,6 +49,6 @@ constexpr KnownStruct kStructs[] = {
 
 }  // namespace
 
-std::span<const KnownStruct> runtime_structs() { return kStructs; }
+std::span<const KnownStruct> runtime_structs() { return kRuntimeStructs; }
 
 }  // namespace heapscan

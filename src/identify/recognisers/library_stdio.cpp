@@ -52,7 +52,7 @@ bool is_directory_entry(const Inputs&, const Sample& sample) {
          (end + 7) / 8 * 8 == length;
 }
 
-constexpr KnownStruct kStructs[] = {
+constexpr KnownStruct kStdioStructs[] = {
     {"FILE", "its jump table stands at +0xd8", kFileSize, 1024, is_file},
     {"DIR", "the buffer's sizes are those of an open directory", kDirHeader + 1024,
      kDirHeader + kMostAllocation + kBlockSlack, is_directory},
@@ -61,6 +61,6 @@ constexpr KnownStruct kStructs[] = {
 
 }  // namespace
 
-std::span<const KnownStruct> stdio_structs() { return kStructs; }
+std::span<const KnownStruct> stdio_structs() { return kStdioStructs; }
 
 }  // namespace heapscan

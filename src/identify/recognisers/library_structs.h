@@ -17,14 +17,20 @@ struct KnownStruct {
   uint64_t max_size;
   bool (*is_one)(const Inputs& inputs, const Sample& sample);
 };
+// What a sample holds at the offset; 0 behind its end.
+[[nodiscard]] inline uint64_t word(const Sample& sample, uint64_t offset) {
+  return sample.word(offset).value_or(0);
+}
+[[nodiscard]] inline uint32_t half(const Sample& sample, uint64_t offset) {
+  return read_at<uint32_t>(sample.bytes, offset).value_or(0);
+}
+
 inline constexpr uint64_t kAnySize = std::numeric_limits<uint64_t>::max();
 
-// A block's usable size may exceed what was asked for by this much (glibc); that of one with a
-// mapping of its own, by a page more.
-inline constexpr uint64_t kBlockSlack = 24;
+// Those with a mapping of their own may have a page more than was asked for.
 inline constexpr uint64_t kSmallestMapping = 128 << 10;
 [[nodiscard]] constexpr bool fills(uint64_t bytes, uint64_t usable) {
-  const uint64_t slack = usable < kSmallestMapping ? kBlockSlack : kBlockSlack + 4096;
+  const uint64_t slack = usable < kSmallestMapping ? kBlockSlack : kBlockSlack + kPage;
   return bytes <= usable && usable - bytes <= slack;
 }
 

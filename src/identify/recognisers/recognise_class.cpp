@@ -17,7 +17,6 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kCookie = 8;
-constexpr uint64_t kSlack = 24;  // a block's usable size may exceed what was asked for by this much
 
 enum class Form : uint8_t { None, Single, Array, CountedArray };
 
@@ -47,7 +46,7 @@ Form form_at_cookie(const Sample& sample, uint64_t vptr) {
   const uint64_t stride = stride_of(sample, kCookie, vptr);
   if (count < 2 || stride == 0 || count > sample.size / stride) return Form::None;
   const uint64_t used = kCookie + count * stride;
-  if (used > sample.size || sample.size - used > kSlack) return Form::None;
+  if (used > sample.size || sample.size - used > kBlockSlack) return Form::None;
   return is_array(sample, kCookie, vptr, stride) ? Form::CountedArray : Form::None;
 }
 
@@ -71,13 +70,13 @@ class Classes {
   std::map<uint64_t, std::string> names_;
 };
 
-struct Answer {
+struct ClassAnswer {
   std::string name;
   Form form = Form::None;
-  auto operator<=>(const Answer&) const = default;
+  auto operator<=>(const ClassAnswer&) const = default;
 };
 
-Answer answer_of(const Sample& sample, Classes& classes) {
+ClassAnswer answer_of(const Sample& sample, Classes& classes) {
   const uint64_t first = sample.word(0).value_or(0);
   if (const std::string* name = classes.name(first)) {
     const uint64_t stride = stride_of(sample, 0, first);
@@ -87,7 +86,7 @@ Answer answer_of(const Sample& sample, Classes& classes) {
   const std::string* name = classes.name(second);
   if (name == nullptr) return {};
   const Form form = form_at_cookie(sample, second);
-  return form == Form::None ? Answer{} : Answer{*name, form};
+  return form == Form::None ? ClassAnswer{} : ClassAnswer{*name, form};
 }
 
 }  // namespace
@@ -95,9 +94,9 @@ Answer answer_of(const Sample& sample, Classes& classes) {
 std::optional<Evidence> recognise_class(const Inputs& inputs, ClusterId cluster) {
   const std::vector<Sample> samples = samples_of(inputs, cluster);
   Classes classes(inputs);
-  std::map<Answer, uint32_t> answers;
+  std::map<ClassAnswer, uint32_t> answers;
   for (const Sample& sample : samples) ++answers[answer_of(sample, classes)];
-  answers.erase(Answer{});
+  answers.erase(ClassAnswer{});
   if (answers.empty()) return std::nullopt;
   const auto best =
       std::max_element(answers.begin(), answers.end(),

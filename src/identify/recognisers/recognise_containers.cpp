@@ -32,7 +32,7 @@ bool may_own_containers(const Identity& identity) {
   return !identity.label.starts_with("std::basic_") && identity.label != "FILE";
 }
 
-struct Answer {
+struct ContainerAnswer {
   ContainerPart part = ContainerPart::Text;
   uint32_t samples = 0;
   uint32_t agreeing = 0;
@@ -46,10 +46,11 @@ uint32_t count_linked(const Inputs& inputs, ClusterId cluster,
   }));
 }
 
-std::optional<Answer> answer_for(const Inputs& inputs, ClusterId cluster,
-                                 const ContainerClaims& claims) {
-  Answer answer{claims.proven == 0 ? ContainerPart::TreeNode : claims.part,
-                static_cast<uint32_t>(inputs.clusters.rows[cluster].samples.size()), claims.proven};
+std::optional<ContainerAnswer> answer_for(const Inputs& inputs, ClusterId cluster,
+                                          const ContainerClaims& claims) {
+  ContainerAnswer answer{claims.proven == 0 ? ContainerPart::TreeNode : claims.part,
+                         static_cast<uint32_t>(inputs.clusters.rows[cluster].samples.size()),
+                         claims.proven};
   if (answer.part == ContainerPart::TreeNode) {
     answer.agreeing = std::max(answer.agreeing, count_linked(inputs, cluster, is_linked_tree_node));
   } else if (answer.part == ContainerPart::ListNode) {
@@ -69,7 +70,7 @@ const T* agreed(const std::map<T, uint32_t>& counts, uint32_t total) {
 
 // What the container is a member of, when that has a name of its own.
 std::string label_of_place(const ContainerPlace& place, const Column<ClusterId, Identity>& named,
-                           const Column<ClusterId, std::optional<Answer>>& answers) {
+                           const Column<ClusterId, std::optional<ContainerAnswer>>& answers) {
   if (!place.owner.valid()) return place.variable.empty() ? "" : " in " + place.variable;
   const Identity& owner = named[place.owner];
   const auto strong =
@@ -81,9 +82,10 @@ std::string label_of_place(const ContainerPlace& place, const Column<ClusterId, 
   return label.empty() ? "" : fmt::format(" in {} at +{:#x}", label, place.offset);
 }
 
-std::optional<Evidence> evidence_for(const Answer& answer, const ContainerClaims& claims,
-                                     const Column<ClusterId, Identity>& named,
-                                     const Column<ClusterId, std::optional<Answer>>& answers) {
+std::optional<Evidence> evidence_for(
+    const ContainerAnswer& answer, const ContainerClaims& claims,
+    const Column<ClusterId, Identity>& named,
+    const Column<ClusterId, std::optional<ContainerAnswer>>& answers) {
   Evidence evidence;
   evidence.kind = EvidenceKind::Container;
   evidence.samples = answer.samples;
@@ -121,7 +123,7 @@ Column<ClusterId, std::optional<Evidence>> recognise_containers(
   const ContainerSearch search = search_containers(inputs, may_own);
   if (!search.is_cpp) return Column<ClusterId, std::optional<Evidence>>(count);
   const Column<ClusterId, ContainerClaims>& claims = search.claims;
-  Column<ClusterId, std::optional<Answer>> answers(count);
+  Column<ClusterId, std::optional<ContainerAnswer>> answers(count);
   parallel_for(count, [&](size_t i) {
     answers[ClusterId(i)] = answer_for(inputs, ClusterId(i), claims[ClusterId(i)]);
   });

@@ -7,17 +7,13 @@
 
 #include "identify/recognisers/recogniser_samples.h"
 #include "identify/recognisers/recognisers.h"
+#include "identify/text_bytes.h"
 
 namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kSlack = 24;
 constexpr uint64_t kShortest = 4;
-
-bool is_printable(unsigned char c) {
-  return (c >= 0x20 && c < 0x7f) || c == '\n' || c == '\t' || c == '\r';
-}
 
 // Bytes of one well-formed character at `at`; 0 when there is none (RFC 3629).
 size_t character_length(std::string_view text, size_t at) {
@@ -49,7 +45,7 @@ bool is_filling_string(const Sample& sample) {
   if (sample.size > sample.bytes.size()) return false;
   const std::string_view text = string_at(sample.bytes, 0);
   if (text.size() < kShortest || text.size() >= sample.size) return false;
-  return sample.size - text.size() - 1 <= kSlack && is_text(text);
+  return sample.size - text.size() - 1 <= kBlockSlack && is_text(text);
 }
 
 // A string at the begin, of one byte a character or two.

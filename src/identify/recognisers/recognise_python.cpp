@@ -25,12 +25,12 @@ constexpr uint64_t kFlags = 168;
 constexpr uint64_t kMakesTypes = uint64_t{1} << 31;  // Py_TPFLAGS_TYPE_SUBCLASS
 constexpr uint64_t kLargestBasicSize = 1 << 16;
 constexpr uint64_t kMostReferences = 0xffffffff;  // 3.12 and later: of what never dies
-constexpr size_t kLongestName = 128;
+constexpr size_t kLongestPythonName = 128;
 constexpr int kMostMetatypes = 4;
 constexpr uint64_t kHeaders[] = {0, 16, 32};
 
 bool is_name(const std::string& name) {
-  return !name.empty() && name.size() < kLongestName &&
+  return !name.empty() && name.size() < kLongestPythonName &&
          std::all_of(name.begin(), name.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                   c == '_' || c == '.' || c == '-' || c == ' ' || c == '<' || c == '>';
@@ -45,7 +45,7 @@ bool leads_to_type(const MemoryImage& image, Addr type) {
     if (!next) return false;
     if (*next == type) {
       const auto name = image.read_addr(type + kName);
-      return name && image.read_string(*name, kLongestName) == "type";
+      return name && image.read_string(*name, kLongestPythonName) == "type";
     }
     type = *next;
   }
@@ -65,7 +65,7 @@ PythonType read_type(const MemoryImage& image, Addr type) {
   if (!name || !basic_size || *basic_size < 16 || *basic_size > kLargestBasicSize) return {};
   if ((image.read<uint64_t>(type + kFlags).value_or(0) & kMakesTypes) != 0)
     return {"type", *basic_size, false};  // classes, whatever their metaclass
-  auto text = image.read_string(*name, kLongestName);
+  auto text = image.read_string(*name, kLongestPythonName);
   if (!text || !is_name(*text)) return {};
   return {std::move(*text), *basic_size, image.module_at(*name) == nullptr};
 }
@@ -87,14 +87,14 @@ class PythonTypes {
   std::map<uint64_t, PythonType> types_;
 };
 
-struct Answer {
+struct PythonAnswer {
   std::string name;
   uint64_t header = 0;
   bool named_in_heap = false;
-  auto operator<=>(const Answer&) const = default;
+  auto operator<=>(const PythonAnswer&) const = default;
 };
 
-Answer answer_of(const Sample& sample, PythonTypes& types) {
+PythonAnswer answer_of(const Sample& sample, PythonTypes& types) {
   for (const uint64_t header : kHeaders) {
     const auto count = sample.word(header);
     const auto address = sample.word(header + kType);
@@ -111,9 +111,9 @@ Answer answer_of(const Sample& sample, PythonTypes& types) {
 std::optional<Evidence> recognise_python(const Inputs& inputs, ClusterId cluster) {
   const std::vector<Sample> samples = samples_of(inputs, cluster);
   PythonTypes types(inputs);
-  std::map<Answer, uint32_t> answers;
+  std::map<PythonAnswer, uint32_t> answers;
   for (const Sample& sample : samples) ++answers[answer_of(sample, types)];
-  answers.erase(Answer{});
+  answers.erase(PythonAnswer{});
   if (answers.empty()) return std::nullopt;
   const auto best =
       std::max_element(answers.begin(), answers.end(),

@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kMostNames = 3;
 constexpr size_t kMostDetails = 6;
-constexpr size_t kLongestName = 80;
+constexpr size_t kLongestFieldName = 80;
 
 struct Named {
   uint64_t offset = 0;
@@ -26,9 +26,9 @@ struct Named {
   bool is_class = false;
 };
 
-std::string shortened(std::string name) {
-  if (name.size() <= kLongestName) return name;
-  return name.substr(0, kLongestName) + "...";
+std::string shown_name(std::string name) {
+  if (name.size() <= kLongestFieldName) return name;
+  return name.substr(0, kLongestFieldName) + "...";
 }
 
 // A pointer into a variable is a field of it when it could be one; into a function or a constant it
@@ -47,13 +47,13 @@ std::optional<Named> name_of_field(const Inputs& inputs, const Field& field) {
   if (inner) {
     // At the begin it is the block's own class.
     if (field.offset == 0 || inner->offset_to_top.value_or(0) != 0) return std::nullopt;
-    named.name = shortened(inner->name);
+    named.name = shown_name(inner->name);
     named.is_class = true;
     return named;
   }
   const auto hit = inputs.symbols.ref_at(field.common);
   if (!hit || !names_something(*hit, field.kind)) return std::nullopt;
-  named.name = shortened(name_of_symbol(hit->name));
+  named.name = shown_name(name_of_symbol(hit->name));
   named.into = hit->offset;
   return named;
 }

@@ -10,6 +10,9 @@
 
 namespace heapscan {
 
+// A block's usable size may exceed what was asked for by this much (glibc).
+inline constexpr uint64_t kBlockSlack = 24;  // bytes
+
 struct Sample {
   BlockId block;
   Addr begin;

@@ -25,10 +25,11 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kFewest = 64;  // blocks of a container that are worth a cluster of their own
+constexpr uint64_t kFewestApart =
+    64;  // blocks of a container that are worth a cluster of their own
 constexpr uint32_t kNoCode = 0;
 constexpr uint32_t kClass = uint32_t{1} << 31;  // set in the code of a block whose class is known
-constexpr size_t kGrain = 4096;
+constexpr size_t kSplitGrain = 4096;
 constexpr size_t kMostVtables = 100'000;
 
 using Counts = std::map<uint32_t, uint64_t>;  // code -> blocks
@@ -69,7 +70,7 @@ bool is_node(ContainerPart part) {
 std::vector<uint64_t> first_words(const Inputs& inputs) {
   const std::vector<BlockId>& blocks = inputs.clusters.blocks;
   std::vector<uint64_t> words(blocks.size());
-  parallel_for_pieces(blocks.size(), kGrain, [&](size_t begin, size_t end) {
+  parallel_for_pieces(blocks.size(), kSplitGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
       const auto word = inputs.image.read<uint64_t>(inputs.heap.block(blocks[i]).begin());
       if (!word || *word % 8 != 0) continue;
@@ -148,7 +149,7 @@ GroupKey container_key(const Facts& facts, const Counts& counts, uint64_t blocks
   const uint64_t here = counts.at(code);
   const ClusterId owner = facts.place(code).owner;
   const bool has_own_place = is_node(part) || (owner.valid() && facts.is_record[owner] != 0);
-  if (has_own_place && here >= kFewest && here * 10 >= blocks)
+  if (has_own_place && here >= kFewestApart && here * 10 >= blocks)
     return {GroupKey::Kind::PartAtPlace, code};
   return {GroupKey::Kind::Part, static_cast<uint32_t>(part)};
 }
@@ -178,7 +179,9 @@ std::map<uint32_t, GroupKey> keys_by_container(const Facts& facts, const Counts&
   size_t owned = 0;
   bool certain = false;
   const uint64_t unknown = groups.contains({}) ? groups.at({}) : 0;
-  const auto is_large = [&](uint64_t count) { return count >= kFewest && count * 20 >= blocks; };
+  const auto is_large = [&](uint64_t count) {
+    return count >= kFewestApart && count * 20 >= blocks;
+  };
   for (const auto& [key, count] : groups) {
     if (key == GroupKey() || !is_large(count)) continue;
     ++owned;

@@ -11,7 +11,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kBytes = 4096;
+constexpr uint64_t kClusterBytes = 4096;
 constexpr int kMuch = 10;  // in what types weigh
 
 // Where few of a cluster's blocks are pointed at, the others may be strangers.
@@ -33,7 +33,7 @@ std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId clust
   const size_t count = std::min(row.samples.size(), kSamplesAsked);
   for (size_t i = 0; i < count; ++i) {
     const BlockId id = row.samples[i * row.samples.size() / count];
-    const Words words = read_words(checker.inputs(), id, kBytes);
+    const Words words = read_words(checker.inputs(), id, kClusterBytes);
     if (words.facts.empty()) continue;
     ++result.samples;
     const auto extent = extent_of(checker, pointee, checker.inputs().heap.block(id), 0, words);
@@ -99,7 +99,7 @@ void ClusterTypes::cast_votes(ClusterId from) {
   const size_t count = std::min(row.samples.size(), kSamplesAsked);
   for (size_t i = 0; i < count; ++i) {
     const BlockId id = row.samples[i * row.samples.size() / count];
-    const Words words = read_words(inputs_, id, kBytes);
+    const Words words = read_words(inputs_, id, kClusterBytes);
     const auto extent = extent_of(checker_, type, inputs_.heap.block(id), 0, words);
     if (!extent) continue;
     for_each_pointer(checker_, *extent, words, [&](const Leaf& leaf, const WordFact& fact) {
@@ -150,7 +150,7 @@ void ClusterTypes::count_votes(ClusterId cluster) {
 
 bool ClusterTypes::fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent) {
   const Cluster& row = inputs_.clusters.rows[cluster];
-  const auto words = sample_words(inputs_, row, kBytes);
+  const auto words = sample_words(inputs_, row, kClusterBytes);
   const auto ranked =
       rank(checker_, catalogue_, cluster, words, catalogue_.for_cluster(inputs_, row));
   if (extent.is_array) return !may_be_one(ranked);

@@ -10,10 +10,6 @@ namespace heapscan {
 
 namespace {
 
-bool is_record(const Type& type) {
-  return type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
-}
-
 // Whether values of the type name others like it: nodes of lists and trees stand alone.
 bool names_its_kind(Checker& checker, TypeId type) {
   const auto& leaves = checker.layouts().of(type).leaves;

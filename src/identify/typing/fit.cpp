@@ -13,12 +13,12 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kMostConsidered = 4096;
-constexpr size_t kFewSamples = 4;      // need twice as much
-constexpr int kEnough = 30;            // for a winner
-constexpr uint64_t kMostElements = 8;  // of an array that are looked at
+constexpr size_t kFewSamples = 4;          // need twice as much
+constexpr int kEnoughToFit = 30;           // for a winner
+constexpr uint64_t kElementsLookedAt = 8;  // of an array that are looked at
 constexpr uint64_t kSmallestElement = 16;
 constexpr size_t kMostSizes = 32;
-constexpr int kAhead = 25;  // of the next
+constexpr int kAheadOfNext = 25;  // of the next
 
 // The size that most blocks of the cluster have.
 std::pair<uint64_t, uint64_t> commonest_size(const Cluster& cluster) {
@@ -229,7 +229,7 @@ std::vector<Candidate> rank_arrays(Checker& checker, const Catalogue& catalogue,
     std::vector<Specimen> specimens;
     for (const Words& words : samples) {
       const uint64_t used = (words.size / size + 1) / 2;  // the last half may not be in use
-      for (uint64_t i = 0; i < std::min(used, kMostElements); ++i) {
+      for (uint64_t i = 0; i < std::min(used, kElementsLookedAt); ++i) {
         if ((i + 1) * size <= words.bytes()) specimens.push_back({&words, i * size});
       }
     }
@@ -244,13 +244,13 @@ std::vector<Candidate> rank_arrays(Checker& checker, const Catalogue& catalogue,
 }
 
 bool may_be_one(const std::vector<Candidate>& ranked) {
-  return !ranked.empty() && ranked.front().score >= kEnough;
+  return !ranked.empty() && ranked.front().score >= kEnoughToFit;
 }
 
 const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked, Demand demand,
                               size_t samples) {
   if (ranked.empty()) return nullptr;
-  const int ahead = samples < kFewSamples ? 2 * kAhead : kAhead;
+  const int ahead = samples < kFewSamples ? 2 * kAheadOfNext : kAheadOfNext;
   const Types& types = layouts.types();
   const auto is_same = [&](TypeId a, TypeId b) {
     return types.type(a).size == types.type(b).size && layouts.compatible(a, b);

@@ -17,10 +17,6 @@ constexpr uint32_t kMostArms = 32;
 constexpr int kMostLevels = 16;
 constexpr size_t kFirst = 4;  // members among which the first that takes room is looked for
 
-bool is_record(const Type& type) {
-  return type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
-}
-
 struct Part {
   TypeId type;
   uint64_t offset = 0;

@@ -57,6 +57,10 @@ struct Layout {
   [[nodiscard]] bool holds_pointers() const;
 };
 
+[[nodiscard]] inline bool is_record(const Type& type) {
+  return type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
+}
+
 class Layouts {
  public:
   explicit Layouts(const Types& types) : types_(types) {}

@@ -20,7 +20,7 @@ constexpr uint32_t kMostTried = 512;      // blocks per type
 constexpr size_t kMostTyped = 50'000;     // blocks of all types
 constexpr size_t kMostPlaces = 100'000;   // variables
 constexpr size_t kVtablesTried = 16'384;  // blocks asked for a vtable
-constexpr uint64_t kBytes = 2048;         // looked at in each block
+constexpr uint64_t kLiveBytes = 2048;     // looked at in each block
 
 class LiveWalk {
  public:
@@ -58,7 +58,7 @@ class LiveWalk {
   void follow_found() {
     for (; next_ < found_.size(); ++next_) {
       const Found found = found_[next_];
-      const Words words = read_words(inputs_, found.block, kBytes);
+      const Words words = read_words(inputs_, found.block, kLiveBytes);
       follow(found.extent, words, found.extent.type, {});
     }
   }
@@ -82,7 +82,7 @@ class LiveWalk {
     if (checker_.beliefs().blocks.contains(fact.block.value)) return;
     if (++tried_[type.value] > kMostTried) return;
     const Block& block = inputs_.heap.block(fact.block);
-    const Words words = read_words(inputs_, fact.block, kBytes);
+    const Words words = read_words(inputs_, fact.block, kLiveBytes);
     const auto extent = extent_of(checker_, type, block, fact.value - block.begin().value, words);
     if (extent) believe(fact.block, *extent);
   }
@@ -102,13 +102,13 @@ class LiveWalk {
         continue;
       if (checker_.beliefs().blocks.contains(id.value)) continue;
       const auto word = inputs_.image.read<uint64_t>(block.begin());
-      if (!word || *word < kBytes) continue;
+      if (!word || *word < kLiveBytes) continue;
       WordFact fact;
       fact.value = *word;
       fact.kind = inputs_.addresses.kind_of(*word);
       const TypeId type = checker_.class_at(fact);
       if (!type.valid() || ++tried_[type.value] > kMostTried) continue;
-      const auto extent = extent_of(checker_, type, block, 0, read_words(inputs_, id, kBytes));
+      const auto extent = extent_of(checker_, type, block, 0, read_words(inputs_, id, kLiveBytes));
       if (extent) believe(id, *extent);
     }
   }

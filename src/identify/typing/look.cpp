@@ -11,10 +11,10 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kBytes = 1024;
-constexpr int kEnough = 30;
+constexpr uint64_t kLookBytes = 1024;
+constexpr int kEnoughAlike = 30;
 constexpr int kFewestFields = 2;
-constexpr int kAhead = 20;
+constexpr int kAheadOfOthers = 20;
 
 enum class Sort : uint8_t { Zero, Number, Text, Block, Code, Constant, Data, Elsewhere };
 constexpr size_t kSorts = 8;
@@ -52,7 +52,7 @@ struct Summary {
 };
 
 std::vector<Summary> summarize(const std::vector<Words>& samples) {
-  size_t words = samples.empty() ? 0 : kBytes / 8;
+  size_t words = samples.empty() ? 0 : kLookBytes / 8;
   for (const Words& sample : samples) words = std::min(words, sample.facts.size());
   std::vector<Summary> rows(words);
   for (size_t w = 0; w < words; ++w) {
@@ -123,9 +123,10 @@ const LiveType* look_alike(Checker& checker, std::span<const LiveType> live,
   for (const LiveType& type : live) {
     std::vector<Words> examples;
     for (const BlockId id : type.examples)
-      examples.push_back(read_words(checker.inputs(), id, kBytes));
+      examples.push_back(read_words(checker.inputs(), id, kLookBytes));
     const Likeness likeness = compare(summarize(examples), lost, types.type(type.type).size / 8);
-    if (likeness.differs || likeness.fields < kFewestFields || likeness.score < kEnough) continue;
+    if (likeness.differs || likeness.fields < kFewestFields || likeness.score < kEnoughAlike)
+      continue;
     if (!all_agree(checker, type.type, samples)) continue;
     const bool same_name = best != nullptr && types.spelled(type.type) == types.spelled(best->type);
     if (best == nullptr || likeness.score > best_score) {
@@ -136,7 +137,7 @@ const LiveType* look_alike(Checker& checker, std::span<const LiveType> live,
       next_score = std::max(next_score, likeness.score);
     }
   }
-  return best != nullptr && best_score >= next_score + kAhead ? best : nullptr;
+  return best != nullptr && best_score >= next_score + kAheadOfOthers ? best : nullptr;
 }
 
 }  // namespace heapscan

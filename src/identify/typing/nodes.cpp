@@ -51,13 +51,13 @@ std::string_view argument_of(std::string_view name, int number) {
   return {};
 }
 
-std::string_view trimmed(std::string_view text) {
+std::string_view without_blanks(std::string_view text) {
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
   return text;
 }
 
 TypeId find_node(const Types& types, const Container& container, std::string_view name) {
-  const std::string_view element = trimmed(argument_of(name, container.argument));
+  const std::string_view element = without_blanks(argument_of(name, container.argument));
   if (element.empty()) return TypeId::none();
   std::string node = std::string(container.node) + std::string(element);
   if (!container.variant.empty()) node += ", " + std::string(container.variant);
@@ -112,7 +112,7 @@ BufferedElement buffered_element(std::string_view name) {
   if (!name.starts_with("__gnu_cxx::__aligned_membuf<") &&
       !name.starts_with("__gnu_cxx::__aligned_buffer<"))
     return {};
-  BufferedElement element{trimmed(argument_of(name, 0)), 0};
+  BufferedElement element{without_blanks(argument_of(name, 0)), 0};
   for (bool again = true; again;) {
     again = false;
     if (element.name.ends_with(" const")) {
@@ -123,7 +123,7 @@ BufferedElement buffered_element(std::string_view name) {
       ++element.pointers;
       again = true;
     }
-    element.name = trimmed(element.name);
+    element.name = without_blanks(element.name);
   }
   return element;
 }

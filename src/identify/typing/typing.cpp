@@ -19,10 +19,10 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kMostClusters = 2000;
+constexpr size_t kMostClustersTyped = 2000;
 constexpr size_t kMostCandidates = 64;
-constexpr int kRounds = 4;
-constexpr uint64_t kBytes = 1024;
+constexpr int kTypingRounds = 4;
+constexpr uint64_t kTypingBytes = 1024;
 // An array repeats the little that its elements say; that little must be the more certain.
 constexpr Demand kOfOne{.score = 30, .evidence = 15};
 constexpr Demand kOfElement{.score = 60, .evidence = 10};
@@ -46,7 +46,7 @@ class Typing {
     types_.spread();
     for_each_open([&](ClusterId id, const std::vector<Words>& words) { find_alike(id, words); });
     types_.spread();
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < kTypingRounds; ++round) {
       is_changed_ = round == 0;
       for_each_open([&](ClusterId id, const std::vector<Words>& words) { fit(id, words, round); });
       if (!is_changed_) break;
@@ -67,13 +67,13 @@ class Typing {
 
   template <typename F>
   void for_each_open(F&& f) {
-    const size_t count = std::min(inputs_.clusters.rows.size(), kMostClusters);
+    const size_t count = std::min(inputs_.clusters.rows.size(), kMostClustersTyped);
     for (size_t i = 0; i < count && !checker_.is_exhausted(); ++i) {
       const ClusterId id(i);
       const Cluster& cluster = inputs_.clusters.rows[id];
       const bool is_plain = cluster.shape == Shape::Text || cluster.shape == Shape::Untouched;
       if (is_plain || types_.is_settled(id)) continue;
-      const std::vector<Words> words = sample_words(inputs_, cluster, kBytes);
+      const std::vector<Words> words = sample_words(inputs_, cluster, kTypingBytes);
       if (!words.empty()) f(id, words);
     }
   }

@@ -8,7 +8,6 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kHeader = 16;
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kSmallestUsable = 24;
 constexpr size_t kLookedAt = 16;  // bytes of what may be text
 constexpr size_t kLongEnough = 3;

@@ -14,7 +14,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kLongestPath = 4096;
+constexpr size_t kLongestSourcePath = 4096;
 constexpr uint64_t kMostFormats = 16;
 // Bytes of tables read and queries stepped over: programs may overlap at will in a damaged file.
 constexpr uint64_t kMostWork = uint64_t{1} << 30;
@@ -63,9 +63,9 @@ bool read_program(Bytes section, uint64_t& at, Program& program) {
 }
 
 std::string joined(std::string_view folder, std::string_view name) {
-  name = name.substr(0, kLongestPath);
+  name = name.substr(0, kLongestSourcePath);
   if (folder.empty() || name.starts_with('/')) return std::string(name);
-  return std::string(folder.substr(0, kLongestPath)) + "/" + std::string(name);
+  return std::string(folder.substr(0, kLongestSourcePath)) + "/" + std::string(name);
 }
 
 // Directories and files as they stand in DWARF 2 to 4: file and directory 0 are the unit's own.
@@ -169,7 +169,8 @@ class TablesOf5 {
 
   static std::string_view string_of(Bytes section, uint64_t offset) {
     if (offset >= section.size()) return {};
-    return string_at(section.subspan(offset, std::min(section.size() - offset, kLongestPath)), 0);
+    return string_at(section.subspan(offset, std::min(section.size() - offset, kLongestSourcePath)),
+                     0);
   }
 
   uint64_t read_number(uint64_t form) {

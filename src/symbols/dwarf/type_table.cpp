@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kMostTypes = 8'000'000;
 constexpr size_t kMostMembers = 32'000'000;
 constexpr size_t kMostVariables = 8'000'000;
-constexpr uint64_t kMostNameBytes = uint64_t{1} << 30;
+constexpr uint64_t kMostTypeNameBytes = uint64_t{1} << 30;
 constexpr int kMostForwards = 64;
 
 bool is_record(TypeKind kind) { return kind == TypeKind::Struct || kind == TypeKind::Union; }
@@ -20,7 +20,7 @@ bool is_record(TypeKind kind) { return kind == TypeKind::Struct || kind == TypeK
 
 bool TypeTable::full() const {
   return rows_.size() >= kMostTypes || members_.size() >= kMostMembers ||
-         variables_.size() >= kMostVariables || name_bytes_ >= kMostNameBytes;
+         variables_.size() >= kMostVariables || name_bytes_ >= kMostTypeNameBytes;
 }
 
 uint32_t TypeTable::add_name(uint64_t hash, std::string text) {

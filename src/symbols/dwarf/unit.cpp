@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kMostAbbrevs = 1'000'000;  // of one table
 constexpr size_t kMostSpecs = 128;          // of one abbreviation; more is damage
-constexpr size_t kLongestText = 64 << 10;
+constexpr size_t kLongestUnitText = 64 << 10;
 
 // GNU extensions of the time before DWARF 5; dwarf.h of old elfutils lacks some.
 constexpr uint64_t kGnuDwoName = 0x2130;
@@ -83,7 +83,7 @@ Attribute attribute_of(uint64_t name) {
 
 std::string_view bounded_text(Bytes section, uint64_t offset) {
   if (offset >= section.size()) return {};
-  return string_at(section.subspan(offset, std::min(section.size() - offset, kLongestText)), 0);
+  return string_at(section.subspan(offset, std::min(section.size() - offset, kLongestUnitText)), 0);
 }
 
 AbbrevTable parse_abbrevs(Bytes section, uint64_t offset, uint64_t& bytes) {

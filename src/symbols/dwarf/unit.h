@@ -105,6 +105,10 @@ class AbbrevCache {
   uint64_t parsed_bytes_ = 0;
 };
 
+// Of a well-formed unit; what goes further is damaged or hostile.
+inline constexpr size_t kDeepestDie = 512;  // entries open at once
+inline constexpr int kMostOrigins = 4;      // from an instance to what it is an instance of
+
 class UnitReader {
  public:
   UnitReader(const DwarfFile& file, const DwarfUnit& unit, AbbrevCache& cache);

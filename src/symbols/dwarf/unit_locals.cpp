@@ -11,9 +11,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kDeepestDie = 512;
 constexpr size_t kMostLocals = 1'000'000;
-constexpr int kMostOrigins = 4;
 
 class LocalsWalk {
  public:

@@ -8,7 +8,7 @@ namespace heapscan {
 
 namespace {
 constexpr size_t kDeepestScope = 512;
-constexpr size_t kLongestName = 64 << 10;
+constexpr size_t kLongestTypeName = 64 << 10;
 }  // namespace
 
 bool is_cpp(uint64_t language) {
@@ -91,13 +91,13 @@ uint64_t UnitTypes::hash_of_scope(uint32_t scope) const {
 std::string UnitTypes::qualified(uint32_t scope, std::string_view name) const {
   std::string text;
   const auto parts = parts_of(scope);
-  for (size_t i = parts.size(); i-- > 0 && text.size() < kLongestName;) {
+  for (size_t i = parts.size(); i-- > 0 && text.size() < kLongestTypeName;) {
     if (parts[i].empty()) continue;
     text += parts[i];
     text += "::";
   }
   text += name;
-  if (text.size() > kLongestName) text.resize(kLongestName);
+  if (text.size() > kLongestTypeName) text.resize(kLongestTypeName);
   return text;
 }
 

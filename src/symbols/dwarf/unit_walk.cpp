@@ -13,8 +13,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kDeepestDie = 512;
-constexpr int kMostOrigins = 4;
 constexpr uint64_t kPointerSize = 8;
 
 TypeKind kind_of_encoding(uint64_t encoding) {

@@ -9,7 +9,7 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kMostFrames = 100'000;
-constexpr size_t kDeepestStack = 1'000;
+constexpr size_t kMostSteps = 1'000;
 
 constexpr std::array<Register, kFrameRegisters> kDwarfOrder = {
     Register::Rax, Register::Rdx, Register::Rcx, Register::Rbx, Register::Rsi, Register::Rdi,
@@ -35,7 +35,7 @@ class Unwinder {
     for (size_t i = 0; i < kFrameRegisters; ++i) frame.registers[i] = thread.reg(kDwarfOrder[i]);
     bool interrupted = true;  // so that the pc is that of an instruction yet to be executed
     uint64_t last = 0;
-    for (size_t depth = 0; depth < kDeepestStack && out.size() < kMostFrames; ++depth) {
+    for (size_t depth = 0; depth < kMostSteps && out.size() < kMostFrames; ++depth) {
       const auto pc = frame.registers[kReturnAddress];
       if (!pc || *pc == 0) return;
       const auto rules = rules_at(Addr(interrupted ? *pc : *pc - 1), frame);

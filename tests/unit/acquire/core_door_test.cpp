@@ -6,6 +6,7 @@
 #include <deque>
 #include <utility>
 
+#include "core_expectations.h"
 #include "heapscan/acquire/core.h"
 #include "heapscan/base/error.h"
 #include "support/elf_writer.h"
@@ -22,10 +23,6 @@ using testing::Not;
 using testing::SizeIs;
 
 constexpr uint64_t kHeap = 0x555500000000;
-constexpr uint64_t kStack = 0x7ffff0000000;
-constexpr uint32_t kRw = PF_R | PF_W;
-
-auto note_with(const std::string& text) { return Contains(Field(&Note::text, HasSubstr(text))); }
 
 CoreWriter small_core() {
   CoreWriter core;

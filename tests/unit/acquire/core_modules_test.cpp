@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core_expectations.h"
 #include "heapscan/acquire/core.h"
 #include "support/elf_writer.h"
 #include "support/temp_folder.h"
@@ -17,10 +18,6 @@ using testing::Not;
 using testing::SizeIs;
 
 constexpr uint64_t kBase = 0x7f0000000000;
-constexpr uint64_t kStack = 0x7ffff0000000;
-constexpr uint32_t kRw = PF_R | PF_W;
-
-auto note_with(const std::string& text) { return Contains(Field(&Note::text, HasSubstr(text))); }
 
 ByteString part(const ByteString& bytes, size_t begin, size_t size) {
   return {bytes.begin() + static_cast<ptrdiff_t>(begin),

@@ -10,7 +10,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr uint64_t kPage = 4096;
 constexpr Perms kReadWrite{true, true, false, false};
 constexpr Perms kReadOnly{true, false, false, false};
 constexpr Perms kShared{true, true, false, true};

@@ -16,7 +16,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr uint64_t kPage = 4096;
 constexpr int kNobody = 0x3fffffff;  // no thread has this number
 
 bool never() { return false; }

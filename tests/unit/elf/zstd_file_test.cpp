@@ -13,7 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 
-ByteString packed(const ByteString& bytes) {
+ByteString packed_by_zstd(const ByteString& bytes) {
   ByteString out(ZSTD_compressBound(bytes.size()));
   out.resize(ZSTD_compress(out.data(), out.size(), bytes.data(), bytes.size(), 3));
   return out;
@@ -37,15 +37,15 @@ std::string error_of(const ByteString& bytes, uint64_t limit = uint64_t{1} << 40
 TEST(UnpackZstd, GivesTheBytesBack) {
   for (const size_t size : {size_t{0}, size_t{1}, size_t{4096}, size_t{3'000'001}}) {
     const ByteString bytes = pattern(size);
-    const ByteString small = packed(bytes);
+    const ByteString small = packed_by_zstd(bytes);
     EXPECT_TRUE(has_zstd_magic(small));
     EXPECT_EQ(content(unpack_zstd(small, "core.zst")), bytes);
   }
 }
 
 TEST(UnpackZstd, FramesFollowEachOther) {
-  ByteString both = packed(pattern(5000, 1));
-  const ByteString second = packed(pattern(7000, 2));
+  ByteString both = packed_by_zstd(pattern(5000, 1));
+  const ByteString second = packed_by_zstd(pattern(7000, 2));
   both.insert(both.end(), second.begin(), second.end());
   ByteString expected = pattern(5000, 1);
   const ByteString rest = pattern(7000, 2);
@@ -57,7 +57,7 @@ TEST(UnpackZstd, ZeroPagesBecomeHoles) {
   ByteString bytes(size_t{80} << 20);
   bytes[1000] = std::byte{1};
   bytes[bytes.size() - 1] = std::byte{2};
-  const UnpackedFile file = unpack_zstd(packed(bytes), "core.zst");
+  const UnpackedFile file = unpack_zstd(packed_by_zstd(bytes), "core.zst");
   struct stat status;
   ASSERT_EQ(::fstat(file.file.get(), &status), 0);
   EXPECT_LT(status.st_blocks * 512, 1 << 20);
@@ -65,7 +65,7 @@ TEST(UnpackZstd, ZeroPagesBecomeHoles) {
 }
 
 TEST(UnpackZstd, DamageIsNamed) {
-  const ByteString good = packed(pattern(100'000));
+  const ByteString good = packed_by_zstd(pattern(100'000));
   ByteString cut(good.begin(), good.end() - 5);
   EXPECT_THAT(error_of(cut), HasSubstr("cut off"));
   ByteString damaged = good;
@@ -78,7 +78,7 @@ TEST(UnpackZstd, DamageIsNamed) {
 }
 
 TEST(UnpackZstd, ABombIsStopped) {
-  EXPECT_THAT(error_of(packed(ByteString(size_t{20} << 20)), 1 << 20),
+  EXPECT_THAT(error_of(packed_by_zstd(ByteString(size_t{20} << 20)), 1 << 20),
               HasSubstr("larger than 1.0 MiB"));
 }
 

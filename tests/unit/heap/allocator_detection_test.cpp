@@ -50,7 +50,7 @@ void link_maps(FakeProcess& process, std::initializer_list<ModuleId> order) {
   for (const ModuleId id : order) {
     Module& module = process.module(id);
     if (module.dynamic.empty())
-      module.dynamic = AddrRange::sized(module.range.begin() + FakeProcess::kPage, 0x40);
+      module.dynamic = AddrRange::sized(module.range.begin() + kPage, 0x40);
     process.poke(from, at);
     process.poke(at, module.bias);
     process.poke(at + 16, module.dynamic.begin());

@@ -10,8 +10,6 @@ namespace {
 
 using testing::HasSubstr;
 
-// 2.35-2.41: what most processes have.
-const glibc::Family& usual() { return glibc::families()[7]; }
 const glibc::Family& newest() { return glibc::families().back(); }
 
 struct Row {

@@ -19,7 +19,7 @@ struct World {
     vector = fake.main().used(64);
     storage = fake.main().used(200);
     other = fake.main().used(200);
-    fake.process.map(kDescriptor, FakeProcess::kPage);
+    fake.process.map(kDescriptor, kPage);
     fake.process.poke(kDescriptor + 8, vector + 16);
     fake.process.poke(vector, uint64_t{2});  // modules there is room for
     fake.process.poke(vector + 32, storage + 0x40);

@@ -8,8 +8,6 @@
 namespace heapscan {
 namespace {
 
-const glibc::Family& usual() { return glibc::families()[7]; }
-
 TEST(HalfState, TopMovedButItsHeaderIsNotWritten) {
   FakeHeap fake(usual());
   fake.main().used(104);

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "heap/glibc/layouts.h"
 #include "heapscan/base/text.h"
 #include "heapscan/heap/heap_model.h"
 
@@ -83,5 +84,8 @@ inline const Check& check_named(const HeapModel& heap, const std::string& name) 
   static const Check missing{"", false, "no such check"};
   return missing;
 }
+
+// 2.35-2.41: what most processes have.
+inline const glibc::Family& usual() { return glibc::families()[7]; }
 
 }  // namespace heapscan

@@ -11,7 +11,6 @@ namespace {
 using testing::ElementsAre;
 
 constexpr Addr kRaw{0x7ff000000000};
-constexpr uint64_t kPage = FakeProcess::kPage;
 
 AddrRange pages(uint64_t first, uint64_t count) {
   return AddrRange::sized(kRaw + first * kPage, count * kPage);

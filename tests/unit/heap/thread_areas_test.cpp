@@ -23,7 +23,7 @@ constexpr uint64_t kStackSize = 0x10000;
 constexpr AddrRange kMainStack =
     AddrRange::sized(FakeProcess::kFirstStack, FakeProcess::kFirstStackSize);
 
-AddrRange without_guard(Addr begin) { return {begin + FakeProcess::kPage, begin + kStackSize}; }
+AddrRange without_guard(Addr begin) { return {begin + kPage, begin + kStackSize}; }
 
 ThreadAreas areas_of(FakeProcess& process) { return find_thread_areas(process.build(), Symbols()); }
 
@@ -73,9 +73,9 @@ TEST(ThreadAreas, StacksThatTheKernelJoinedAreToldApartByTheirDescriptors) {
   process.map(kStackA, 2 * kStackSize);
   const Addr low = kStackA + kStackSize - FakeProcess::kDescriptorSize;
   const Addr high = low + kStackSize;
-  process.add_descriptor(low, AddrRange::sized(kStackA, kStackSize), FakeProcess::kPage, 12);
+  process.add_descriptor(low, AddrRange::sized(kStackA, kStackSize), kPage, 12);
   process.add_descriptor(high, AddrRange::sized(kStackA + kStackSize, kStackSize),
-                         FakeProcess::kPage, 13);
+                         kPage, 13);
   process.link(FakeProcess::kStackUsed, {low, high});
   process.add_thread(12, low, low - 0x800);
   process.add_thread(13, high, high - 0x800);

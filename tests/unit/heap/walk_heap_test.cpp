@@ -100,7 +100,7 @@ TEST_P(EveryFamily, ChunksWithMappingsOfTheirOwn) {
   fake.main().used(100);
   const Addr plain = fake.mmapped(200000);
   const Addr aligned = fake.mmapped(300000, 65536);
-  const Addr raw = fake.raw_mapping(8 * FakeProcess::kPage);
+  const Addr raw = fake.raw_mapping(8 * kPage);
   const Addr behind = fake.mmapped(150000, 64);
   fake.seal();
   fake.process.poke(raw + 8, 1);
@@ -113,7 +113,7 @@ TEST_P(EveryFamily, ChunksWithMappingsOfTheirOwn) {
   EXPECT_EQ(aligned.value % 65536, 0U);
   EXPECT_EQ(state_at(heap, behind), "used");
   EXPECT_EQ(state_at(heap, raw), "mapping");
-  EXPECT_EQ(heap.block(heap.block_at(raw)).size(), 8 * FakeProcess::kPage);
+  EXPECT_EQ(heap.block(heap.block_at(raw)).size(), 8 * kPage);
   EXPECT_GE(heap.block(heap.block_at(plain)).size(), 200000U);
   EXPECT_EQ(heap.totals.mappings.blocks, 1U);
   EXPECT_EQ(heap.totals.used.blocks, 4U);
@@ -225,7 +225,7 @@ TEST_P(EveryFamily, SomebodyElseMovedTheBreak) {
 // The loader of 2.31 copies GLIBC_TUNABLES to the break before malloc first asks for it.
 TEST_P(EveryFamily, BreakThatIsNotAligned) {
   FakeHeap fake(GetParam());
-  fake.process.map(FakeHeap::kBreak - FakeProcess::kPage, FakeProcess::kPage);
+  fake.process.map(FakeHeap::kBreak - kPage, kPage);
   const Addr block = fake.main().used(100);
   fake.main().system_mem += 7;
   fake.seal();

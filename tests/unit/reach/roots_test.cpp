@@ -17,7 +17,6 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
 
-constexpr uint64_t kPage = FakeProcess::kPage;
 constexpr Addr kOther{0x7f6600000000};
 constexpr Addr kStack{0x7f5000000000};
 constexpr uint64_t kStackSize = 0x10000;

@@ -8,18 +8,18 @@
 namespace heapscan {
 namespace {
 
-constexpr uint64_t kBias = 0x7f0000000000;
+constexpr uint64_t kLibraryBias = 0x7f0000000000;
 constexpr ModuleId kModule(0);
 
 class LoadSymbolsTest : public testing::Test {
  protected:
-  // The symbols of one library at kBias.
+  // The symbols of one library at kLibraryBias.
   Symbols load(const LibraryWriter& library, bool with_file = true) {
     bytes_ = library.write();
     Notes notes;
     auto file = ElfFile::from_bytes(bytes_, "/opt/lib.so", notes);
     Module module;
-    module.bias = kBias;
+    module.bias = kLibraryBias;
     module.build_id = file->build_id();
     for (const ElfSegment& s : file->segments()) {
       if (s.type != PT_LOAD) continue;
@@ -50,15 +50,15 @@ TEST_F(LoadSymbolsTest, JoinsBothTables) {
                      {"tcache", 0x18, 8, STT_TLS, STB_LOCAL},
                      {"lib.c", 0, 0, STT_FILE, STB_LOCAL, SHN_ABS}};
   const Symbols symbols = load(library);
-  EXPECT_EQ(symbols.address_of(kModule, "malloc"), Addr(kBias + 0x1010));
+  EXPECT_EQ(symbols.address_of(kModule, "malloc"), Addr(kLibraryBias + 0x1010));
   EXPECT_TRUE(symbols.exports(kModule, "malloc"));
-  EXPECT_EQ(symbols.address_of(kModule, "main_arena"), Addr(kBias + 0x3100));
+  EXPECT_EQ(symbols.address_of(kModule, "main_arena"), Addr(kLibraryBias + 0x3100));
   EXPECT_FALSE(symbols.exports(kModule, "main_arena"));
   EXPECT_EQ(symbols.tls_offset_of(kModule, "tcache"), 0x18U);
   EXPECT_TRUE(symbols.address_of(kModule, "resolver"));
   for (const char* name : {"imported", "VERSION_1", "lib.c"})
     EXPECT_FALSE(symbols.address_of(kModule, name)) << name;
-  EXPECT_EQ(symbols.at(Addr(kBias + 0x3200))->name, "main_arena");
+  EXPECT_EQ(symbols.at(Addr(kLibraryBias + 0x3200))->name, "main_arena");
 }
 
 TEST_F(LoadSymbolsTest, ADebugFileAddsWhatWasStripped) {
@@ -67,16 +67,16 @@ TEST_F(LoadSymbolsTest, ADebugFileAddsWhatWasStripped) {
   folder_.write("debug/.build-id/ab/ababababababababababababababababababab.debug", debug.write());
   LibraryWriter stripped;
   stripped.dynamic_symbols = {{"malloc", 0x1010, 32}};
-  EXPECT_EQ(load(stripped).address_of(kModule, "helper"), Addr(kBias + 0x1060));
+  EXPECT_EQ(load(stripped).address_of(kModule, "helper"), Addr(kLibraryBias + 0x1060));
   const Symbols without_file = load(stripped, false);
-  EXPECT_EQ(without_file.address_of(kModule, "helper"), Addr(kBias + 0x1060));
+  EXPECT_EQ(without_file.address_of(kModule, "helper"), Addr(kLibraryBias + 0x1060));
   EXPECT_FALSE(without_file.address_of(kModule, "malloc"));
 }
 
 TEST_F(LoadSymbolsTest, AModuleWithoutAnythingHasNoNames) {
   const Symbols symbols = load(LibraryWriter(), false);
   EXPECT_FALSE(symbols.address_of(kModule, "malloc"));
-  EXPECT_FALSE(symbols.at(Addr(kBias + 0x1010)));
+  EXPECT_FALSE(symbols.at(Addr(kLibraryBias + 0x1010)));
   EXPECT_TRUE(symbols.notes().empty());
 }
 
@@ -85,8 +85,8 @@ TEST_F(LoadSymbolsTest, AbsurdSymbolsAreSurvived) {
   library.symbols = {
       {"top", ~uint64_t{0}, ~uint64_t{0}}, {"zero", 0, ~uint64_t{0}}, {"f", 0x1000, 16}};
   const Symbols symbols = load(library);
-  EXPECT_EQ(symbols.at(Addr(kBias + 0x1004))->name, "f");
-  EXPECT_TRUE(symbols.at(Addr(kBias + 0x1020)));
+  EXPECT_EQ(symbols.at(Addr(kLibraryBias + 0x1004))->name, "f");
+  EXPECT_TRUE(symbols.at(Addr(kLibraryBias + 0x1020)));
 }
 
 }  // namespace
