@@ -26,6 +26,8 @@ constexpr uint64_t kLargestGap =
 constexpr uint64_t kLongestTail = 2 * kPage;             // of one of its mappings, never handed out
 constexpr uint64_t kHeapAlignment = uint64_t{64} << 20;  // HEAP_MAX_SIZE
 constexpr uint64_t kMostDtvEntries = 1 << 16;
+constexpr size_t kMany = 8;                            // names of link maps in one page
+constexpr uint64_t kLargestTable = uint64_t{1} << 20;  // bytes, in a mapping of its own
 
 // heap_info: the arena's address, then the previous heap's; glibc arena.c.
 bool is_thread_heap(const MemoryImage& image, Addr at) {
@@ -126,10 +128,17 @@ class LoaderMemory {
   }
 
   // Tables that were outgrown are named by nothing any more, and the loader has no way to give them
-  // back. Near its other memory, what names link maps again and again is such a table.
+  // back. Near its other memory, what names link maps again and again is such a table; in a mapping
+  // of its own it must be the table of unique symbols itself.
   void claim_outgrown_tables(std::span<const LinkMap> maps) {
     std::set<Addr> objects;
     for (const LinkMap& map : maps) objects.insert(map.at);
+    for (const AddrRange& range : candidates_) {
+      if (range.size() > kLargestTable) continue;
+      for (Addr page = range.begin(); page < range.end(); page = page + kPage) {
+        if (!pages_.contains(page) && holds_unique_symbols(objects, page)) pages_.insert(page);
+      }
+    }
     for (const AddrRange& range : claimed()) {
       const AddrRange around{range.begin() - kLargestGap, range.end() + kLargestGap};
       const AddrRange near = around.intersect(*candidate_at(range.begin()));
@@ -161,8 +170,26 @@ class LoaderMemory {
   }
 
  private:
+  // struct unique_sym of glibc's sysdeps/generic/ldsodefs.h: {hash, name, symbol, link map}.
+  [[nodiscard]] bool holds_unique_symbols(const std::set<Addr>& objects, Addr page) const {
+    constexpr uint64_t kRow = 32;
+    size_t rows = 0;
+    for (Addr at = page; at + kRow <= page + kPage && rows < kMany; at = at + 8) {
+      const auto map = image_.read_addr(at + 24);
+      if (!map || !objects.contains(*map)) continue;
+      const bool is_row = image_.read<uint64_t>(at).value_or(~uint64_t{0}) >> 32 == 0 &&
+                          is_in_a_module(at + 8) && is_in_a_module(at + 16);
+      if (is_row) ++rows;
+    }
+    return rows == kMany;
+  }
+
+  [[nodiscard]] bool is_in_a_module(Addr word) const {
+    const auto value = image_.read_addr(word);
+    return value && image_.module_at(*value) != nullptr;
+  }
+
   [[nodiscard]] bool names_many(const std::set<Addr>& objects, Addr page) const {
-    constexpr size_t kMany = 8;
     size_t names = 0;
     for (Addr at = page; at < page + kPage && names < kMany; at = at + 8) {
       const auto value = image_.read_addr(at);

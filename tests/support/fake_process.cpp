@@ -93,6 +93,31 @@ void FakeProcess::link(Addr head, std::initializer_list<Addr> descriptors) {
   poke(head + 8, last);
 }
 
+std::vector<Addr> FakeProcess::link_modules(std::initializer_list<ModuleId> order) {
+  const Addr debug = kProgramData + 0x100;
+  const Addr dynamic = kProgramData + 0x200;
+  module(program).dynamic = AddrRange::sized(dynamic, 0x40);
+  poke(dynamic, DT_DEBUG);
+  poke(dynamic + 8, debug);
+  poke_half(debug, 1);
+  std::vector<Addr> maps;
+  Addr at = kProgramData + 0x400;
+  Addr from = debug + 8;
+  for (const ModuleId id : order) {
+    Module& linked = module(id);
+    if (linked.dynamic.empty()) {
+      linked.dynamic = AddrRange::sized(linked.range.begin() + kPage, 0x40);
+    }
+    poke(from, at);
+    poke(at, linked.bias);
+    poke(at + 16, linked.dynamic.begin());
+    maps.push_back(at);
+    from = at + 24;
+    at = at + 0x40;
+  }
+  return maps;
+}
+
 Thread& FakeProcess::add_thread(int tid, Addr thread_pointer, Addr sp) {
   Thread thread;
   thread.tid = tid;

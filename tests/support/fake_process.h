@@ -69,6 +69,10 @@ class FakeProcess {
   // Makes a ring of `head` and the descriptors.
   void link(Addr head, std::initializer_list<Addr> descriptors);
 
+  // The loader's list of link maps, in the order given, which is the order of lookup. Returns where
+  // they are.
+  std::vector<Addr> link_modules(std::initializer_list<ModuleId> order);
+
   Thread& add_thread(int tid, Addr thread_pointer, Addr sp);
   // The first thread, with its descriptor and on its list.
   Thread& add_first_thread(int tid = 1);

@@ -37,28 +37,6 @@ AllocatorInCharge decide(FakeProcess& process, std::initializer_list<Export> exp
   return find_allocator(image, builder.freeze());
 }
 
-// A list of link maps in the order given, which is the order of lookup.
-void link_maps(FakeProcess& process, std::initializer_list<ModuleId> order) {
-  const Addr debug = FakeProcess::kProgramData + 0x100;
-  const Addr dynamic = FakeProcess::kProgramData + 0x200;
-  process.module(process.program).dynamic = AddrRange::sized(dynamic, 0x40);
-  process.poke(dynamic, DT_DEBUG);
-  process.poke(dynamic + 8, debug);
-  process.poke_half(debug, 1);
-  Addr at = FakeProcess::kProgramData + 0x400;
-  Addr from = debug + 8;
-  for (const ModuleId id : order) {
-    Module& module = process.module(id);
-    if (module.dynamic.empty())
-      module.dynamic = AddrRange::sized(module.range.begin() + kPage, 0x40);
-    process.poke(from, at);
-    process.poke(at, module.bias);
-    process.poke(at + 16, module.dynamic.begin());
-    from = at + 24;
-    at = at + 0x40;
-  }
-}
-
 // An unused arena of glibc's shape: every bin points at itself, and the ring at the arena.
 // `system`: what it got.
 void put_arena(FakeProcess& process, Addr arena, uint64_t system) {
@@ -95,7 +73,7 @@ TEST(FindAllocator, FirstInLookupOrderServes) {
   FakeProcess process;
   const ModuleId libc = process.add_module("/lib/libc.so.6", kLibc, kLibrarySize);
   const ModuleId preload = process.add_module("/lib/libjemalloc.so.2", kPreload, kLibrarySize);
-  link_maps(process, {process.program, preload, libc, process.loader});
+  process.link_modules({process.program, preload, libc, process.loader});
   const auto found = decide(process, {{libc, "malloc"}, {preload, "malloc"}, {preload, "mallctl"}});
   EXPECT_EQ(found.name, "jemalloc");
   EXPECT_EQ(found.module, preload);
@@ -106,7 +84,7 @@ TEST(FindAllocator, AllocatorThatIsLoadedBehindTheCLibraryDoesNotServe) {
   const ModuleId other = process.add_module("/lib/libjemalloc.so.2", kPreload, kLibrarySize);
   const ModuleId libc = process.add_module("/lib/libc.so.6", kLibc, kLibrarySize);
   put_arena(process, kLibc + 0x1100, 0x21000);
-  link_maps(process, {process.program, libc, process.loader, other});
+  process.link_modules({process.program, libc, process.loader, other});
   const auto found = decide(
       process,
       {{libc, "malloc"}, {libc, "__libc_start_main"}, {other, "malloc"}, {other, "mallctl"}});
@@ -138,7 +116,7 @@ TEST(FindAllocator, WrapperOfTheCLibrarysMallocIsSeenThrough) {
       process.add_module("/lib/libheaptrack_preload.so", kPreload, kLibrarySize);
   const ModuleId libc = process.add_module("/lib/libc.so.6", kLibc, kLibrarySize);
   put_arena(process, kLibc + 0x1100, 0x21000);
-  link_maps(process, {process.program, wrapper, libc});
+  process.link_modules({process.program, wrapper, libc});
   const auto found =
       decide(process, {{wrapper, "malloc"}, {libc, "malloc"}, {libc, "__libc_start_main"}});
   EXPECT_EQ(found.name, "glibc");
@@ -150,7 +128,7 @@ TEST(FindAllocator, UnknownAllocatorIsNamedByItsModule) {
   FakeProcess process;
   const ModuleId mine = process.add_module("/opt/libmine.so", kPreload, kLibrarySize);
   const ModuleId libc = process.add_module("/lib/libc.so.6", kLibc, kLibrarySize);
-  link_maps(process, {process.program, mine, libc});
+  process.link_modules({process.program, mine, libc});
   const auto found =
       decide(process, {{mine, "malloc"}, {libc, "malloc"}, {libc, "__libc_start_main"}});
   EXPECT_EQ(found.name, "libmine.so");

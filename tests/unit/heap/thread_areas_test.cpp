@@ -14,6 +14,7 @@ using Fate = ThreadArea::Fate;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 constexpr Addr kStackA{0x7f5000000000};
@@ -74,8 +75,7 @@ TEST(ThreadAreas, StacksThatTheKernelJoinedAreToldApartByTheirDescriptors) {
   const Addr low = kStackA + kStackSize - FakeProcess::kDescriptorSize;
   const Addr high = low + kStackSize;
   process.add_descriptor(low, AddrRange::sized(kStackA, kStackSize), kPage, 12);
-  process.add_descriptor(high, AddrRange::sized(kStackA + kStackSize, kStackSize),
-                         kPage, 13);
+  process.add_descriptor(high, AddrRange::sized(kStackA + kStackSize, kStackSize), kPage, 13);
   process.link(FakeProcess::kStackUsed, {low, high});
   process.add_thread(12, low, low - 0x800);
   process.add_thread(13, high, high - 0x800);
@@ -310,6 +310,46 @@ TEST(LoaderMemory, ProgramsPointersInTheFirstThreadsStorageAreNotFollowed) {
   process.poke(FakeProcess::kFirstDescriptor - 0x10, mapping);
   EXPECT_THAT(areas_of(process).loader_memory,
               ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
+}
+
+// The loader keeps symbols that must be unique in a table of {hash, name, symbol, link map}; one
+// that was outgrown before malloc existed is named by nothing.
+constexpr Addr kAlone{0x7f6600000000};
+
+void put_unique_symbols(FakeProcess& process, Addr at, int rows, Addr link_map) {
+  for (int row = 0; row < rows; ++row, at = at + 32) {
+    process.poke(at, 0x2b0f87d7 + static_cast<uint64_t>(row));
+    process.poke(at + 8, FakeProcess::kLoader + 0x100 + static_cast<uint64_t>(row));
+    process.poke(at + 16, FakeProcess::kLoader + 0x200);
+    process.poke(at + 24, link_map);
+  }
+}
+
+TEST(LoaderMemory, OutgrownTableInAMappingOfItsOwn) {
+  FakeProcess process;
+  process.add_first_thread();
+  const std::vector<Addr> maps = process.link_modules({process.program, process.loader});
+  process.map(kAlone, 0x2000);
+  put_unique_symbols(process, kAlone, 23, maps[1]);
+  EXPECT_THAT(areas_of(process).loader_memory, Contains(AddrRange::sized(kAlone, 0x2000)));
+}
+
+TEST(LoaderMemory, HandlesOfLibrariesAreNoSuchTable) {
+  FakeProcess process;
+  process.add_first_thread();
+  const std::vector<Addr> maps = process.link_modules({process.program, process.loader});
+  process.map(kAlone, 0x2000);
+  for (uint64_t at = 0; at < 0x1000; at += 8) process.poke(kAlone + at, maps[1]);
+  EXPECT_THAT(areas_of(process).loader_memory, Not(Contains(AddrRange::sized(kAlone, 0x2000))));
+}
+
+TEST(LoaderMemory, TableOfAFewSymbolsMayBeTheProgramsOwn) {
+  FakeProcess process;
+  process.add_first_thread();
+  const std::vector<Addr> maps = process.link_modules({process.program, process.loader});
+  process.map(kAlone, 0x2000);
+  put_unique_symbols(process, kAlone, 7, maps[1]);
+  EXPECT_THAT(areas_of(process).loader_memory, Not(Contains(AddrRange::sized(kAlone, 0x2000))));
 }
 
 TEST(LoaderMemory, StacksAreNeverTheLoaders) {
