@@ -34,6 +34,18 @@ std::string bytes_of(const MemoryImage& image, AddrRange block, uint64_t most) {
   return image.read_bytes(block.begin(), out) ? bytes : std::string();
 }
 
+// The bytes of a block with its pointers blanked out.
+std::string text_bytes_of(const MemoryImage& image, const AddressMap& addresses, AddrRange block) {
+  std::string bytes = bytes_of(image, block, kSearchedBytes);
+  const Bytes view = std::as_bytes(std::span(bytes.data(), bytes.size()));
+  for (size_t at = 0; at + 8 <= bytes.size(); at += 8) {
+    const auto word = load<uint64_t>(view.data() + at);
+    if (is_pointer(addresses.kind_of(word)))
+      std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), 8, '\0');
+  }
+  return bytes;
+}
+
 // The string at `at`: text up to a NUL or the end of what was read, or long enough to be text
 // whatever follows; empty when there is none.
 std::string_view string_in(std::string_view bytes, size_t at) {
@@ -113,10 +125,12 @@ ContentPreview preview_content(const MemoryImage& image, AddrRange block) {
   return preview;
 }
 
-std::vector<std::string> common_strings(const MemoryImage& image,
+std::vector<std::string> common_strings(const MemoryImage& image, const AddressMap& addresses,
                                         std::span<const AddrRange> blocks) {
   std::vector<std::string> contents;
-  for (const AddrRange& block : blocks) contents.push_back(bytes_of(image, block, kSearchedBytes));
+  for (const AddrRange& block : blocks) {
+    contents.push_back(text_bytes_of(image, addresses, block));
+  }
   std::set<size_t> offsets;
   for (size_t i = 0; i < std::min(contents.size(), kBlocksSearched); ++i) {
     add_places(contents[i], offsets);

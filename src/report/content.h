@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "heapscan/base/addr.h"
+#include "heapscan/identify/words.h"
 #include "heapscan/image/image.h"
 
 namespace heapscan {
@@ -21,8 +22,9 @@ struct ContentPreview {
 
 // The strings that at least half of `blocks` hold at one place, escaped and quoted: what all of
 // them begin with, or else examples. `"GET /index.html..." at +0x38`, `such as "anna", "bert"`.
-// Those of most blocks first, at most kMostStrings.
+// Those of most blocks first, at most kMostStrings. Pointers are no text, whatever bytes they have.
 [[nodiscard]] std::vector<std::string> common_strings(const MemoryImage& image,
+                                                      const AddressMap& addresses,
                                                       std::span<const AddrRange> blocks);
 constexpr size_t kMostStrings = 2;
 

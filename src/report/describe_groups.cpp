@@ -36,12 +36,13 @@ std::vector<AddrRange> sampled_blocks(const Analysis& analysis, const BlockGroup
   return blocks;
 }
 
-void describe_content(const Analysis& analysis, const BlockGroup& from, LeakGroup& group) {
+void describe_content(const Analysis& analysis, const AddressMap& addresses, const BlockGroup& from,
+                      LeakGroup& group) {
   ContentPreview preview =
       preview_content(analysis.image, analysis.heap.block(from.members.front()).range());
   group.content_hex = std::move(preview.hex);
   group.content_text = std::move(preview.text);
-  group.strings = common_strings(analysis.image, sampled_blocks(analysis, from));
+  group.strings = common_strings(analysis.image, addresses, sampled_blocks(analysis, from));
 }
 
 void name_parents(const Analysis& analysis, LeakGroup& group, ClusterId cluster) {
@@ -69,7 +70,7 @@ LeakGroup describe_group(const Analysis& analysis, const AddressMap& addresses,
   group.example = analysis.heap.block(from.members.front()).begin();
   for (const BlockId member : from.members)
     group.members_shown.push_back(analysis.heap.block(member).begin());
-  if (report.options.content) describe_content(analysis, from, group);
+  if (report.options.content) describe_content(analysis, addresses, from, group);
   return group;
 }
 

@@ -183,6 +183,19 @@ TEST(Describe, FindsTextFurtherIn) {
   EXPECT_THAT(report.leaks.at(2).strings, ElementsAre("\"long enough for text\""));
 }
 
+TEST(Describe, PointersMadeOfLettersAreNoText) {
+  JudgedProgram program;
+  program.label("a");
+  const Addr letters(FakeProgram::kStrong + 0xa050);  // the bytes "P VUUU"
+  for (int i = 0; i < 3; ++i) {
+    const Addr block = program.definite(40, std::string_view("\x01", 1));
+    program.program().poke(block + 8, letters);
+    program.program().poke(block + 16, letters + 0x100000);  // nothing is mapped there
+  }
+  const Analysis analysis = program.judge();
+  EXPECT_THAT(report_of(analysis).leaks.at(0).strings, ElementsAre("\"P fUUU\" at +0x10"));
+}
+
 TEST(Describe, ShowsOnlyWhatTheBlockHolds) {
   JudgedProgram program;
   program.definite(24, "abcdefghijklmnopqrstuvwx");
