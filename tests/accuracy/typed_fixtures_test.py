@@ -49,6 +49,9 @@ class TypedFixtures(unittest.TestCase):
     def test_structs_with_debug_information(self):
         self.expect("typed_structs", right=0.9)
 
+    def test_structs_that_share_headers(self):
+        self.expect("typed_objects", right=0.9)
+
     def test_classes_with_debug_information(self):
         self.expect("typed_classes", right=0.9)
 

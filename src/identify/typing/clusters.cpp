@@ -51,9 +51,43 @@ std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId clust
   return result;
 }
 
-ClusterTypes::ClusterTypes(Checker& checker, const Catalogue& catalogue, Votes votes)
+std::optional<ClusterExtent> extent_by_tag(Checker& checker, const Tags& tags, ClusterId cluster,
+                                           TypeId header) {
+  const Cluster& row = checker.inputs().clusters.rows[cluster];
+  const size_t count = std::min(row.samples.size(), kSamplesAsked);
+  TypeId type = TypeId::none();
+  size_t agreeing = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const BlockId id = row.samples[i * row.samples.size() / count];
+    const Words words = read_words(checker.inputs(), id, Tags::kHeaderBytes);
+    const TypeId tagged = tags.type_of(header, words);
+    if (!tagged.valid() || (type.valid() && tagged != type)) continue;
+    type = tagged;
+    agreeing += checker.agrees(header, words, 0) ? 1 : 0;
+  }
+  if (!type.valid() || !nearly_all_of(agreeing, count)) return std::nullopt;
+  const auto extent = extent_of_cluster(checker, cluster, type);
+  return extent && !extent->is_array ? extent : std::nullopt;
+}
+
+std::optional<ClusterExtent> extent_by_header(Checker& checker, Tags& tags, ClusterId cluster,
+                                              TypeId header) {
+  if (tags.has_tag(header)) return extent_by_tag(checker, tags, cluster, header);
+  std::optional<ClusterExtent> answer;
+  for (const TypeId type : tags.family_of(header)) {
+    if (checker.is_exhausted()) return std::nullopt;
+    const auto extent = extent_of_cluster(checker, cluster, type);
+    if (!extent || extent->is_array) continue;
+    if (answer && !checker.layouts().nested(answer->type, extent->type)) return std::nullopt;
+    if (!answer) answer = extent;
+  }
+  return answer;
+}
+
+ClusterTypes::ClusterTypes(Checker& checker, const Catalogue& catalogue, Tags& tags, Votes votes)
     : checker_(checker),
       catalogue_(catalogue),
+      tags_(tags),
       inputs_(checker.inputs()),
       votes_(std::move(votes)),
       evidence_(inputs_.clusters.rows.size()),
@@ -138,7 +172,8 @@ void ClusterTypes::count_votes(ClusterId cluster) {
   }
   if (!are_most(agreeing, total)) return;
   for (const Vote& vote : votes) {
-    const auto extent = extent_of_cluster(checker_, cluster, vote.type);
+    auto extent = extent_of_cluster(checker_, cluster, vote.type);
+    if (!extent) extent = extent_by_header(checker_, tags_, cluster, vote.type);
     if (!extent) continue;
     const bool is_plain = extent->is_array && !checker_.layouts().of(extent->type).holds_pointers();
     if (is_plain && !are_many(agreeing, blocks)) return;  // numbers fit everywhere

@@ -10,6 +10,7 @@
 #include "identify/typing/extent.h"
 #include "identify/typing/fit.h"
 #include "identify/typing/live.h"
+#include "identify/typing/tags.h"
 
 namespace heapscan {
 
@@ -25,9 +26,17 @@ struct ClusterExtent {
 [[nodiscard]] std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId cluster,
                                                              TypeId pointee);
 
+// The same of blocks that begin with a header whose tag says which type they are.
+[[nodiscard]] std::optional<ClusterExtent> extent_by_tag(Checker& checker, const Tags& tags,
+                                                         ClusterId cluster, TypeId header);
+// The same where no tag is known: of the types that begin with the header the only one that all
+// blocks can be.
+[[nodiscard]] std::optional<ClusterExtent> extent_by_header(Checker& checker, Tags& tags,
+                                                            ClusterId cluster, TypeId header);
+
 class ClusterTypes {
  public:
-  ClusterTypes(Checker& checker, const Catalogue& catalogue, Votes votes);
+  ClusterTypes(Checker& checker, const Catalogue& catalogue, Tags& tags, Votes votes);
 
   [[nodiscard]] bool is_settled(ClusterId cluster) const {
     return checker_.beliefs().clusters[cluster].valid();
@@ -52,6 +61,7 @@ class ClusterTypes {
 
   Checker& checker_;
   const Catalogue& catalogue_;
+  Tags& tags_;
   const Inputs& inputs_;
   Votes votes_;
   Column<ClusterId, std::vector<Evidence>> evidence_;

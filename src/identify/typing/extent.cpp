@@ -17,6 +17,20 @@ bool names_its_kind(Checker& checker, TypeId type) {
                      [&](const Leaf& leaf) { return leaf.target == type; });
 }
 
+// The one struct around a part that a pointer leads to, as with lists that are linked through
+// members.
+TypeId only_holder(Checker& checker, TypeId part, uint64_t into, const Requests& requests,
+                   const Words& words) {
+  TypeId answer = TypeId::none();
+  for (const TypeId outer : checker.layouts().holding(part, into, requests)) {
+    if (!checker.agrees(outer, words, 0)) continue;
+    const bool is_other = answer.valid() && !checker.layouts().nested(answer, outer);
+    if (is_other) return TypeId::none();
+    if (!answer.valid()) answer = outer;
+  }
+  return answer;
+}
+
 bool array_agrees(Checker& checker, const Extent& extent, uint64_t size, const Words& words) {
   const bool strictly = checker.inputs().types.type(extent.type).kind == TypeKind::Pointer;
   uint64_t whole = 0;
@@ -50,6 +64,14 @@ std::optional<Extent> extent_of(Checker& checker, TypeId pointee, const Block& b
   const uint64_t size = layout.size;
   if (size == 0) return std::nullopt;
   if (into != 0) {
+    const TypeId holder = is_record(checker.inputs().types.type(pointee))
+                              ? only_holder(checker, pointee, into, requests, words)
+                              : TypeId::none();
+    if (holder.valid()) {
+      extent.type = holder;
+      extent.base = 0;
+      return extent;
+    }
     const uint64_t count = words.facts.front().value;
     if (into != 8 || count == 0 || count > block.size() / size ||
         !requests.has(into + count * size))

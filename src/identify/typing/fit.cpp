@@ -253,7 +253,7 @@ const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ra
   const int ahead = samples < kFewSamples ? 2 * kAheadOfNext : kAheadOfNext;
   const Types& types = layouts.types();
   const auto is_same = [&](TypeId a, TypeId b) {
-    return types.type(a).size == types.type(b).size && layouts.compatible(a, b);
+    return types.type(a).size == types.type(b).size && layouts.nested(a, b);
   };
   const Candidate* best = &ranked.front();
   for (const Candidate& other : ranked) {

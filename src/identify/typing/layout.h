@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "heapscan/symbols/types.h"
+#include "identify/typing/words.h"
 
 namespace heapscan {
 
@@ -46,6 +47,13 @@ struct Leaf {
          leaf.kind == LeafKind::OtherPointer;
 }
 
+// A number that may stand for one of a few things. A byte is a character to DWARF, whatever the
+// program keeps in it.
+[[nodiscard]] constexpr bool holds_small_number(const Leaf& leaf) {
+  const bool is_number = leaf.kind == LeafKind::Integer || leaf.kind == LeafKind::Enumeration;
+  return (is_number && leaf.size <= 4) || (leaf.kind == LeafKind::Text && leaf.size == 1);
+}
+
 struct Layout {
   uint64_t size = 0;
   std::vector<Leaf> leaves;
@@ -74,22 +82,43 @@ class Layouts {
   [[nodiscard]] TypeId unbuffered(TypeId id);
   // A type of pointers to `id`; none when the program has none.
   [[nodiscard]] TypeId pointer_to(TypeId id);
-  // Whether a pointer to one may point at the other: the same type, also declared twice, or the
-  // first part (base class, first member) of it.
+  // Whether a pointer to one may point at the other: the same type, also declared twice, the first
+  // part (base class, first member) of it, or a header they share.
   [[nodiscard]] bool compatible(TypeId a, TypeId b);
 
   [[nodiscard]] bool begins_with(TypeId outer, TypeId inner);
+  // Whether one begins with the other, so that both are right about the same memory.
+  [[nodiscard]] bool nested(TypeId a, TypeId b) { return begins_with(a, b) || begins_with(b, a); }
+  // Whether the outer struct begins with all members of the inner one, by name, place and type: how
+  // C shares a header between types (C11, 6.5.2.3).
+  [[nodiscard]] bool begins_alike(TypeId outer, TypeId inner);
 
+  // The structs of which a part of type `part` begins `into` bytes behind their own begin, and for
+  // which malloc can have answered with such a block. At most kMostHolding.
+  [[nodiscard]] std::vector<TypeId> holding(TypeId part, uint64_t into, const Requests& requests);
+
+  static constexpr size_t kMostHolding = 64;
   static constexpr size_t kMostLeaves = 512;      // of one type
   static constexpr size_t kMostKept = 1'000'000;  // of all types
 
  private:
   [[nodiscard]] TypeId first_part(TypeId id) const;
   [[nodiscard]] Layout flatten(TypeId id);
+  void find_embeddings();
 
   const Types& types_;
   std::unordered_map<uint32_t, Layout> layouts_;
   std::unordered_map<uint32_t, TypeId> pointers_;  // by what they point to; made when asked for
+  // Where values of a type lie within others, sorted by what is embedded.
+  struct Embedding {
+    TypeId part;
+    TypeId outer;
+    uint64_t offset = 0;
+    uint64_t step = 0;  // of an array: bytes of an element
+    uint64_t count = 1;
+  };
+  std::vector<Embedding> embeddings_;  // made when asked for
+  bool has_embeddings_ = false;
   size_t kept_ = 0;
 };
 

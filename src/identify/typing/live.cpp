@@ -16,23 +16,67 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint32_t kMostTried = 512;      // blocks per type
+constexpr uint32_t kMostTried = 2048;     // blocks per type
+constexpr uint32_t kMostOfHeader = 8192;  // blocks that begin with a header of many types
 constexpr size_t kMostTyped = 50'000;     // blocks of all types
 constexpr size_t kMostPlaces = 100'000;   // variables
 constexpr size_t kVtablesTried = 16'384;  // blocks asked for a vtable
+constexpr int kMostLearned = 8;           // rounds of learning tags
 constexpr uint64_t kLiveBytes = 2048;     // looked at in each block
+
+// Which values the small members of an array's elements have, as long as they are few.
+class ArrayValues {
+ public:
+  explicit ArrayValues(const Layout& layout) : step_(layout.size) {
+    for (const Leaf& leaf : layout.leaves) {
+      if (holds_small_number(leaf)) members_.push_back({leaf.offset, leaf.size, {}});
+    }
+  }
+
+  // The last half may not be in use.
+  void add(const Words& words, uint64_t count) {
+    for (uint64_t i = 0; i < std::min((count + 1) / 2, kMostFollowed); ++i) {
+      const uint64_t base = i * step_;
+      if (base + step_ > words.bytes()) break;
+      ++elements_;
+      for (LiveArray::Values& member : members_) {
+        if (member.values.size() > kMostValues) continue;
+        const uint64_t value = words.integer(base + member.offset, member.size);
+        const auto at = std::lower_bound(member.values.begin(), member.values.end(), value);
+        if (at == member.values.end() || *at != value) member.values.insert(at, value);
+      }
+    }
+  }
+
+  // Those that say something: any array has zeros and ones.
+  [[nodiscard]] std::vector<LiveArray::Values> take() {
+    std::erase_if(members_, [](const LiveArray::Values& member) {
+      return member.values.size() > kMostValues || member.values.empty() ||
+             member.values.back() < 2;
+    });
+    return elements_ < kFewestElements ? std::vector<LiveArray::Values>() : std::move(members_);
+  }
+
+ private:
+  static constexpr size_t kMostValues = 24;
+  static constexpr uint64_t kFewestElements = 64;
+  uint64_t step_;
+  uint64_t elements_ = 0;
+  std::vector<LiveArray::Values> members_;
+};
 
 class LiveWalk {
  public:
-  LiveWalk(Checker& checker, Votes& votes)
-      : checker_(checker), inputs_(checker.inputs()), votes_(votes) {}
+  LiveWalk(Checker& checker, Votes& votes, Tags& tags)
+      : checker_(checker), inputs_(checker.inputs()), votes_(votes), tags_(tags) {}
 
-  std::vector<LiveType> walk() {
+  LiveTypes walk() {
     follow_variables();
     follow_found();
     add_objects();
     follow_found();
-    return take_answer();
+    for (int round = 0; round < kMostLearned && learn_tags(); ++round) follow_found();
+    return {take_ones(), take_arrays()};
   }
 
  private:
@@ -79,12 +123,69 @@ class LiveWalk {
 
   void consider(TypeId type, const WordFact& fact) {
     if (!type.valid() || found_.size() >= kMostTyped || checker_.is_exhausted()) return;
-    if (checker_.beliefs().blocks.contains(fact.block.value)) return;
-    if (++tried_[type.value] > kMostTried) return;
+    const auto known = checker_.beliefs().blocks.find(fact.block.value);
+    if (known != checker_.beliefs().blocks.end()) {
+      if (known->second != type) note_header(type, known->second);
+      return;
+    }
+    const uint32_t most = tags_.has_tag(type) ? kMostOfHeader : kMostTried;
+    if (++tried_[type.value] > most) return;
     const Block& block = inputs_.heap.block(fact.block);
     const Words words = read_words(inputs_, fact.block, kLiveBytes);
     const auto extent = extent_of(checker_, type, block, fact.value - block.begin().value, words);
-    if (extent) believe(fact.block, *extent);
+    if (extent) return believe(fact.block, *extent);
+    if (fact.kind == WordKind::BlockStart) consider_header(type, fact.block, words);
+  }
+
+  void note_header(TypeId header, TypeId type) {
+    const bool is_header = checker_.layouts().begins_alike(type, header) ||
+                           checker_.layouts().begins_with(type, header);
+    if (is_header) tags_.note_header(header);
+  }
+
+  // What the block begins with is known, and perhaps which value there means which type.
+  void consider_header(TypeId header, BlockId block, const Words& words) {
+    const TypeId type =
+        tags_.has_tag(header) ? tags_.type_of(header, words) : only_of_family(header, block, words);
+    const auto extent = type.valid()
+                            ? extent_of(checker_, type, inputs_.heap.block(block), 0, words)
+                            : std::nullopt;
+    if (extent && !extent->is_array) {
+      tags_.note_header(header);
+      return believe(block, *extent);
+    }
+    const bool is_begin = checker_.agrees(header, words, 0);
+    if (!type.valid() && is_begin) tags_.add_unexplained(header, block);
+  }
+
+  // Of the types that begin with the header the only one that the block can be.
+  TypeId only_of_family(TypeId header, BlockId block, const Words& words) {
+    TypeId answer = TypeId::none();
+    for (const TypeId type : tags_.family_of(header)) {
+      const auto extent = extent_of(checker_, type, inputs_.heap.block(block), 0, words);
+      if (!extent || extent->is_array) continue;
+      if (answer.valid() && !checker_.layouts().nested(answer, type)) return TypeId::none();
+      if (!answer.valid()) answer = type;
+    }
+    return answer;
+  }
+
+  // True when blocks have a type now that had none.
+  bool learn_tags() {
+    std::vector<TypedBlock> typed;
+    for (const Found& found : found_) {
+      if (!found.extent.is_array) typed.push_back({found.block, found.extent.type});
+    }
+    if (!tags_.learn(typed)) return false;
+    const size_t before = found_.size();
+    for (const TypedBlock& row : tags_.take_explained()) {
+      const bool is_known = checker_.beliefs().blocks.contains(row.block.value);
+      if (is_known || found_.size() >= kMostTyped) continue;
+      const Words words = read_words(inputs_, row.block, kLiveBytes);
+      const auto extent = extent_of(checker_, row.type, inputs_.heap.block(row.block), 0, words);
+      if (extent && !extent->is_array) believe(row.block, *extent);
+    }
+    return found_.size() > before;
   }
 
   void believe(BlockId block, const Extent& extent) {
@@ -113,8 +214,7 @@ class LiveWalk {
     }
   }
 
-  // Arrays look like nothing but themselves; they are left out.
-  std::vector<LiveType> take_answer() {
+  std::vector<LiveType> take_ones() {
     std::map<std::pair<uint64_t, uint32_t>, size_t> places;
     std::vector<LiveType> answer;
     for (const Found& found : found_) {
@@ -134,9 +234,35 @@ class LiveWalk {
     return answer;
   }
 
+  std::vector<LiveArray> take_arrays() {
+    std::vector<LiveArray> arrays;
+    std::map<uint32_t, std::pair<size_t, ArrayValues>> places;  // by element
+    for (const Found& found : found_) {
+      const TypeId element = found.extent.type;
+      const bool is_one = !found.extent.is_array || found.extent.base != 0 ||
+                          inputs_.types.type(element).kind != TypeKind::Struct;
+      if (is_one || inputs_.reach.verdict(found.block) != Verdict::Reachable) continue;
+      const auto [place, is_new] = places.try_emplace(element.value, arrays.size(),
+                                                      ArrayValues(checker_.layouts().of(element)));
+      if (is_new) arrays.push_back({element, 0, {}, {}});
+      LiveArray& array = arrays[place->second.first];
+      ++array.blocks;
+      array.usable.push_back(inputs_.heap.block(found.block).size());
+      place->second.second.add(read_words(inputs_, found.block, kLiveBytes), found.extent.count);
+    }
+    for (auto& [element, row] : places) arrays[row.first].members = row.second.take();
+    for (LiveArray& array : arrays) {
+      std::sort(array.usable.begin(), array.usable.end());
+      array.usable.erase(std::unique(array.usable.begin(), array.usable.end()), array.usable.end());
+    }
+    std::erase_if(arrays, [](const LiveArray& array) { return array.members.empty(); });
+    return arrays;
+  }
+
   Checker& checker_;
   const Inputs& inputs_;
   Votes& votes_;
+  Tags& tags_;
   std::vector<Found> found_;
   size_t next_ = 0;
   std::unordered_map<uint32_t, uint32_t> tried_;
@@ -158,8 +284,8 @@ void Votes::cast(ClusterId cluster, const Leaf& leaf, Vote by) {
   rows[cluster].push_back(by);
 }
 
-std::vector<LiveType> type_live_blocks(Checker& checker, Votes& votes) {
-  return LiveWalk(checker, votes).walk();
+LiveTypes type_live_blocks(Checker& checker, Votes& votes, Tags& tags) {
+  return LiveWalk(checker, votes, tags).walk();
 }
 
 }  // namespace heapscan

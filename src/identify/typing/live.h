@@ -8,6 +8,7 @@
 
 #include "identify/typing/check.h"
 #include "identify/typing/extent.h"
+#include "identify/typing/tags.h"
 
 namespace heapscan {
 
@@ -37,8 +38,26 @@ struct LiveType {
   static constexpr size_t kExamples = 16;
 };
 
-// Sorted by size, then by the order in which they were met. Adds to checker.beliefs().blocks and
-// casts votes for clusters that are met.
-[[nodiscard]] std::vector<LiveType> type_live_blocks(Checker& checker, Votes& votes);
+// Live arrays of one type, and what all their elements have in the members that take few values.
+struct LiveArray {
+  struct Values {
+    uint64_t offset = 0;
+    uint64_t size = 0;
+    std::vector<uint64_t> values;  // sorted
+  };
+  TypeId element;
+  uint64_t blocks = 0;
+  std::vector<uint64_t> usable;  // sizes of the blocks, sorted
+  std::vector<Values> members;
+};
+
+struct LiveTypes {
+  std::vector<LiveType> ones;  // sorted by size, then by the order in which they were met
+  std::vector<LiveArray> arrays;
+};
+
+// Adds to checker.beliefs().blocks, casts votes for clusters that are met, and learns the tags of
+// headers.
+[[nodiscard]] LiveTypes type_live_blocks(Checker& checker, Votes& votes, Tags& tags);
 
 }  // namespace heapscan

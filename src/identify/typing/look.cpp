@@ -111,6 +111,37 @@ bool all_agree(Checker& checker, TypeId type, const std::vector<Words>& samples)
   return agreeing * 20 >= samples.size() * 19;
 }
 
+bool has_known_values(const LiveArray& array, const Words& words, uint64_t base) {
+  return std::all_of(array.members.begin(), array.members.end(),
+                     [&](const LiveArray::Values& member) {
+                       return std::binary_search(member.values.begin(), member.values.end(),
+                                                 words.integer(base + member.offset, member.size));
+                     });
+}
+
+bool has_telling_value(const LiveArray& array, const Words& words, uint64_t base) {
+  return std::any_of(array.members.begin(), array.members.end(),
+                     [&](const LiveArray::Values& member) {
+                       return words.integer(base + member.offset, member.size) > 1;
+                     });
+}
+
+// The last half of an array may not be in use.
+bool is_array_of(Checker& checker, const LiveArray& array, const Words& words) {
+  const uint64_t step = checker.layouts().of(array.element).size;
+  const bool is_size = std::binary_search(array.usable.begin(), array.usable.end(), words.size);
+  const uint64_t count = words.size / step;
+  if (!is_size || count < 2) return false;
+  uint64_t asked = 0;
+  uint64_t telling = 0;
+  for (uint64_t i = 0; i < (count + 1) / 2 && (i + 1) * step <= words.bytes(); ++i, ++asked) {
+    if (!checker.agrees(array.element, words, i * step, true)) return false;
+    if (!has_known_values(array, words, i * step)) return false;
+    telling += has_telling_value(array, words, i * step) ? 1 : 0;
+  }
+  return telling > 0 && telling * 2 >= asked;
+}
+
 }  // namespace
 
 const LiveType* look_alike(Checker& checker, std::span<const LiveType> live,
@@ -138,6 +169,20 @@ const LiveType* look_alike(Checker& checker, std::span<const LiveType> live,
     }
   }
   return best != nullptr && best_score >= next_score + kAheadOfOthers ? best : nullptr;
+}
+
+const LiveArray* array_alike(Checker& checker, std::span<const LiveArray> live,
+                             const std::vector<Words>& samples) {
+  const LiveArray* answer = nullptr;
+  for (const LiveArray& array : live) {
+    const auto agreeing = std::count_if(samples.begin(), samples.end(), [&](const Words& words) {
+      return is_array_of(checker, array, words);
+    });
+    if (static_cast<size_t>(agreeing) * 20 < samples.size() * 19) continue;
+    if (answer != nullptr) return nullptr;
+    answer = &array;
+  }
+  return answer;
 }
 
 }  // namespace heapscan

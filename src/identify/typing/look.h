@@ -15,4 +15,9 @@ namespace heapscan {
 [[nodiscard]] const LiveType* look_alike(Checker& checker, std::span<const LiveType> live,
                                          const std::vector<Words>& samples);
 
+// The one of `live` of which there are arrays of the samples' size, and whose elements the samples'
+// elements can be: no member contradicts, and those that take few values take no others.
+[[nodiscard]] const LiveArray* array_alike(Checker& checker, std::span<const LiveArray> live,
+                                           const std::vector<Words>& samples);
+
 }  // namespace heapscan

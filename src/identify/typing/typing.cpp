@@ -5,6 +5,8 @@
 // clusters depend on each other, settling one narrows the other, so that is done in rounds.
 #include "identify/typing/typing.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -25,6 +27,8 @@ constexpr int kTypingRounds = 4;
 constexpr uint64_t kTypingBytes = 1024;
 // An array repeats the little that its elements say; that little must be the more certain.
 constexpr Demand kOfOne{.score = 30, .evidence = 15};
+// What is left to say when a tag has named the type.
+constexpr Demand kOfTagged{.score = 30, .evidence = 10};
 constexpr Demand kOfElement{.score = 60, .evidence = 10};
 
 class Typing {
@@ -35,16 +39,22 @@ class Typing {
         beliefs_(nothing_known(inputs)),
         checker_(inputs, layouts_, beliefs_),
         catalogue_(inputs.image, layouts_),
-        live_(type_live_blocks(checker_, votes_)),
-        types_(checker_, catalogue_, std::move(votes_)),
+        tags_(checker_),
+        live_(type_live_blocks(checker_, votes_, tags_)),
+        types_(checker_, catalogue_, tags_, std::move(votes_)),
         considered_(inputs.clusters.rows.size(), 0) {
-    catalogue_.add_live(live_);
+    catalogue_.add_live(live_.ones);
   }
 
   Column<ClusterId, std::vector<Evidence>> run() {
     for_each_open([&](ClusterId id, const std::vector<Words>& words) { name_class(id, words); });
     types_.spread();
+    for_each_open([&](ClusterId id, const std::vector<Words>& words) { read_tag(id, words); });
+    types_.spread();
     for_each_open([&](ClusterId id, const std::vector<Words>& words) { find_alike(id, words); });
+    types_.spread();
+    for_each_open(
+        [&](ClusterId id, const std::vector<Words>& words) { find_alike_arrays(id, words); });
     types_.spread();
     for (int round = 0; round < kTypingRounds; ++round) {
       is_changed_ = round == 0;
@@ -88,8 +98,25 @@ class Typing {
     if (all && extent_of_cluster(checker_, id, type)) types_.believe(id, type, true);
   }
 
+  // Where a header of live objects lies and its tag has one of their values, the rest must be what
+  // the tag says, with as much evidence as any type that is held against blocks.
+  void read_tag(ClusterId id, const std::vector<Words>& words) {
+    for (const Tag& tag : tags_.all()) {
+      const auto extent = extent_by_tag(checker_, tags_, id, tag.header);
+      if (!extent || !is_believable(extent->type, words)) continue;
+      const auto ranked = rank(checker_, catalogue_, id, words, {extent->type});
+      if (clear_winner(layouts_, ranked, kOfTagged, words.size()) == nullptr) continue;
+      types_.settle(
+          id, *extent, EvidenceKind::LooksLike,
+          fmt::format("has the {} of live {}", tag.member, inputs_.types.spelled(extent->type)),
+          true);
+      return;
+    }
+  }
+
   void find_alike(ClusterId id, const std::vector<Words>& words) {
-    const auto of_size = std::equal_range(live_.begin(), live_.end(), words.front().size, BySize());
+    const auto of_size =
+        std::equal_range(live_.ones.begin(), live_.ones.end(), words.front().size, BySize());
     const LiveType* const live = look_alike(checker_, {of_size.first, of_size.second}, words);
     if (live == nullptr || !is_believable(live->type, words)) return;
     const auto extent = extent_of_cluster(checker_, id, live->type);
@@ -99,7 +126,21 @@ class Typing {
                   "looks like " + count + " live " + inputs_.types.spelled(live->type), true);
   }
 
+  void find_alike_arrays(ClusterId id, const std::vector<Words>& words) {
+    const LiveArray* const live = array_alike(checker_, live_.arrays, words);
+    if (live == nullptr) return;
+    const auto extent = extent_of_cluster(checker_, id, live->element);
+    if (!extent || !extent->is_array) return;
+    types_.settle(id, *extent, EvidenceKind::LooksLike,
+                  fmt::format("looks like {} live arrays of {}", grouped(live->blocks),
+                              inputs_.types.spelled(live->element)),
+                  true);
+  }
+
   [[nodiscard]] bool is_believable(TypeId type, const std::vector<Words>& words) {
+    const auto denied = std::count_if(
+        words.begin(), words.end(), [&](const Words& sample) { return tags_.deny(type, sample); });
+    if (static_cast<size_t>(denied) * 20 > words.size()) return false;
     return !catalogue_.needs_own_module(type) || name_own_module(inputs_, layouts_, type, words);
   }
 
@@ -168,7 +209,8 @@ class Typing {
   Checker checker_;
   Catalogue catalogue_;
   Votes votes_{Column<ClusterId, std::vector<Vote>>(inputs_.clusters.rows.size())};
-  std::vector<LiveType> live_;
+  Tags tags_;
+  LiveTypes live_;
   ClusterTypes types_;
   Column<ClusterId, uint32_t> considered_;
   bool is_changed_ = false;
