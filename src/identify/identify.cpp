@@ -2,10 +2,13 @@
 // answers: kinds of evidence differ in strength, and the label is the strongest one's. Clusters are
 // sorted by bytes, so where there are very many the small ones go without a name. Some answers
 // need the names of other clusters (an array of pointers to what?); those are settled last.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <tuple>
 
 #include "heapscan/base/parallel.h"
+#include "heapscan/base/text.h"
 #include "heapscan/identify/identities.h"
 #include "identify/recognisers/recognise_containers.h"
 #include "identify/recognisers/recogniser_samples.h"
@@ -129,6 +132,19 @@ void name_pointed(const Inputs& inputs, Column<ClusterId, Identity>& identities,
   }
 }
 
+// Clusters come largest first.
+void note_left_out(const Inputs& inputs, Notes& notes) {
+  const size_t all = inputs.clusters.rows.size();
+  const auto add = [&](size_t most, const char* what) {
+    if (all <= most) return;
+    notes.push_back({NoteKind::Groups, "",
+                     fmt::format("only the {} largest of {} groups were {}", grouped(most),
+                                 grouped(all), what)});
+  };
+  add(kMostIdentified, "named; the others are known by their size alone");
+  if (!inputs.types.empty()) add(kMostClustersTyped, "held against the types of debug information");
+}
+
 }  // namespace
 
 Identities identify(const MemoryImage& image, const Symbols& symbols, const Types& types,
@@ -148,6 +164,7 @@ Identities identify(const MemoryImage& image, const Symbols& symbols, const Type
   for (Identity& identity : identities.rows) choose_label(identity);
   add_containers(inputs, identities.rows);
   name_pointed(inputs, identities.rows, count);
+  note_left_out(inputs, identities.notes);
   return identities;
 }
 

@@ -15,6 +15,7 @@ enum class NoteKind {
   Thread,            // a thread could not be stopped or read
   Allocator,         // how the allocator was found, or what of it was not understood
   Input,             // the core or maps were malformed
+  Groups,            // groups of blocks that were not looked at, because there are too many
 };
 
 [[nodiscard]] constexpr const char* name_of(NoteKind kind) {
@@ -33,6 +34,8 @@ enum class NoteKind {
       return "allocator";
     case NoteKind::Input:
       return "input";
+    case NoteKind::Groups:
+      return "groups";
   }
   return "unknown";
 }

@@ -21,7 +21,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kMostClustersTyped = 2000;
 constexpr size_t kMostCandidates = 64;
 constexpr int kTypingRounds = 4;
 constexpr uint64_t kTypingBytes = 1024;

@@ -35,6 +35,22 @@ TEST(Identify, TheStrongestEvidenceGivesTheLabel) {
   EXPECT_EQ(identities.rows[unknown].label, "");
 }
 
+TEST(Identify, SaysWhenThereAreTooManyGroupsToNameThemAll) {
+  const auto notes_of = [](size_t clusters) {
+    RecogniserWorld world;
+    for (size_t i = 0; i < clusters; ++i) world.cluster({world.program.block(24)});
+    Notes notes = identify(world.inputs()).notes;
+    return notes;
+  };
+  EXPECT_TRUE(notes_of(10'000).empty());
+  const Notes notes = notes_of(10'001);
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_EQ(notes[0].kind, NoteKind::Groups);
+  EXPECT_EQ(notes[0].text,
+            "only the 10,000 largest of 10,001 groups were named; the others are known by their "
+            "size alone");
+}
+
 TEST(Identify, MarksOfTheLinkerAndChanceNameNothing) {
   RecogniserWorld world;
   const Addr data = world.data(std::vector<uint64_t>(16, 0));
