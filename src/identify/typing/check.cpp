@@ -79,7 +79,7 @@ TypeId Beliefs::of(const WordFact& pointer) const {
 }
 
 Checker::Checker(const Inputs& inputs, Layouts& layouts, Beliefs& beliefs)
-    : inputs_(inputs), layouts_(layouts), beliefs_(beliefs) {
+    : inputs_(inputs), layouts_(layouts), relatives_(layouts), beliefs_(beliefs) {
   for (const Variable& variable : inputs.types.variables()) {
     if (!variable.is_thread_local && variable.type.valid())
       statics_.push_back({variable.address.value, variable.type});

@@ -13,6 +13,7 @@
 #include "heapscan/base/id.h"
 #include "identify/inputs.h"
 #include "identify/typing/layout.h"
+#include "identify/typing/relatives.h"
 #include "identify/typing/words.h"
 
 namespace heapscan {
@@ -67,6 +68,7 @@ class Checker {
   [[nodiscard]] bool is_exhausted() const { return readings_ > kMostReadings; }
 
   [[nodiscard]] Layouts& layouts() { return layouts_; }
+  [[nodiscard]] Relatives& relatives() { return relatives_; }
   [[nodiscard]] const Inputs& inputs() const { return inputs_; }
   [[nodiscard]] Beliefs& beliefs() { return beliefs_; }
 
@@ -102,6 +104,7 @@ class Checker {
 
   const Inputs& inputs_;
   Layouts& layouts_;
+  Relatives relatives_;
   Beliefs& beliefs_;
   std::vector<Static> statics_;                   // sorted
   std::unordered_map<uint64_t, Object> classes_;  // by vtable

@@ -70,11 +70,11 @@ std::optional<ClusterExtent> extent_by_tag(Checker& checker, const Tags& tags, C
   return extent && !extent->is_array ? extent : std::nullopt;
 }
 
-std::optional<ClusterExtent> extent_by_header(Checker& checker, Tags& tags, ClusterId cluster,
+std::optional<ClusterExtent> extent_by_header(Checker& checker, const Tags& tags, ClusterId cluster,
                                               TypeId header) {
   if (tags.has_tag(header)) return extent_by_tag(checker, tags, cluster, header);
   std::optional<ClusterExtent> answer;
-  for (const TypeId type : tags.family_of(header)) {
+  for (const TypeId type : checker.relatives().family_of(header)) {
     if (checker.is_exhausted()) return std::nullopt;
     const auto extent = extent_of_cluster(checker, cluster, type);
     if (!extent || extent->is_array) continue;
@@ -84,7 +84,8 @@ std::optional<ClusterExtent> extent_by_header(Checker& checker, Tags& tags, Clus
   return answer;
 }
 
-ClusterTypes::ClusterTypes(Checker& checker, const Catalogue& catalogue, Tags& tags, Votes votes)
+ClusterTypes::ClusterTypes(Checker& checker, const Catalogue& catalogue, const Tags& tags,
+                           Votes votes)
     : checker_(checker),
       catalogue_(catalogue),
       tags_(tags),

@@ -31,12 +31,12 @@ struct ClusterExtent {
                                                          ClusterId cluster, TypeId header);
 // The same where no tag is known: of the types that begin with the header the only one that all
 // blocks can be.
-[[nodiscard]] std::optional<ClusterExtent> extent_by_header(Checker& checker, Tags& tags,
+[[nodiscard]] std::optional<ClusterExtent> extent_by_header(Checker& checker, const Tags& tags,
                                                             ClusterId cluster, TypeId header);
 
 class ClusterTypes {
  public:
-  ClusterTypes(Checker& checker, const Catalogue& catalogue, Tags& tags, Votes votes);
+  ClusterTypes(Checker& checker, const Catalogue& catalogue, const Tags& tags, Votes votes);
 
   [[nodiscard]] bool is_settled(ClusterId cluster) const {
     return checker_.beliefs().clusters[cluster].valid();
@@ -61,7 +61,7 @@ class ClusterTypes {
 
   Checker& checker_;
   const Catalogue& catalogue_;
-  Tags& tags_;
+  const Tags& tags_;
   const Inputs& inputs_;
   Votes votes_;
   Column<ClusterId, std::vector<Evidence>> evidence_;

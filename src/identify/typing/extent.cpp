@@ -22,7 +22,7 @@ bool names_its_kind(Checker& checker, TypeId type) {
 TypeId only_holder(Checker& checker, TypeId part, uint64_t into, const Requests& requests,
                    const Words& words) {
   TypeId answer = TypeId::none();
-  for (const TypeId outer : checker.layouts().holding(part, into, requests)) {
+  for (const TypeId outer : checker.relatives().holding(part, into, requests)) {
     if (!checker.agrees(outer, words, 0)) continue;
     const bool is_other = answer.valid() && !checker.layouts().nested(answer, outer);
     if (is_other) return TypeId::none();

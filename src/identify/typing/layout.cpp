@@ -18,8 +18,6 @@ constexpr int kMostLevels = 16;
 constexpr size_t kFirst = 4;  // members among which the first that takes room is looked for
 
 constexpr size_t kFewestShared = 2;  // members of a header
-constexpr size_t kMostOpen = 4096;   // types on the way outwards from a part
-constexpr uint64_t kElementsTried = 64;
 
 bool is_same_member(const Leaf& a, const Leaf& b) {
   return a.offset == b.offset && a.size == b.size && a.kind == b.kind && a.target == b.target &&
@@ -322,49 +320,6 @@ bool Layouts::begins_with(TypeId outer, TypeId inner) {
     outer = first_part(outer);
   }
   return false;
-}
-
-void Layouts::find_embeddings() {
-  has_embeddings_ = true;
-  for (const TypeId outer : types_.records()) {
-    for (const Member& member : types_.members(outer)) {
-      TypeId part = member.type;
-      Embedding row{part, outer, member.offset, 0, 1};
-      if (part.valid() && types_.type(part).kind == TypeKind::Array) {
-        row.count = types_.type(part).count;
-        part = types_.type(part).target;
-        if (part.valid()) row.step = types_.type(part).size;
-      }
-      if (!part.valid() || !is_record(types_.type(part))) continue;
-      row.part = part;
-      embeddings_.push_back(row);
-    }
-  }
-  std::stable_sort(embeddings_.begin(), embeddings_.end(),
-                   [](const Embedding& a, const Embedding& b) { return a.part < b.part; });
-}
-
-// From the part outwards: `open` holds types and how far behind the outermost begin they must lie.
-std::vector<TypeId> Layouts::holding(TypeId part, uint64_t into, const Requests& requests) {
-  if (!has_embeddings_) find_embeddings();
-  std::vector<TypeId> found;
-  std::vector<std::pair<TypeId, uint64_t>> open{{part, into}};
-  for (size_t next = 0; next < open.size() && found.size() < kMostHolding; ++next) {
-    const auto [inner, behind] = open[next];
-    auto row = std::lower_bound(embeddings_.begin(), embeddings_.end(), inner,
-                                [](const Embedding& e, TypeId id) { return e.part < id; });
-    for (; row != embeddings_.end() && row->part == inner; ++row) {
-      for (uint64_t i = 0; i < std::min(row->count, kElementsTried); ++i) {
-        const uint64_t offset = row->offset + i * row->step;
-        if (offset > behind || open.size() >= kMostOpen) break;
-        open.emplace_back(row->outer, behind - offset);
-        const bool is_it = offset == behind && requests.has(types_.type(row->outer).size);
-        const bool is_known = std::find(found.begin(), found.end(), row->outer) != found.end();
-        if (is_it && !is_known) found.push_back(row->outer);
-      }
-    }
-  }
-  return found;
 }
 
 bool Layouts::begins_alike(TypeId outer, TypeId inner) {

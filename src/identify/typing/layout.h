@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "heapscan/symbols/types.h"
-#include "identify/typing/words.h"
 
 namespace heapscan {
 
@@ -93,32 +92,16 @@ class Layouts {
   // C shares a header between types (C11, 6.5.2.3).
   [[nodiscard]] bool begins_alike(TypeId outer, TypeId inner);
 
-  // The structs of which a part of type `part` begins `into` bytes behind their own begin, and for
-  // which malloc can have answered with such a block. At most kMostHolding.
-  [[nodiscard]] std::vector<TypeId> holding(TypeId part, uint64_t into, const Requests& requests);
-
-  static constexpr size_t kMostHolding = 64;
   static constexpr size_t kMostLeaves = 512;      // of one type
   static constexpr size_t kMostKept = 1'000'000;  // of all types
 
  private:
   [[nodiscard]] TypeId first_part(TypeId id) const;
   [[nodiscard]] Layout flatten(TypeId id);
-  void find_embeddings();
 
   const Types& types_;
   std::unordered_map<uint32_t, Layout> layouts_;
   std::unordered_map<uint32_t, TypeId> pointers_;  // by what they point to; made when asked for
-  // Where values of a type lie within others, sorted by what is embedded.
-  struct Embedding {
-    TypeId part;
-    TypeId outer;
-    uint64_t offset = 0;
-    uint64_t step = 0;  // of an array: bytes of an element
-    uint64_t count = 1;
-  };
-  std::vector<Embedding> embeddings_;  // made when asked for
-  bool has_embeddings_ = false;
   size_t kept_ = 0;
 };
 

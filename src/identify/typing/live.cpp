@@ -138,9 +138,7 @@ class LiveWalk {
   }
 
   void note_header(TypeId header, TypeId type) {
-    const bool is_header = checker_.layouts().begins_alike(type, header) ||
-                           checker_.layouts().begins_with(type, header);
-    if (is_header) tags_.note_header(header);
+    if (checker_.relatives().has_header(type, header)) tags_.note_header(header);
   }
 
   // What the block begins with is known, and perhaps which value there means which type.
@@ -161,7 +159,7 @@ class LiveWalk {
   // Of the types that begin with the header the only one that the block can be.
   TypeId only_of_family(TypeId header, BlockId block, const Words& words) {
     TypeId answer = TypeId::none();
-    for (const TypeId type : tags_.family_of(header)) {
+    for (const TypeId type : checker_.relatives().family_of(header)) {
       const auto extent = extent_of(checker_, type, inputs_.heap.block(block), 0, words);
       if (!extent || extent->is_array) continue;
       if (answer.valid() && !checker_.layouts().nested(answer, type)) return TypeId::none();

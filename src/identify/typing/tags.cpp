@@ -19,7 +19,6 @@ constexpr size_t kMostTagValues = 64;
 constexpr size_t kMostValuesOfType = 8;
 constexpr size_t kFewestOfValue = 4;  // unexplained blocks, to say what they all can be
 constexpr size_t kMostOfValue = 16;   // that are asked
-constexpr size_t kMostFamily = 256;
 
 bool may_be_tag(const Leaf& leaf) {
   return holds_small_number(leaf) && leaf.offset + leaf.size <= Tags::kHeaderBytes;
@@ -28,11 +27,6 @@ bool may_be_tag(const Leaf& leaf) {
 std::optional<uint64_t> value_at(const Tag& tag, const Words& words) {
   if (tag.offset + tag.size > words.bytes()) return std::nullopt;
   return words.integer(tag.offset, tag.size);
-}
-
-bool has_header(Layouts& layouts, TypeId type, TypeId header) {
-  return type != header &&
-         (layouts.begins_alike(type, header) || layouts.begins_with(type, header));
 }
 
 using Counts = std::map<uint64_t, std::map<uint32_t, uint64_t>>;  // by value and type
@@ -103,7 +97,7 @@ std::optional<Tag> Tags::learn_from(TypeId header, std::span<const TypedBlock> t
   std::vector<std::pair<TypeId, Words>> samples;
   for (const TypedBlock& row : typed) {
     const auto [place, is_new] = has.try_emplace(row.type.value, false);
-    if (is_new) place->second = has_header(layouts, row.type, header);
+    if (is_new) place->second = checker_.relatives().has_header(row.type, header);
     if (!place->second) continue;
     if (samples.size() == kMostSamples) break;
     samples.emplace_back(row.type, read_words(checker_.inputs(), row.block, Tags::kHeaderBytes));
@@ -148,7 +142,7 @@ bool Tags::learn_by_elimination(Tag& tag, const std::vector<BlockId>& blocks) {
 // has values of its own already has no need of another.
 TypeId Tags::only_type(const Tag& tag, std::span<const BlockId> blocks) {
   TypeId answer = TypeId::none();
-  for (const TypeId type : family_of(tag.header)) {
+  for (const TypeId type : checker_.relatives().family_of(tag.header)) {
     const bool is_taken = std::any_of(tag.values.begin(), tag.values.end(),
                                       [&](const TagValue& v) { return v.type == type; });
     if (is_taken) continue;
@@ -162,24 +156,6 @@ TypeId Tags::only_type(const Tag& tag, std::span<const BlockId> blocks) {
     answer = type;
   }
   return answer;
-}
-
-const std::vector<TypeId>& Tags::family_of(TypeId header) {
-  const auto [place, is_new] = families_.try_emplace(header.value);
-  if (!is_new) return place->second;
-  const Types& types = checker_.inputs().types;
-  const auto own = types.members(header);
-  const auto records = types.records();
-  for (const TypeId id : records) {
-    if (types.type(id).size < types.type(header).size || place->second.size() >= kMostFamily)
-      continue;
-    const auto members = types.members(id);
-    if (members.empty() || own.empty()) continue;
-    // Cheap, before anything is laid out: all types of the program come by here.
-    const bool may_be = members[0].type == header || members[0].name == own[0].name;
-    if (may_be && has_header(checker_.layouts(), id, header)) place->second.push_back(id);
-  }
-  return place->second;
 }
 
 bool Tags::has_tag(TypeId header) const {

@@ -10,7 +10,6 @@
 #include <optional>
 #include <span>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -55,8 +54,6 @@ class Tags {
   [[nodiscard]] bool has_tag(TypeId header) const;
   // What such a header stands for; none when that is not known.
   [[nodiscard]] TypeId type_of(TypeId header, const Words& words) const;
-  // The types that begin with the header, by size.
-  [[nodiscard]] const std::vector<TypeId>& family_of(TypeId header);
   // Whether the tag says that this is not of the type, although such blocks have one.
   [[nodiscard]] bool deny(TypeId type, const Words& words) const;
   // The blocks that led nowhere and have a type now; each is given out once.
@@ -74,7 +71,6 @@ class Tags {
   Checker& checker_;
   std::vector<std::pair<TypeId, std::vector<BlockId>>> unexplained_;  // by header
   std::vector<Tag> tags_;
-  std::unordered_map<uint32_t, std::vector<TypeId>> families_;
 };
 
 }  // namespace heapscan

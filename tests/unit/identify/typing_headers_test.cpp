@@ -176,6 +176,25 @@ TEST_F(TypingHeaders, AListThroughAMemberLeadsToWhatHoldsTheMember) {
   EXPECT_EQ(alike->label, "struct task");
 }
 
+// A thousand structs that hold a thousand links each.
+TEST_F(TypingHeaders, PartsOfVeryManyStructsLeadNowhere) {
+  const TypeId link = p_.record("link", 16);
+  p_.members(link, {{.offset = 0, .type = p_.pointer_to(link), .name = "next"},
+                    {.offset = 8, .type = p_.pointer_to(link), .name = "previous"}});
+  for (int i = 0; i < 1000; ++i) {
+    const TypeId holder = p_.record("holder" + std::to_string(i), 56);
+    std::vector<Member> links;
+    for (uint64_t k = 0; k < 1000; ++k) {
+      links.push_back({.offset = k % 3 * 16, .type = link, .name = "link"});
+    }
+    p_.members(holder, links);
+  }
+  const auto held = p_.cluster(200, 56);
+  for (size_t i = 0; i + 1 < held.size(); ++i) p_.program.poke(held[i] + 16, held[i + 1] + 16);
+  p_.global_pointer("first", link, held.front() + 16);
+  EXPECT_EQ(strongest_label(ask()[0]), "");
+}
+
 // struct value {long as; char tag;}; arrays of it hang below struct list {value *values; long
 // used;}
 class TypingArrays : public TypingHeaders {

@@ -1,0 +1,58 @@
+// Which types hold which, and which begin with the same members: found from the part outwards, the
+// way C programs go from a list's link or an object's header to the whole.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "identify/typing/layout.h"
+#include "identify/typing/words.h"
+
+namespace heapscan {
+
+class Relatives {
+ public:
+  explicit Relatives(Layouts& layouts) : layouts_(layouts), types_(layouts.types()) {}
+
+  // The structs of which a part of type `part` begins `into` bytes behind their own begin, and for
+  // which malloc can have answered with such a block. At most kMostHolding, and none once types
+  // made to be expensive have cost kMostSteps.
+  [[nodiscard]] std::vector<TypeId> holding(TypeId part, uint64_t into, const Requests& requests);
+  // The types that begin with the header, as their first part or by having the same members; at
+  // most kMostFamily. Of no more than kMostFamilies headers.
+  [[nodiscard]] const std::vector<TypeId>& family_of(TypeId header);
+  [[nodiscard]] bool has_header(TypeId type, TypeId header);
+
+  static constexpr size_t kMostHolding = 64;
+  static constexpr size_t kMostFamily = 256;
+  static constexpr size_t kMostFamilies = 1024;
+  static constexpr uint64_t kMostSteps = 20'000'000;
+
+ private:
+  // Where values of a type lie within others.
+  struct Embedding {
+    TypeId part;
+    TypeId outer;
+    uint64_t offset = 0;
+    uint64_t step = 0;  // of an array: bytes of an element
+    uint64_t count = 1;
+  };
+  void find_embeddings();
+  void find_first_names();
+  void add_with_same_members(TypeId header, std::vector<TypeId>& family);
+  void add_with_part(TypeId header, std::vector<TypeId>& family);
+  [[nodiscard]] std::vector<Embedding>::const_iterator first_embedding(TypeId part);
+
+  Layouts& layouts_;
+  const Types& types_;
+  std::vector<Embedding> embeddings_;  // sorted by part; made when asked for
+  bool has_embeddings_ = false;
+  std::vector<std::pair<std::string_view, TypeId>> first_names_;  // sorted; of first members
+  std::unordered_map<uint32_t, std::vector<TypeId>> families_;
+  uint64_t steps_ = 0;
+};
+
+}  // namespace heapscan
