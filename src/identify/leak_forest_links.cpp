@@ -99,8 +99,9 @@ class Linker {
     memory_.for_each_span(range, block, [&](Addr at, Bytes bytes) {
       for (size_t i = 0; i + 8 <= bytes.size() && known < end; i += 8) {
         const uint32_t child = lost_at(load<uint64_t>(bytes.data() + i));
-        if (child == LostLinks::kNone || child == head) continue;
-        if (links_.parent[child] != LostLinks::kNone || head_of(child) != head) continue;
+        // What belongs to other components is not even looked at: they are linked meanwhile.
+        if (child == LostLinks::kNone || child == head || head_of(child) != head) continue;
+        if (links_.parent[child] != LostLinks::kNone) continue;
         links_.parent[child] = number;
         links_.offset[child] = static_cast<uint32_t>(
             std::min<uint64_t>(at + i - block.begin(), std::numeric_limits<uint32_t>::max()));
