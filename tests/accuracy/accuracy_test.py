@@ -89,6 +89,15 @@ class Pairs(unittest.TestCase):
         # x: three trees and a vector, 3 of 6; elsewhere at most one block has a known type
         self.assertEqual(evaluate.type_precision(self.blocks), Share(3, 6))
 
+    def test_records_are_what_has_fields(self):
+        labels_of = {"struct A": True, "40-byte blocks": True, "array of struct A": True, "block naming x": True,
+                     "blocks of several sizes": True, "text": False, "text of std::string": False,
+                     "char[]": False, "array of numbers": False, "array of pointers to struct A": False,
+                     "raw bytes": False, "untouched": False}
+        blocks = [evaluate.Judged(40, True, "x", label, (), None) for label in labels_of]
+        self.assertEqual({b.label: evaluate.is_record(b) for b in blocks}, labels_of)
+        self.assertFalse(evaluate.is_record(evaluate.Judged(24, True, "x", "struct A", (), None)))
+
     def test_pairs_that_share_two_frames_count_once(self):
         chains = Counter({("a", "b", "c"): 2, ("a", "b", "d"): 1, ("e", "c", "a"): 1})
         self.assertEqual(evaluate.pairs_sharing_a_frame(chains), 6)

@@ -10,6 +10,8 @@ Every figure counts pairs or bytes exactly, from tables of how many blocks fall 
   recall        of the pairs of blocks with one call chain (three frames above the allocator), the
                 share whose blocks are in one cluster; `one size`: of such pairs of one usable size
   precision     of the pairs in one cluster, the share whose chains have a frame in common
+  of records    the same of blocks that are neither text nor arrays nor buffers by their label, and
+                larger than the smallest there are: what has fields
   type precision  of the pairs in one cluster whose types are known, the share with one type
   right, wrong  of the lost bytes whose type is known, the share labelled with that type, and with
                 another one; what is left has no type in its label
@@ -24,9 +26,10 @@ from collections import Counter, defaultdict
 from itertools import combinations
 from typing import NamedTuple
 
-from labels import claimed_type, is_same_type
+from labels import SAYS_LITTLE, claimed_type, is_same_type
 
 CHAIN_FRAMES = 3
+SMALLEST = 24  # usable bytes
 LOST = ("definite", "indirect")
 ALL_BLOCKS = ["--format", "json", "--blocks", "all", "-n", "100000",
               "--kinds", "definite,indirect,possible,reachable"]
@@ -140,6 +143,10 @@ def type_precision(blocks):
                  pairs_together(b.cluster for b in typed))
 
 
+def is_record(block):
+    return block.size > SMALLEST and not SAYS_LITTLE.match(block.label)
+
+
 # ---- counting bytes -----------------------------------------------------------------------------
 
 
@@ -182,6 +189,9 @@ def figures(blocks):
         result[f"recall {scope}"] = recall(some)
         result[f"recall of one size {scope}"] = recall(some, of_one_size=True)
         result[f"precision {scope}"] = precision(some)
+    records = [b for b in chained["lost"] if is_record(b)]
+    result["recall of one size records"] = recall(records, of_one_size=True)
+    result["precision records"] = precision(records)
     result["type precision lost"] = type_precision(lost)
     result["type precision all"] = type_precision(blocks)
     result["right"] = right_bytes(lost)
@@ -216,7 +226,9 @@ def judge_corpus(heapscan, folder, options):
 # ---- showing ------------------------------------------------------------------------------------
 
 COLUMNS = [("recall", "recall lost"), ("one size", "recall of one size lost"),
-           ("precision", "precision lost"), ("recall/all", "recall all"),
+           ("precision", "precision lost"),
+           ("one size/records", "recall of one size records"),
+           ("precision/records", "precision records"), ("recall/all", "recall all"),
            ("one size/all", "recall of one size all"), ("precision/all", "precision all"),
            ("type prec.", "type precision lost"), ("type prec./all", "type precision all"),
            ("typed", "typed"), ("right", "right"), ("wrong", "wrong"), ("top 10", "top 10")]

@@ -90,7 +90,24 @@ def misspelt():
         yield (word[:1] + word[2:3] + word[1:2] + word[3:] if number % 7 == 0 else word) + "\n"
 
 
+def manual_page():
+    """A page in mdoc with nested lists and tables of options."""
+    yield ".Dd January 1, 2026\n.Dt MANUAL 1\n.Os\n.Sh NAME\n.Nm manual\n.Nd a page with much in it\n"
+    for chapter in range(60):
+        yield f".Sh CHAPTER {chapter}\n.Bl -tag -width Ds\n"
+        for item in range(25):
+            yield (f".It Fl o{item} Ar file{chapter}\nReads\n.Pa /etc/file{item}.conf\nbefore\n"
+                   f".Ev HOME{item}\nis looked at, see\n.Xr section{item} 5 .\n.Pp\nNever mind\n"
+                   f".Em this\nor\n.Sy that ,\nnumber {item} of chapter {chapter}.\n")
+            if item % 5 == 0:
+                yield ".Bl -bullet -compact\n" + ".It\nOne\n.Ql point\nmore.\n" * 4 + ".El\n"
+        yield ".El\n.TS\nbox;\nl c r.\n" + "".join(
+            f"name {row}\tvalue {row}\t{row * 17}\n" for row in range(12)) + ".TE\n"
+
+
 INPUTS = {
+    "mandoc": lambda folder: write(folder, "manual.1", manual_page()),
+    "troff": lambda folder: write(folder, "manual.1", manual_page()),
     "hunspell": lambda folder: write(folder, "words", misspelt()),
     "jq": lambda folder: write(folder, "people.json", [json.dumps(list(people()))]),
     "pdftotext": for_pdftotext,

@@ -44,6 +44,12 @@ PROGRAMS = [
         build="CXXFLAGS='-g -O2' python3 configure.py && ninja -j1 ninja",
         needs=["ninja-build"]),
     Program(
+        "mandoc", DEVELOPMENT, "C",
+        ["sh", "-c", "exec {program} -T utf8 {inputs}/manual.1 {inputs}/manual.1 >page"],
+        source="mandoc", executable="mandoc", leak=60,
+        build="echo 'CFLAGS=\"-g -O2\"' > configure.local && ./configure && make mandoc",
+        needs=["zlib1g-dev"]),
+    Program(
         "gdb", DEVELOPMENT, "C++",
         ["{program}", "-nx", "-batch", "-ex", "break main", "-ex", "info types Edge", "-ex",
          "ptype Builder", "-ex", "info line BuildLog::Load", "-ex", "info scope main", "-ex",
@@ -65,6 +71,10 @@ PROGRAMS = [
     Program(
         "gnuplot", TEST, "C", ["{program}", "{here}/workloads/gnuplot.gp"],
         package="gnuplot-nox", why="plots, expressions and options"),
+    Program(
+        "troff", TEST, "C++",
+        ["sh", "-c", "exec {program} -Tutf8 -mandoc {inputs}/manual.1 >page"],
+        package="groff-base", why="C++ with containers of its own", leak=60, at="150000"),
     Program(
         "doxygen", TEST, "C++", ["{program}", "{here}/workloads/doxygen.conf"],
         package="doxygen", why="many classes, strings and containers", needs=["g++-12"], at="900000"),

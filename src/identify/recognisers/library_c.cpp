@@ -23,13 +23,13 @@ bool is_address_info(const Inputs&, const Sample& sample) {
 // Each step's conversion state is inside the descriptor itself.
 bool is_iconv(const Inputs&, const Sample& sample) {
   constexpr uint64_t kHeader = 16;
-  constexpr uint64_t kStep = 48;
+  constexpr uint64_t kStepSize = 48;
   constexpr uint64_t kMostSteps = 8;
   const uint64_t steps = word(sample, 0);
-  if (steps == 0 || steps > kMostSteps || !fills(kHeader + kStep * steps, sample.size))
+  if (steps == 0 || steps > kMostSteps || !fills(kHeader + kStepSize * steps, sample.size))
     return false;
   for (uint64_t i = 0; i < steps; ++i) {
-    const uint64_t step = kHeader + kStep * i;
+    const uint64_t step = kHeader + kStepSize * i;
     if (word(sample, step + 32) != sample.begin.value + step + 40) return false;
   }
   return true;

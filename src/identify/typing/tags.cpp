@@ -29,10 +29,10 @@ std::optional<uint64_t> value_at(const Tag& tag, const Words& words) {
   return words.integer(tag.offset, tag.size);
 }
 
-using Counts = std::map<uint64_t, std::map<uint32_t, uint64_t>>;  // by value and type
+using TagCounts = std::map<uint64_t, std::map<uint32_t, uint64_t>>;  // by value and type
 
 // The values when they tell the types apart; empty when not.
-std::vector<TagValue> values_of(const Counts& counts) {
+std::vector<TagValue> values_of(const TagCounts& counts) {
   std::vector<TagValue> values;
   std::map<uint32_t, size_t> values_of_type;
   uint64_t blocks = 0;
@@ -105,7 +105,7 @@ std::optional<Tag> Tags::learn_from(TypeId header, std::span<const TypedBlock> t
   for (const Leaf& leaf : layouts.of(header).leaves) {
     if (!may_be_tag(leaf)) continue;
     Tag tag{header, leaf.offset, leaf.size, leaf.member, {}};
-    Counts counts;
+    TagCounts counts;
     for (const auto& [type, words] : samples) {
       if (const auto value = value_at(tag, words)) ++counts[*value][type.value];
     }
