@@ -16,6 +16,7 @@
 #include "identify/clustering/cluster_rows.h"
 #include "identify/clustering/merge_groups.h"
 #include "identify/clustering/refine_owners.h"
+#include "identify/clustering/short_texts.h"
 #include "identify/clustering/signature_groups.h"
 #include "identify/clustering/signatures.h"
 
@@ -63,7 +64,10 @@ class Clustering {
   // Group per block; shape per group.
   [[nodiscard]] std::pair<std::vector<uint32_t>, std::vector<Shape>> run() {
     for (int round = 0; round < kRounds; ++round) {
-      if (round == 1) owners_ = find_owners(heap_, memory_, blocks_, numbers_, groups_, shapes_);
+      if (round == 1) {
+        owners_ = find_owners(heap_, memory_, blocks_, numbers_, groups_, shapes_);
+        short_texts_ = find_short_texts(image_, heap_, blocks_, groups_, shapes_);
+      }
       sign_all();
       const auto groups =
           group_equal(signatures_, std::max(kFewestGroups, blocks_.size() / kBlocksPerGroup),
@@ -86,7 +90,7 @@ class Clustering {
     return bitmap;
   }
   [[nodiscard]] SignatureMaker make_maker() const {
-    return {heap_, addresses_, memory_, numbers_, {groups_, owners_}};
+    return {heap_, addresses_, memory_, numbers_, {groups_, owners_, short_texts_}};
   }
   void sign_all() {
     parallel_for_pieces(blocks_.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
@@ -112,9 +116,10 @@ class Clustering {
   BlockBitmap wanted_;
   BlockNumbers numbers_;
   GrowingArray<uint64_t> signatures_;
-  std::vector<uint32_t> groups_;  // of the last round
-  std::vector<Shape> shapes_;     // of the groups
-  std::vector<uint32_t> owners_;  // empty in the first round
+  std::vector<uint32_t> groups_;      // of the last round
+  std::vector<Shape> shapes_;         // of the groups
+  std::vector<uint32_t> owners_;      // empty in the first round
+  std::vector<uint8_t> short_texts_;  // of the groups; likewise
 };
 
 }  // namespace

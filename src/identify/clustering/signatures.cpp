@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "identify/clustering/shapes.h"
+#include "identify/clustering/short_texts.h"
 
 namespace heapscan {
 
@@ -163,12 +164,19 @@ bool SignatureMaker::was_emptied(uint64_t word) const {
                      [&](const AddrRange& range) { return range.overlaps(possible); });
 }
 
+bool SignatureMaker::is_text(BlockId id, Bytes head) const {
+  if (is_text_block(head, heap_.block(id).size())) return true;
+  if (known_.is_short_text.empty()) return false;
+  const uint32_t group = known_.group_of[numbers_.number_of(id)];
+  return known_.is_short_text[group] != 0 && may_be_short_text(head);
+}
+
 Signature SignatureMaker::signature_of(BlockId id) {
   const uint64_t size = heap_.block(id).size();
   const Bytes head = head_of(id);
   Signature signature;
   if (!known_.owner_of.empty()) signature.owner = known_.owner_of[numbers_.number_of(id)];
-  if (is_text_block(head, size)) {
+  if (is_text(id, head)) {
     signature.shape = Shape::Text;
     signature.traits = 1;
     signature.trait[0] = {TraitKind::Text, text_begin(head)};

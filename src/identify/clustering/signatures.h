@@ -65,10 +65,11 @@ struct Signature {
   [[nodiscard]] uint64_t hash() const;
 };
 
-// What rounds have found out so far, by number of the block. Both are empty in the first round.
+// What rounds have found out so far, by number of the block. All are empty in the first round.
 struct Known {
   std::span<const uint32_t> group_of;
   std::span<const uint32_t> owner_of;
+  std::span<const uint8_t> is_short_text;  // by group
 };
 
 // Makes signatures; one per thread. Blocks that are announced well before they are asked for cost
@@ -91,6 +92,7 @@ class SignatureMaker {
 
  private:
   [[nodiscard]] uint32_t range_of(Addr begin);
+  [[nodiscard]] bool is_text(BlockId id, Bytes head) const;
   [[nodiscard]] bool is_zero_behind(BlockId id);  // behind the head
   [[nodiscard]] WordKind kind_of(uint64_t word) const;
   [[nodiscard]] bool is_allocators(uint64_t word) const;  // points at the allocator's own memory

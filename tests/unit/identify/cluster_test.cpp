@@ -180,6 +180,34 @@ TEST_F(ClusterTest, ShortTextsAreToldFromNumbersInWhatIsLeftBehind) {
   expect_apart("text", "number");
 }
 
+// Some of them lie over old bytes, which nobody leaves who writes a number; all are told by that.
+TEST_F(ClusterTest, PunctuationOverOldBytesIsText) {
+  const std::vector<std::string> strings = {",", ".", ";", "(", "1,", ")"};
+  for (uint64_t i = 0; i < 60; ++i) {
+    const std::string& string = strings[i % strings.size()];
+    uint64_t word = i % 3 == 0 ? 0x55ca09000000 + (i << 16) : 0;
+    for (size_t at = string.size() + 1; at-- > 0;) {
+      const uint64_t byte = at < string.size() ? static_cast<unsigned char>(string[at]) : 0;
+      word = (word & ~(uint64_t{0xff} << 8 * at)) | byte << 8 * at;
+    }
+    block("text", 24, {word, 0, 0});
+  }
+  run();
+  expect_one("text");
+  EXPECT_EQ(shape_of("text"), Shape::Text);
+}
+
+TEST_F(ClusterTest, SmallNumbersOfAllWidthsAreNoText) {
+  for (uint64_t i = 0; i < 60; ++i) {
+    block("long", 24, {40 + i % 7, 0, 0});
+    block("ints", 24, {uint64_t{7 + i} << 32 | (40 + i % 7), 0, 0});
+    block("one constant", 24, {0x9c5a002c, 0, 0});
+  }
+  run();
+  for (const char* type : {"long", "ints", "one constant"})
+    EXPECT_EQ(shape_of(type), Shape::Record) << type;
+}
+
 TEST_F(ClusterTest, TextsOfAFewTemplatesAreToldApart) {
   for (int i = 0; i < 100; ++i) {
     text("progress", "[" + std::to_string(1000 + i) + "/9000] building");

@@ -1,0 +1,91 @@
+#include "identify/clustering/short_texts.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "identify/clustering/shapes.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kSmallestBlock = 24;
+constexpr uint64_t kAsked = 64;  // blocks of a group
+constexpr uint64_t kFewestAsked = 8;
+constexpr size_t kFewestDifferent = 3;  // texts
+constexpr size_t kFewestTelling = 2;    // half words
+constexpr size_t kHalfWord = 4;         // bytes
+
+struct TextTally {
+  uint64_t asked = 0;
+  uint64_t texts = 0;
+  uint64_t telling = 0;
+  std::set<uint64_t> different;
+  std::set<uint32_t> different_telling;
+
+  // Nearly all can be text, and a fifth is hardly anything else.
+  [[nodiscard]] bool is_text() const {
+    return asked >= kFewestAsked && texts * 20 >= asked * 19 && telling * 5 >= asked &&
+           different.size() >= kFewestDifferent && different_telling.size() >= kFewestTelling;
+  }
+};
+
+bool is_letter(std::byte byte) {
+  const auto c = static_cast<char>(byte);
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+// Old bytes behind the NUL, or a word of two letters at least.
+bool is_telling(Bytes word, size_t length) {
+  const Bytes text = word.first(length);
+  const Bytes behind = word.first(kHalfWord).subspan(std::min(length + 1, kHalfWord));
+  const bool has_old_bytes =
+      std::any_of(behind.begin(), behind.end(), [](std::byte b) { return b != std::byte{0}; });
+  return has_old_bytes || (length >= 2 && std::all_of(text.begin(), text.end(), is_letter));
+}
+
+void ask(Bytes word, TextTally& tally) {
+  ++tally.asked;
+  if (!may_be_short_text(word)) return;
+  const size_t length = text_length(word);
+  ++tally.texts;
+  tally.different.insert(load<uint64_t>(word.data()) & ((uint64_t{1} << 8 * length) - 1));
+  if (!is_telling(word, length)) return;
+  ++tally.telling;
+  tally.different_telling.insert(load<uint32_t>(word.data()));
+}
+
+}  // namespace
+
+bool may_be_short_text(Bytes head) {
+  const Bytes word = head.first(std::min<size_t>(head.size(), sizeof(uint64_t)));
+  const size_t length = text_length(word);
+  return length > 0 && length < word.size() && word[length] == std::byte{0};
+}
+
+std::vector<uint8_t> find_short_texts(const MemoryImage& image, const HeapModel& heap,
+                                      std::span<const BlockId> blocks,
+                                      std::span<const uint32_t> group_of,
+                                      std::span<const Shape> shapes) {
+  const auto is_asked = [&](size_t i) {
+    return shapes[group_of[i]] == Shape::Record && heap.block(blocks[i]).size() <= kSmallestBlock;
+  };
+  std::vector<uint64_t> sizes(shapes.size(), 0);
+  for (size_t i = 0; i < blocks.size(); ++i) sizes[group_of[i]] += is_asked(i) ? 1 : 0;
+  std::vector<uint64_t> met(shapes.size(), 0);
+  std::vector<TextTally> tallies(shapes.size());
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const uint32_t group = group_of[i];
+    if (!is_asked(i) || met[group]++ % (sizes[group] / kAsked + 1) != 0) continue;
+    std::array<std::byte, sizeof(uint64_t)> word{};
+    if (image.read_bytes(heap.block(blocks[i]).begin(), word)) ask(word, tallies[group]);
+  }
+  std::vector<uint8_t> answer(shapes.size(), 0);
+  for (size_t group = 0; group < shapes.size(); ++group) {
+    answer[group] = tallies[group].is_text() ? 1 : 0;
+  }
+  return answer;
+}
+
+}  // namespace heapscan
