@@ -1,7 +1,9 @@
 // Breadth first from variables: a member that points at a block gives that block its type, if the
 // block's size and words allow it, and so on from there. A doubtful block is not believed and leads
 // nowhere. A heap may hold millions of blocks of one type while some hundred say all there is to
-// say, so no more are looked at. Objects of classes are also found where no typed path leads, by
+// say, so no more are looked at. A pointer to less than a block holds is one to a header: the block
+// is one of the types that begin with it, and once enough of them are known their tag says which
+// (tags.h). Objects of classes are also found where no typed path leads, by
 // the vtables in blocks taken evenly from the whole heap.
 #include "identify/typing/live.h"
 
