@@ -1,9 +1,7 @@
 #include "acquire/kernel_references.h"
 
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <charconv>
 #include <iterator>
