@@ -2,6 +2,7 @@
 
 #include "heapscan/base/parallel.h"
 #include "unit/identify/recogniser_world.h"
+#include "unit/identify/typing_program.h"
 
 namespace heapscan {
 namespace {
@@ -49,6 +50,23 @@ TEST(Identify, SaysWhenThereAreTooManyGroupsToNameThemAll) {
   EXPECT_EQ(notes[0].text,
             "only the 10,000 largest of 10,001 groups were named; the others are known by their "
             "size alone");
+}
+
+TEST(Identify, SaysWhenThereAreTooManyGroupsForTypes) {
+  const auto notes_of = [](size_t clusters, bool has_types) {
+    TypingProgram program;
+    if (has_types) program.record("session", 24);
+    for (size_t i = 0; i < clusters; ++i) program.cluster(1, 24);
+    Notes notes = identify(program.inputs()).notes;
+    return notes;
+  };
+  EXPECT_TRUE(notes_of(2'000, true).empty());
+  EXPECT_TRUE(notes_of(2'001, false).empty());
+  const Notes notes = notes_of(2'001, true);
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_EQ(
+      notes[0].text,
+      "only the 2,000 largest of 2,001 groups were held against the types of debug information");
 }
 
 TEST(Identify, MarksOfTheLinkerAndChanceNameNothing) {
