@@ -10,7 +10,7 @@
 #include "heapscan/base/bytes.h"
 #include "identify/recognisers/recogniser_names.h"
 #include "identify/recognisers/vtable_class.h"
-#include "identify/text_bytes.h"
+#include "identify/plausible_values.h"
 
 namespace heapscan {
 

@@ -1,4 +1,4 @@
-// Which bytes make up text, and which seconds dates.
+// What memory has to hold to be taken for text, and for a time.
 #pragma once
 
 #include <cstdint>

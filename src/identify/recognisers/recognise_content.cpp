@@ -7,7 +7,7 @@
 
 #include "identify/recognisers/recogniser_samples.h"
 #include "identify/recognisers/recognisers.h"
-#include "identify/text_bytes.h"
+#include "identify/plausible_values.h"
 
 namespace heapscan {
 

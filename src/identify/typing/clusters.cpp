@@ -73,15 +73,16 @@ std::optional<ClusterExtent> extent_by_tag(Checker& checker, const Tags& tags, C
 std::optional<ClusterExtent> extent_by_header(Checker& checker, const Tags& tags, ClusterId cluster,
                                               TypeId header) {
   if (tags.has_tag(header)) return extent_by_tag(checker, tags, cluster, header);
-  std::optional<ClusterExtent> answer;
-  for (const TypeId type : checker.relatives().family_of(header)) {
-    if (checker.is_exhausted()) return std::nullopt;
-    const auto extent = extent_of_cluster(checker, cluster, type);
-    if (!extent || extent->is_array) continue;
-    if (answer && !checker.layouts().nested(answer->type, extent->type)) return std::nullopt;
-    if (!answer) answer = extent;
-  }
-  return answer;
+  std::optional<ClusterExtent> first;
+  const TypeId only =
+      only_fitting(checker.layouts(), checker.relatives().family_of(header), [&](TypeId type) {
+        const auto extent =
+            checker.is_exhausted() ? std::nullopt : extent_of_cluster(checker, cluster, type);
+        if (!extent || extent->is_array) return false;
+        if (!first) first = extent;
+        return true;
+      });
+  return only.valid() && !checker.is_exhausted() ? first : std::nullopt;
 }
 
 ClusterTypes::ClusterTypes(Checker& checker, const Catalogue& catalogue, const Tags& tags,

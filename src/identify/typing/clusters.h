@@ -29,8 +29,8 @@ struct ClusterExtent {
 // The same of blocks that begin with a header whose tag says which type they are.
 [[nodiscard]] std::optional<ClusterExtent> extent_by_tag(Checker& checker, const Tags& tags,
                                                          ClusterId cluster, TypeId header);
-// The same where no tag is known: of the types that begin with the header the only one that all
-// blocks can be.
+// The same by the tag where one is known; else of the types that begin with the header the only one
+// that all blocks can be.
 [[nodiscard]] std::optional<ClusterExtent> extent_by_header(Checker& checker, const Tags& tags,
                                                             ClusterId cluster, TypeId header);
 

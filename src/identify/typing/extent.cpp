@@ -21,14 +21,8 @@ bool names_its_kind(Checker& checker, TypeId type) {
 // members.
 TypeId only_holder(Checker& checker, TypeId part, uint64_t into, const Requests& requests,
                    const Words& words) {
-  TypeId answer = TypeId::none();
-  for (const TypeId outer : checker.relatives().holding(part, into, requests)) {
-    if (!checker.agrees(outer, words, 0)) continue;
-    const bool is_other = answer.valid() && !checker.layouts().nested(answer, outer);
-    if (is_other) return TypeId::none();
-    if (!answer.valid()) answer = outer;
-  }
-  return answer;
+  return only_fitting(checker.layouts(), checker.relatives().holding(part, into, requests),
+                      [&](TypeId outer) { return checker.agrees(outer, words, 0); });
 }
 
 bool array_agrees(Checker& checker, const Extent& extent, uint64_t size, const Words& words) {

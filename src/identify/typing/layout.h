@@ -105,4 +105,16 @@ class Layouts {
   size_t kept_ = 0;
 };
 
+// The one of `types` that `fits`; where several do, they must be the same from the begin on.
+template <typename Types, typename F>
+[[nodiscard]] TypeId only_fitting(Layouts& layouts, const Types& types, F&& fits) {
+  TypeId answer = TypeId::none();
+  for (const TypeId type : types) {
+    if (!fits(type)) continue;
+    if (answer.valid() && !layouts.nested(answer, type)) return TypeId::none();
+    if (!answer.valid()) answer = type;
+  }
+  return answer;
+}
+
 }  // namespace heapscan

@@ -3,8 +3,8 @@
 // nowhere. A heap may hold millions of blocks of one type while some hundred say all there is to
 // say, so no more are looked at. A pointer to less than a block holds is one to a header: the block
 // is one of the types that begin with it, and once enough of them are known their tag says which
-// (tags.h). Objects of classes are also found where no typed path leads, by
-// the vtables in blocks taken evenly from the whole heap.
+// (tags.h). Objects of classes are also found where no typed path leads, by the vtables in blocks
+// taken evenly from the whole heap.
 #include "identify/typing/live.h"
 
 #include <algorithm>
@@ -160,14 +160,11 @@ class LiveWalk {
 
   // Of the types that begin with the header the only one that the block can be.
   TypeId only_of_family(TypeId header, BlockId block, const Words& words) {
-    TypeId answer = TypeId::none();
-    for (const TypeId type : checker_.relatives().family_of(header)) {
-      const auto extent = extent_of(checker_, type, inputs_.heap.block(block), 0, words);
-      if (!extent || extent->is_array) continue;
-      if (answer.valid() && !checker_.layouts().nested(answer, type)) return TypeId::none();
-      if (!answer.valid()) answer = type;
-    }
-    return answer;
+    return only_fitting(
+        checker_.layouts(), checker_.relatives().family_of(header), [&](TypeId type) {
+          const auto extent = extent_of(checker_, type, inputs_.heap.block(block), 0, words);
+          return extent && !extent->is_array;
+        });
   }
 
   // True when blocks have a type now that had none.

@@ -45,7 +45,7 @@ std::vector<TagValue> values_of(const TagCounts& counts) {
     for (const auto& [type, count] : types) all += count;
     if (most->second * 50 < all * 49) return {};
     if (++values_of_type[most->first] > kMostValuesOfType) return {};
-    values.push_back({value, TypeId(most->first), all});
+    values.push_back({value, TypeId(most->first)});
     blocks += all;
   }
   return values_of_type.size() >= 2 && blocks >= kFewestTagged ? values : std::vector<TagValue>();
@@ -132,7 +132,7 @@ bool Tags::learn_by_elimination(Tag& tag, const std::vector<BlockId>& blocks) {
     if (!type.valid()) continue;
     const auto at = std::lower_bound(tag.values.begin(), tag.values.end(), value,
                                      [](const TagValue& v, uint64_t key) { return v.value < key; });
-    tag.values.insert(at, {value, type, of_it.size()});
+    tag.values.insert(at, {value, type});
     return true;
   }
   return false;
@@ -141,21 +141,18 @@ bool Tags::learn_by_elimination(Tag& tag, const std::vector<BlockId>& blocks) {
 // Of the types with that header the one that all the blocks can be, if no other can. A type that
 // has values of its own already has no need of another.
 TypeId Tags::only_type(const Tag& tag, std::span<const BlockId> blocks) {
-  TypeId answer = TypeId::none();
-  for (const TypeId type : checker_.relatives().family_of(tag.header)) {
-    const bool is_taken = std::any_of(tag.values.begin(), tag.values.end(),
-                                      [&](const TagValue& v) { return v.type == type; });
-    if (is_taken) continue;
-    const bool fits = std::all_of(blocks.begin(), blocks.end(), [&](BlockId block) {
-      const Words words = read_words(checker_.inputs(), block, Words::kMostBytes);
-      const auto extent = extent_of(checker_, type, checker_.inputs().heap.block(block), 0, words);
-      return extent && !extent->is_array;
-    });
-    if (!fits) continue;
-    if (answer.valid()) return TypeId::none();
-    answer = type;
-  }
-  return answer;
+  const auto is_one = [&](TypeId type, BlockId block) {
+    const Words words = read_words(checker_.inputs(), block, Words::kMostBytes);
+    const auto extent = extent_of(checker_, type, checker_.inputs().heap.block(block), 0, words);
+    return extent && !extent->is_array;
+  };
+  return only_fitting(
+      checker_.layouts(), checker_.relatives().family_of(tag.header), [&](TypeId type) {
+        const bool is_taken = std::any_of(tag.values.begin(), tag.values.end(),
+                                          [&](const TagValue& v) { return v.type == type; });
+        return !is_taken && std::all_of(blocks.begin(), blocks.end(),
+                                        [&](BlockId block) { return is_one(type, block); });
+      });
 }
 
 bool Tags::has_tag(TypeId header) const {

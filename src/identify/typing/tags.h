@@ -21,7 +21,6 @@ namespace heapscan {
 struct TagValue {
   uint64_t value = 0;
   TypeId type;
-  uint64_t blocks = 0;  // live ones it was learnt from
 };
 
 struct Tag {
@@ -32,7 +31,7 @@ struct Tag {
   std::vector<TagValue> values;  // sorted
 };
 
-// A live block of a type, known otherwise than by its tag.
+// A live block whose type is known.
 struct TypedBlock {
   BlockId block;
   TypeId type;

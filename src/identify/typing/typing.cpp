@@ -26,9 +26,9 @@ constexpr int kTypingRounds = 4;
 constexpr uint64_t kTypingBytes = 1024;
 // An array repeats the little that its elements say; that little must be the more certain.
 constexpr Demand kOfOne{.score = 30, .evidence = 15};
+constexpr Demand kOfElement{.score = 60, .evidence = 10};
 // What is left to say when a tag has named the type.
 constexpr Demand kOfTagged{.score = 30, .evidence = 10};
-constexpr Demand kOfElement{.score = 60, .evidence = 10};
 
 class Typing {
  public:
