@@ -1,7 +1,8 @@
 // A type is walked depth first over what it contains by value, without recursion: a stack holds the
 // parts still to be visited, in reverse. Arrays put one element and the rest of themselves back on
 // the stack, so that a huge one costs no more than the leaves that are kept. A union is one leaf;
-// its arms are walked like types of their own, and unions within them stay opaque.
+// its arms are walked like types of their own, and unions within them stay opaque. But where one
+// arm begins as all others do, the union is that arm.
 #include "identify/typing/layout.h"
 
 #include <algorithm>
@@ -22,6 +23,33 @@ constexpr size_t kFewestShared = 2;  // members of a header
 bool is_same_member(const Leaf& a, const Leaf& b) {
   return a.offset == b.offset && a.size == b.size && a.kind == b.kind && a.target == b.target &&
          a.member == b.member && a.kind != LeafKind::Union;
+}
+
+// Whether `outer` begins with all members of `inner`.
+bool covers(const Types& types, TypeId outer, TypeId inner) {
+  if (types.type(inner).kind != TypeKind::Struct) return false;
+  const auto all = types.members(outer);
+  const auto first = types.members(inner);
+  return first.size() <= all.size() && first.size() <= kMostSteps &&
+         std::equal(first.begin(), first.end(), all.begin(), [](const Member& a, const Member& b) {
+           return a.offset == b.offset && a.type == b.type && a.is_bit_field == b.is_bit_field;
+         });
+}
+
+// The arm of a union that begins as all others do, so that it is right whichever is in use; null
+// when there is none.
+const Member* arm_over_all(const Types& types, TypeId id) {
+  const auto arms = types.members(id);
+  if (arms.empty() || arms.size() > kMostArms) return nullptr;
+  for (const Member& arm : arms) {
+    if (!arm.type.valid() || types.type(arm.type).size != types.type(id).size) continue;
+    if (types.type(arm.type).kind != TypeKind::Struct) continue;
+    const bool is_over_all = std::all_of(arms.begin(), arms.end(), [&](const Member& other) {
+      return other.type.valid() && covers(types, arm.type, other.type);
+    });
+    if (is_over_all) return &arm;
+  }
+  return nullptr;
 }
 
 struct Part {
@@ -105,6 +133,13 @@ class Flattening {
   }
 
   void add_union(const Part& part, const Type& type, std::vector<Leaf>& leaves, bool in_union) {
+    if (const Member* const arm = arm_over_all(layouts_.types(), part.type)) {
+      Part inner = part;
+      inner.type = arm->type;
+      inner.elements = 1;
+      stack_.push_back(inner);
+      return;
+    }
     Leaf leaf = make_leaf(part, type.size, in_union ? LeafKind::Opaque : LeafKind::Union);
     if (!in_union) {
       leaf.first_arm = arms_;

@@ -237,7 +237,7 @@ class LiveWalk {
     for (const Found& found : found_) {
       const TypeId element = found.extent.type;
       const bool is_one = !found.extent.is_array || found.extent.base != 0 ||
-                          inputs_.types.type(element).kind != TypeKind::Struct;
+                          !is_record(inputs_.types.type(element));
       if (is_one || inputs_.reach.verdict(found.block) != Verdict::Reachable) continue;
       const auto [place, is_new] = places.try_emplace(element.value, arrays.size(),
                                                       ArrayValues(checker_.layouts().of(element)));

@@ -203,9 +203,11 @@ class TypingArrays : public TypingHeaders {
     value_ = p_.record("value", 16);
     p_.members(value_, {{.offset = 0, .type = p_.integer(8), .name = "as"},
                         {.offset = 8, .type = byte_, .name = "tag"}});
+  }
+  void hang_up_arrays_of(TypeId element) {
     const TypeId list = p_.record("list", 24);
     p_.members(list, {{.offset = 0, .type = p_.pointer_to(list), .name = "next"},
-                      {.offset = 8, .type = p_.pointer_to(value_), .name = "values"}});
+                      {.offset = 8, .type = p_.pointer_to(element), .name = "values"}});
     const auto lists = blocks(40, 24);
     const auto arrays = blocks(40, 72);
     for (size_t i = 0; i < lists.size(); ++i) {
@@ -227,6 +229,7 @@ class TypingArrays : public TypingHeaders {
 };
 
 TEST_F(TypingArrays, ArraysLookLikeLiveOnesWhoseMembersTakeTheSameFewValues) {
+  hang_up_arrays_of(value_);
   const auto lost = p_.cluster(6, 72);
   fill_values(lost, 3);
   const auto evidence = ask();
@@ -236,13 +239,35 @@ TEST_F(TypingArrays, ArraysLookLikeLiveOnesWhoseMembersTakeTheSameFewValues) {
   EXPECT_EQ(alike->detail, "looks like 40 live arrays of struct value");
 }
 
+// union slot {struct head {long as; char tag;} head; struct entry {long as; char tag; char
+// key_tag;} entry;}
+TEST_F(TypingArrays, AUnionOneArmOfWhichCoversTheOthersIsThatArm) {
+  const TypeId as = p_.integer(8);
+  const TypeId head = p_.record("head", 16);
+  const TypeId entry = p_.record("entry", 16);
+  const TypeId slot = p_.record("slot", 16, TypeKind::Union);
+  std::vector<Member> members = {{.offset = 0, .type = as, .name = "as"},
+                                 {.offset = 8, .type = byte_, .name = "tag"}};
+  p_.members(head, members);
+  members.push_back({.offset = 9, .type = byte_, .name = "key_tag"});
+  p_.members(entry, members);
+  p_.members(slot, {{.offset = 0, .type = head, .name = "head"},
+                    {.offset = 0, .type = entry, .name = "entry"}});
+  hang_up_arrays_of(slot);
+  const auto lost = p_.cluster(6, 72);
+  fill_values(lost, 3);
+  EXPECT_EQ(strongest_label(ask()[0]), "union slot[4]");
+}
+
 TEST_F(TypingArrays, OtherValuesAreNotAlike) {
+  hang_up_arrays_of(value_);
   const auto lost = p_.cluster(6, 72);
   fill_values(lost, 8);
   EXPECT_EQ(strongest_label(ask()[0]), "");
 }
 
 TEST_F(TypingArrays, ZerosAndOnesSayNothing) {
+  hang_up_arrays_of(value_);
   const auto lost = p_.cluster(6, 72);
   fill_values(lost, 0);
   EXPECT_EQ(strongest_label(ask()[0]), "");
