@@ -69,6 +69,10 @@ PROGRAMS = [
          ".schema"],
         package="sqlite3", why="wraps malloc three deep", at="200000", leak=60),
     Program(
+        "redis", DEVELOPMENT, "C", ["python3", "{here}/workloads/redis.py"],
+        source="redis", executable="src/redis-server", at="400000", leak=60,
+        build="make -C src MALLOC=libc OPTIMIZATION=-O2 redis-server"),
+    Program(
         "gnuplot", TEST, "C", ["{program}", "{here}/workloads/gnuplot.gp"],
         package="gnuplot-nox", why="plots, expressions and options"),
     Program(
