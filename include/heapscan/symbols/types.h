@@ -46,7 +46,9 @@ struct Type {
   std::string name = {};
   // Of a pointer what it points to, of an array its element; none: void or unknown.
   TypeId target = {};
-  uint64_t count = 0;  // of an array: elements; 0: flexible or unknown
+  // Of an array: elements; 0: flexible or unknown. Of an enumeration: how many values, from 0 on,
+  // its enumerators have or, being flags, can be combined to; 0: unknown.
+  uint64_t count = 0;
   uint32_t first_member = 0;
   uint32_t members = 0;
   bool is_class = false;  // declared in C++ or named by a typedef: shown without "struct"

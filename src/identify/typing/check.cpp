@@ -20,10 +20,16 @@ constexpr size_t kMostRemembered = 100'000;
 constexpr Reading kNothing{};
 constexpr Reading kMark{false, -10, 0, true};
 constexpr Reading kContradicts{true, 0, 0};
+constexpr Reading kNoValue{false, -30, 0};  // of an enumeration
 // Memory that a lost block points at may have been freed and used for something else.
 constexpr Reading kElsewhere{false, -20, 0};
 
 bool is_mark(uint64_t value) { return value <= kSentinel || value >= ~uint64_t{0} - kSentinel; }
+
+bool is_negative_mark(uint64_t value, uint64_t size) {
+  const uint64_t all_ones = size == 8 ? ~uint64_t{0} : (uint64_t{1} << size * 8) - 1;
+  return value <= all_ones && all_ones - value < kSentinel;
+}
 
 bool is_sure_pointer(WordKind kind) {
   return is_block_pointer(kind) || is_module_pointer(kind) || kind == WordKind::Stack;
@@ -35,6 +41,15 @@ Reading read_integer(const WordFact& word, uint64_t value, uint64_t size) {
     return kContradicts;
   if (word.kind == WordKind::Text && size == 8) return {false, -10, 0};
   return {false, value != 0 && value < kShortEnum ? 3 : 0, 0};
+}
+
+// A member that was never set holds anything, and programs keep marks beside the values.
+Reading read_enumeration(const Leaf& leaf, const WordFact& word, uint64_t value, uint64_t size) {
+  const Reading reading = read_integer(word, value, size);
+  if (reading.contradicts || value == 0) return reading;
+  if (is_negative_mark(value, size)) return kNothing;
+  if (leaf.values != 0 && value >= leaf.values) return kNoValue;
+  return {false, value < kShortEnum ? 3 : -5, 0};
 }
 
 Reading read_float(const WordFact& word, uint64_t value, uint64_t size) {
@@ -257,11 +272,8 @@ Reading Checker::read_number(const Leaf& leaf, const Words& words, uint64_t offs
       return {false, value == 1 ? 3 : 0, 0};
     case LeafKind::Float:
       return read_float(word, value, leaf.size);
-    case LeafKind::Enumeration: {
-      const Reading reading = read_integer(word, value, size);
-      if (reading.contradicts || value == 0) return reading;
-      return {false, value < kShortEnum ? 3 : -5, 0};
-    }
+    case LeafKind::Enumeration:
+      return read_enumeration(leaf, word, value, size);
     default:
       return read_integer(word, value, size);
   }

@@ -159,6 +159,7 @@ class Flattening {
     Leaf leaf = make_leaf(part, type.size, kind_of(type));
     if (part.member != nullptr && part.member->is_bit_field) leaf.kind = LeafKind::Opaque;
     if (type.kind == TypeKind::Pointer) settle_pointer(part, type, leaf);
+    if (type.kind == TypeKind::Enumeration) leaf.values = type.count;
     leaves.push_back(leaf);
   }
 

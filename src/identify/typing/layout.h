@@ -36,6 +36,7 @@ struct Leaf {
   TypeId target;  // of a pointer, declarations resolved; of what holds a vtable pointer the class
   TypeId follow;  // of a pointer, what blocks it leads to are: for a node's base the node, or none
   std::string_view member;
+  uint64_t values = 0;         // of an enumeration: how many it has, from 0 on; 0: unknown
   bool of_string = false;      // where a std::string's text is
   bool begins_vector = false;  // where a std::vector's elements begin
   uint32_t first_arm = 0;      // of a union: index into Layout::arms

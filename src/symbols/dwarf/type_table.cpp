@@ -35,7 +35,9 @@ uint32_t TypeTable::add_name(uint64_t hash, std::string text) {
 // False when it was there before; then only its use is counted.
 bool TypeTable::add_row(const Row& row) {
   if (const auto known = row_of_key_.find(row.key)) {
-    rows_[*known].seen += row.seen;
+    Row& same = rows_[*known];
+    same.seen += row.seen;
+    if (same.kind == TypeKind::Enumeration) same.count = std::max(same.count, row.count);
     return false;
   }
   row_of_key_.insert(row.key, static_cast<uint32_t>(rows_.size()));
@@ -83,11 +85,12 @@ void TypeTable::add_type(const UnitTypes& unit, const UnitKeys& keys, size_t ind
   if (type.kind == TypeKind::Array) return add_array(unit, type, target);
   Row row;
   row.key = keys.key(index);
+  row.kind = type.kind;
+  if (type.kind == TypeKind::Enumeration) row.count = type.values;
   if (row_of_key_.find(row.key)) {
     (void)add_row(row);
     return;
   }
-  row.kind = type.kind;
   row.is_class = type.is_class;
   row.declared = type.declared;
   row.size = type.declared && is_record(type.kind) ? 0 : type.size;

@@ -29,6 +29,8 @@ Attribute attribute_of(uint64_t name) {
       return Attribute::ByteSize;
     case DW_AT_comp_dir:
       return Attribute::CompDir;
+    case DW_AT_const_value:
+      return Attribute::ConstValue;
     case DW_AT_count:
       return Attribute::Count;
     case DW_AT_data_bit_offset:

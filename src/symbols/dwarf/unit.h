@@ -20,6 +20,7 @@ enum class Attribute : uint8_t {
   BitSize,
   ByteSize,
   CompDir,
+  ConstValue,
   Count,
   DataBitOffset,
   DataMemberLocation,

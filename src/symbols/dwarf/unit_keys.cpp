@@ -103,10 +103,10 @@ TypeKey UnitKeys::end_of_chain(const RawType& type, Depth depth) const {
     case TypeKind::Function:
       return seeded(kBase, type.kind);
     default:
-      return mixed(
-          mixed(seeded(kBase, type.kind),
-                type.name.empty() ? 0 : qualified_hash(unit_.scopes[type.scope], type.name)),
-          type.size);
+      return mixed(mixed(seeded(kBase, type.kind),
+                         type.name.empty() ? type.values
+                                           : qualified_hash(unit_.scopes[type.scope], type.name)),
+                   type.size);
   }
 }
 

@@ -44,6 +44,7 @@ struct RawType {
   DieRef target;
   uint32_t first = 0;  // of its members, or its dimensions
   uint32_t count = 0;
+  uint64_t values = 0;  // of an enumeration: Type::count
 };
 
 struct Frame;

@@ -6,6 +6,7 @@
 #include <dwarf.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "symbols/dwarf/location.h"
 
@@ -105,10 +106,10 @@ class UnitWalk {
 
  private:
   struct Level {
-    enum class Kind : uint8_t { Scope, Record, Array, Function, Ignored };
+    enum class Kind : uint8_t { Scope, Record, Array, Enumeration, Function, Ignored };
     Kind kind;
     uint32_t scope;
-    uint32_t type;  // of a record or array
+    uint32_t type;  // of a record, array or enumeration
   };
 
   void close(uint64_t at) {
@@ -147,6 +148,8 @@ class UnitWalk {
     const Level level = open_.back();
     if (level.kind == Level::Kind::Array && die_.tag == DW_TAG_subrange_type) {
       add_dimension(level.type);
+    } else if (level.kind == Level::Kind::Enumeration) {
+      if (die_.tag == DW_TAG_enumerator) add_enumerator(out_.types[level.type]);
     } else if (is_type(die_.tag)) {
       return visit_type();
     } else if (die_.tag == DW_TAG_member || die_.tag == DW_TAG_inheritance) {
@@ -309,8 +312,7 @@ class UnitWalk {
       type.scope = out_.types[*declared].scope;
     }
     if (type.kind == TypeKind::Enumeration) {
-      add(type);
-      return die_.has_children ? ignore() : die_.next;
+      return enter(Level::Kind::Enumeration, open_.back().scope, add(type));
     }
     const uint32_t index = add(type);
     if (!die_.has_children) return die_.next;
@@ -331,6 +333,15 @@ class UnitWalk {
     uint32_t scope = open_.back().scope;
     while (scope != 0 && !out_.scopes[scope].in_types) scope = out_.scopes[scope].parent;
     return scope;
+  }
+
+  // Negative ones are marks beside the values that are counted.
+  void add_enumerator(RawType& enumeration) {
+    constexpr uint64_t kGreatest = uint64_t{1} << 62;
+    const auto value = reader_.number(die_.find(Attribute::ConstValue));
+    if (!value || static_cast<int64_t>(*value) < 0) return;
+    const uint64_t values = *value < kGreatest ? std::bit_ceil(*value + 1) : ~uint64_t{0};
+    enumeration.values = std::max(enumeration.values, values);
   }
 
   void add_dimension(uint32_t array) {

@@ -311,6 +311,41 @@ TEST_F(Typing, AnArrayIsFitByWhatItsElementsHold) {
   EXPECT_EQ(strongest_label(ask()[0]), "array of struct route");
 }
 
+// struct order and struct offer: alike but for a member that is an enumeration of four values in
+// one and a number in the other.
+TEST_F(Typing, ANumberThatIsNoValueOfTheEnumerationSpeaksAgainstIt) {
+  const TypeId state =
+      p_.types.add({.kind = TypeKind::Enumeration, .size = 4, .name = "state", .count = 4});
+  const TypeId text = p_.pointer_to(p_.character());
+  for (const auto& [name, last] : {std::pair("order", state), std::pair("offer", p_.integer(4))}) {
+    const TypeId id = p_.record(name, 40);
+    p_.members(id, {{.offset = 0, .type = text, .name = "item"},
+                    {.offset = 8, .type = text, .name = "buyer"},
+                    {.offset = 16, .type = p_.pointer_to(p_.function()), .name = "done"},
+                    {.offset = 32, .type = last, .name = "last"}});
+  }
+  const Addr name = p_.program.block(40);
+  p_.poke_text(name, "a dozen eggs");
+  const auto fill = [&](const std::vector<Addr>& blocks, uint64_t value) {
+    for (const Addr block : blocks) {
+      p_.program.poke(block, name);
+      p_.program.poke(block + 8, name);
+      p_.program.poke(block + 16, FakeProgram::kCode);
+      p_.program.poke(block + 32, value++);
+    }
+  };
+  const auto offers = p_.cluster(6, 40);
+  const auto either = p_.cluster(2, 40);
+  const auto marks = p_.cluster(2, 40);
+  fill(offers, 900);
+  fill(either, 2);
+  fill(marks, 0xfffffffe);
+  const auto evidence = ask();
+  EXPECT_EQ(strongest_label(evidence[0]), "struct offer");
+  EXPECT_EQ(strongest_label(evidence[1]), "");
+  EXPECT_EQ(strongest_label(evidence[2]), "");
+}
+
 TEST_F(Typing, NodesOfAListAreNoArray) {
   const TypeId header = p_.record("header", 16);
   p_.members(header, {{.offset = 0, .type = p_.pointer_to(header), .name = "next"},

@@ -132,6 +132,17 @@ TEST_P(SessionTest, VariablesHaveTheirTypesAndPlaces) {
   EXPECT_EQ(current->address.value, program.symbols.tls_offset_of(ModuleId(0), "current"));
 }
 
+// RED and GREEN are 0 and 1; LOUD and SHRILL are 2 and 4, together 6.
+TEST_P(SessionTest, EnumerationsKnowHowManyValuesTheyHave) {
+  const Program program({GetParam()});
+  const auto values = [&](std::string_view name) {
+    const Variable* const found = program.variable(name);
+    return found == nullptr ? 0 : program.types.type(found->type).count;
+  };
+  EXPECT_EQ(values("background"), 2U);
+  EXPECT_EQ(values("volume"), 8U);
+}
+
 TEST_P(SessionTest, CodeHasLines) {
   const Program program({GetParam()});
   const auto begin = program.symbols.address_of(ModuleId(0), "run_sessions");

@@ -16,3 +16,5 @@ int run_sessions(int count) {
   background = count > 1 ? GREEN : RED;
   return (int)calls;
 }
+
+enum { OFF = -1, LOUD = 2, SHRILL = 4 } volume;
