@@ -11,6 +11,7 @@
 // The smallest blocks are given out for a single byte too: there the first field counts more, and
 // whether it is used at all once more; the last is mostly what was there before.
 #include "identify/clustering/cluster_evidence.h"
+#include "identify/clustering/refine_owners.h"
 
 #include <algorithm>
 #include <bit>
@@ -200,7 +201,8 @@ ClusterEvidence::ClusterEvidence(const Signature& signature, uint32_t blocks)
   const float weight = 1 + std::log2(static_cast<float>(blocks));
   for (size_t i = 0; i < traits_; ++i) places_[i].add(signature.trait[i], weight);
   if (signature.owner != 0) {
-    owner_.add({TraitKind::Block, signature.owner}, weight);
+    const bool tells = signature.shape != Shape::Record || is_record_field(signature.owner);
+    owner_.add({TraitKind::Block, tells ? signature.owner : 0}, weight);
   } else if (says_little_) {
     // To hang below nothing that is known tells blocks apart too, where owners are all there is.
     owner_.add({TraitKind::Zero, 0}, weight);

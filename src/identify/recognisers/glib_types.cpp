@@ -1,0 +1,319 @@
+// The type system hangs on two static variables, which stripped libraries do not name; both are
+// told by what they hold. One is the table of fundamental types in libgobject: entry k points at a
+// node that says it is type k, for all k that every program has. The other is the table of quarks
+// in libglib, an array of strings in the heap: it is the one in which those nodes' quarks spell
+// names as GObject has them. From the fundamental nodes all others are found through the lists of
+// their children; a child names itself and its parent, and lies one deeper than it, so what is
+// damaged is left out and no walk comes round again.
+//
+// An instance is proven by its class: the word behind its private data points at the class struct
+// that a type has, and the block is as long as that type says.
+//
+// Sources: GLib gobject/gtype.c (struct _TypeNode, _ClassData and _InstanceData, laid out alike
+// from 2.36 to 2.86; type_node_any_new_W, g_type_create_instance), gobject/gobject.h and
+// gobject/gparam.h (where instances count their references), glib/gquark.c.
+#include "identify/recognisers/glib_types.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+
+#include "identify/recognisers/library_structs.h"
+
+namespace heapscan {
+
+namespace {
+
+// struct _TypeNode
+constexpr uint64_t kChildCount = 16;
+constexpr uint64_t kBits = 20;
+constexpr uint32_t kDepthMask = 0xff;
+constexpr uint32_t kIsClassed = 1 << 17;
+constexpr uint32_t kIsInstantiatable = 1 << 18;
+constexpr uint64_t kChildren = 24;
+constexpr uint64_t kData = 32;
+constexpr uint64_t kQuark = 40;
+constexpr uint64_t kSupers = 72;  // itself, its parent, ..., its fundamental type, 0
+
+// struct _InstanceData; struct _ClassData is its beginning
+constexpr uint64_t kClass = 56;
+constexpr uint64_t kInstanceSize = 64;
+constexpr uint64_t kPrivateSize = 66;
+constexpr uint64_t kClassDataBytes = 64;
+constexpr uint64_t kInstanceDataBytes = 80;
+
+constexpr uint64_t kFundamentalHeader = 8;  // in front of a fundamental type's node
+constexpr uint64_t kFundamentals = 256;     // entries of the table; the first is empty
+constexpr uint64_t kIdsOfFundamentals = kFundamentals << 2;
+constexpr uint64_t kAlwaysThere = 21;  // fundamental types of every program
+constexpr uint64_t kParamType = 19 << 2;
+constexpr uint64_t kObjectType = 20 << 2;
+constexpr uint64_t kSmallestInstance = 8;
+constexpr uint64_t kInstanceAlignment = 16;
+constexpr uint64_t kObjectReferences = 8;
+constexpr uint64_t kParamReferences = 64;
+
+constexpr uint64_t kQuarkTableStep = 8 * 2048;  // bytes it grows by
+constexpr size_t kLongestTypeName = 256;
+constexpr size_t kMostTypes = 100'000;
+
+bool is_fundamental_id(uint64_t id) { return id < kIdsOfFundamentals; }
+
+bool is_type_name(std::string_view name) {
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return name.size() >= 3 && name.size() < kLongestTypeName && is_letter(name.front()) &&
+         std::all_of(name.begin(), name.end(), [&](char c) {
+           return is_letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '+';
+         });
+}
+
+// The first word of modules' writable data for which f(place, bytes from there on) holds.
+template <typename F>
+std::optional<Addr> find_in_module_data(const MemoryImage& image, F&& f) {
+  std::optional<Addr> found;
+  for (const Module& module : image.modules()) {
+    for (const ModuleSegment& segment : module.segments) {
+      if (!segment.writable) continue;
+      image.for_each_span(segment.range, [&](Addr begin, Bytes bytes) {
+        for (uint64_t at = begin.align_up(8) - begin; !found && at + 8 <= bytes.size(); at += 8) {
+          if (f(begin + at, bytes.subspan(at))) found = begin + at;
+        }
+      });
+      if (found) return found;
+    }
+  }
+  return std::nullopt;
+}
+
+struct TypeNode {
+  uint64_t id = 0;
+  Addr block;
+  uint64_t children = 0;
+  uint64_t child_count = 0;
+  Addr data;
+  uint32_t quark = 0;
+  uint32_t bits = 0;
+  uint64_t parent = 0;
+  uint64_t fundamental = 0;
+
+  [[nodiscard]] uint32_t depth() const { return bits & kDepthMask; }
+};
+
+class TypeReader {
+ public:
+  TypeReader(const MemoryImage& image, const HeapModel& heap, const AddressMap& addresses)
+      : image_(image), heap_(heap), addresses_(addresses) {}
+
+  // The node at `at`, if that says it is type `id`.
+  [[nodiscard]] std::optional<TypeNode> node_at(Addr at, uint64_t id) const {
+    const uint64_t header = is_fundamental_id(id) ? kFundamentalHeader : 0;
+    TypeNode node;
+    node.id = id;
+    node.block = at - header;
+    const auto bits = image_.read<uint32_t>(at + kBits);
+    const uint64_t size = size_of_block(node.block);
+    if (!bits || size == 0) return std::nullopt;
+    node.bits = *bits;
+    if (!fills(header + kSupers + 8 * (uint64_t{node.depth()} + 2), size)) return std::nullopt;
+    node.children = word(at + kChildren);
+    node.child_count = word(at + kChildCount) & 0xffffffff;
+    node.data = Addr(word(at + kData));
+    node.quark = static_cast<uint32_t>(word(at + kQuark));
+    const auto super = [&](uint64_t i) { return word(at + kSupers + 8 * i); };
+    node.parent = super(1);
+    node.fundamental = super(node.depth());
+    if (super(0) != id || super(node.depth() + 1) != 0) return std::nullopt;
+    return node;
+  }
+
+  // The nodes that the table of fundamental types at `at` leads to; none when it is no such table.
+  [[nodiscard]] std::vector<TypeNode> fundamental_nodes(Addr at) const {
+    std::vector<TypeNode> nodes;
+    for (uint64_t k = 1; k < kFundamentals; ++k) {
+      const Addr place(word(at + 8 * k));
+      const auto node = place.is_null() ? std::nullopt : node_at(place, k << 2);
+      if (node && node->depth() == 0) {
+        nodes.push_back(*node);
+      } else if (k <= kAlwaysThere) {
+        return {};
+      }
+    }
+    return nodes;
+  }
+
+  [[nodiscard]] std::vector<TypeNode> children_of(const TypeNode& node) const {
+    std::vector<TypeNode> children;
+    if (node.child_count == 0 || node.child_count > size_of_block(Addr(node.children)) / 8)
+      return children;
+    for (uint64_t i = 0; i < node.child_count; ++i) {
+      const uint64_t id = word(Addr(node.children) + 8 * i);
+      if (is_fundamental_id(id)) continue;
+      const auto child = node_at(Addr(id), id);
+      if (child && child->parent == node.id && child->depth() == node.depth() + 1 &&
+          child->fundamental == node.fundamental)
+        children.push_back(*child);
+    }
+    return children;
+  }
+
+  [[nodiscard]] bool is_quark_table(Addr at, const std::vector<TypeNode>& fundamentals) const {
+    const uint64_t size = at.is_aligned(16) ? size_of_block(at) : 0;
+    if (size < kQuarkTableStep || !fills(size / kQuarkTableStep * kQuarkTableStep, size) ||
+        word(at) != 0)
+      return false;
+    return std::all_of(fundamentals.begin(), fundamentals.end(), [&](const TypeNode& node) {
+      if (!is_type_name(name_of(node, at))) return false;
+      return node.id != kObjectType || name_of(node, at) == "GObject";
+    });
+  }
+
+  [[nodiscard]] std::string name_of(const TypeNode& node, Addr quarks) const {
+    if (uint64_t{node.quark} >= size_of_block(quarks) / 8) return {};
+    const Addr name(word(quarks + 8 * uint64_t{node.quark}));
+    return name.is_null() ? "" : image_.read_string(name, kLongestTypeName).value_or("");
+  }
+
+  [[nodiscard]] std::optional<GlibType> type_of(const TypeNode& node, Addr quarks) const {
+    GlibType type;
+    type.name = name_of(node, quarks);
+    if (!is_type_name(type.name)) return std::nullopt;
+    type.id = node.id;
+    type.fundamental = node.fundamental;
+    type.node = node.block;
+    type.named_in_heap =
+        image_.module_at(Addr(word(quarks + 8 * uint64_t{node.quark}))) == nullptr;
+    add_data(node, type);
+    return type;
+  }
+
+ private:
+  void add_data(const TypeNode& node, GlibType& type) const {
+    const uint64_t size = size_of_block(node.data);
+    const bool has_instances = (node.bits & kIsInstantiatable) != 0;
+    if (size < (has_instances ? kInstanceDataBytes : kClassDataBytes)) return;
+    if ((node.bits & kIsClassed) == 0) return;
+    type.data = node.data;
+    const Addr class_struct(word(node.data + kClass));
+    if (size_of_block(class_struct) == 0 || word(class_struct) != node.id) return;
+    type.class_struct = class_struct;
+    if (!has_instances) return;
+    const auto instance = image_.read<uint16_t>(node.data + kInstanceSize);
+    const auto in_front = image_.read<uint16_t>(node.data + kPrivateSize);
+    if (!instance || !in_front || *instance < kSmallestInstance ||
+        *in_front % kInstanceAlignment != 0)
+      return;
+    type.instance_size = *instance;
+    type.private_size = *in_front;
+  }
+
+  [[nodiscard]] uint64_t word(Addr at) const {
+    return at.is_aligned(8) ? image_.read<uint64_t>(at).value_or(0) : 0;
+  }
+  // 0 when no block begins there.
+  [[nodiscard]] uint64_t size_of_block(Addr begin) const {
+    if (addresses_.kind_of(begin.value) != WordKind::BlockStart) return 0;
+    return heap_.block(addresses_.block_of(begin.value)).size();
+  }
+
+  const MemoryImage& image_;
+  const HeapModel& heap_;
+  const AddressMap& addresses_;
+};
+
+// A cheap look at what may be the table: its first entries, of which nodes lie one word into their
+// blocks.
+bool may_be_fundamentals(Bytes bytes) {
+  constexpr uint64_t kLooked = 4;
+  if (bytes.size() < 8 * (kAlwaysThere + 1) || load<uint64_t>(bytes.data()) != 0) return false;
+  for (uint64_t k = 1; k < kLooked; ++k) {
+    const auto entry = load<uint64_t>(bytes.data() + 8 * k);
+    if (entry == 0 || entry % 16 != kFundamentalHeader) return false;
+  }
+  return true;
+}
+
+// The types below and including those of `nodes`.
+std::vector<GlibType> all_types(const TypeReader& reader, std::vector<TypeNode> nodes,
+                                Addr quarks) {
+  std::vector<GlibType> types;
+  std::unordered_set<uint64_t> seen;
+  for (size_t i = 0; i < nodes.size() && types.size() < kMostTypes; ++i) {
+    const TypeNode node = nodes[i];
+    if (!seen.insert(node.id).second) continue;
+    if (auto type = reader.type_of(node, quarks)) types.push_back(std::move(*type));
+    if (nodes.size() > kMostTypes) continue;
+    const std::vector<TypeNode> children = reader.children_of(node);
+    nodes.insert(nodes.end(), children.begin(), children.end());
+  }
+  return types;
+}
+
+// Freed blocks keep most of what was in them.
+bool is_alive(const MemoryImage& image, const GlibType& type, Addr instance) {
+  if (type.fundamental != kObjectType && type.fundamental != kParamType) return true;
+  const uint64_t at = type.is_object() ? kObjectReferences : kParamReferences;
+  return image.read<uint32_t>(instance + at).value_or(0) != 0;
+}
+
+}  // namespace
+
+bool GlibType::is_object() const { return fundamental == kObjectType; }
+
+GlibTypes::GlibTypes(std::vector<GlibType> types) : types_(std::move(types)) {
+  for (uint32_t i = 0; i < types_.size(); ++i) {
+    const GlibType& type = types_[i];
+    parts_.try_emplace(type.node, Place{Part::Node, i});
+    if (!type.data.is_null()) parts_.try_emplace(type.data, Place{Part::Data, i});
+    if (!type.class_struct.is_null()) parts_.try_emplace(type.class_struct, Place{Part::Class, i});
+    if (type.instance_size != 0)
+      extents_.push_back({type.private_size + type.instance_size, type.private_size});
+  }
+  std::sort(extents_.begin(), extents_.end());
+  extents_.erase(std::unique(extents_.begin(), extents_.end()), extents_.end());
+}
+
+const GlibType* GlibTypes::of_instance(const MemoryImage& image, const Block& block) const {
+  const uint64_t least = block.size() < kBlockSlack ? 0 : block.size() - kBlockSlack;
+  for (auto extent = std::lower_bound(extents_.begin(), extents_.end(), Extent{least, 0});
+       extent != extents_.end() && extent->bytes <= block.size(); ++extent) {
+    const Addr instance = block.begin() + extent->private_size;
+    const auto first = image.read_addr(instance);
+    const Owned found = first ? owned(*first) : Owned();
+    if (found.part == Part::Class && found.type->private_size == extent->private_size &&
+        found.type->instance_size == extent->bytes - extent->private_size &&
+        is_alive(image, *found.type, instance))
+      return found.type;
+  }
+  return nullptr;
+}
+
+GlibTypes::Owned GlibTypes::owned(Addr block) const {
+  const auto found = parts_.find(block);
+  if (found == parts_.end()) return {};
+  return {found->second.part, &types_[found->second.type]};
+}
+
+GlibTypes find_glib_types(const MemoryImage& image, const HeapModel& heap,
+                          const AddressMap& addresses) {
+  const TypeReader reader(image, heap, addresses);
+  std::vector<TypeNode> fundamentals;
+  const auto table = find_in_module_data(image, [&](Addr at, Bytes bytes) {
+    if (may_be_fundamentals(bytes)) fundamentals = reader.fundamental_nodes(at);
+    return !fundamentals.empty();
+  });
+  if (!table) return {};
+  Addr quarks;
+  const auto variable = find_in_module_data(image, [&](Addr, Bytes bytes) {
+    quarks = Addr(load<uint64_t>(bytes.data()));
+    return reader.is_quark_table(quarks, fundamentals);
+  });
+  if (!variable) return {};
+  return GlibTypes(all_types(reader, std::move(fundamentals), quarks));
+}
+
+}  // namespace heapscan

@@ -1,0 +1,71 @@
+// The types that a program has registered with GObject's type system, read from memory alone.
+//
+// Made by find_glib_types(); empty in programs without GObject. Every type in it is proven: its
+// node names itself and its parent, its class, where there is one, names the node, and its name
+// comes from the table in which the fundamental types have theirs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "heapscan/base/addr.h"
+#include "heapscan/heap/heap_model.h"
+#include "heapscan/identify/words.h"
+#include "heapscan/image/image.h"
+
+namespace heapscan {
+
+struct GlibType {
+  std::string name;            // "GFileInfo"
+  uint64_t id = 0;             // the GType: the node's address, or the number of a fundamental type
+  uint64_t fundamental = 0;    // the GType of the type it descends from, or its own
+  Addr node;                   // the block with its TypeNode
+  Addr data;                   // its TypeData; null while the type is not used
+  Addr class_struct;           // null while there is none
+  uint64_t private_size = 0;   // bytes in front of an instance, in the same block
+  uint64_t instance_size = 0;  // bytes; 0 when there are no instances
+  bool named_in_heap = false;  // the name is no constant of a module
+
+  [[nodiscard]] bool is_object() const;  // a GObject
+};
+
+class GlibTypes {
+ public:
+  // What the type system itself keeps for a type, each in a block of its own.
+  enum class Part : uint8_t { None, Node, Data, Class };
+  struct Owned {
+    Part part = Part::None;
+    const GlibType* type = nullptr;
+  };
+
+  GlibTypes() = default;
+  explicit GlibTypes(std::vector<GlibType> types);
+
+  [[nodiscard]] bool empty() const { return types_.empty(); }
+  [[nodiscard]] const std::vector<GlibType>& types() const { return types_; }
+  // Whose instance the block is. Null when it is none, or one that was freed.
+  [[nodiscard]] const GlibType* of_instance(const MemoryImage& image, const Block& block) const;
+  [[nodiscard]] Owned owned(Addr block) const;
+
+ private:
+  struct Place {
+    Part part = Part::None;
+    uint32_t type = 0;
+  };
+  // An instance and what lies in front of it.
+  struct Extent {
+    uint64_t bytes = 0;  // both
+    uint64_t private_size = 0;
+    auto operator<=>(const Extent&) const = default;
+  };
+  std::vector<GlibType> types_;  // parents before children
+  std::unordered_map<Addr, Place> parts_;
+  std::vector<Extent> extents_;  // that instances have; sorted
+};
+
+[[nodiscard]] GlibTypes find_glib_types(const MemoryImage& image, const HeapModel& heap,
+                                        const AddressMap& addresses);
+
+}  // namespace heapscan
