@@ -73,6 +73,12 @@ PROGRAMS = [
         source="redis", executable="src/redis-server", at="400000", leak=60,
         build="make -C src MALLOC=libc OPTIMIZATION=-O2 redis-server"),
     Program(
+        "zsh", DEVELOPMENT, "C", ["{program}", "-f", "{here}/workloads/zsh.zsh"],
+        source="zsh", executable="Src/zsh", leak=80,
+        build="./configure CFLAGS='-g -O2' --with-tcsetpgrp --disable-gdbm --disable-pcre "
+              "--disable-cap --disable-dynamic && make -C Src EXELDFLAGS= zsh",
+        needs=["libncurses-dev"]),
+    Program(
         "gnuplot", TEST, "C", ["{program}", "{here}/workloads/gnuplot.gp"],
         package="gnuplot-nox", why="plots, expressions and options"),
     Program(
