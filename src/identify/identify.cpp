@@ -11,6 +11,7 @@
 #include "heapscan/base/text.h"
 #include "heapscan/identify/identities.h"
 #include "identify/recognisers/recognise_containers.h"
+#include "identify/recognisers/recognise_glib.h"
 #include "identify/recognisers/recogniser_samples.h"
 #include "identify/recognisers/recognisers.h"
 #include "identify/typing/typing.h"
@@ -45,6 +46,13 @@ std::vector<Evidence> ask_recognisers(const Inputs& inputs, ClusterId cluster) {
     if (auto evidence = recognise(inputs, cluster)) found.push_back(std::move(*evidence));
   }
   return found;
+}
+
+void add_glib(const Inputs& inputs, size_t count, Column<ClusterId, Identity>& identities) {
+  const auto found = recognise_glib(inputs, count);
+  for (size_t i = 0; i < count; ++i) {
+    if (found[ClusterId(i)]) identities[ClusterId(i)].evidence.push_back(*found[ClusterId(i)]);
+  }
 }
 
 // The links that nodes of the standard containers begin with are never all of a block.
@@ -160,6 +168,7 @@ Identities identify(const MemoryImage& image, const Symbols& symbols, const Type
     for (size_t i = begin; i < end; ++i)
       identities.rows[ClusterId(i)].evidence = ask_recognisers(inputs, ClusterId(i));
   });
+  add_glib(inputs, count, identities.rows);
   add_typing(inputs, identities.rows);
   for (Identity& identity : identities.rows) choose_label(identity);
   add_containers(inputs, identities.rows);

@@ -1,6 +1,7 @@
 #include "heapscan/identify/identities.h"
 
 #include <array>
+#include <string_view>
 
 namespace heapscan {
 
@@ -15,8 +16,19 @@ namespace {
 // "Python Account", "array of pointers to Python Account": everything before the name that was
 // read.
 std::string without_last_name(const std::string& label) {
-  const size_t name = label.rfind("Python ");
-  return name == std::string::npos ? "" : label.substr(0, name) + "Python object";
+  struct Named {
+    std::string_view before;  // the name
+    std::string_view without;
+  };
+  static constexpr std::array<Named, 4> kNamed = {{{"Python ", "Python object"},
+                                                   {"GObject ", "GObject"},
+                                                   {"GTypeInstance ", "GTypeInstance"},
+                                                   {"class struct of ", "class struct"}}};
+  for (const Named& named : kNamed) {
+    const size_t at = label.rfind(named.before);
+    if (at != std::string::npos) return label.substr(0, at) + std::string(named.without);
+  }
+  return "";
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ constexpr uint64_t kParamReferences = 64;
 
 constexpr uint64_t kQuarkTableStep = 8 * 2048;  // bytes it grows by
 constexpr size_t kLongestTypeName = 256;
-constexpr size_t kMostTypes = 100'000;
+constexpr uint64_t kMostTypes = 100'000;
 
 bool is_fundamental_id(uint64_t id) { return id < kIdsOfFundamentals; }
 
@@ -185,21 +185,21 @@ class TypeReader {
     type.id = node.id;
     type.fundamental = node.fundamental;
     type.node = node.block;
-    type.named_in_heap =
-        image_.module_at(Addr(word(quarks + 8 * uint64_t{node.quark}))) == nullptr;
+    type.named_in_heap = image_.module_at(Addr(word(quarks + 8 * uint64_t{node.quark}))) == nullptr;
     add_data(node, type);
     return type;
   }
 
  private:
+  // Nothing unless the class that the data has is that of the node.
   void add_data(const TypeNode& node, GlibType& type) const {
     const uint64_t size = size_of_block(node.data);
     const bool has_instances = (node.bits & kIsInstantiatable) != 0;
     if (size < (has_instances ? kInstanceDataBytes : kClassDataBytes)) return;
     if ((node.bits & kIsClassed) == 0) return;
-    type.data = node.data;
     const Addr class_struct(word(node.data + kClass));
     if (size_of_block(class_struct) == 0 || word(class_struct) != node.id) return;
+    type.data = node.data;
     type.class_struct = class_struct;
     if (!has_instances) return;
     const auto instance = image_.read<uint16_t>(node.data + kInstanceSize);
@@ -242,11 +242,13 @@ std::vector<GlibType> all_types(const TypeReader& reader, std::vector<TypeNode> 
                                 Addr quarks) {
   std::vector<GlibType> types;
   std::unordered_set<uint64_t> seen;
-  for (size_t i = 0; i < nodes.size() && types.size() < kMostTypes; ++i) {
+  uint64_t children_looked_at = 0;
+  for (size_t i = 0; i < nodes.size(); ++i) {
     const TypeNode node = nodes[i];
     if (!seen.insert(node.id).second) continue;
     if (auto type = reader.type_of(node, quarks)) types.push_back(std::move(*type));
-    if (nodes.size() > kMostTypes) continue;
+    children_looked_at += node.child_count;
+    if (children_looked_at > kMostTypes) break;
     const std::vector<TypeNode> children = reader.children_of(node);
     nodes.insert(nodes.end(), children.begin(), children.end());
   }

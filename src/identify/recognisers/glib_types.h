@@ -22,7 +22,7 @@ struct GlibType {
   uint64_t id = 0;             // the GType: the node's address, or the number of a fundamental type
   uint64_t fundamental = 0;    // the GType of the type it descends from, or its own
   Addr node;                   // the block with its TypeNode
-  Addr data;                   // its TypeData; null while the type is not used
+  Addr data;                   // its TypeData; null while there is no class
   Addr class_struct;           // null while there is none
   uint64_t private_size = 0;   // bytes in front of an instance, in the same block
   uint64_t instance_size = 0;  // bytes; 0 when there are no instances

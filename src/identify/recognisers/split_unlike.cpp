@@ -19,6 +19,7 @@
 #include "identify/clustering/cluster_rows.h"
 #include "identify/fingerprint_hash.h"
 #include "identify/recognisers/container_search.h"
+#include "identify/recognisers/glib_types.h"
 #include "identify/recognisers/vtable_class.h"
 
 namespace heapscan {
@@ -94,22 +95,34 @@ std::map<uint64_t, std::string> names_of_classes(const Inputs& inputs,
   return names;
 }
 
+uint32_t code_of_class(const Facts& facts, const std::string& name) {
+  const auto at = std::lower_bound(facts.classes.begin(), facts.classes.end(), name);
+  return kClass | static_cast<uint32_t>(at - facts.classes.begin());
+}
+
 void add_classes(const Inputs& inputs, Facts& facts) {
   const std::vector<uint64_t> words = first_words(inputs);
   const std::map<uint64_t, std::string> names = names_of_classes(inputs, words);
+  const GlibTypes glib = find_glib_types(inputs.image, inputs.heap, inputs.addresses);
   for (const auto& [word, name] : names) facts.classes.push_back(name);
+  for (const GlibType& type : glib.types()) facts.classes.push_back(type.name);
   std::sort(facts.classes.begin(), facts.classes.end());
   facts.classes.erase(std::unique(facts.classes.begin(), facts.classes.end()), facts.classes.end());
   std::map<uint64_t, uint32_t> codes;
-  for (const auto& [word, name] : names) {
-    const auto at = std::lower_bound(facts.classes.begin(), facts.classes.end(), name);
-    codes[word] = kClass | static_cast<uint32_t>(at - facts.classes.begin());
-  }
+  for (const auto& [word, name] : names) codes[word] = code_of_class(facts, name);
   for (size_t i = 0; i < words.size(); ++i) {
     if (words[i] == 0) continue;
     const auto code = codes.find(words[i]);
     if (code != codes.end()) facts.codes[i] = code->second;
   }
+  if (glib.empty()) return;
+  const std::vector<BlockId>& blocks = inputs.clusters.blocks;
+  parallel_for_pieces(blocks.size(), kSplitGrain, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const GlibType* const type = glib.of_instance(inputs.image, inputs.heap.block(blocks[i]));
+      if (type != nullptr) facts.codes[i] = code_of_class(facts, type->name);
+    }
+  });
 }
 
 void count_codes(const Clusters& clusters, Facts& facts) {
