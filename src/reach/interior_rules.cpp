@@ -3,10 +3,11 @@
 // why. Each rule below asks the block itself: is there a count, a length, a vtable, a reference
 // count or a back pointer that makes this offset the one that the program was given? Sizes are
 // usable sizes, up to 24 bytes more than was asked for (glibc rounds to 16 and does not split off a
-// rest below 32), so lengths are compared with that slack.
+// rest below 32; large blocks are whole pages), so lengths are compared with that slack.
 #include "reach/interior_rules.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 
 namespace heapscan {
@@ -14,14 +15,28 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kSlack = 24;
+constexpr uint64_t kMostExact = 128 << 10;  // larger blocks may be mappings, which are whole pages
+constexpr uint64_t kPage = 4096;
 constexpr uint64_t kVtableWords = 20;
 constexpr uint32_t kMostReferences = 1U << 24;
+constexpr uint64_t kLongestHeader = 64;  // before a name
+constexpr uint64_t kShortestName = 3;
+constexpr uint64_t kNumbersAsked = 1024;  // of a hash table
+constexpr int kMostTypes = 3;             // from an object to a type that a module holds
 
 uint64_t word_at(Bytes content, uint64_t offset) {
   return read_at<uint64_t>(content, offset).value_or(0);
 }
 
-bool fills(uint64_t bytes, uint64_t usable) { return bytes <= usable && usable - bytes <= kSlack; }
+char byte_at(Bytes content, uint64_t offset) {
+  return read_at<char>(content, offset).value_or('\0');
+}
+
+bool is_printable(char c) { return c >= 0x20 && c < 0x7f; }
+
+bool fills(uint64_t bytes, uint64_t usable) {
+  return bytes <= usable && usable - bytes <= (usable < kMostExact ? kSlack : kPage);
+}
 
 bool is_low_tag(const Block& block, uint64_t value) { return value - block.begin().value < 8; }
 
@@ -33,10 +48,37 @@ bool is_array_cookie(const Block& block, uint64_t offset, Bytes content) {
   return fills(8 + count * element, block.size());
 }
 
-// A length in the first word, the data behind it.
+// A length in front of the data: the header has one word, or two where the data is to be aligned.
 bool is_length_prefixed(const Block& block, uint64_t offset, Bytes content) {
-  const uint64_t length = word_at(content, 0);
-  return offset == 8 && length != 0 && length <= block.size() && fills(8 + length, block.size());
+  const auto is_length = [&](uint64_t length) {
+    return length != 0 && length <= block.size() && fills(offset + length, block.size());
+  };
+  if (offset == 8) return is_length(word_at(content, 0));
+  return offset == 16 && (is_length(word_at(content, 0)) || is_length(word_at(content, 8)));
+}
+
+// A name behind the fields of its owner: text begins there, and ends where the block does.
+bool is_inline_name(const Block& block, uint64_t offset, Bytes content) {
+  if (offset > kLongestHeader || is_printable(byte_at(content, offset - 1))) return false;
+  uint64_t end = offset;
+  while (end < content.size() && is_printable(byte_at(content, end))) ++end;
+  return end - offset >= kShortestName && end < content.size() && byte_at(content, end) == 0 &&
+         fills(end + 1, block.size());
+}
+
+// PHP's hash tables: two numbers of elements for each element there can be, then the elements of
+// 32 bytes, which are what is pointed at. Arrays without keys have two numbers only, which say
+// none.
+bool is_behind_hash(const Block& block, uint64_t offset, Bytes content) {
+  if (offset == 8) return word_at(content, 0) == ~uint64_t{0};
+  const uint64_t elements = offset / 8;
+  if (!std::has_single_bit(elements) || elements < 8 || offset % 8 != 0) return false;
+  if (!fills(offset + 32 * elements, block.size())) return false;
+  for (uint64_t i = 0; i < std::min(2 * elements, kNumbersAsked); ++i) {
+    const auto number = read_at<uint32_t>(content, 4 * i);
+    if (!number || (*number >= elements && *number != ~uint32_t{0})) return false;
+  }
+  return true;
 }
 
 // std::string of libstdc++ before C++11: {length, capacity, references} and then the characters.
@@ -107,11 +149,25 @@ bool InteriorRules::is_vtable(uint64_t address) const {
   return functions >= 1;
 }
 
-// CPython's collected objects: two words of the collector's, a reference count, the type.
+// CPython's types are objects themselves, the type of types lies in a module.
+bool InteriorRules::is_type(uint64_t address) const {
+  for (int i = 0; i < kMostTypes; ++i) {
+    if (address % 8 != 0) return false;
+    if (any_contains(modules_, Addr(address))) return true;
+    const auto count = image_.read<uint64_t>(Addr(address));
+    const auto type = image_.read<uint64_t>(Addr(address) + 8);
+    if (!count || *count == 0 || *count >= kMostReferences || !type) return false;
+    address = *type;
+  }
+  return false;
+}
+
+// CPython's collected objects: two words of the collector's, since 3.11 two of the attributes' may
+// stand before those, a reference count, the type.
 bool InteriorRules::is_counted_object(uint64_t offset, Bytes content) const {
-  const uint64_t count = word_at(content, 16);
-  return offset == 16 && count >= 1 && count < kMostReferences &&
-         any_contains(modules_, Addr(word_at(content, 24)));
+  if (offset != 16 && offset != 32) return false;
+  const uint64_t count = word_at(content, offset);
+  return count >= 1 && count < kMostReferences && is_type(word_at(content, offset + 8));
 }
 
 bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) const {
@@ -119,10 +175,11 @@ bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) c
   const uint64_t offset = value - block.begin().value;
   if (std::binary_search(links_.begin(), links_.end(), LinkClass{block.size(), offset}))
     return true;
+  if (is_inline_name(block, offset, content)) return true;
   if (offset % 8 != 0) return false;
   if (is_array_cookie(block, offset, content) || is_length_prefixed(block, offset, content) ||
       is_old_string(block, offset, content) || is_counted_value(offset, content) ||
-      notes_own_begin(block, offset, content)) {
+      is_behind_hash(block, offset, content) || notes_own_begin(block, offset, content)) {
     return true;
   }
   if (is_counted_object(offset, content)) return true;

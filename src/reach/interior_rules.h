@@ -33,6 +33,7 @@ class InteriorRules {
 
  private:
   [[nodiscard]] bool is_vtable(uint64_t address) const;
+  [[nodiscard]] bool is_type(uint64_t address) const;
   [[nodiscard]] bool is_counted_object(uint64_t offset, Bytes content) const;
 
   const MemoryImage& image_;

@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
 #include "support/fake_program.h"
 
 namespace heapscan {
@@ -12,6 +16,14 @@ class InteriorRule : public testing::Test {
     program_.strong_root(block_ + into);
     world_ = program_.build();
     return world_.verdict(world_.trace(), block_);
+  }
+  // Text, then zeros up to the next word.
+  void poke_text(Addr at, std::string_view text) {
+    for (size_t i = 0; i < text.size(); i += 8) {
+      uint64_t word = 0;
+      std::memcpy(&word, text.data() + i, std::min<size_t>(8, text.size() - i));
+      program_.poke(at + i, word);
+    }
   }
   // An object file's vtable: an offset, a type, then functions.
   Addr vtable() {
@@ -41,6 +53,68 @@ TEST_F(InteriorRule, ArrayCookieThatDoesNotFillTheBlock) {
 TEST_F(InteriorRule, LengthPrefix) {
   program_.poke(block_, uint64_t{210});
   EXPECT_EQ(judge(8), Verdict::Reachable);
+}
+
+TEST_F(InteriorRule, LengthInAHeaderOfTwoWords) {
+  program_.poke(block_, uint64_t{0xef00'0aef});
+  program_.poke(block_ + 8, uint64_t{200});
+  EXPECT_EQ(judge(16), Verdict::Reachable);
+}
+
+TEST_F(InteriorRule, LengthThatDoesNotFillTheBlock) {
+  program_.poke(block_ + 8, uint64_t{150});
+  EXPECT_EQ(judge(16), Verdict::Possible);
+}
+
+TEST_F(InteriorRule, NameBehindAHeader) {
+  const Addr item = program_.block(40);
+  poke_text(item + 16, "\x01highlight_group_2");
+  program_.strong_root(item + 17);
+  world_ = program_.build();
+  EXPECT_EQ(world_.verdict(world_.trace(), item), Verdict::Reachable);
+}
+
+TEST_F(InteriorRule, TheEndOfAStringIsNoName) {
+  const Addr path = program_.block(40);
+  poke_text(path, "/usr/share/misc/magic.mgc");
+  program_.strong_root(path + 16);
+  world_ = program_.build();
+  EXPECT_EQ(world_.verdict(world_.trace(), path), Verdict::Possible);
+}
+
+TEST_F(InteriorRule, NameThatEndsBeforeTheBlockDoes) {
+  poke_text(block_ + 16, "\x01highlight_group_2");
+  EXPECT_EQ(judge(17), Verdict::Possible);
+}
+
+TEST_F(InteriorRule, ElementsBehindTheirHash) {
+  const Addr table = program_.block(8 * 40);  // 8 elements of 32 bytes behind 16 numbers
+  for (uint64_t i = 0; i < 8; ++i) program_.poke(table + 8 * i, uint64_t{0xffffffff} << 32 | i);
+  program_.strong_root(table + 64);
+  world_ = program_.build();
+  EXPECT_EQ(world_.verdict(world_.trace(), table), Verdict::Reachable);
+}
+
+TEST_F(InteriorRule, ElementsWithoutKeys) {
+  program_.poke(block_, ~uint64_t{0});
+  EXPECT_EQ(judge(8), Verdict::Reachable);
+}
+
+TEST_F(InteriorRule, LargeBlocksAreWholePages) {
+  constexpr uint64_t kElements = 4096;
+  const Addr table = program_.block((kElements * 40 + 4095) / 4096 * 4096 + 4096 - 16);
+  for (uint64_t i = 0; i < kElements; ++i) program_.poke(table + 8 * i, ~uint64_t{0});
+  program_.strong_root(table + 8 * kElements);
+  world_ = program_.build();
+  EXPECT_EQ(world_.verdict(world_.trace(), table), Verdict::Reachable);
+}
+
+TEST_F(InteriorRule, NumbersBeyondTheElementsAreNoHash) {
+  const Addr table = program_.block(8 * 40);
+  for (uint64_t i = 0; i < 8; ++i) program_.poke(table + 8 * i, uint64_t{0xffffffff} << 32 | 8);
+  program_.strong_root(table + 64);
+  world_ = program_.build();
+  EXPECT_EQ(world_.verdict(world_.trace(), table), Verdict::Possible);
 }
 
 TEST_F(InteriorRule, OldString) {
@@ -82,6 +156,26 @@ TEST_F(InteriorRule, CountWithoutATypeIsNoObject) {
   program_.poke(block_ + 16, uint64_t{2});
   program_.poke(block_ + 24, uint64_t{77});
   EXPECT_EQ(judge(16), Verdict::Possible);
+}
+
+TEST_F(InteriorRule, ObjectWhoseTypeIsAnObjectItself) {
+  const Addr type = program_.block(1064);
+  program_.strong_root(type);
+  program_.poke(type + 16, uint64_t{5});
+  program_.poke(type + 24, FakeProgram::kStrong + 0x800);
+  program_.poke(block_ + 32, uint64_t{2});
+  program_.poke(block_ + 40, type + 16);
+  EXPECT_EQ(judge(32), Verdict::Reachable);
+}
+
+TEST_F(InteriorRule, TypesThatNameEachOtherLeadNowhere) {
+  const Addr type = program_.block(1064);
+  program_.strong_root(type);
+  program_.poke(type + 16, uint64_t{5});
+  program_.poke(type + 24, type + 16);
+  program_.poke(block_ + 32, uint64_t{2});
+  program_.poke(block_ + 40, type + 16);
+  EXPECT_EQ(judge(32), Verdict::Possible);
 }
 
 TEST_F(InteriorRule, SecondBaseClass) {
