@@ -1,6 +1,7 @@
 #include "report/groups.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <tuple>
 
@@ -109,7 +110,7 @@ class GroupMaker {
 };
 
 // Lost groups come first, then possible, then reachable ones.
-int section_of(Verdict verdict) {
+size_t section_of(Verdict verdict) {
   switch (verdict) {
     case Verdict::Definite:
     case Verdict::Indirect:
@@ -132,20 +133,24 @@ auto rank(const BlockGroup& group, SortBy sort) {
 }
 
 // Keeps the first `top` of each section; `groups` are sorted.
-uint64_t cut_sections(std::vector<BlockGroup>& groups, size_t top) {
+GroupsLeftOut cut_sections(std::vector<BlockGroup>& groups, size_t top) {
+  GroupsLeftOut left_out;
+  const std::array sections = {&left_out.lost, &left_out.possible, &left_out.reachable};
   size_t kept = 0;
   size_t in_section = 0;
-  int section = -1;
-  const size_t before = groups.size();
-  for (size_t i = 0; i < before; ++i) {
+  size_t section = sections.size();
+  for (size_t i = 0; i < groups.size(); ++i) {
     if (section_of(groups[i].verdict) != section) in_section = 0;
     section = section_of(groups[i].verdict);
-    if (in_section++ >= top) continue;
+    if (in_section++ >= top) {
+      ++*sections[section];
+      continue;
+    }
     if (kept != i) groups[kept] = std::move(groups[i]);
     ++kept;
   }
   groups.resize(kept);
-  return before - kept;
+  return left_out;
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ constexpr size_t kMembersShown = 10;
 struct GroupList {
   std::vector<BlockGroup>
       groups;  // at most options.top of lost, possible and reachable ones each, in that order
-  uint64_t left_out = 0;  // groups beyond that
+  GroupsLeftOut left_out;
 };
 
 // Of options.cluster alone, if that is set, in whatever verdicts its blocks have.

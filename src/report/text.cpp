@@ -148,7 +148,8 @@ class TextReport {
     }
     heading("lost", style_.red(text));
     if (!options_.quiet)
-      write_groups(groups, groups.size(), std::min(coverage.groups, kDetailedGroups));
+      write_groups(groups, std::min(coverage.groups, kDetailedGroups),
+                   report_.groups_left_out.lost);
   }
 
   [[nodiscard]] std::string why_possible() const {
@@ -168,13 +169,14 @@ class TextReport {
     if (options_.quiet) return;
     const auto groups =
         section(report_, [](const LeakGroup& g) { return g.verdict == Verdict::Possible; });
-    const bool brief = !options_.verbose && !options_.kinds;
-    const size_t shown = brief ? std::min(groups.size(), kBriefPossible) : groups.size();
-    write_groups(groups, shown, brief ? 1 : kDetailedGroups);
-    if (shown < groups.size()) {
-      out_ << fmt::format("  ... {} more: {} --kinds possible\n",
-                          counted(groups.size() - shown, "group"), options_.command);
+    const uint64_t left_out = report_.groups_left_out.possible;
+    if (options_.verbose || options_.kinds || groups.size() <= kBriefPossible) {
+      write_groups(groups, kDetailedGroups, left_out);
+      return;
     }
+    groups_.write(groups, kBriefPossible, 1);
+    write_where_the_rest_is(groups.size() - kBriefPossible + left_out, " --kinds possible",
+                            left_out > 0 ? groups.size() + left_out : 0);
   }
 
   void write_section_of_reachable() {
@@ -182,21 +184,20 @@ class TextReport {
         section(report_, [](const LeakGroup& g) { return g.verdict == Verdict::Reachable; });
     if (groups.empty()) return;
     heading("reachable", amount(total_of(report_.verdicts, Verdict::Reachable)));
-    write_groups(groups, groups.size(), kDetailedGroups);
+    write_groups(groups, kDetailedGroups, report_.groups_left_out.reachable);
   }
 
-  void write_groups(std::span<const LeakGroup> groups, size_t shown, size_t detailed) {
-    groups_.write(groups, shown, detailed);
-    write_where_the_rest_is(groups);
+  void write_groups(std::span<const LeakGroup> groups, size_t detailed, uint64_t left_out) {
+    groups_.write(groups, groups.size(), detailed);
+    if (left_out > 0)
+      write_where_the_rest_is(left_out, kinds_option(options_), groups.size() + left_out);
   }
 
-  // After the last group of all.
-  void write_where_the_rest_is(std::span<const LeakGroup> groups) {
-    if (report_.groups_left_out == 0 || groups.empty() || &groups.back() != &report_.leaks.back())
-      return;
-    out_ << fmt::format("  ... {} more: {}{} -n {}\n", counted(report_.groups_left_out, "group"),
-                        options_.command, kinds_option(options_),
-                        report_.leaks.size() + report_.groups_left_out);
+  // The command that shows `rest` groups more; `top`, unless it is 0, is how many of them to ask
+  // for.
+  void write_where_the_rest_is(uint64_t rest, const std::string& kinds, uint64_t top) {
+    out_ << fmt::format("  ... {} more: {}{}{}\n", counted(rest, "group"), options_.command, kinds,
+                        top > 0 ? fmt::format(" -n {}", top) : "");
   }
 
   void write_mappings() {

@@ -107,6 +107,13 @@ struct MappingRow {
   std::string evidence;
 };
 
+// Groups beyond `top`, by section.
+struct GroupsLeftOut {
+  uint64_t lost = 0;
+  uint64_t possible = 0;
+  uint64_t reachable = 0;
+};
+
 struct Report {
   CaptureFacts target;
   size_t threads = 0;
@@ -128,9 +135,9 @@ struct Report {
   std::vector<SuppressionRow> suppressions;  // those that matched something, in their order
   uint64_t possible_for_lack_of_memory = 0;  // blocks nothing found names, but memory is missing
   std::vector<LeakGroup> leaks;              // lost ones first, then possible, then reachable ones
-  uint64_t groups_left_out = 0;              // groups beyond `top`, of any verdict
-  std::optional<ClusterMap> cluster;         // the one that was asked for
-  std::vector<MappingRow> mappings;          // largest first
+  GroupsLeftOut groups_left_out;
+  std::optional<ClusterMap> cluster;  // the one that was asked for
+  std::vector<MappingRow> mappings;   // largest first
   Notes notes;
   BlockListing blocks;
   std::vector<FunnelRow> funnel;

@@ -94,7 +94,9 @@ TEST(Describe, KeepsTheFirstGroupsOfEachSection) {
   options.top = 2;
   const Report report = report_of(analysis, options);
   EXPECT_THAT(group_sizes(report), ElementsAre(200, 184, 88, 72));
-  EXPECT_EQ(report.groups_left_out, 10U + 3U);
+  EXPECT_EQ(report.groups_left_out.lost, 10U);
+  EXPECT_EQ(report.groups_left_out.possible, 3U);
+  EXPECT_EQ(report.groups_left_out.reachable, 0U);
   EXPECT_EQ(definite_of(report).blocks, 12U);
 }
 

@@ -237,12 +237,23 @@ TEST(Text, GivesGroupsBeyondMostOfTheLossOneLineEach) {
   EXPECT_THAT(text_of(report), HasSubstr("--cluster 0000000000000024"));
 }
 
-TEST(Text, SaysWhereTheOtherGroupsAre) {
+TEST(Text, SaysWhereTheOtherGroupsOfASectionAre) {
   Report report = small_report();
-  report.groups_left_out = 12;
-  EXPECT_THAT(text_of(report), HasSubstr("\n  ... 12 groups more: heapscan attach 4711 -n 14\n"));
+  report.groups_left_out = {12, 7, 0};
+  EXPECT_THAT(text_of(report), HasSubstr("\n  ... 12 groups more: heapscan attach 4711 -n 13\n"));
+  EXPECT_THAT(text_of(report), HasSubstr("\n  ... 7 groups more: heapscan attach 4711 -n 8\n"));
   report.options.kinds = VerdictSet{Verdict::Definite, Verdict::Possible};
-  EXPECT_THAT(text_of(report), HasSubstr("attach 4711 --kinds definite,possible -n 14\n"));
+  EXPECT_THAT(text_of(report), HasSubstr("attach 4711 --kinds definite,possible -n 13\n"));
+}
+
+TEST(Text, CountsPossibleGroupsThatAreNotShownOnce) {
+  Report report = small_report();
+  for (int i = 0; i < 4; ++i) report.leaks.push_back(report.leaks.back());
+  EXPECT_THAT(text_of(report),
+              HasSubstr("\n  ... 2 groups more: heapscan attach 4711 --kinds possible\n"));
+  report.groups_left_out.possible = 7;
+  EXPECT_THAT(text_of(report),
+              HasSubstr("\n  ... 9 groups more: heapscan attach 4711 --kinds possible -n 12\n"));
 }
 
 TEST(Text, ShowsFivePerhapsAllNotes) {
