@@ -53,6 +53,50 @@ def write(folder, name, lines):
     (folder / name).write_text("".join(lines), encoding="utf-8")
 
 
+def base_schema():
+    """Types that every part of a schema uses."""
+    yield 'namespace Base.Types;\nattribute "priority";\nattribute "owner";\n'
+    for i in range(40):
+        yield f"/// What comes as kind {i}.\nenum Kind{i} : {['byte', 'short', 'uint'][i % 3]} {{\n"
+        yield ",\n".join(f"  /// Value {j}.\n  Value{i}_{j} = {j * 3}" for j in range(8)) + "\n}\n"
+    for i in range(40):
+        yield f"/// A place in space {i}.\nstruct Place{i} {{ x:float; y:double; kind:Kind{i}; }}\n"
+
+
+def part_schema(part):
+    """Tables that name each other, with documentation, attributes and default values."""
+    yield f'include "base.fbs";\nnamespace Part{part}.Records;\n'
+    for i in range(120):
+        yield f"/// A record of part {part}, number {i},\n/// with a second line of text.\n"
+        yield f"table Record{i} (owner: \"somebody {i}\") {{\n"
+        yield f"  /// Its name.\n  name{i}:string (key, priority: {i});\n"
+        for j in range(6):
+            yield f"  number{j}:{['int', 'ulong', 'float', 'short'][j % 4]} = {i + j};\n"
+        yield f"  place:Base.Types.Place{i % 40};\n  kind:Base.Types.Kind{i % 40} = Value{i % 40}_2;\n"
+        yield f"  texts:[string] (deprecated);\n  other:Record{i * 7 % 120};\n  all:[Record{i * 11 % 120}];\n"
+        yield f"  bytes:[ubyte];\n}}\n"
+    for i in range(20):
+        members = ", ".join(f"Record{(i * 6 + j) % 120}" for j in range(5))
+        yield f"union Any{i} {{ {members} }}\ntable Holder{i} {{ any:Any{i}; name:string; }}\n"
+        yield (f"rpc_service Service{i} {{ Get{i}(Record{i}):Record{i + 1} (streaming: \"server\");\n"
+               f"  Put{i}(Holder{i}):Holder{i}; }}\n")
+    yield "table Root { items:[Record1]; holders:[Holder0]; }\nroot_type Root;\n"
+
+
+def part_data():
+    for i in range(800):
+        yield {"name1": f"record {i}", "number0": i, "number2": i / 3, "kind": f"Value1_{i % 8}",
+               "place": {"x": i, "y": -i, "kind": "Value1_1"}, "bytes": [i % 256] * 4,
+               "all": [{"name11": f"part {j} of {i}"} for j in range(i % 4)]}
+
+
+def for_flatc(folder):
+    write(folder, "base.fbs", base_schema())
+    for part in range(3):
+        write(folder, f"part{part}.fbs", part_schema(part))
+    write(folder, "data2.json", json.dumps({"items": list(part_data())}, indent=1))
+
+
 def for_ninja(folder):
     write(folder, "build.ninja", ninja_manifest())
     for directory in range(60):
@@ -106,6 +150,7 @@ def manual_page():
 
 
 INPUTS = {
+    "flatc": for_flatc,
     "mandoc": lambda folder: write(folder, "manual.1", manual_page()),
     "troff": lambda folder: write(folder, "manual.1", manual_page()),
     "hunspell": lambda folder: write(folder, "words", misspelt()),

@@ -50,6 +50,14 @@ PROGRAMS = [
         build="echo 'CFLAGS=\"-g -O2\"' > configure.local && ./configure && make mandoc",
         needs=["zlib1g-dev"]),
     Program(
+        "flatc", DEVELOPMENT, "C++",
+        ["{program}", "-b", "-I", "{inputs}"] +
+        [f"{{inputs}}/{name}" for name in ["part0.fbs", "part1.fbs", "part2.fbs", "data2.json"]],
+        source="flatbuffers", executable="flatc", leak=60,
+        build="objects=$(ls src/*.cpp grpc/src/compiler/*.cc | grep -v flathash | "
+              "sed 's/[.][^.]*$/.o/') && "
+              "make -j2 CXXFLAGS='-g -O2 -Iinclude -Igrpc' $objects && g++ -o flatc $objects"),
+    Program(
         "gdb", DEVELOPMENT, "C++",
         ["{program}", "-nx", "-batch", "-ex", "break main", "-ex", "info types Edge", "-ex",
          "ptype Builder", "-ex", "info line BuildLog::Load", "-ex", "info scope main", "-ex",
