@@ -164,11 +164,15 @@ bool SignatureMaker::was_emptied(uint64_t word) const {
                      [&](const AddrRange& range) { return range.overlaps(possible); });
 }
 
+// A pointer is no text, whatever letters its bytes are.
 bool SignatureMaker::is_text(BlockId id, Bytes head) const {
-  if (is_text_block(head, heap_.block(id).size())) return true;
+  const auto has_pointer = [&] {
+    return is_pointer(addresses_.kind_of(load<uint64_t>(head.data())));
+  };
+  if (is_text_block(head, heap_.block(id).size())) return !has_pointer();
   if (known_.is_short_text.empty()) return false;
   const uint32_t group = known_.group_of[numbers_.number_of(id)];
-  return known_.is_short_text[group] != 0 && may_be_short_text(head);
+  return known_.is_short_text[group] != 0 && may_be_short_text(head) && !has_pointer();
 }
 
 Signature SignatureMaker::signature_of(BlockId id) {

@@ -208,6 +208,14 @@ TEST_F(ClusterTest, SmallNumbersOfAllWidthsAreNoText) {
     EXPECT_EQ(shape_of(type), Shape::Record) << type;
 }
 
+TEST_F(ClusterTest, PointersMadeOfLettersAreNoText) {
+  const uint64_t letters = FakeProgram::kStrong + 0xa050;  // the bytes "P VUUU"
+  for (uint64_t i = 0; i < 40; ++i) block("record", 24, {letters + i, kFunction, i});
+  run();
+  expect_one("record");
+  EXPECT_EQ(shape_of("record"), Shape::Record);
+}
+
 TEST_F(ClusterTest, TextsOfAFewTemplatesAreToldApart) {
   for (int i = 0; i < 100; ++i) {
     text("progress", "[" + std::to_string(1000 + i) + "/9000] building");
