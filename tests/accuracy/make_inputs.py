@@ -83,18 +83,10 @@ def part_schema(part):
     yield "table Root { items:[Record1]; holders:[Holder0]; }\nroot_type Root;\n"
 
 
-def part_data():
-    for i in range(800):
-        yield {"name1": f"record {i}", "number0": i, "number2": i / 3, "kind": f"Value1_{i % 8}",
-               "place": {"x": i, "y": -i, "kind": "Value1_1"}, "bytes": [i % 256] * 4,
-               "all": [{"name11": f"part {j} of {i}"} for j in range(i % 4)]}
-
-
 def for_flatc(folder):
     write(folder, "base.fbs", base_schema())
-    for part in range(3):
+    for part in range(6):
         write(folder, f"part{part}.fbs", part_schema(part))
-    write(folder, "data2.json", json.dumps({"items": list(part_data())}, indent=1))
 
 
 def for_ninja(folder):
