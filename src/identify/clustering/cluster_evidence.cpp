@@ -36,6 +36,7 @@ constexpr float kLastFieldWeight = 0.5F;
 constexpr size_t kSmallestFields = 3;
 constexpr float kOnlyFieldWeight = 1.5F;
 constexpr float kSlackWeight = 0.15F;
+constexpr float kUnwrittenWeight = 4;
 constexpr float kOwnerWeight = 0.4F;
 constexpr float kOwnerWeightOfTiny = 3;  // also of text and arrays
 
@@ -86,6 +87,7 @@ void TraitMixture::add(const Trait& trait, float weight) {
   kinds_[kind] += weight;
   seen_ |= 1U << kind;
   total_ += weight;
+  if (trait.is_unwritten) unwritten_ += weight;
   if (trait.identity == 0) return;
   named_weight_ += weight;
   for (size_t i = 0; i < named_count_; ++i) {
@@ -99,6 +101,7 @@ void TraitMixture::add(const Trait& trait, float weight) {
 void TraitMixture::add(const TraitMixture& other) {
   for (size_t i = 0; i < kTraitKinds; ++i) kinds_[i] += other.kinds_[i];
   seen_ |= other.seen_;
+  unwritten_ += other.unwritten_;
   total_ += other.total_;
   named_weight_ += other.named_weight_;
   for (size_t i = 0; i < other.named_count_; ++i) {
@@ -123,7 +126,7 @@ float TraitMixture::weight_of(uint64_t identity) const {
 
 float TraitMixture::predicts(const TraitMixture& other) const {
   if (total_ == 0 || other.total_ == 0) return 0;
-  float sum = zero_evidence(other);
+  float sum = zero_evidence(other) + unwritten_evidence(other);
   if (nonzero() > 0 && other.nonzero() > 0) sum += kind_evidence(other);
   if (named_weight_ > 0 && other.named_weight_ > 0) sum += identity_evidence(other);
   return sum;
@@ -133,6 +136,19 @@ float TraitMixture::names(const TraitMixture& other) const {
   if (total_ == 0 || other.total_ == 0) return 0;
   float sum = zero_evidence(other);
   if (named_weight_ > 0 && other.named_weight_ > 0) sum += identity_evidence(other);
+  return sum;
+}
+
+// A pointer is set sooner or later; what was never written is the slack behind something shorter.
+float TraitMixture::unwritten_evidence(const TraitMixture& other) const {
+  const float both = heap_pointers() * other.unwritten_ + other.heap_pointers() * unwritten_;
+  return -kUnwrittenWeight * both / (total_ * other.total_);
+}
+
+float TraitMixture::heap_pointers() const {
+  float sum = 0;
+  for (uint32_t rest = kHeapPointers; rest != 0; rest &= rest - 1)
+    sum += kinds_[static_cast<size_t>(std::countr_zero(rest))];
   return sum;
 }
 

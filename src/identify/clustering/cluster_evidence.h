@@ -36,10 +36,13 @@ class TraitMixture {
   [[nodiscard]] float nonzero() const { return total_ - kinds_[0]; }
   [[nodiscard]] float weight_of(uint64_t identity) const;
   [[nodiscard]] float zero_evidence(const TraitMixture& other) const;
+  [[nodiscard]] float unwritten_evidence(const TraitMixture& other) const;
+  [[nodiscard]] float heap_pointers() const;
   [[nodiscard]] float kind_evidence(const TraitMixture& other) const;
   [[nodiscard]] float identity_evidence(const TraitMixture& other) const;
 
   std::array<float, kTraitKinds> kinds_{};
+  float unwritten_ = 0;
   uint32_t seen_ = 0;  // bit per kind with weight
   float total_ = 0;
   std::array<Named, kIdentities> named_{};  // the first ones met

@@ -21,6 +21,8 @@ constexpr uint64_t kTiny = 24;                  // bytes
 constexpr uint64_t kSmallSize = 40;             // bytes, also given out for what needs fewer
 constexpr uint64_t kSearchedForZero = 1 << 20;  // bytes of a block
 constexpr uint64_t kAnnounced = 128;            // bytes of a block
+constexpr size_t kLinks = 2;                    // words of a free block that the allocator uses
+constexpr uint64_t kUnwritten = 1;              // added to a hash
 
 // A word of which only the lower bytes were overwritten, with zeros: an empty string over what a
 // block's last owner had left.
@@ -74,6 +76,7 @@ uint64_t Signature::hash() const {
   for (size_t i = 0; i < traits; ++i) {
     kinds = mix(kinds, static_cast<uint64_t>(trait[i].kind));
     identities = mix(identities, trait[i].identity);
+    if (trait[i].is_unwritten) identities = mix(identities, kUnwritten);
   }
   return (kinds & 0xffffffff00000000) | std::max<uint64_t>(identities & 0xffffffff, 1);
 }
@@ -238,6 +241,8 @@ void SignatureMaker::describe_record(Bytes head, Signature& signature) {
   const size_t fields = std::min(words, Signature::kFields);
   for (size_t i = 0; i < fields; ++i)
     signature.trait[i] = trait_of_word(load<uint64_t>(head.data() + i * 8), kinds_[i]);
+  for (size_t i = 0; i < std::min(fields, kLinks); ++i)
+    signature.trait[i].is_unwritten = is_allocators(load<uint64_t>(head.data() + i * 8));
   signature.traits = fields;
   const bool may_be_empty =
       signature.size <= kTiny || (words > 1 && is_allocators(load<uint64_t>(head.data() + 8)));

@@ -44,6 +44,7 @@ struct Trait {
   // Of a pointer into a module, the address; of one to a clustered block, its group in the round
   // before, plus one; of a text, how it begins; of the rest, and when unknown, 0.
   uint64_t identity = 0;
+  bool is_unwritten = false;  // a link of the allocator's is still there; counts as zero
 };
 
 struct Signature {

@@ -154,6 +154,28 @@ TEST_F(ClusterTest, TinyBlocksAreToldByWhoPointsAtThem) {
   expect_apart("first", "second");
 }
 
+// Arrays of pointers to this and that are one group, so that they own everything alike.
+TEST_F(ClusterTest, ArraysOfPointersSayNothingOfTinyRecordsTheyPointAt) {
+  const auto table = [&](const std::vector<uint64_t>& elements) {
+    block("table", 8 * elements.size(), elements);
+  };
+  for (uint64_t i = 0; i < 40; ++i) {
+    std::vector<uint64_t> entries;
+    std::vector<uint64_t> numbers;
+    for (uint64_t k = 0; k < 9; ++k) {
+      const Addr key = text("key", "key of an entry " + std::to_string(i));
+      entries.push_back(block("entry", 24, {key.value + 3, 0x4059000000000000}).value);
+      numbers.push_back(block("number", 24, {0xabc000000001 + 256 * i, 5}).value);
+    }
+    table(entries);
+    table(numbers);
+  }
+  run();
+  expect_one("entry");
+  expect_one("number");
+  expect_apart("entry", "number");
+}
+
 TEST_F(ClusterTest, WhatPointersLeadToTellsRecordsApart) {
   for (uint64_t i = 0; i < 60; ++i) {
     const Addr key = text("key", "key of an entry " + std::to_string(i));
@@ -279,6 +301,22 @@ TEST_F(ClusterTest, EmptyStringsOverFreeListLinksAreOneInBlocksOfSeveralSizes) {
   expect_one("pair");
   expect_apart("empty", "pair");
   expect_apart("empty", "record");
+}
+
+// A reference counter and a pointer into a text; and short strings with their lengths in
+// front, behind which nothing was ever written.
+TEST_F(ClusterTest, LinksOfTheAllocatorAreNoNullPointers) {
+  allocator_state_ = {AddrRange::sized(Addr(FakeProgram::kWeak + 0x0cc0), 0x100)};
+  const uint64_t link = allocator_state_.front().begin().value + 16;
+  for (uint64_t i = 0; i < 60; ++i) {
+    const Addr value = text("value", "value of an object " + std::to_string(i));
+    block("object", 24, {0x10000'0000 + i % 7, value.value + 3});
+    block("string", 24, {0x3'33'3203 + (i % 10 << 24), link});
+  }
+  run();
+  expect_one("object");
+  expect_one("string");
+  expect_apart("object", "string");
 }
 
 TEST_F(ClusterTest, WhatFillsItsWordIsNoInteger) {
