@@ -7,11 +7,12 @@
 // damaged is left out and no walk comes round again.
 //
 // An instance is proven by its class: the word behind its private data points at the class struct
-// that a type has, and the block is as long as that type says.
+// that a type has, and the block is as long as that type says. GObject clears the word when it
+// frees an instance.
 //
 // Sources: GLib gobject/gtype.c (struct _TypeNode, _ClassData and _InstanceData, laid out alike
-// from 2.36 to 2.86; type_node_any_new_W, g_type_create_instance), gobject/gobject.h and
-// gobject/gparam.h (where instances count their references), glib/gquark.c.
+// from 2.36 to 2.86; type_node_any_new_W, g_type_create_instance,
+// g_type_free_instance), glib/gquark.c.
 #include "identify/recognisers/glib_types.h"
 
 #include <algorithm>
@@ -49,12 +50,9 @@ constexpr uint64_t kFundamentalHeader = 8;  // in front of a fundamental type's 
 constexpr uint64_t kFundamentals = 256;     // entries of the table; the first is empty
 constexpr uint64_t kIdsOfFundamentals = kFundamentals << 2;
 constexpr uint64_t kAlwaysThere = 21;  // fundamental types of every program
-constexpr uint64_t kParamType = 19 << 2;
 constexpr uint64_t kObjectType = 20 << 2;
 constexpr uint64_t kSmallestInstance = 8;
 constexpr uint64_t kInstanceAlignment = 16;
-constexpr uint64_t kObjectReferences = 8;
-constexpr uint64_t kParamReferences = 64;
 
 constexpr uint64_t kQuarkTableStep = 8 * 2048;  // bytes it grows by
 constexpr size_t kLongestTypeName = 256;
@@ -255,13 +253,6 @@ std::vector<GlibType> all_types(const TypeReader& reader, std::vector<TypeNode> 
   return types;
 }
 
-// Freed blocks keep most of what was in them.
-bool is_alive(const MemoryImage& image, const GlibType& type, Addr instance) {
-  if (type.fundamental != kObjectType && type.fundamental != kParamType) return true;
-  const uint64_t at = type.is_object() ? kObjectReferences : kParamReferences;
-  return image.read<uint32_t>(instance + at).value_or(0) != 0;
-}
-
 }  // namespace
 
 bool GlibType::is_object() const { return fundamental == kObjectType; }
@@ -287,8 +278,7 @@ const GlibType* GlibTypes::of_instance(const MemoryImage& image, const Block& bl
     const auto first = image.read_addr(instance);
     const Owned found = first ? owned(*first) : Owned();
     if (found.part == Part::Class && found.type->private_size == extent->private_size &&
-        found.type->instance_size == extent->bytes - extent->private_size &&
-        is_alive(image, *found.type, instance))
+        found.type->instance_size == extent->bytes - extent->private_size)
       return found.type;
   }
   return nullptr;

@@ -38,5 +38,14 @@ inline constexpr uint64_t kSmallestMapping = 128 << 10;
 [[nodiscard]] std::span<const KnownStruct> c_library_structs();
 [[nodiscard]] std::span<const KnownStruct> runtime_structs();  // loader, libstdc++
 [[nodiscard]] std::span<const KnownStruct> other_structs();    // apr, zlib, curl, libxml2
+// Only where GLib is in use; those that are told by a number of their own, and the others.
+[[nodiscard]] std::span<const KnownStruct> glib_structs();
+[[nodiscard]] std::span<const KnownStruct> glib_containers();
+
+[[nodiscard]] bool is_one(const Inputs& inputs, const Sample& sample, const KnownStruct& known);
+// The first of them that nearly all samples of the cluster are.
+[[nodiscard]] std::optional<Evidence> recognise_known(const Inputs& inputs, ClusterId cluster,
+                                                      std::span<const Sample> samples,
+                                                      std::span<const KnownStruct> structs);
 
 }  // namespace heapscan

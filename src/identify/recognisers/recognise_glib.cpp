@@ -12,7 +12,7 @@
 #include <map>
 
 #include "heapscan/base/parallel.h"
-#include "identify/recognisers/glib_types.h"
+#include "identify/recognisers/library_structs.h"
 #include "identify/recognisers/recogniser_samples.h"
 
 namespace heapscan {
@@ -59,9 +59,8 @@ GlibAnswer answer_of(const Inputs& inputs, const GlibTypes& types, const Sample&
   return type == nullptr ? GlibAnswer() : answer_for_instance(*type);
 }
 
-std::optional<Evidence> recognise_glib_block(const Inputs& inputs, const GlibTypes& types,
-                                             ClusterId cluster) {
-  const std::vector<Sample> samples = samples_of(inputs, cluster);
+std::optional<Evidence> recognise_type(const Inputs& inputs, const GlibTypes& types,
+                                       std::span<const Sample> samples) {
   std::map<GlibAnswer, uint32_t> answers;
   for (const Sample& sample : samples) ++answers[answer_of(inputs, types, sample)];
   answers.erase(GlibAnswer{});
@@ -81,14 +80,63 @@ std::optional<Evidence> recognise_glib_block(const Inputs& inputs, const GlibTyp
   return evidence;
 }
 
+// Different uses of one container are different things. All but the hash table are known only by
+// numbers that add up.
+std::optional<Evidence> recognise_struct(const Inputs& inputs, ClusterId cluster,
+                                         std::span<const Sample> samples) {
+  auto evidence = recognise_known(inputs, cluster, samples, glib_structs());
+  if (!evidence) {
+    evidence = recognise_known(inputs, cluster, samples, glib_containers());
+    if (evidence) evidence->kind = EvidenceKind::Container;
+  }
+  if (evidence) evidence->unites = false;
+  return evidence;
+}
+
 }  // namespace
+
+GlibKinds::GlibKinds(const Inputs& inputs)
+    : inputs_(inputs), types_(find_glib_types(inputs.image, inputs.heap, inputs.addresses)) {
+  const auto& modules = inputs.image.modules();
+  in_use_ =
+      !types_.empty() || std::any_of(modules.begin(), modules.end(), [](const Module& module) {
+        return module.file_name().starts_with("libglib-2.0.so");
+      });
+}
+
+std::vector<std::string> GlibKinds::names() const {
+  std::vector<std::string> names;
+  if (!in_use_) return names;
+  for (const GlibType& type : types_.types()) names.push_back(type.name);
+  for (const auto structs : {glib_structs(), glib_containers()}) {
+    for (const KnownStruct& known : structs) names.emplace_back(known.label);
+  }
+  return names;
+}
+
+std::string_view GlibKinds::name_of(BlockId block) const {
+  if (!in_use_) return {};
+  if (const GlibType* type = types_.of_instance(inputs_.image, inputs_.heap.block(block)))
+    return type->name;
+  const auto sample = sample_of(inputs_, block);
+  if (!sample) return {};
+  for (const auto structs : {glib_structs(), glib_containers()}) {
+    for (const KnownStruct& known : structs) {
+      if (is_one(inputs_, *sample, known)) return known.label;
+    }
+  }
+  return {};
+}
 
 Column<ClusterId, std::optional<Evidence>> recognise_glib(const Inputs& inputs, size_t count) {
   Column<ClusterId, std::optional<Evidence>> result(count);
-  const GlibTypes types = find_glib_types(inputs.image, inputs.heap, inputs.addresses);
-  if (types.empty()) return result;
+  const GlibKinds kinds(inputs);
+  if (!kinds.in_use()) return result;
   parallel_for(count, [&](size_t i) {
-    result[ClusterId(i)] = recognise_glib_block(inputs, types, ClusterId(i));
+    const ClusterId id(i);
+    const std::vector<Sample> samples = samples_of(inputs, id);
+    result[id] = recognise_type(inputs, kinds.types(), samples);
+    if (!result[id]) result[id] = recognise_struct(inputs, id, samples);
   });
   return result;
 }

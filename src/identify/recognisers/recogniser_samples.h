@@ -28,6 +28,8 @@ struct Sample {
 // Clusters that are asked about, largest first; further ones go without a name.
 inline constexpr size_t kMostIdentified = 10'000;
 
+// Nothing when it is not saved.
+[[nodiscard]] std::optional<Sample> sample_of(const Inputs& inputs, BlockId id);
 // Those that are saved.
 [[nodiscard]] std::vector<Sample> samples_of(const Inputs& inputs, ClusterId cluster);
 

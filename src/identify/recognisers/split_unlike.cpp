@@ -11,6 +11,7 @@
 // anyway.
 #include <algorithm>
 #include <map>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -19,7 +20,7 @@
 #include "identify/clustering/cluster_rows.h"
 #include "identify/fingerprint_hash.h"
 #include "identify/recognisers/container_search.h"
-#include "identify/recognisers/glib_types.h"
+#include "identify/recognisers/recognise_glib.h"
 #include "identify/recognisers/vtable_class.h"
 
 namespace heapscan {
@@ -95,7 +96,7 @@ std::map<uint64_t, std::string> names_of_classes(const Inputs& inputs,
   return names;
 }
 
-uint32_t code_of_class(const Facts& facts, const std::string& name) {
+uint32_t code_of_class(const Facts& facts, std::string_view name) {
   const auto at = std::lower_bound(facts.classes.begin(), facts.classes.end(), name);
   return kClass | static_cast<uint32_t>(at - facts.classes.begin());
 }
@@ -103,9 +104,9 @@ uint32_t code_of_class(const Facts& facts, const std::string& name) {
 void add_classes(const Inputs& inputs, Facts& facts) {
   const std::vector<uint64_t> words = first_words(inputs);
   const std::map<uint64_t, std::string> names = names_of_classes(inputs, words);
-  const GlibTypes glib = find_glib_types(inputs.image, inputs.heap, inputs.addresses);
+  const GlibKinds glib(inputs);
+  facts.classes = glib.names();
   for (const auto& [word, name] : names) facts.classes.push_back(name);
-  for (const GlibType& type : glib.types()) facts.classes.push_back(type.name);
   std::sort(facts.classes.begin(), facts.classes.end());
   facts.classes.erase(std::unique(facts.classes.begin(), facts.classes.end()), facts.classes.end());
   std::map<uint64_t, uint32_t> codes;
@@ -115,12 +116,12 @@ void add_classes(const Inputs& inputs, Facts& facts) {
     const auto code = codes.find(words[i]);
     if (code != codes.end()) facts.codes[i] = code->second;
   }
-  if (glib.empty()) return;
+  if (!glib.in_use()) return;
   const std::vector<BlockId>& blocks = inputs.clusters.blocks;
   parallel_for_pieces(blocks.size(), kSplitGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
-      const GlibType* const type = glib.of_instance(inputs.image, inputs.heap.block(blocks[i]));
-      if (type != nullptr) facts.codes[i] = code_of_class(facts, type->name);
+      const std::string_view name = glib.name_of(blocks[i]);
+      if (!name.empty()) facts.codes[i] = code_of_class(facts, name);
     }
   });
 }

@@ -1,0 +1,144 @@
+// GLib's containers. A hash table is certain: its size and modulus go together as in no other
+// program. The others are a few lengths and pointers that add up, which other libraries' structs
+// could do as well; so they are asked only where GLib is in use, and every length must fit its
+// block.
+//
+// Sources: GLib glib/ghash.c (gint sizes until 2.58, gsize since), glib/garray.c (GRealArray: its
+// third member counts bytes until 2.62, elements since; GRealPtrArray), glib/gstring.h,
+// glib/glist.h, glib/gqueue.h; 2.36 to 2.86.
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "identify/recognisers/library_structs.h"
+
+namespace heapscan {
+
+namespace {
+
+uint64_t usable_at(const Inputs& inputs, uint64_t address) {
+  if (inputs.addresses.kind_of(address) != WordKind::BlockStart) return 0;
+  return inputs.heap.block(inputs.addresses.block_of(address)).size();
+}
+
+bool is_function_or_null(const Inputs& inputs, uint64_t word) {
+  return word == 0 || inputs.addresses.kind_of(word) == WordKind::Code;
+}
+
+constexpr uint32_t kMostGlibReferences = 1 << 16;
+
+bool is_reference_count(uint32_t count) { return count != 0 && count < kMostGlibReferences; }
+
+// The first prime below each power of two, from 8 on.
+constexpr uint32_t kFirstShift = 3;
+constexpr std::array<uint32_t, 28> kModuli = {
+    7,        13,       31,       61,        127,       251,       509,
+    1021,     2039,     4093,     8191,      16381,     32749,     65521,
+    131071,   262139,   524287,   1048573,   2097143,   4194301,   8388593,
+    16777213, 33554393, 67108859, 134217689, 268435399, 536870909, 1073741789};
+
+struct HashTableLayout {
+  uint64_t modulus;  // the mask follows, then nodes and nodes with tombstones
+  uint64_t keys;     // hashes and values follow, then the functions that hash and compare
+};
+constexpr HashTableLayout kSmallSizes{4, 24};  // until 2.58
+constexpr HashTableLayout kLargeSizes{8, 32};
+
+template <const HashTableLayout& kLayout>
+bool is_hash_table(const Inputs& inputs, const Sample& sample) {
+  const uint64_t size = half(sample, 0);
+  const uint32_t nodes = half(sample, kLayout.modulus + 8);
+  const uint32_t occupied = half(sample, kLayout.modulus + 12);
+  if (!std::has_single_bit(size) || size >> kFirstShift == 0) return false;
+  const size_t row = static_cast<size_t>(std::countr_zero(size)) - kFirstShift;
+  if (row >= kModuli.size() || half(sample, kLayout.modulus) != kModuli[row] ||
+      half(sample, kLayout.modulus + 4) != size - 1 || nodes > occupied || occupied > size)
+    return false;
+  for (uint64_t array = 0; array < 3; ++array) {
+    if (usable_at(inputs, word(sample, kLayout.keys + 8 * array)) < 4 * size) return false;
+  }
+  const uint64_t functions = kLayout.keys + 24;
+  return inputs.addresses.kind_of(word(sample, functions)) == WordKind::Code &&
+         is_function_or_null(inputs, word(sample, functions + 8)) &&
+         is_reference_count(half(sample, functions + 16));
+}
+
+bool is_array(const Inputs& inputs, const Sample& sample) {
+  const uint64_t usable = usable_at(inputs, word(sample, 0));
+  const uint64_t length = half(sample, 8);
+  const uint64_t capacity = half(sample, 12);
+  const uint64_t element = half(sample, 16);
+  constexpr uint32_t kFlags = 3;
+  return usable != 0 && element != 0 && length * element <= usable && capacity != 0 &&
+         (fills(capacity * element, usable) || fills(capacity, usable)) &&
+         half(sample, 20) <= kFlags && is_reference_count(half(sample, 24)) &&
+         is_function_or_null(inputs, word(sample, 32));
+}
+
+bool is_pointer_array(const Inputs& inputs, const Sample& sample) {
+  const uint64_t length = half(sample, 8);
+  const uint64_t capacity = half(sample, 12);
+  return capacity != 0 && length <= capacity &&
+         fills(8 * capacity, usable_at(inputs, word(sample, 0))) &&
+         is_reference_count(half(sample, 16)) && is_function_or_null(inputs, word(sample, 24));
+}
+
+// An empty one says too little.
+bool is_string(const Inputs& inputs, const Sample& sample) {
+  const uint64_t text = word(sample, 0);
+  const uint64_t length = word(sample, 8);
+  const uint64_t capacity = word(sample, 16);
+  constexpr uint64_t kMostRead = 4096;
+  if (length == 0 || length >= capacity || !std::has_single_bit(capacity) ||
+      !fills(capacity, usable_at(inputs, text)))
+    return false;
+  const auto read = inputs.image.read_string(Addr(text), kMostRead);
+  return read && read->size() == std::min(length, kMostRead);
+}
+
+constexpr uint64_t kListNode = 24;
+constexpr uint64_t kNext = 8;
+constexpr uint64_t kPrevious = 16;
+constexpr int kMostNodesFollowed = 8;
+
+// From `first` on, every node found by `ahead` names the one before it, and none is the first.
+bool is_list_part(const Inputs& inputs, Addr first, uint64_t ahead, uint64_t behind) {
+  Addr node = first;
+  for (int i = 0; i < kMostNodesFollowed; ++i) {
+    const auto other = inputs.image.read_addr(node + ahead);
+    if (!other) return false;
+    if (other->is_null()) return true;
+    if (*other == first || !fills(kListNode, usable_at(inputs, other->value)) ||
+        inputs.image.read_addr(*other + behind) != node)
+      return false;
+    node = *other;
+  }
+  return true;
+}
+
+bool is_list_node(const Inputs& inputs, const Sample& sample) {
+  return (word(sample, kNext) != 0 || word(sample, kPrevious) != 0) &&
+         is_list_part(inputs, sample.begin, kNext, kPrevious) &&
+         is_list_part(inputs, sample.begin, kPrevious, kNext);
+}
+
+constexpr KnownStruct kGlibStructs[] = {
+    {"GHashTable", "its size, modulus and mask, and arrays that are as long", 88, 96 + kBlockSlack,
+     is_hash_table<kLargeSizes>},
+    {"GHashTable", "its size, modulus and mask, and arrays that are as long", 80, 88 + kBlockSlack,
+     is_hash_table<kSmallSizes>},
+};
+
+constexpr KnownStruct kGlibContainers[] = {
+    {"GArray", "elements that fill a block, and references to it", 40, 40, is_array},
+    {"GPtrArray", "pointers that fill a block, and references to it", 40, 40, is_pointer_array},
+    {"GString", "text and a block as long as it says", 24, 24, is_string},
+    {"GList", "its neighbours name it", 24, 24, is_list_node},
+};
+
+}  // namespace
+
+std::span<const KnownStruct> glib_structs() { return kGlibStructs; }
+std::span<const KnownStruct> glib_containers() { return kGlibContainers; }
+
+}  // namespace heapscan
