@@ -78,7 +78,7 @@ PROGRAMS = [
     Program(
         "redis", DEVELOPMENT, "C", ["python3", "{here}/workloads/redis.py"],
         source="redis", executable="src/redis-server", at="400000", leak=60,
-        build="make -C src MALLOC=libc OPTIMIZATION=-O2 redis-server"),
+        build="make -C src MALLOC=libc OPTIMIZATION=-O2 CFLAGS=-g redis-server"),
     Program(
         "zsh", DEVELOPMENT, "C", ["{program}", "-f", "{here}/workloads/zsh.zsh"],
         source="zsh", executable="Src/zsh", leak=80,
