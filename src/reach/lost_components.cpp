@@ -1,14 +1,15 @@
 // Lost blocks form a graph. A leaked tree is reported once, under the block nothing points at; a
-// leaked ring has no such block, so its lowest address stands for it. In general: of the graph's
-// strongly connected components, one without an edge from another one is a leak of its own, and its
-// lowest address is the head; everything else hangs below some head and is counted once, for the
-// first head in address order that reaches it. Start and interior pointers weigh the same.
+// leaked ring has no such block, so one of its blocks stands for it. In general: of the graph's
+// strongly connected components, one without an edge from another one is a leak of its own, and has
+// one head; everything else hangs below some head and is counted once, for the component that
+// reaches it and has the lowest address.
 //
 // The heads are found without working out the components. Search from every block not yet seen, in
 // ascending order. Where a search starts, no earlier start leads; so if a later start leads there
 // neither, nothing outside its component does. Searching again from the starts in descending order
 // tells which those are, unless no search ever ran into what an earlier one had seen. And the
-// component's lowest block is where the first search had to start.
+// component's lowest block is where the first search had to start. A better head for it is chosen
+// in the end.
 #include "reach/lost_components.h"
 
 #include <algorithm>
@@ -17,6 +18,8 @@
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/heap/block_numbers.h"
+#include "reach/lost_graph.h"
+#include "reach/ring_heads.h"
 
 namespace heapscan {
 
@@ -25,18 +28,6 @@ namespace {
 constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
 constexpr size_t kBlocksPerPiece = 2048;
 constexpr size_t kAhead = 8;  // blocks
-
-// Lost blocks by number, and edges between them as rows of one array.
-struct LostGraph {
-  std::vector<BlockId> blocks;       // number -> block, ascending
-  std::vector<uint64_t> first_edge;  // number -> its first edge; one more at the end
-  std::vector<uint32_t> edges;
-
-  [[nodiscard]] size_t size() const { return blocks.size(); }
-  [[nodiscard]] std::span<const uint32_t> from(uint32_t node) const {
-    return std::span(edges).subspan(first_edge[node], first_edge[node + 1] - first_edge[node]);
-  }
-};
 
 // Finds the edges of consecutive lost blocks, each of which was announced some blocks ahead. Words
 // that may be edges wait in a ring until what the index has to say about them has arrived.
@@ -186,7 +177,7 @@ class Searches {
   bool met_another_ = false;
 };
 
-// Node -> head.
+// Node -> head, the lowest block of its component.
 std::vector<uint32_t> find_heads(const LostGraph& graph) {
   std::vector<uint32_t> starts;
   std::vector<uint32_t> head_of;
@@ -217,7 +208,8 @@ std::vector<uint32_t> find_heads(const LostGraph& graph) {
 std::vector<LostBlock> find_lost_components(const HeapModel& heap, const BlockMemory& memory,
                                             const BlockBitmap& lost) {
   const LostGraph graph = build_lost_graph(heap, memory, lost);
-  const std::vector<uint32_t> head_of = find_heads(graph);
+  std::vector<uint32_t> head_of = find_heads(graph);
+  choose_ring_heads(heap, memory, graph, head_of);
   std::vector<LostBlock> result(graph.size());
   for (size_t i = 0; i < graph.size(); ++i) result[i] = {graph.blocks[i], graph.blocks[head_of[i]]};
   return result;

@@ -4,17 +4,17 @@
 
 #include <vector>
 
+#include "heapscan/heap/block_bitmap.h"
+#include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
-#include "heapscan/heap/block_bitmap.h"
-#include "heapscan/heap/block_memory.h"
 
 namespace heapscan {
 
-// One row per block of `lost`, sorted by block. A component nothing lost points into has one head,
-// its lowest address; every other block belongs to the head with the lowest address that reaches
-// it.
+// One row per block of `lost`, sorted by block. A component nothing lost points into has one head:
+// the block that its others hang on, where there is one, else its lowest address. Every other block
+// belongs to one head that reaches it.
 [[nodiscard]] std::vector<LostBlock> find_lost_components(const HeapModel& heap,
                                                           const BlockMemory& memory,
                                                           const BlockBitmap& lost);

@@ -86,5 +86,74 @@ TEST(LostComponents, ChainOfAMillionDoesNotRecurse) {
   EXPECT_EQ(reach.lost.back().head.index(), 0U);
 }
 
+// Which of the blocks stands for all of them.
+Addr only_head(FakeProgram& program) {
+  const FakeProgram::World world = program.build();
+  const Reachability reach = world.trace();
+  EXPECT_EQ(reach.totals[static_cast<size_t>(Verdict::Definite)].blocks, 1U);
+  for (const LostBlock& lost : reach.lost) EXPECT_EQ(lost.head, reach.lost.front().head);
+  return world.heap.block(reach.lost.front().head).begin();
+}
+
+// A ring of `count` nodes of 40 bytes and then one header, linked both ways at these offsets.
+Addr linked_ring(FakeProgram& program, size_t count, uint64_t in_node, uint64_t in_header,
+                 uint64_t header_size) {
+  std::vector<Addr> hooks;
+  for (size_t i = 0; i < count; ++i) hooks.push_back(program.block(40) + in_node);
+  const Addr header = program.block(header_size);
+  hooks.push_back(header + in_header);
+  for (size_t i = 0; i < hooks.size(); ++i) {
+    const Addr next = hooks[(i + 1) % hooks.size()];
+    program.poke(hooks[i], next);
+    program.poke(next + 8, hooks[i]);
+  }
+  return header;
+}
+
+TEST(LostComponents, AHeaderStandsForItsList) {
+  FakeProgram program;
+  const Addr header = linked_ring(program, 3, 0, 16, 88);
+  EXPECT_EQ(only_head(program), header);
+}
+
+TEST(LostComponents, AHeaderOfItsOwnStandsForNodesLinkedByAMember) {
+  FakeProgram program;
+  const Addr header = linked_ring(program, 3, 16, 0, 24);
+  EXPECT_EQ(only_head(program), header);
+}
+
+TEST(LostComponents, OfTwoBlocksTheOneNamedByItsMiddleIsTheHeader) {
+  FakeProgram program;
+  const Addr header = linked_ring(program, 1, 0, 16, 88);
+  EXPECT_EQ(only_head(program), header);
+}
+
+TEST(LostComponents, NodesAlikeAreStoodForByTheLowest) {
+  FakeProgram program;
+  const Addr last = linked_ring(program, 3, 0, 0, 40);
+  EXPECT_LT(only_head(program), last);
+}
+
+TEST(LostComponents, AnArrayOfChildrenIsNoHeader) {
+  FakeProgram program;
+  const Addr parent = program.block(104);
+  const Addr array = program.block(72);
+  program.poke(parent, array);
+  for (uint64_t i = 0; i < 4; ++i) {
+    const Addr child = program.block(104);
+    program.poke(array + 8 * i, child);
+    program.poke(child + 8, parent);
+  }
+  EXPECT_EQ(only_head(program), parent);
+}
+
+TEST(LostComponents, WhatHangsBelowAListHangsBelowItsHeader) {
+  FakeProgram program;
+  const Addr text = program.block(24);
+  const Addr header = linked_ring(program, 3, 0, 16, 88);
+  program.poke(header - 48 + 24, text);  // the last node names it
+  EXPECT_EQ(only_head(program), header);
+}
+
 }  // namespace
 }  // namespace heapscan
