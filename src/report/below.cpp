@@ -12,7 +12,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kDepthShown = 3;     // of a tree in one line
+constexpr size_t kDepthShown = 6;     // of a tree in one line
 constexpr size_t kChildrenShown = 3;  // of one node
 constexpr size_t kLongestLabel = 40;
 constexpr size_t kLongestLine = 120;  // unless even one level takes more
@@ -24,27 +24,55 @@ const LeakTree* tree_of(const Analysis& analysis, ClusterId cluster) {
   return nullptr;
 }
 
+// Of "node of std::list in Parser at +0x8" what a reader of a tree wants, who sees the Parser
+// there.
+std::string_view without_place(std::string_view label) {
+  const size_t part = label.find(" of std::");
+  const size_t place = label.find(" in ", part == std::string_view::npos ? part : part + 1);
+  return label.substr(0, place);
+}
+
 // A tree in one line: "412 × Parser{vector<Token>{3 × text}}", "15 × struct node (3,183 in all)".
 class TreeLine {
  public:
   TreeLine(const Analysis& analysis, const LeakTree& tree)
-      : analysis_(analysis), tree_(tree), children_(tree.nodes.size()) {
-    for (size_t i = 1; i < tree.nodes.size(); ++i) {
-      if (tree.nodes[i].parent < i) children_[tree.nodes[i].parent].push_back(i);
+      : analysis_(analysis),
+        tree_(tree),
+        children_(tree.nodes.size()),
+        below_(tree.nodes.size()),
+        states_(tree.nodes.size(), State::Closed) {
+    for (size_t i = tree.nodes.size() - 1; i > 0; --i) {
+      if (tree.nodes[i].parent >= i) continue;
+      children_[tree.nodes[i].parent].push_back(i);
+      below_[tree.nodes[i].parent] += below_[i] + tree.nodes[i].bytes;
     }
+    for (std::vector<size_t>& children : children_) std::reverse(children.begin(), children.end());
   }
 
-  // As deep as fits into a line.
+  // What hangs below the first level is shown where it fits, the heaviest first.
   [[nodiscard]] std::string write() {
-    std::string line;
-    for (deepest_ = kDepthShown; deepest_ > 0; --deepest_) {
-      line = fmt::format("{} × {}{}", grouped(tree_.heads), spelled(part_of(0), 1), inside(0, 1));
-      if (line.size() <= kLongestLine) break;
+    states_[0] = State::Open;
+    std::string line = spelled_tree();
+    while (!closed_.empty()) {
+      const size_t heaviest =
+          *std::max_element(closed_.begin(), closed_.end(),
+                            [this](size_t a, size_t b) { return below_[a] < below_[b]; });
+      states_[heaviest] = State::Open;
+      std::string longer = spelled_tree();
+      if (longer.size() <= kLongestLine) {
+        line = std::move(longer);
+      } else {
+        states_[heaviest] = State::Shut;
+        spelled_tree();
+      }
     }
     return line;
   }
 
  private:
+  // Whether the children of a node are shown; of what is shut they would not fit.
+  enum class State : uint8_t { Closed, Open, Shut };
+
   // One child, or several without children of their own that have one name.
   struct Part {
     size_t node = 0;
@@ -55,7 +83,8 @@ class TreeLine {
 
   [[nodiscard]] Part part_of(size_t node) const {
     const TreeNode& row = tree_.nodes[node];
-    return {node, shortened(label_of_one(analysis_, row.cluster), kLongestLabel), row.blocks,
+    const std::string label = label_of_one(analysis_, row.cluster);
+    return {node, shortened(node == 0 ? label : without_place(label), kLongestLabel), row.blocks,
             row.repeats};
   }
 
@@ -85,11 +114,19 @@ class TreeLine {
     return (counts ? grouped(each) + " × " : "") + part.name;
   }
 
-  // Goes no deeper than deepest_.
-  [[nodiscard]] std::string inside(size_t node, size_t depth) const {
+  std::string spelled_tree() {
+    closed_.clear();
+    return fmt::format("{} × {}{}", grouped(tree_.heads), spelled(part_of(0), 1), inside(0, 1));
+  }
+
+  // Collects what might be opened yet.
+  std::string inside(size_t node, size_t depth) {
     const std::vector<Part> parts = parts_below(node);
     if (parts.empty()) return "";
-    if (depth > deepest_) return "{...}";
+    if (states_[node] != State::Open) {
+      if (states_[node] == State::Closed && depth <= kDepthShown) closed_.push_back(node);
+      return "{...}";
+    }
     std::string line;
     for (size_t i = 0; i < std::min(parts.size(), kChildrenShown); ++i) {
       line += (i == 0 ? "" : ", ") + spelled(parts[i], tree_.nodes[node].blocks) +
@@ -102,7 +139,9 @@ class TreeLine {
   const Analysis& analysis_;
   const LeakTree& tree_;
   std::vector<std::vector<size_t>> children_;
-  size_t deepest_ = kDepthShown;
+  std::vector<uint64_t> below_;  // bytes
+  std::vector<State> states_;
+  std::vector<size_t> closed_;  // nodes of the last line written
 };
 
 BelowRow describe_node(const Analysis& analysis, const TreeNode& node) {

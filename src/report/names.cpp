@@ -87,14 +87,42 @@ class Elider {
   int parentheses_ = 0;
 };
 
-// std::string by the name that everybody calls it by.
+void replace_all(std::string& name, std::string_view from, std::string_view to) {
+  for (size_t at = name.find(from); at != std::string::npos; at = name.find(from, at + to.size()))
+    name.replace(at, from.size(), to);
+}
+
+// The standard library's names as everybody writes them.
 std::string with_aliases(std::string name) {
-  static constexpr std::array<std::string_view, 2> kSpelledOut = {
-      "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >",
-      "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char>>"};
-  for (const std::string_view spelled_out : kSpelledOut) {
-    for (size_t at = name.find(spelled_out); at != std::string::npos; at = name.find(spelled_out)) {
-      name.replace(at, spelled_out.size(), "std::string");
+  replace_all(name, "std::__cxx11::", "std::");
+  constexpr std::string_view kString = "std::basic_string<char, std::char_traits<char>, ";
+  replace_all(name, fmt::format("{}std::allocator<char> > >", kString), "std::string>");
+  replace_all(name, fmt::format("{}std::allocator<char> >", kString), "std::string");
+  replace_all(name, fmt::format("{}std::allocator<char>>", kString), "std::string");
+  return name;
+}
+
+// Where the template arguments that begin behind `open` end; npos when they do not.
+size_t end_of_arguments(std::string_view name, size_t open) {
+  size_t depth = 1;
+  for (size_t i = open + 1; i < name.size(); ++i) {
+    if (name[i] == '<') ++depth;
+    if (name[i] == '>' && --depth == 0) return i + 1;
+  }
+  return std::string_view::npos;
+}
+
+// Without the arguments that nobody writes.
+std::string without_defaults(std::string name) {
+  static constexpr std::array<std::string_view, 6> kDefaults = {
+      ", std::allocator<", ", std::default_delete<", ", std::less<",
+      ", std::hash<",      ", std::equal_to<",       ", std::char_traits<"};
+  for (const std::string_view spelled : kDefaults) {
+    for (size_t at = name.find(spelled); at != std::string::npos; at = name.find(spelled, at)) {
+      const size_t end = end_of_arguments(name, at + spelled.size() - 1);
+      if (end == std::string::npos) return name;
+      name.erase(at, end - at);
+      if (name.compare(at, 2, " >") == 0) name.erase(at, 1);
     }
   }
   return name;
@@ -166,7 +194,8 @@ std::vector<IdentityRow> identity_of(const Analysis& analysis, ClusterId cluster
 }
 
 std::string shortened(std::string_view name, size_t limit) {
-  const std::string readable = with_aliases(cut_in_the_middle(name, kLongestRead));
+  const std::string readable =
+      without_defaults(with_aliases(cut_in_the_middle(name, kLongestRead)));
   if (readable.size() <= limit) return readable;
   static constexpr std::array<Elision, 5> kElisions = {
       {{2, kDeepestArgument + 1}, {1, kDeepestArgument + 1}, {1, 3}, {1, 2}, {1, 1}}};

@@ -232,6 +232,46 @@ TEST(Describe, NamesWhatMostMembersPointAt) {
   EXPECT_EQ(pointers[1].share, 0.75);
 }
 
+// A head and, below each other or it, blocks with these labels; `parents` are indices, 0 the head.
+std::string line_of_tree(const std::vector<std::string>& labels,
+                         const std::vector<uint32_t>& parents) {
+  JudgedProgram program;
+  std::vector<Addr> blocks;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    program.label(labels[i]);
+    blocks.push_back(i == 0 ? program.definite(40) : program.indirect(24, blocks[0]));
+  }
+  Analysis analysis = program.judge();
+  LeakTree tree;
+  tree.heads = 1;
+  tree.below = labels.size() - 1;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    const ClusterId cluster = analysis.clusters.of(analysis.heap.block_at(blocks[i]));
+    tree.nodes.push_back({.cluster = cluster,
+                          .parent = i == 0 ? TreeNode::kNoParent : parents[i - 1],
+                          .blocks = 1,
+                          .bytes = 1000 - i});
+  }
+  tree.cluster = tree.nodes[0].cluster;
+  analysis.forest.trees = {tree};
+  return report_of(analysis).leaks.at(0).below_line;
+}
+
+TEST(Describe, ShowsTreesAsDeepAsTheyFitIntoALine) {
+  EXPECT_EQ(line_of_tree({"a", "b", "c", "d", "e"}, {0, 1, 2, 3}), "1 × a{b{c{d{e}}}}");
+  const std::string length(36, 'x');
+  EXPECT_EQ(line_of_tree({"root", "light", "heavy", length + "1", length + "2", length + "3"},
+                         {0, 0, 1, 2, 2}),
+            "1 × root{light{...}, heavy{" + length + "2, " + length + "3}}");
+}
+
+TEST(Describe, LeavesOutOfATreeWhereContainersLie) {
+  EXPECT_EQ(line_of_tree({"Parser", "node of std::list in Parser at +0x8",
+                          "text of std::string in node of std::list in Parser at +0x8 at +0x10"},
+                         {0, 1}),
+            "1 × Parser{node of std::list{text of std::string}}");
+}
+
 TEST(Describe, SaysWhatHangsBelowAGroup) {
   JudgedProgram program;
   program.label("Parser");

@@ -18,7 +18,7 @@ TEST(Shortened, LeavesShortNamesAlone) {
 
 TEST(Shortened, LeavesOutArgumentsFromTheInside) {
   const std::string name =
-      "std::map<std::string, std::vector<ns::Token, std::allocator<ns::Token> > >";
+      "std::map<std::string, std::vector<ns::Token, ns::allocator<ns::Token> > >";
   EXPECT_EQ(shortened(name, 60), "std::map<std::string, std::vector<ns::Token, ...>>");
   EXPECT_EQ(shortened(name, 40), "std::map<std::string, ...>");
   EXPECT_EQ(shortened(name, 20), "std::map<...>");
@@ -30,6 +30,18 @@ TEST(Shortened, CallsStringsStrings) {
       "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >";
   EXPECT_EQ(shortened("node of std::set<" + text + ", x>[2] in " + text, 200),
             "node of std::set<std::string, x>[2] in std::string");
+  EXPECT_EQ(shortened("std::__cxx11::list<" + text + " >", 200), "std::list<std::string>");
+}
+
+TEST(Shortened, LeavesOutDefaultArguments) {
+  EXPECT_EQ(shortened("std::deque<double, std::allocator<double> >", 60), "std::deque<double>");
+  EXPECT_EQ(shortened("std::map<int, a<b>, std::less<int>, "
+                      "std::allocator<std::pair<int const, a<b> > > >::iterator",
+                      60),
+            "std::map<int, a<b>>::iterator");
+  EXPECT_EQ(shortened("std::vector<int, pool::allocator<int> >", 60),
+            "std::vector<int, pool::allocator<int> >");
+  EXPECT_EQ(shortened("x<int, std::allocator<int", 60), "x<int, std::allocator<int");
 }
 
 TEST(Shortened, CutsOtherNamesInTheMiddle) {
