@@ -10,9 +10,10 @@
 // that a type has, and the block is as long as that type says. GObject clears the word when it
 // frees an instance.
 //
-// Sources: GLib gobject/gtype.c (struct _TypeNode, _ClassData and _InstanceData, laid out alike
-// from 2.36 to 2.86; type_node_any_new_W, g_type_create_instance,
-// g_type_free_instance), glib/gquark.c.
+// Sources: GLib gobject/gtype.c (struct _TypeNode, which has lost its first member between 2.74 and
+// 2.84 and is laid out alike otherwise, _ClassData, _InstanceData, type_node_any_new_W,
+// g_type_create_instance, g_type_free_instance), glib/gquark.c. Tried with 2.66, 2.74, 2.84 and
+// 2.90.
 #include "identify/recognisers/glib_types.h"
 
 #include <algorithm>
@@ -28,16 +29,14 @@ namespace heapscan {
 
 namespace {
 
-// struct _TypeNode
-constexpr uint64_t kChildCount = 16;
-constexpr uint64_t kBits = 20;
-constexpr uint32_t kDepthMask = 0xff;
-constexpr uint32_t kIsClassed = 1 << 17;
-constexpr uint32_t kIsInstantiatable = 1 << 18;
-constexpr uint64_t kChildren = 24;
-constexpr uint64_t kData = 32;
-constexpr uint64_t kQuark = 40;
-constexpr uint64_t kSupers = 72;  // itself, its parent, ..., its fundamental type, 0
+// struct _TypeNode, without the references that earlier versions count in front of it
+constexpr uint64_t kReferences = 8;
+constexpr uint64_t kChildCount = 8;
+constexpr uint64_t kDepth = 12;  // one byte
+constexpr uint64_t kChildren = 16;
+constexpr uint64_t kData = 24;
+constexpr uint64_t kQuark = 32;
+constexpr uint64_t kSupers = 64;  // itself, its parent, ..., its fundamental type, 0
 
 // struct _InstanceData; struct _ClassData is its beginning
 constexpr uint64_t kClass = 56;
@@ -49,7 +48,9 @@ constexpr uint64_t kInstanceDataBytes = 80;
 constexpr uint64_t kFundamentalHeader = 8;  // in front of a fundamental type's node
 constexpr uint64_t kFundamentals = 256;     // entries of the table; the first is empty
 constexpr uint64_t kIdsOfFundamentals = kFundamentals << 2;
-constexpr uint64_t kAlwaysThere = 21;  // fundamental types of every program
+constexpr uint64_t kAlwaysThere = 21;    // fundamental types of every program
+constexpr uint64_t kEnumType = 12 << 2;  // has classes but no instances, like flags
+constexpr uint64_t kFlagsType = 13 << 2;
 constexpr uint64_t kObjectType = 20 << 2;
 constexpr uint64_t kSmallestInstance = 8;
 constexpr uint64_t kInstanceAlignment = 16;
@@ -95,17 +96,17 @@ struct TypeNode {
   uint64_t child_count = 0;
   Addr data;
   uint32_t quark = 0;
-  uint32_t bits = 0;
+  uint32_t depth = 0;  // types above it
   uint64_t parent = 0;
   uint64_t fundamental = 0;
-
-  [[nodiscard]] uint32_t depth() const { return bits & kDepthMask; }
 };
 
 class TypeReader {
  public:
-  TypeReader(const MemoryImage& image, const HeapModel& heap, const AddressMap& addresses)
-      : image_(image), heap_(heap), addresses_(addresses) {}
+  // `references`: bytes in front of what all versions have in a node.
+  TypeReader(const MemoryImage& image, const HeapModel& heap, const AddressMap& addresses,
+             uint64_t references)
+      : image_(image), heap_(heap), addresses_(addresses), references_(references) {}
 
   // The node at `at`, if that says it is type `id`.
   [[nodiscard]] std::optional<TypeNode> node_at(Addr at, uint64_t id) const {
@@ -113,19 +114,21 @@ class TypeReader {
     TypeNode node;
     node.id = id;
     node.block = at - header;
-    const auto bits = image_.read<uint32_t>(at + kBits);
     const uint64_t size = size_of_block(node.block);
-    if (!bits || size == 0) return std::nullopt;
-    node.bits = *bits;
-    if (!fills(header + kSupers + 8 * (uint64_t{node.depth()} + 2), size)) return std::nullopt;
-    node.children = word(at + kChildren);
-    node.child_count = word(at + kChildCount) & 0xffffffff;
-    node.data = Addr(word(at + kData));
-    node.quark = static_cast<uint32_t>(word(at + kQuark));
-    const auto super = [&](uint64_t i) { return word(at + kSupers + 8 * i); };
+    const Addr members = at + references_;
+    const auto depth = image_.read<uint8_t>(members + kDepth);
+    if (!depth || size == 0) return std::nullopt;
+    node.depth = *depth;
+    const uint64_t supers = uint64_t{node.depth} + 2;
+    if (!fills(header + references_ + kSupers + 8 * supers, size)) return std::nullopt;
+    node.children = word(members + kChildren);
+    node.child_count = word(members + kChildCount) & 0xffffffff;
+    node.data = Addr(word(members + kData));
+    node.quark = static_cast<uint32_t>(word(members + kQuark));
+    const auto super = [&](uint64_t i) { return word(members + kSupers + 8 * i); };
     node.parent = super(1);
-    node.fundamental = super(node.depth());
-    if (super(0) != id || super(node.depth() + 1) != 0) return std::nullopt;
+    node.fundamental = super(node.depth);
+    if (super(0) != id || super(node.depth + 1) != 0) return std::nullopt;
     return node;
   }
 
@@ -135,7 +138,7 @@ class TypeReader {
     for (uint64_t k = 1; k < kFundamentals; ++k) {
       const Addr place(word(at + 8 * k));
       const auto node = place.is_null() ? std::nullopt : node_at(place, k << 2);
-      if (node && node->depth() == 0) {
+      if (node && node->depth == 0) {
         nodes.push_back(*node);
       } else if (k <= kAlwaysThere) {
         return {};
@@ -152,7 +155,7 @@ class TypeReader {
       const uint64_t id = word(Addr(node.children) + 8 * i);
       if (is_fundamental_id(id)) continue;
       const auto child = node_at(Addr(id), id);
-      if (child && child->parent == node.id && child->depth() == node.depth() + 1 &&
+      if (child && child->parent == node.id && child->depth == node.depth + 1 &&
           child->fundamental == node.fundamental)
         children.push_back(*child);
     }
@@ -192,14 +195,13 @@ class TypeReader {
   // Nothing unless the class that the data has is that of the node.
   void add_data(const TypeNode& node, GlibType& type) const {
     const uint64_t size = size_of_block(node.data);
-    const bool has_instances = (node.bits & kIsInstantiatable) != 0;
-    if (size < (has_instances ? kInstanceDataBytes : kClassDataBytes)) return;
-    if ((node.bits & kIsClassed) == 0) return;
+    if (size < kClassDataBytes) return;
     const Addr class_struct(word(node.data + kClass));
     if (size_of_block(class_struct) == 0 || word(class_struct) != node.id) return;
     type.data = node.data;
     type.class_struct = class_struct;
-    if (!has_instances) return;
+    const bool is_number = node.fundamental == kEnumType || node.fundamental == kFlagsType;
+    if (is_number || size < kInstanceDataBytes) return;
     const auto instance = image_.read<uint16_t>(node.data + kInstanceSize);
     const auto in_front = image_.read<uint16_t>(node.data + kPrivateSize);
     if (!instance || !in_front || *instance < kSmallestInstance ||
@@ -221,6 +223,7 @@ class TypeReader {
   const MemoryImage& image_;
   const HeapModel& heap_;
   const AddressMap& addresses_;
+  uint64_t references_;
 };
 
 // A cheap look at what may be the table: its first entries, of which nodes lie one word into their
@@ -292,20 +295,22 @@ GlibTypes::Owned GlibTypes::owned(Addr block) const {
 
 GlibTypes find_glib_types(const MemoryImage& image, const HeapModel& heap,
                           const AddressMap& addresses) {
-  const TypeReader reader(image, heap, addresses);
-  std::vector<TypeNode> fundamentals;
-  const auto table = find_in_module_data(image, [&](Addr at, Bytes bytes) {
-    if (may_be_fundamentals(bytes)) fundamentals = reader.fundamental_nodes(at);
-    return !fundamentals.empty();
-  });
-  if (!table) return {};
-  Addr quarks;
-  const auto variable = find_in_module_data(image, [&](Addr, Bytes bytes) {
-    quarks = Addr(load<uint64_t>(bytes.data()));
-    return reader.is_quark_table(quarks, fundamentals);
-  });
-  if (!variable) return {};
-  return GlibTypes(all_types(reader, std::move(fundamentals), quarks));
+  for (const uint64_t references : {kReferences, uint64_t{0}}) {
+    const TypeReader reader(image, heap, addresses, references);
+    std::vector<TypeNode> fundamentals;
+    const auto table = find_in_module_data(image, [&](Addr at, Bytes bytes) {
+      if (may_be_fundamentals(bytes)) fundamentals = reader.fundamental_nodes(at);
+      return !fundamentals.empty();
+    });
+    if (!table) continue;
+    Addr quarks;
+    const auto variable = find_in_module_data(image, [&](Addr, Bytes bytes) {
+      quarks = Addr(load<uint64_t>(bytes.data()));
+      return reader.is_quark_table(quarks, fundamentals);
+    });
+    if (variable) return GlibTypes(all_types(reader, std::move(fundamentals), quarks));
+  }
+  return {};
 }
 
 }  // namespace heapscan

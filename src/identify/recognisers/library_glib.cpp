@@ -5,7 +5,7 @@
 //
 // Sources: GLib glib/ghash.c (gint sizes until 2.58, gsize since), glib/garray.c (GRealArray: its
 // third member counts bytes until 2.62, elements since; GRealPtrArray), glib/gstring.h,
-// glib/glist.h, glib/gqueue.h; 2.36 to 2.86.
+// glib/glist.h. Tried with 2.66, 2.74, 2.84 and 2.90.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -63,6 +63,13 @@ bool is_hash_table(const Inputs& inputs, const Sample& sample) {
          is_reference_count(half(sample, functions + 16));
 }
 
+// 2.90 has a member more in front of the references, all ones.
+bool has_array_references(const Sample& sample) {
+  constexpr uint32_t kAllOnes = ~uint32_t{0};
+  const uint32_t first = half(sample, 24);
+  return is_reference_count(first == kAllOnes ? half(sample, 28) : first);
+}
+
 bool is_array(const Inputs& inputs, const Sample& sample) {
   const uint64_t usable = usable_at(inputs, word(sample, 0));
   const uint64_t length = half(sample, 8);
@@ -71,7 +78,7 @@ bool is_array(const Inputs& inputs, const Sample& sample) {
   constexpr uint32_t kFlags = 3;
   return usable != 0 && element != 0 && length * element <= usable && capacity != 0 &&
          (fills(capacity * element, usable) || fills(capacity, usable)) &&
-         half(sample, 20) <= kFlags && is_reference_count(half(sample, 24)) &&
+         half(sample, 20) <= kFlags && has_array_references(sample) &&
          is_function_or_null(inputs, word(sample, 32));
 }
 

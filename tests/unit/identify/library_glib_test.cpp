@@ -75,6 +75,11 @@ TEST_F(LibraryGlib, AnArrayOfAnEarlierVersionCountsBytes) {
             "GArray");
 }
 
+TEST_F(LibraryGlib, AnArrayOfALaterVersionHasAMemberMore) {
+  const uint64_t references = halves(0xffffffff, 1);
+  EXPECT_EQ(label(block({array(512), halves(3, 32), halves(16, 1), references, 0})), "GArray");
+}
+
 TEST_F(LibraryGlib, AnArrayOfAnotherLengthIsNone) {
   EXPECT_EQ(label(block({array(256), halves(3, 32), halves(16, 1), halves(1, 0), 0})), "");
 }

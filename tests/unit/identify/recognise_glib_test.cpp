@@ -8,7 +8,6 @@
 namespace heapscan {
 namespace {
 
-constexpr uint64_t kInstantiatable = uint64_t{3} << 17;
 constexpr uint64_t kObject = 20 << 2;
 
 // GObject's type system as GLib lays it out: the fundamental types, and what derives from them.
@@ -22,7 +21,8 @@ class FakeTypes {
     std::vector<uint64_t> supers;  // itself, its parent, ...
   };
 
-  FakeTypes() {
+  // `references`: bytes of a node in front of what all versions have.
+  explicit FakeTypes(uint64_t references = 8) : references_(references) {
     static constexpr std::array<const char*, 22> kNames = {
         "",       "void",   "GInterface", "gchar",   "guchar",     "gboolean",
         "gint",   "guint",  "glong",      "gulong",  "gint64",     "guint64",
@@ -32,7 +32,7 @@ class FakeTypes {
     quarks_ = world_.program.block(16384);
     quarks_variable_ = world_.data({7, quarks_.value});
     for (uint64_t k = 1; k < kNames.size(); ++k) {
-      const Addr node = world_.program.block(8 + 72 + 16) + 8;
+      const Addr node = world_.program.block(8 + references_ + 64 + 16) + 8;
       world_.program.poke(table_ + 8 * k, node);
       fundamental_[k].id = k << 2;
       fundamental_[k].node = node;
@@ -57,10 +57,11 @@ class FakeTypes {
 
   void fill_node(Type& type, uint64_t quark) {
     if (type.supers.empty()) type.supers = {type.id};
-    world_.program.poke(type.node + 16, (kInstantiatable | (type.supers.size() - 1)) << 32);
-    world_.program.poke(type.node + 40, quark);
+    const Addr members = type.node + references_;
+    world_.program.poke(members + 8, (type.supers.size() - 1) << 32);
+    world_.program.poke(members + 32, quark);
     for (size_t i = 0; i < type.supers.size(); ++i)
-      world_.program.poke(type.node + 72 + 8 * i, type.supers[i]);
+      world_.program.poke(members + 64 + 8 * i, type.supers[i]);
   }
 
   void make_class(Type& type, uint64_t instance_size, uint64_t private_size) {
@@ -69,21 +70,21 @@ class FakeTypes {
     type.data = world_.program.block(80);
     world_.program.poke(type.data + 56, type.class_struct);
     world_.program.poke(type.data + 64, instance_size | private_size << 16);
-    world_.program.poke(type.node + 32, type.data);
+    world_.program.poke(type.node + references_ + 24, type.data);
   }
 
   void set_children(const Type& parent, const std::vector<uint64_t>& ids) {
     const Addr list = world_.program.block(8 * ids.size());
     for (size_t i = 0; i < ids.size(); ++i) world_.program.poke(list + 8 * i, ids[i]);
-    world_.program.poke(parent.node + 16,
-                        (kInstantiatable | (parent.supers.size() - 1)) << 32 | ids.size());
-    world_.program.poke(parent.node + 24, list);
+    const Addr members = parent.node + references_;
+    world_.program.poke(members + 8, (parent.supers.size() - 1) << 32 | ids.size());
+    world_.program.poke(members + 16, list);
   }
 
   // A type below `parent`, which does not know of it yet.
   Type derive(const Type& parent, uint64_t quark, uint64_t instance_size, uint64_t private_size) {
     Type type;
-    type.node = world_.program.block(72 + 8 * (parent.supers.size() + 2));
+    type.node = world_.program.block(references_ + 64 + 8 * (parent.supers.size() + 2));
     type.id = type.node.value;
     type.supers = parent.supers;
     type.supers.insert(type.supers.begin(), type.id);
@@ -112,6 +113,7 @@ class FakeTypes {
     return evidence ? evidence->label : "";
   }
 
+  const uint64_t references_;
   RecogniserWorld world_;
   Addr table_;
   Addr quarks_;
@@ -139,6 +141,19 @@ TEST_F(RecogniseGlib, AnInstanceIsNamedByItsClass) {
   EXPECT_EQ(found[1]->label, "GMemoryOutputStream");
   EXPECT_EQ(found[1]->detail, "+0x40 -> GObject class GMemoryOutputStream");
   EXPECT_EQ(found[2]->label, "GObject");
+}
+
+TEST(RecogniseGlibTypes, LaterVersionsHaveNodesThatCountNoReferences) {
+  FakeTypes fake(0);
+  const auto info = fake.derive(fake.object_type(), fake.quark("GFileInfo"), 40, 16);
+  fake.set_children(fake.object_type(), {info.id});
+  EXPECT_EQ(fake.label(fake.instance(info, 56, 16)), "GFileInfo");
+}
+
+TEST_F(RecogniseGlib, ClassesOfNumbersHaveNoInstances) {
+  Type& flags = fundamental_[13];
+  make_class(flags, 24, 0);
+  EXPECT_EQ(label(instance(flags, 24, 0)), "");
 }
 
 TEST_F(RecogniseGlib, ABlockThatOnlyPointsAtAClassIsNoInstance) {
@@ -248,7 +263,7 @@ TEST_F(RecogniseGlib, TypesThatAreTheirOwnChildrenEndTheWalk) {
 TEST_F(RecogniseGlib, AListOfChildrenLongerThanItsBlockIsNotRead) {
   const Type info = derive(object_type(), quark("GFileInfo"), 40, 0);
   set_children(object_type(), {info.id});
-  world_.program.poke(object_type().node + 16, kInstantiatable << 32 | 0xffffffff);
+  world_.program.poke(object_type().node + 16, uint64_t{0xffffffff});
   EXPECT_EQ(label(instance(info, 40, 0)), "");
 }
 
