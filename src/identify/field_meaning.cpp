@@ -8,9 +8,9 @@
 #include <array>
 
 #include "heapscan/base/bytes.h"
+#include "identify/plausible_values.h"
 #include "identify/recognisers/recogniser_names.h"
 #include "identify/recognisers/vtable_class.h"
-#include "identify/plausible_values.h"
 
 namespace heapscan {
 
@@ -133,7 +133,9 @@ FieldMeaning meaning_of_word(const FieldContext& context, uint64_t offset, uint6
 void take_text(FieldMeaning& field, Bytes bytes, size_t step) {
   uint64_t at = field.offset;
   while (at + step <= bytes.size() && is_printable(static_cast<unsigned char>(bytes[at])) &&
-         (step == 1 || bytes[at + 1] == std::byte{0})) {
+         std::all_of(bytes.begin() + static_cast<ptrdiff_t>(at + 1),
+                     bytes.begin() + static_cast<ptrdiff_t>(at + step),
+                     [](std::byte byte) { return byte == std::byte{0}; })) {
     field.text += static_cast<char>(bytes[at]);
     at += step;
   }
@@ -150,7 +152,7 @@ void take_equals(FieldMeaning& field, Bytes bytes) {
 
 const char* name_of(Meaning meaning) {
   static constexpr std::array<const char*, 16> kNames = {
-      "zero",  "small integer", "pair of integers", "text", "UTF-16 text",   "number", "time",
+      "zero",  "small integer", "pair of integers", "text", "wide text",     "number", "time",
       "value", "vtable",        "function",         "data", "constant text", "block",  "free block",
       "stack", "other memory"};
   return kNames[static_cast<size_t>(meaning)];
@@ -185,6 +187,9 @@ std::vector<FieldMeaning> field_meanings(const FieldContext& context, BlockId bl
       take_text(field, bytes, 1);
     } else if (field.meaning == Meaning::WideText) {
       take_text(field, bytes, 2);
+    } else if (field.meaning == Meaning::Pair && wide_text_length(bytes.subspan(offset), 4) > 0) {
+      field.meaning = Meaning::WideText;
+      take_text(field, bytes, 4);
     } else {
       take_equals(field, bytes);
     }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cctype>
 #include <cmath>
 
 namespace heapscan {
@@ -69,11 +70,27 @@ WordKind kind_of_value(uint64_t word) {
 std::string_view name_of(WordKind kind) {
   static constexpr std::array<std::string_view, kWordKinds> kNames = {
       "zero",   "small integer", "negative",       "pair of integers",
-      "text",   "UTF-16 text",   "code",           "constant data",
+      "text",   "wide text",     "code",           "constant data",
       "data",   "block",         "inside a block", "free block",
       "stack",  "other memory",  "float",          "time",
       "number", "any value"};
   return kNames[static_cast<size_t>(kind)];
+}
+
+size_t wide_text_length(Bytes bytes, size_t step) {
+  constexpr size_t kFewest = 6;
+  size_t length = 0;
+  size_t letters = 0;
+  for (; (length + 1) * step <= bytes.size(); ++length) {
+    const Bytes character = bytes.subspan(length * step, step);
+    const auto low = static_cast<uint8_t>(character[0]);
+    const bool is_ascii =
+        is_printable(low) && std::all_of(character.begin() + 1, character.end(),
+                                         [](std::byte b) { return b == std::byte{0}; });
+    if (!is_ascii) break;
+    letters += low == ' ' || std::isalpha(low) != 0 ? 1 : 0;
+  }
+  return length >= kFewest && letters * 3 >= length * 2 ? length : 0;
 }
 
 AddressMap::AddressMap(const MemoryImage& image, const HeapModel& heap) : heap_(heap) {

@@ -46,6 +46,19 @@ std::string text_bytes_of(const MemoryImage& image, const AddressMap& addresses,
   return bytes;
 }
 
+// Text of wide characters as one of single bytes, without what follows it.
+std::string narrowed(std::string bytes) {
+  for (const size_t step : {2, 4}) {
+    const size_t length =
+        wide_text_length(std::as_bytes(std::span(bytes.data(), bytes.size())), step);
+    if (length == 0) continue;
+    std::string narrow;
+    for (size_t i = 0; i < length; ++i) narrow += bytes[i * step];
+    return narrow;
+  }
+  return bytes;
+}
+
 // The string at `at`: text up to a NUL or the end of what was read, or long enough to be text
 // whatever follows; empty when there is none.
 std::string_view string_in(std::string_view bytes, size_t at) {
@@ -129,7 +142,7 @@ std::vector<std::string> common_strings(const MemoryImage& image, const AddressM
                                         std::span<const AddrRange> blocks) {
   std::vector<std::string> contents;
   for (const AddrRange& block : blocks) {
-    contents.push_back(text_bytes_of(image, addresses, block));
+    contents.push_back(narrowed(text_bytes_of(image, addresses, block)));
   }
   std::set<size_t> offsets;
   for (size_t i = 0; i < std::min(contents.size(), kBlocksSearched); ++i) {

@@ -25,7 +25,7 @@ enum class Meaning : uint8_t {
   Integer,   // small, or small and negative
   Pair,      // two small integers
   Text,      // ASCII, in this word and those that follow
-  WideText,  // UTF-16, likewise
+  WideText,  // UTF-16 or UTF-32, likewise
   Float,
   Time,
   Value,         // any other

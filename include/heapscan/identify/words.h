@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "heapscan/base/addr.h"
+#include "heapscan/base/bytes.h"
 #include "heapscan/base/id.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
@@ -49,6 +50,10 @@ constexpr size_t kWordKinds = static_cast<size_t>(WordKind::Random) + 1;
 [[nodiscard]] constexpr bool is_module_pointer(WordKind kind) {
   return kind == WordKind::Code || kind == WordKind::Constant || kind == WordKind::Data;
 }
+
+// How many characters of ASCII `bytes` begins with that take `step` bytes each, 2 or 4; 0 where
+// they are too few, or hardly letters, so that they may be small numbers.
+[[nodiscard]] size_t wide_text_length(Bytes bytes, size_t step);
 
 // Refers to the image and the heap, which must outlive it.
 class AddressMap {

@@ -176,6 +176,14 @@ bool is_text_block(Bytes head, uint64_t size) {
   return 2 * (length + 1) + 16 >= size || all_zero(head.subspan(length));
 }
 
+bool is_utf32_block(Bytes head, uint64_t size) {
+  const size_t bytes = 4 * wide_text_length(head, 4);
+  if (bytes == 0) return false;
+  if (bytes == head.size() / 4 * 4) return true;
+  if (read_at<uint32_t>(head, bytes) != 0U) return false;
+  return 2 * (bytes + 4) + 16 >= size || all_zero(head.subspan(bytes));
+}
+
 Shape shape_of(std::span<const WordKind> kinds, uint64_t size, const WordCounts& counts) {
   if (counts.nonzero() == 0) return size < kSaysNothing ? Shape::Record : Shape::Untouched;
   if (is_wide_text(kinds, counts)) return Shape::Text;

@@ -34,6 +34,9 @@ struct WordCounts {
 // Whether a block of `size` bytes that begins with `head` is one string, as far as it is filled.
 [[nodiscard]] bool is_text_block(Bytes head, uint64_t size);
 
+// Likewise, of a string in UTF-32.
+[[nodiscard]] bool is_utf32_block(Bytes head, uint64_t size);
+
 // Of a block that is not one string of bytes: `kinds` are its first words, not none, and `counts`
 // how many of each kind there are.
 [[nodiscard]] Shape shape_of(std::span<const WordKind> kinds, uint64_t size,

@@ -194,7 +194,9 @@ Signature SignatureMaker::signature_of(BlockId id) {
     kinds_[i / 8] = kind_of(load<uint64_t>(head.data() + i));
     counts.add(kinds_[i / 8]);
   }
-  signature.shape = shape_of({kinds_.data(), head.size() / 8}, size, counts);
+  signature.shape = is_utf32_block(head, size)
+                        ? Shape::Text
+                        : shape_of({kinds_.data(), head.size() / 8}, size, counts);
   if (signature.shape == Shape::Untouched && !is_zero_behind(id)) signature.shape = Shape::Record;
   switch (signature.shape) {
     case Shape::Untouched:
@@ -209,7 +211,7 @@ Signature SignatureMaker::signature_of(BlockId id) {
         describe_record(head, signature);
       }
       break;
-    case Shape::Text:  // in UTF-16
+    case Shape::Text:  // of wide characters
       signature.traits = 1;
       signature.trait[0] = {TraitKind::Pair, text_begin(head)};
       break;

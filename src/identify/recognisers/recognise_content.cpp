@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <array>
 
+#include "identify/plausible_values.h"
 #include "identify/recognisers/recogniser_samples.h"
 #include "identify/recognisers/recognisers.h"
-#include "identify/plausible_values.h"
 
 namespace heapscan {
 
@@ -48,13 +48,13 @@ bool is_filling_string(const Sample& sample) {
   return sample.size - text.size() - 1 <= kBlockSlack && is_text(text);
 }
 
-// A string at the begin, of one byte a character or two.
+// A string at the begin, of one byte a character, two or four.
 bool begins_with_string(const Sample& sample) {
   const auto second = read_at<char>(sample.bytes, 1);
   const auto first = read_at<unsigned char>(sample.bytes, 0);
   const bool is_wide = second == '\0' && first && is_printable(*first) &&
                        read_at<uint16_t>(sample.bytes, 2).value_or(0) < 0x100;
-  return is_wide || is_text(string_at(sample.bytes, 0));
+  return is_wide || is_text(string_at(sample.bytes, 0)) || wide_text_length(sample.bytes, 4) > 0;
 }
 
 uint32_t count(const std::vector<Sample>& samples, bool (*holds)(const Sample&)) {

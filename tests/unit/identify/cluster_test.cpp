@@ -238,6 +238,26 @@ TEST_F(ClusterTest, PointersMadeOfLettersAreNoText) {
   EXPECT_EQ(shape_of("record"), Shape::Record);
 }
 
+TEST_F(ClusterTest, WideTextIsTextAndNumbersAreNot) {
+  for (uint64_t i = 0; i < 40; ++i) {
+    std::vector<uint64_t> words;
+    const std::string text = "wide text number " + std::to_string(i) + (i % 2 == 0 ? "0" : "");
+    for (size_t at = 0; at < text.size(); at += 2) {
+      const uint64_t second = at + 1 < text.size() ? static_cast<unsigned char>(text[at + 1]) : 0;
+      words.push_back(static_cast<unsigned char>(text[at]) | second << 32);
+    }
+    block("text", 88, words);
+    std::vector<uint64_t> numbers;
+    for (uint64_t at = 0; at < 16; ++at) numbers.push_back((40 + at % 9) | (50 + i % 7) << 32);
+    block("numbers", 136, numbers);
+  }
+  run();
+  expect_one("text");
+  EXPECT_EQ(shape_of("text"), Shape::Text);
+  expect_one("numbers");
+  EXPECT_EQ(shape_of("numbers"), Shape::Numbers);
+}
+
 TEST_F(ClusterTest, TextsOfAFewTemplatesAreToldApart) {
   for (int i = 0; i < 100; ++i) {
     text("progress", "[" + std::to_string(1000 + i) + "/9000] building");

@@ -53,6 +53,17 @@ TEST_F(FieldMeanings, TextRunsOnOverWords) {
             (std::vector<std::string>{"\"GET /index.html\"", "1", "\"abcd\"", "5"}));
 }
 
+TEST_F(FieldMeanings, WideTextRunsOnOverWords) {
+  std::vector<uint64_t> words;
+  for (const char* at = "wide text"; *at != '\0'; at += 2) {
+    words.push_back(static_cast<unsigned char>(at[0]) | uint64_t{static_cast<unsigned char>(at[1])}
+                                                            << 32);
+    if (at[1] == '\0') break;
+  }
+  words.push_back(7);
+  EXPECT_EQ(spell(words), (std::vector<std::string>{"\"wide text\"", "7"}));
+}
+
 TEST_F(FieldMeanings, PointersSayWhatTheyPointAt) {
   const Addr target = world_.program.block(40);
   const Addr free = world_.program.block(40, BlockState::Binned);

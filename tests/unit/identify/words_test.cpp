@@ -53,6 +53,17 @@ TEST_F(Words, TextNeedsFourCharactersAndAnEnd) {
   EXPECT_NE(kind(word("GET \0x\0\0")), WordKind::Text);
 }
 
+TEST_F(Words, WideTextNeedsSixCharactersMostlyLetters) {
+  const auto length = [](std::u32string_view text) {
+    return wide_text_length(std::as_bytes(std::span(text)), 4);
+  };
+  EXPECT_EQ(length(U"three words more"), 16U);
+  EXPECT_EQ(length(U"letter\u1234"), 6U);
+  EXPECT_EQ(length(U"short"), 0U);
+  EXPECT_EQ(length(U"0123456789"), 0U);
+  EXPECT_EQ(wide_text_length(std::as_bytes(std::span(std::u16string_view(u"letter"))), 2), 6U);
+}
+
 TEST_F(Words, PointersAreToldByWhatTheyPointInto) {
   EXPECT_EQ(kind(used_.value), WordKind::BlockStart);
   EXPECT_EQ(kind(used_.value + 8), WordKind::BlockInterior);

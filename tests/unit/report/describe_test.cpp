@@ -185,6 +185,16 @@ TEST(Describe, FindsTextFurtherIn) {
   EXPECT_THAT(report.leaks.at(2).strings, ElementsAre("\"long enough for text\""));
 }
 
+TEST(Describe, ShowsWideText) {
+  JudgedProgram program;
+  program.label("text");
+  constexpr std::u16string_view kText = u"wide text of one kind";
+  program.definite(56,
+                   std::string_view(reinterpret_cast<const char*>(kText.data()), 2 * kText.size()));
+  EXPECT_THAT(report_of(program.judge()).leaks.at(0).strings,
+              ElementsAre("\"wide text of one kind\""));
+}
+
 TEST(Describe, PointersMadeOfLettersAreNoText) {
   JudgedProgram program;
   program.label("a");
