@@ -11,16 +11,17 @@
 
 namespace heapscan {
 
-// What a container made a block for.
+// What a container made a block for. Of a block that may be several, the first counts: an empty
+// deque's chunk may look like a vector's elements, whose three pointers prove least.
 enum class ContainerPart : uint8_t {
   Text,        // of std::string
-  Elements,    // of std::vector
   TreeNode,    // of std::map, set and their multi-forms
   ListNode,    // of std::list
   HashNode,    // of std::unordered_map and the like
   Buckets,     // likewise
   DequeMap,    // the array of chunks of std::deque
   DequeChunk,  // one of them
+  Elements,    // of std::vector
   Functor,     // what a std::function calls
 };
 constexpr size_t kContainerParts = static_cast<size_t>(ContainerPart::Functor) + 1;

@@ -2,7 +2,8 @@
 // of one kind. Nodes of trees and lists are also proven by their links: a tree's are proof enough;
 // rings exist in other programs too, so one list must have been found whole. Where the containers
 // all lie at one place, that place is part of the name, and all blocks with that name are one
-// thing.
+// thing. Where a block is a container and nothing else, and nobody knows its type, it is called
+// one.
 #include "identify/recognisers/recognise_containers.h"
 
 #include <fmt/format.h>
@@ -21,9 +22,9 @@ namespace {
 
 const char* base_label(ContainerPart part) {
   static constexpr std::array<const char*, kContainerParts> kLabels = {
-      "text of std::string", "elements of std::vector",    "node of std::map or set",
-      "node of std::list",   "node of std::unordered_map", "buckets of std::unordered_map",
-      "map of std::deque",   "elements of std::deque",     ""};
+      "text of std::string",        "node of std::map or set",       "node of std::list",
+      "node of std::unordered_map", "buckets of std::unordered_map", "map of std::deque",
+      "elements of std::deque",     "elements of std::vector",       ""};
   return kLabels[static_cast<size_t>(part)];
 }
 
@@ -112,6 +113,67 @@ std::optional<Evidence> evidence_for(
   return evidence;
 }
 
+struct WholeContainer {
+  const char* label = "";
+  uint64_t size = 0;
+  uint64_t header = 0;  // where the part begins that parts_of_container() knows
+};
+
+WholeContainer container_of(ContainerPart part) {
+  switch (part) {
+    case ContainerPart::Text:
+      return {"std::string", 32};
+    case ContainerPart::TreeNode:
+      return {"std::map or set", 48, 8};
+    case ContainerPart::ListNode:
+      return {"std::list", 24};
+    case ContainerPart::HashNode:
+    case ContainerPart::Buckets:
+      return {"std::unordered_map", 56};
+    case ContainerPart::DequeMap:
+    case ContainerPart::DequeChunk:
+      return {"std::deque", 80};
+    case ContainerPart::Elements:
+      return {"std::vector", 24};
+    case ContainerPart::Functor:
+      return {};
+  }
+  return {};
+}
+
+// What the block is when it is a container and no more.
+WholeContainer whole_container(const Inputs& inputs, const Sample& sample) {
+  constexpr uint64_t kRounding = 8;  // by malloc
+  for (const uint64_t header : {0, 8}) {
+    if (sample.size > sample.bytes.size() || sample.size <= header) continue;
+    ContainerWalk walk;
+    const auto parts =
+        parts_of_container(inputs, sample.begin + header, sample.bytes.subspan(header), walk);
+    if (parts.empty()) continue;
+    const WholeContainer whole = container_of(parts.front().part);
+    const bool fills = sample.size >= whole.size && sample.size - whole.size <= kRounding;
+    if (fills && whole.header == header) return whole;
+  }
+  return {};
+}
+
+std::optional<Evidence> recognise_whole_container(const Inputs& inputs, ClusterId cluster) {
+  if (inputs.clusters.rows[cluster].shape == Shape::Text) return std::nullopt;
+  Evidence evidence;
+  evidence.kind = EvidenceKind::Container;
+  evidence.detail = "the invariants of such a container hold, and there is nothing else";
+  const std::vector<Sample> samples = samples_of(inputs, cluster);
+  for (const Sample& sample : samples) {
+    const std::string label = whole_container(inputs, sample).label;
+    if (evidence.label.empty()) evidence.label = label;
+    if (!label.empty() && label == evidence.label) ++evidence.agreeing;
+  }
+  evidence.samples = static_cast<uint32_t>(samples.size());
+  if (evidence.label.empty() || !nearly_all(evidence.agreeing, evidence.samples))
+    return std::nullopt;
+  return evidence;
+}
+
 }  // namespace
 
 Column<ClusterId, std::optional<Evidence>> recognise_containers(
@@ -132,6 +194,10 @@ Column<ClusterId, std::optional<Evidence>> recognise_containers(
     const ClusterId id(i);
     if (answers[id]) result[id] = evidence_for(*answers[id], claims[id], named, answers);
   }
+  parallel_for(std::min(count, kMostIdentified), [&](size_t i) {
+    const ClusterId id(i);
+    if (!result[id] && named[id].label.empty()) result[id] = recognise_whole_container(inputs, id);
+  });
   return result;
 }
 

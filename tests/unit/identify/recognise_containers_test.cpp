@@ -151,6 +151,41 @@ TEST_F(RecogniseContainers, DequesHaveAMapOfChunks) {
                                                 "elements of std::deque in Owner at +0x0"}));
 }
 
+TEST_F(RecogniseContainers, AnEmptyDequesChunkIsNoVectors) {
+  const Addr chunk = block({}, 512);
+  const Addr map = block({0, 0, 0, chunk.value, 0, 0, 0, 0});
+  const uint64_t begin = chunk.value;
+  const uint64_t place = (map + 24).value;
+  const Addr owner =
+      block({map.value, 8, begin, begin, begin + 512, place, begin, begin, begin + 512, place});
+  world_.cluster({owner});
+  world_.cluster({chunk});
+  EXPECT_EQ(labels(), (std::vector<std::string>{"", "elements of std::deque in Owner at +0x0"}));
+}
+
+TEST_F(RecogniseContainers, BlocksThatAreContainersAndNoMoreAreCalledSo) {
+  const Addr known = block({1, 2, 3});
+  const Addr elements = block({1, 2, 3, 0, 0});
+  const Addr vector = block({elements.value, (elements + 24).value, (elements + 40).value});
+  const Addr larger = block({elements.value, (elements + 24).value, (elements + 40).value, 7, 7});
+  const Addr tree = block(std::vector<uint64_t>(7, 0));
+  const Addr node = block({1, (tree + 8).value, 0, 0, 5});
+  poke(tree, {0, 0, node.value, node.value, node.value, 1});
+  const Addr list = block({0, 0, 1});
+  const Addr link = block({list.value, list.value, 5});
+  poke(list, {link.value, link.value});
+  world_.cluster({known});
+  for (const Addr at : {vector, larger, tree, list}) world_.cluster({at});
+  EXPECT_EQ(labels(),
+            (std::vector<std::string>{"", "std::vector", "", "std::map or set", "std::list"}));
+}
+
+TEST_F(RecogniseContainers, WhatHasANameIsNotCalledAContainer) {
+  const Addr elements = block({1, 2, 3, 0, 0});
+  world_.cluster({block({elements.value, (elements + 24).value, (elements + 40).value})});
+  EXPECT_EQ(labels("Span"), (std::vector<std::string>{""}));
+}
+
 TEST_F(RecogniseContainers, AFunctionNamesTheClassItCalls) {
   const Addr functor = block({1, 2, 3});
   const Addr owner =
