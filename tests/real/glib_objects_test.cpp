@@ -54,6 +54,7 @@ lose(500, lambda: call('g_memory_output_stream_new_resizable'))
 lose(400, lambda: call('g_credentials_new'))
 lose(300, lambda: call('g_hash_table_new', None, None))
 lose(200, lambda: call('g_string_new', b'a string of GLib'))
+lose(200, lambda: call('g_error_new_literal', gio.g_io_error_quark(), 1, b'nothing there'))
 lose(200, pointers)
 lose(200, numbers)
 lose(200, nodes)
@@ -63,7 +64,8 @@ sys.stdin.readline()
 
 const std::map<std::string, uint64_t> kLost = {
     {"GFileInfo", 891}, {"GMemoryOutputStream", 495}, {"GCredentials", 396}, {"GHashTable", 297},
-    {"GString", 198},   {"GPtrArray", 198},           {"GArray", 198},       {"GList", 396}};
+    {"GString", 198},   {"GPtrArray", 198},           {"GArray", 198},       {"GList", 396},
+    {"GError", 198}};
 // Registers, stacks and freed memory may still hold a pointer.
 constexpr uint64_t kStillNamed = 4;
 

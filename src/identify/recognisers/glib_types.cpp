@@ -39,7 +39,7 @@ constexpr uint64_t kQuark = 32;
 constexpr uint64_t kSupers = 64;  // itself, its parent, ..., its fundamental type, 0
 
 // struct _InstanceData; struct _ClassData is its beginning
-constexpr uint64_t kClass = 56;
+constexpr uint64_t kClassStruct = 56;
 constexpr uint64_t kInstanceSize = 64;
 constexpr uint64_t kPrivateSize = 66;
 constexpr uint64_t kClassDataBytes = 64;
@@ -58,6 +58,7 @@ constexpr uint64_t kInstanceAlignment = 16;
 constexpr uint64_t kQuarkTableStep = 8 * 2048;  // bytes it grows by
 constexpr size_t kLongestTypeName = 256;
 constexpr uint64_t kMostTypes = 100'000;
+constexpr uint64_t kMostQuarks = 100'000;
 
 bool is_fundamental_id(uint64_t id) { return id < kIdsOfFundamentals; }
 
@@ -69,6 +70,14 @@ bool is_type_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), [&](char c) {
            return is_letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '+';
          });
+}
+
+// "g-io-error-quark" as G_DEFINE_QUARK spells it, "g_convert_error" as older code does.
+bool is_name_of_errors(std::string_view name) {
+  for (const std::string_view end : {"-quark", "_quark"}) {
+    if (name.ends_with(end)) name.remove_suffix(end.size());
+  }
+  return name.ends_with("error") || name.ends_with("Error");
 }
 
 // The first word of modules' writable data for which f(place, bytes from there on) holds.
@@ -89,7 +98,7 @@ std::optional<Addr> find_in_module_data(const MemoryImage& image, F&& f) {
   return std::nullopt;
 }
 
-struct TypeNode {
+struct GlibNode {
   uint64_t id = 0;
   Addr block;
   uint64_t children = 0;
@@ -101,17 +110,17 @@ struct TypeNode {
   uint64_t fundamental = 0;
 };
 
-class TypeReader {
+class GlibReader {
  public:
   // `references`: bytes in front of what all versions have in a node.
-  TypeReader(const MemoryImage& image, const HeapModel& heap, const AddressMap& addresses,
+  GlibReader(const MemoryImage& image, const HeapModel& heap, const AddressMap& addresses,
              uint64_t references)
       : image_(image), heap_(heap), addresses_(addresses), references_(references) {}
 
   // The node at `at`, if that says it is type `id`.
-  [[nodiscard]] std::optional<TypeNode> node_at(Addr at, uint64_t id) const {
+  [[nodiscard]] std::optional<GlibNode> node_at(Addr at, uint64_t id) const {
     const uint64_t header = is_fundamental_id(id) ? kFundamentalHeader : 0;
-    TypeNode node;
+    GlibNode node;
     node.id = id;
     node.block = at - header;
     const uint64_t size = size_of_block(node.block);
@@ -133,8 +142,8 @@ class TypeReader {
   }
 
   // The nodes that the table of fundamental types at `at` leads to; none when it is no such table.
-  [[nodiscard]] std::vector<TypeNode> fundamental_nodes(Addr at) const {
-    std::vector<TypeNode> nodes;
+  [[nodiscard]] std::vector<GlibNode> fundamental_nodes(Addr at) const {
+    std::vector<GlibNode> nodes;
     for (uint64_t k = 1; k < kFundamentals; ++k) {
       const Addr place(word(at + 8 * k));
       const auto node = place.is_null() ? std::nullopt : node_at(place, k << 2);
@@ -147,8 +156,8 @@ class TypeReader {
     return nodes;
   }
 
-  [[nodiscard]] std::vector<TypeNode> children_of(const TypeNode& node) const {
-    std::vector<TypeNode> children;
+  [[nodiscard]] std::vector<GlibNode> children_of(const GlibNode& node) const {
+    std::vector<GlibNode> children;
     if (node.child_count == 0 || node.child_count > size_of_block(Addr(node.children)) / 8)
       return children;
     for (uint64_t i = 0; i < node.child_count; ++i) {
@@ -162,24 +171,31 @@ class TypeReader {
     return children;
   }
 
-  [[nodiscard]] bool is_quark_table(Addr at, const std::vector<TypeNode>& fundamentals) const {
+  [[nodiscard]] bool is_quark_table(Addr at, const std::vector<GlibNode>& fundamentals) const {
     const uint64_t size = at.is_aligned(16) ? size_of_block(at) : 0;
     if (size < kQuarkTableStep || !fills(size / kQuarkTableStep * kQuarkTableStep, size) ||
         word(at) != 0)
       return false;
-    return std::all_of(fundamentals.begin(), fundamentals.end(), [&](const TypeNode& node) {
+    return std::all_of(fundamentals.begin(), fundamentals.end(), [&](const GlibNode& node) {
       if (!is_type_name(name_of(node, at))) return false;
       return node.id != kObjectType || name_of(node, at) == "GObject";
     });
   }
 
-  [[nodiscard]] std::string name_of(const TypeNode& node, Addr quarks) const {
-    if (uint64_t{node.quark} >= size_of_block(quarks) / 8) return {};
-    const Addr name(word(quarks + 8 * uint64_t{node.quark}));
-    return name.is_null() ? "" : image_.read_string(name, kLongestTypeName).value_or("");
+  [[nodiscard]] std::string name_of(const GlibNode& node, Addr quarks) const {
+    return string_of(node.quark, quarks);
   }
 
-  [[nodiscard]] std::optional<GlibType> type_of(const TypeNode& node, Addr quarks) const {
+  [[nodiscard]] std::unordered_set<uint32_t> error_domains(Addr quarks) const {
+    const uint64_t count = std::min(size_of_block(quarks) / 8, kMostQuarks);
+    std::unordered_set<uint32_t> domains;
+    for (uint32_t quark = 1; quark < count; ++quark) {
+      if (is_name_of_errors(string_of(quark, quarks))) domains.insert(quark);
+    }
+    return domains;
+  }
+
+  [[nodiscard]] std::optional<GlibType> type_of(const GlibNode& node, Addr quarks) const {
     GlibType type;
     type.name = name_of(node, quarks);
     if (!is_type_name(type.name)) return std::nullopt;
@@ -192,11 +208,17 @@ class TypeReader {
   }
 
  private:
+  [[nodiscard]] std::string string_of(uint32_t quark, Addr quarks) const {
+    if (quark >= size_of_block(quarks) / 8) return {};
+    const Addr text(word(quarks + 8 * uint64_t{quark}));
+    return text.is_null() ? "" : image_.read_string(text, kLongestTypeName).value_or("");
+  }
+
   // Nothing unless the class that the data has is that of the node.
-  void add_data(const TypeNode& node, GlibType& type) const {
+  void add_data(const GlibNode& node, GlibType& type) const {
     const uint64_t size = size_of_block(node.data);
     if (size < kClassDataBytes) return;
-    const Addr class_struct(word(node.data + kClass));
+    const Addr class_struct(word(node.data + kClassStruct));
     if (size_of_block(class_struct) == 0 || word(class_struct) != node.id) return;
     type.data = node.data;
     type.class_struct = class_struct;
@@ -239,18 +261,18 @@ bool may_be_fundamentals(Bytes bytes) {
 }
 
 // The types below and including those of `nodes`.
-std::vector<GlibType> all_types(const TypeReader& reader, std::vector<TypeNode> nodes,
+std::vector<GlibType> all_types(const GlibReader& reader, std::vector<GlibNode> nodes,
                                 Addr quarks) {
   std::vector<GlibType> types;
   std::unordered_set<uint64_t> seen;
-  uint64_t children_looked_at = 0;
+  uint64_t children_left = kMostTypes;
   for (size_t i = 0; i < nodes.size(); ++i) {
-    const TypeNode node = nodes[i];
+    const GlibNode node = nodes[i];
     if (!seen.insert(node.id).second) continue;
     if (auto type = reader.type_of(node, quarks)) types.push_back(std::move(*type));
-    children_looked_at += node.child_count;
-    if (children_looked_at > kMostTypes) break;
-    const std::vector<TypeNode> children = reader.children_of(node);
+    if (node.child_count > children_left) continue;
+    children_left -= node.child_count;
+    const std::vector<GlibNode> children = reader.children_of(node);
     nodes.insert(nodes.end(), children.begin(), children.end());
   }
   return types;
@@ -260,7 +282,8 @@ std::vector<GlibType> all_types(const TypeReader& reader, std::vector<TypeNode> 
 
 bool GlibType::is_object() const { return fundamental == kObjectType; }
 
-GlibTypes::GlibTypes(std::vector<GlibType> types) : types_(std::move(types)) {
+GlibTypes::GlibTypes(std::vector<GlibType> types, std::unordered_set<uint32_t> error_domains)
+    : types_(std::move(types)), domains_(std::move(error_domains)) {
   for (uint32_t i = 0; i < types_.size(); ++i) {
     const GlibType& type = types_[i];
     parts_.try_emplace(type.node, Place{Part::Node, i});
@@ -295,22 +318,27 @@ GlibTypes::Owned GlibTypes::owned(Addr block) const {
 
 GlibTypes find_glib_types(const MemoryImage& image, const HeapModel& heap,
                           const AddressMap& addresses) {
-  for (const uint64_t references : {kReferences, uint64_t{0}}) {
-    const TypeReader reader(image, heap, addresses, references);
-    std::vector<TypeNode> fundamentals;
-    const auto table = find_in_module_data(image, [&](Addr at, Bytes bytes) {
-      if (may_be_fundamentals(bytes)) fundamentals = reader.fundamental_nodes(at);
-      return !fundamentals.empty();
-    });
-    if (!table) continue;
-    Addr quarks;
-    const auto variable = find_in_module_data(image, [&](Addr, Bytes bytes) {
-      quarks = Addr(load<uint64_t>(bytes.data()));
-      return reader.is_quark_table(quarks, fundamentals);
-    });
-    if (variable) return GlibTypes(all_types(reader, std::move(fundamentals), quarks));
-  }
-  return {};
+  const std::array readers = {GlibReader(image, heap, addresses, kReferences),
+                              GlibReader(image, heap, addresses, 0)};
+  const GlibReader* reader = nullptr;
+  std::vector<GlibNode> fundamentals;
+  const auto table = find_in_module_data(image, [&](Addr at, Bytes bytes) {
+    if (!may_be_fundamentals(bytes)) return false;
+    for (const GlibReader& candidate : readers) {
+      reader = &candidate;
+      fundamentals = candidate.fundamental_nodes(at);
+      if (!fundamentals.empty()) return true;
+    }
+    return false;
+  });
+  if (!table) return {};
+  Addr quarks;
+  const auto variable = find_in_module_data(image, [&](Addr, Bytes bytes) {
+    quarks = Addr(load<uint64_t>(bytes.data()));
+    return reader->is_quark_table(quarks, fundamentals);
+  });
+  if (!variable) return {};
+  return {all_types(*reader, std::move(fundamentals), quarks), reader->error_domains(quarks)};
 }
 
 }  // namespace heapscan

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "heapscan/base/addr.h"
@@ -41,13 +42,15 @@ class GlibTypes {
   };
 
   GlibTypes() = default;
-  explicit GlibTypes(std::vector<GlibType> types);
+  GlibTypes(std::vector<GlibType> types, std::unordered_set<uint32_t> error_domains);
 
   [[nodiscard]] bool empty() const { return types_.empty(); }
   [[nodiscard]] const std::vector<GlibType>& types() const { return types_; }
   // Whose instance the block is. Null when it is none, or one that was freed.
   [[nodiscard]] const GlibType* of_instance(const MemoryImage& image, const Block& block) const;
   [[nodiscard]] Owned owned(Addr block) const;
+  // Whether the quark names a domain of errors: "g-io-error-quark".
+  [[nodiscard]] bool is_error_domain(uint32_t quark) const { return domains_.contains(quark); }
 
  private:
   struct Place {
@@ -63,6 +66,7 @@ class GlibTypes {
   std::vector<GlibType> types_;  // parents before children
   std::unordered_map<Addr, Place> parts_;
   std::vector<Extent> extents_;  // that instances have; sorted
+  std::unordered_set<uint32_t> domains_;
 };
 
 [[nodiscard]] GlibTypes find_glib_types(const MemoryImage& image, const HeapModel& heap,

@@ -25,9 +25,10 @@ bool is_function_or_null(const Inputs& inputs, uint64_t word) {
   return word == 0 || inputs.addresses.kind_of(word) == WordKind::Code;
 }
 
+bool is_reference_count(uint32_t count, uint32_t most) { return count != 0 && count <= most; }
 constexpr uint32_t kMostGlibReferences = 1 << 16;
-
-bool is_reference_count(uint32_t count) { return count != 0 && count < kMostGlibReferences; }
+// More would rather be the size of a freed GArray's elements.
+constexpr uint32_t kMostReferencesToPointers = 3;
 
 // The first prime below each power of two, from 8 on.
 constexpr uint32_t kFirstShift = 3;
@@ -60,17 +61,17 @@ bool is_hash_table(const Inputs& inputs, const Sample& sample) {
   const uint64_t functions = kLayout.keys + 24;
   return inputs.addresses.kind_of(word(sample, functions)) == WordKind::Code &&
          is_function_or_null(inputs, word(sample, functions + 8)) &&
-         is_reference_count(half(sample, functions + 16));
+         is_reference_count(half(sample, functions + 16), kMostGlibReferences);
 }
 
 // 2.90 has a member more in front of the references, all ones.
 bool has_array_references(const Sample& sample) {
   constexpr uint32_t kAllOnes = ~uint32_t{0};
   const uint32_t first = half(sample, 24);
-  return is_reference_count(first == kAllOnes ? half(sample, 28) : first);
+  return is_reference_count(first == kAllOnes ? half(sample, 28) : first, kMostGlibReferences);
 }
 
-bool is_array(const Inputs& inputs, const Sample& sample) {
+bool is_glib_array(const Inputs& inputs, const Sample& sample) {
   const uint64_t usable = usable_at(inputs, word(sample, 0));
   const uint64_t length = half(sample, 8);
   const uint64_t capacity = half(sample, 12);
@@ -82,16 +83,17 @@ bool is_array(const Inputs& inputs, const Sample& sample) {
          is_function_or_null(inputs, word(sample, 32));
 }
 
-bool is_pointer_array(const Inputs& inputs, const Sample& sample) {
+bool is_glib_pointer_array(const Inputs& inputs, const Sample& sample) {
   const uint64_t length = half(sample, 8);
   const uint64_t capacity = half(sample, 12);
   return capacity != 0 && length <= capacity &&
          fills(8 * capacity, usable_at(inputs, word(sample, 0))) &&
-         is_reference_count(half(sample, 16)) && is_function_or_null(inputs, word(sample, 24));
+         is_reference_count(half(sample, 16), kMostReferencesToPointers) &&
+         is_function_or_null(inputs, word(sample, 24));
 }
 
 // An empty one says too little.
-bool is_string(const Inputs& inputs, const Sample& sample) {
+bool is_glib_string(const Inputs& inputs, const Sample& sample) {
   const uint64_t text = word(sample, 0);
   const uint64_t length = word(sample, 8);
   const uint64_t capacity = word(sample, 16);
@@ -108,6 +110,16 @@ constexpr uint64_t kNext = 8;
 constexpr uint64_t kPrevious = 16;
 constexpr int kMostNodesFollowed = 8;
 
+// Lists hold pointers and small integers. Freed nodes that were given out again may keep their
+// links, and then hold short texts and the like.
+bool holds_list_data(const Inputs& inputs, Addr node) {
+  const auto data = inputs.image.read<uint64_t>(node);
+  if (!data) return false;
+  const WordKind kind = inputs.addresses.kind_of(*data);
+  return kind == WordKind::Zero || kind == WordKind::Small || kind == WordKind::Negative ||
+         is_pointer(kind);
+}
+
 // From `first` on, every node found by `ahead` names the one before it, and none is the first.
 bool is_list_part(const Inputs& inputs, Addr first, uint64_t ahead, uint64_t behind) {
   Addr node = first;
@@ -116,7 +128,7 @@ bool is_list_part(const Inputs& inputs, Addr first, uint64_t ahead, uint64_t beh
     if (!other) return false;
     if (other->is_null()) return true;
     if (*other == first || !fills(kListNode, usable_at(inputs, other->value)) ||
-        inputs.image.read_addr(*other + behind) != node)
+        inputs.image.read_addr(*other + behind) != node || !holds_list_data(inputs, *other))
       return false;
     node = *other;
   }
@@ -125,6 +137,7 @@ bool is_list_part(const Inputs& inputs, Addr first, uint64_t ahead, uint64_t beh
 
 bool is_list_node(const Inputs& inputs, const Sample& sample) {
   return (word(sample, kNext) != 0 || word(sample, kPrevious) != 0) &&
+         holds_list_data(inputs, sample.begin) &&
          is_list_part(inputs, sample.begin, kNext, kPrevious) &&
          is_list_part(inputs, sample.begin, kPrevious, kNext);
 }
@@ -137,9 +150,10 @@ constexpr KnownStruct kGlibStructs[] = {
 };
 
 constexpr KnownStruct kGlibContainers[] = {
-    {"GArray", "elements that fill a block, and references to it", 40, 40, is_array},
-    {"GPtrArray", "pointers that fill a block, and references to it", 40, 40, is_pointer_array},
-    {"GString", "text and a block as long as it says", 24, 24, is_string},
+    {"GArray", "elements that fill a block, and references to it", 40, 40, is_glib_array},
+    {"GPtrArray", "pointers that fill a block, and references to it", 40, 40,
+     is_glib_pointer_array},
+    {"GString", "text and a block as long as it says", 24, 24, is_glib_string},
     {"GList", "its neighbours name it", 24, 24, is_list_node},
 };
 

@@ -12,6 +12,7 @@
 #include <map>
 
 #include "heapscan/base/parallel.h"
+#include "identify/plausible_values.h"
 #include "identify/recognisers/library_structs.h"
 #include "identify/recognisers/recogniser_samples.h"
 
@@ -52,7 +53,25 @@ GlibAnswer answer_for_part(const GlibTypes::Owned& owned) {
   return {};
 }
 
+// {domain, code, message}
+bool is_error(const Inputs& inputs, const GlibTypes& types, const Sample& sample) {
+  constexpr uint64_t kErrorBytes = 16;
+  constexpr uint64_t kMessage = 8;
+  if (!fills(kErrorBytes, sample.size) || !types.is_error_domain(half(sample, 0))) return false;
+  const uint64_t message = word(sample, kMessage);
+  if (inputs.addresses.kind_of(message) != WordKind::BlockStart) return false;
+  const uint64_t size = inputs.heap.block(inputs.addresses.block_of(message)).size();
+  const auto text = inputs.image.read_string(Addr(message), Sample::kSampledBytes);
+  if (!text || text->empty() || text->size() >= size) return false;
+  const auto first = static_cast<unsigned char>(text->front());
+  return is_printable(first) || first >= 0x80;
+}
+
+constexpr const char* kErrorLabel = "GError";
+
 GlibAnswer answer_of(const Inputs& inputs, const GlibTypes& types, const Sample& sample) {
+  if (is_error(inputs, types, sample))
+    return {kErrorLabel, "its domain is a quark that names errors, and it has a message", false};
   const GlibTypes::Owned owned = types.owned(sample.begin);
   if (owned.part != GlibTypes::Part::None) return answer_for_part(owned);
   const GlibType* const type = types.of_instance(inputs.image, inputs.heap.block(sample.block));
@@ -75,7 +94,7 @@ std::optional<Evidence> recognise_type(const Inputs& inputs, const GlibTypes& ty
   evidence.detail = best->first.detail;
   evidence.samples = static_cast<uint32_t>(samples.size());
   evidence.agreeing = best->second;
-  evidence.unites = true;
+  evidence.unites = best->first.label != kErrorLabel;
   evidence.quotes_heap = best->first.quotes_heap;
   return evidence;
 }
@@ -107,6 +126,7 @@ GlibKinds::GlibKinds(const Inputs& inputs)
 std::vector<std::string> GlibKinds::names() const {
   std::vector<std::string> names;
   if (!in_use_) return names;
+  names.emplace_back(kErrorLabel);
   for (const GlibType& type : types_.types()) names.push_back(type.name);
   for (const auto structs : {glib_structs(), glib_containers()}) {
     for (const KnownStruct& known : structs) names.emplace_back(known.label);
@@ -120,6 +140,7 @@ std::string_view GlibKinds::name_of(BlockId block) const {
     return type->name;
   const auto sample = sample_of(inputs_, block);
   if (!sample) return {};
+  if (is_error(inputs_, types_, *sample)) return kErrorLabel;
   for (const auto structs : {glib_structs(), glib_containers()}) {
     for (const KnownStruct& known : structs) {
       if (is_one(inputs_, *sample, known)) return known.label;

@@ -96,6 +96,10 @@ TEST_F(LibraryGlib, APointerArrayWithoutReferencesIsNone) {
   EXPECT_EQ(label(block({array(128), halves(2, 16), halves(0, 0), kGlibFunction, 0})), "");
 }
 
+TEST_F(LibraryGlib, AFreedArrayIsNoPointerArray) {
+  EXPECT_EQ(label(block({array(128), halves(2, 16), halves(8, 0), 0, 0})), "");
+}
+
 TEST_F(LibraryGlib, AStringEndsWhereItSays) {
   const uint64_t text = array(64);
   program().poke(Addr(text), 0x6f6c6c6548);  // "Hello"
@@ -121,6 +125,13 @@ TEST_F(LibraryGlib, NodesThatAreNotNamedBackAreNone) {
   const Addr first = block({1, 0, 0});
   const Addr second = block({2, 0, first.value});
   program().poke(first + 8, first);
+  EXPECT_EQ(label(second), "");
+}
+
+TEST_F(LibraryGlib, FreedNodesThatHoldTextNowAreNone) {
+  const Addr first = block({0x64726f77, 0, 0});  // "word"
+  const Addr second = block({2, 0, first.value});
+  program().poke(first + 8, second);
   EXPECT_EQ(label(second), "");
 }
 

@@ -267,6 +267,28 @@ TEST_F(RecogniseGlib, AListOfChildrenLongerThanItsBlockIsNotRead) {
   EXPECT_EQ(label(instance(info, 40, 0)), "");
 }
 
+TEST_F(RecogniseGlib, AnErrorHasADomainAndAMessage) {
+  const uint64_t errors = quark("g-io-error-quark");
+  const uint64_t others = quark("g-object-weak-refs");
+  const Addr message = world_.program.block(40);
+  world_.program.poke(message, 0x656c69662073694e);
+  const Addr empty = world_.program.block(40);
+  const auto error = [&](uint64_t domain, uint64_t text) {
+    const Addr block = world_.program.block(24);
+    world_.program.poke(block, uint64_t{1} << 32 | domain);
+    world_.program.poke(block + 8, text);
+    return block;
+  };
+  const auto found = ask({{error(errors, message.value)},
+                          {error(others, message.value)},
+                          {error(errors, empty.value)},
+                          {error(errors, message.value + 8)},
+                          {error(0xffffffff, message.value)}});
+  ASSERT_TRUE(found[0]);
+  EXPECT_EQ(found[0]->label, "GError");
+  for (size_t i = 1; i < found.size(); ++i) EXPECT_FALSE(found[i]) << i;
+}
+
 // As g_ptr_array_new() makes it, with room for 16 pointers.
 Addr make_pointer_array(FakeProgram& program) {
   const Addr pointers = program.block(128);
