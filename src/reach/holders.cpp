@@ -196,6 +196,7 @@ class HolderSearch {
     if (!pages_.may_be_named_by(value)) return;
     const BlockId id = named_by(value);
     if (!id.valid() || id == within) return;
+    if (within.valid() && is_left_link(heap_.block(within).begin(), at, value)) return;
     keep(id, pack(rank, false, false, value != heap_.block(id).begin().value, false, at.value));
   }
 

@@ -50,11 +50,13 @@ class EdgeFinder {
   void add_edges_of(uint32_t node, BlockId id) {
     const Block& block = heap_.block(id);
     enter_range_of(block.begin());
-    memory_.for_each_span(range_number_, block.range(), [&](Addr, Bytes bytes) {
+    memory_.for_each_span(range_number_, block.range(), [&](Addr begin, Bytes bytes) {
       for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
         const auto value = load<uint64_t>(bytes.data() + i);
         const uint32_t range = index_.range_at(value);
-        if (range != BlockIndex::kNoRange) enqueue({value, range, node, id});
+        if (range == BlockIndex::kNoRange || is_left_link(block.begin(), begin + i, value))
+          continue;
+        enqueue({value, range, node, id});
       }
     });
   }

@@ -8,10 +8,10 @@
 #include <span>
 #include <vector>
 
-#include "heapscan/heap/heap_model.h"
-#include "heapscan/image/image.h"
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
+#include "heapscan/heap/heap_model.h"
+#include "heapscan/image/image.h"
 #include "reach/interior_rules.h"
 #include "reach/marker.h"
 
@@ -104,6 +104,7 @@ class MarkWorker {
 
   MarkWalk& walk_;
   const BlockIndex& index_;
+  uint64_t left_link_ = 0;  // in the block whose words are offered: it says nothing
   std::array<BlockIndex::Stretch, BlockIndex::kStretches> stretches_{};
   size_t stretch_count_ = 0;
   uint64_t low_ = 0;  // all stretches lie in [low_, low_ + span_)

@@ -55,4 +55,11 @@ class Block {
 };
 static_assert(sizeof(Block) == 16);
 
+// Whether the word at `at` in the block that begins at `begin` is what glibc left there when the
+// block was free, large and the only one of its size: a link to its own header. The header begins
+// with the last word of the block before, of which the word says nothing.
+[[nodiscard]] constexpr bool is_left_link(Addr begin, Addr at, uint64_t word) {
+  return word == begin.value - 16 && (at == begin + 16 || at == begin + 24);
+}
+
 }  // namespace heapscan

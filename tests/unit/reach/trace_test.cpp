@@ -121,6 +121,31 @@ TEST_F(Trace, NeitherEndNorHeaderHolds) {
   EXPECT_EQ(verdict(second), Verdict::Definite);
 }
 
+TEST_F(Trace, LinksLeftByTheAllocatorHoldNothing) {
+  const Addr before_held = program_.block(104);
+  const Addr held = program_.block(104);
+  const Addr before_lost = program_.block(104);
+  const Addr lost = program_.block(104);
+  program_.strong_root(held);
+  program_.poke(held + 16, held - 16);
+  program_.poke(lost + 24, lost - 16);
+  trace();
+  EXPECT_EQ(verdict(before_held), Verdict::Definite);
+  EXPECT_EQ(verdict(held), Verdict::Reachable);
+  EXPECT_EQ(verdict(before_lost), Verdict::Definite);
+  EXPECT_EQ(verdict(lost), Verdict::Definite);
+}
+
+// The end of an array may lie where the next block's header begins.
+TEST_F(Trace, EndsOfArraysHold) {
+  const Addr array = program_.block(104);
+  const Addr owner = program_.block(104);
+  program_.strong_root(owner);
+  program_.poke(owner + 40, array + 96);
+  trace();
+  EXPECT_EQ(verdict(array), Verdict::Possible);
+}
+
 TEST_F(Trace, LowTagBitsAreAStartPointer) {
   std::vector<Addr> blocks;
   for (uint64_t tag = 1; tag < 8; ++tag) {
