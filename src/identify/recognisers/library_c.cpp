@@ -1,7 +1,8 @@
 // What else the C library hands out.
 //
 // Sources, all glibc, x86-64: resolv/netdb.h and nss/getaddrinfo.c (a sockaddr follows its
-// addrinfo), iconv/gconv.h, locale/bits/types/__locale_t.h, posix/regex_internal.h.
+// addrinfo), iconv/gconv.h, locale/bits/types/__locale_t.h, posix/regex.h and regex_internal.h,
+// sysdeps/unix/sysv/linux/ifaddrs.c (the first of the interfaces is where the block begins).
 #include <array>
 #include <bit>
 
@@ -79,6 +80,36 @@ bool is_regular_expression(const Inputs& inputs, const Sample& sample) {
          size_of_block_at(inputs, word(sample, 0)) >= allocated * kNode;
 }
 
+// {its compiled form, how much was allocated for it, how much is used, syntax, map of first bytes}.
+bool is_compiled_pattern(const Inputs& inputs, const Sample& sample) {
+  constexpr uint64_t kMap = 256;
+  const uint64_t allocated = word(sample, 8);
+  const uint64_t map = word(sample, 32);
+  return allocated >= 192 && allocated <= 320 && word(sample, 16) == allocated &&
+         fills(allocated, size_of_block_at(inputs, word(sample, 0))) &&
+         (map == 0 || fills(kMap, size_of_block_at(inputs, map)));
+}
+
+// {next, name, flags, address, …} of each interface, three addresses, the name. What has no name of
+// its own has another one's.
+bool is_list_of_interfaces(const Inputs& inputs, const Sample& sample) {
+  constexpr uint64_t kMostInterfaces = 4096;
+  constexpr uint64_t kName = 56 + 3 * 36;
+  constexpr uint64_t kInterface = 184;
+  const Addr end = sample.begin + sample.size;
+  Addr entry = sample.begin;
+  for (uint64_t i = 0; i < kMostInterfaces; ++i) {
+    const auto next = inputs.image.read_addr(entry);
+    const auto name = inputs.image.read_addr(entry + 8);
+    if (!next || !name || *name < sample.begin + kName || *name >= end) return false;
+    if ((*name - (sample.begin + kName)) % kInterface != 0) return false;
+    if (next->is_null()) return true;
+    if (*next <= entry || *next >= end) return false;
+    entry = *next;
+  }
+  return false;
+}
+
 constexpr KnownStruct kCLibraryStructs[] = {
     {"struct addrinfo", "it points at the socket address that follows it", 48 + 16,
      48 + 28 + kBlockSlack, is_address_info},
@@ -86,6 +117,10 @@ constexpr KnownStruct kCLibraryStructs[] = {
     {"locale_t", "it has the tables and names of a locale", 232, 4096, is_locale},
     {"struct re_dfa_t", "its arrays are as long as it says", 224, 232 + kBlockSlack,
      is_regular_expression},
+    {"regex_t", "its compiled form is as long as it says", 64, 64 + kBlockSlack,
+     is_compiled_pattern},
+    {"struct ifaddrs", "every interface names what lies behind it", 176, 1 << 20,
+     is_list_of_interfaces},
 };
 
 }  // namespace

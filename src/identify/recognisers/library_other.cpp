@@ -30,6 +30,15 @@ bool is_of_stream(const Inputs& inputs, const Sample& sample) {
   return stream != 0 && inputs.image.read_addr(Addr(stream) + kStateOfStream) == sample.begin;
 }
 
+// The state points back at its stream.
+bool is_stream(const Inputs& inputs, const Sample& sample) {
+  const uint64_t state = word(sample, 56);
+  return inputs.addresses.kind_of(state) == WordKind::BlockStart &&
+         inputs.image.read_addr(Addr(state)) == sample.begin &&
+         inputs.addresses.kind_of(word(sample, 64)) == WordKind::Code &&
+         inputs.addresses.kind_of(word(sample, 72)) == WordKind::Code;
+}
+
 bool is_inflate_state(const Inputs& inputs, const Sample& sample) {
   constexpr uint32_t kFirstMode = 16'180;
   constexpr uint32_t kLastMode = 16'211;
@@ -81,6 +90,7 @@ constexpr KnownStruct kOtherStructs[] = {
     {"apr_memnode_t", "it knows its own end, in whole pages", 8192, kAnySize, is_apr_node},
     {"struct inflate_state", "its mode, and the stream that points back", 6800, 7600,
      is_inflate_state},
+    {"struct z_stream_s", "the state that points back", 112, 112 + kBlockSlack, is_stream},
     {"struct internal_state", "its status, and the stream that points back", 5600, 6400,
      is_deflate_state},
     {"struct Curl_easy", "its magic number", 1024, 32768, begins_with<0xc0dedbad>},

@@ -37,7 +37,8 @@ inline constexpr uint64_t kSmallestMapping = 128 << 10;
 [[nodiscard]] std::span<const KnownStruct> stdio_structs();
 [[nodiscard]] std::span<const KnownStruct> c_library_structs();
 [[nodiscard]] std::span<const KnownStruct> runtime_structs();  // loader, libstdc++
-[[nodiscard]] std::span<const KnownStruct> other_structs();    // apr, zlib, curl, libxml2
+[[nodiscard]] std::span<const KnownStruct> openssl_structs();
+[[nodiscard]] std::span<const KnownStruct> other_structs();  // apr, zlib, curl, libxml2
 // Only where GLib is in use; those that are told by a number of their own, and the others.
 [[nodiscard]] std::span<const KnownStruct> glib_structs();
 [[nodiscard]] std::span<const KnownStruct> glib_containers();

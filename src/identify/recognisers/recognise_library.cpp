@@ -50,8 +50,8 @@ std::optional<Evidence> recognise_known(const Inputs& inputs, ClusterId cluster,
 
 std::optional<Evidence> recognise_library(const Inputs& inputs, ClusterId cluster) {
   const std::vector<Sample> samples = samples_of(inputs, cluster);
-  for (const auto structs :
-       {stdio_structs(), c_library_structs(), runtime_structs(), other_structs()}) {
+  for (const auto structs : {stdio_structs(), c_library_structs(), runtime_structs(),
+                             openssl_structs(), other_structs()}) {
     if (auto evidence = recognise_known(inputs, cluster, samples, structs)) return evidence;
   }
   return std::nullopt;

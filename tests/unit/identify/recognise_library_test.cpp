@@ -65,6 +65,54 @@ TEST_F(RecogniseLibrary, AConverterPointsAtItsOwnStates) {
   EXPECT_EQ(label(converter), "iconv_t");
 }
 
+TEST_F(RecogniseLibrary, APatternKnowsTheLengthOfItsCompiledForm) {
+  const Addr compiled = block({1, 2, 3}, 232);
+  const Addr map = block({1}, 264);
+  EXPECT_EQ(label(block({compiled.value, 232, 232, 7, map.value, 0, 1, 0, 0})), "regex_t");
+}
+
+TEST_F(RecogniseLibrary, APatternOfAnotherLengthIsNone) {
+  const Addr compiled = block({1, 2, 3}, 296);
+  EXPECT_EQ(label(block({compiled.value, 232, 232, 7, 0, 0, 1, 0, 0})), "");
+}
+
+TEST_F(RecogniseLibrary, InterfacesLieInOneBlock) {
+  const Addr list = block(std::vector<uint64_t>(47, 0));
+  const Addr second = list + 184;
+  world_.program.poke(list, second);
+  world_.program.poke(list + 8, list + 164);
+  world_.program.poke(second + 8, second + 164);
+  EXPECT_EQ(label(list), "struct ifaddrs");
+}
+
+TEST_F(RecogniseLibrary, AnInterfaceWithItsNameElsewhereIsNone) {
+  const Addr list = block(std::vector<uint64_t>(23, 0));
+  world_.program.poke(list + 8, list + 56);
+  EXPECT_EQ(label(list), "");
+}
+
+TEST_F(RecogniseLibrary, ABioNamesTheFunctionsOfItsKind) {
+  std::vector<uint64_t> method(12, FakeProgram::kCode + 0x40);
+  method[0] = 1025;
+  method[1] = world_.string("memory buffer").value;
+  const Addr table = world_.data(method);
+  const Addr bio = block({0, table.value, 0, 0, 0, 1}, 136);
+  EXPECT_EQ(label(bio), "BIO");
+}
+
+TEST_F(RecogniseLibrary, ATableOfNoKindIsNoBios) {
+  std::vector<uint64_t> method(12, FakeProgram::kCode + 0x40);
+  method[0] = 0x1025;
+  method[1] = world_.string("memory buffer").value;
+  EXPECT_EQ(label(block({0, world_.data(method).value, 0, 0, 0, 1}, 136)), "");
+}
+
+TEST_F(RecogniseLibrary, AConnectionHasAVersionAndAMethod) {
+  std::vector<uint64_t> method(12, FakeProgram::kCode + 0x40);
+  method[0] = 0x10000;
+  EXPECT_EQ(label(block({0x304, world_.data(method).value}, 7624)), "SSL");
+}
+
 TEST_F(RecogniseLibrary, AnUnusedEmergencyPoolIsOneFreeEntry) {
   EXPECT_EQ(label(block({72704, 0}, 72704)), "emergency pool of libstdc++");
 }
@@ -81,6 +129,15 @@ TEST_F(RecogniseLibrary, AZlibStateIsTheOneItsStreamNames) {
   const Addr state = block({stream.value, 16191}, 7152);
   world_.program.poke(stream + 56, state);
   EXPECT_EQ(label(state), "struct inflate_state");
+}
+
+TEST_F(RecogniseLibrary, AZlibStreamIsTheOneItsStateNames) {
+  const Addr stream = block(std::vector<uint64_t>(15, 0));
+  const Addr state = block({stream.value, 16191}, 7152);
+  world_.program.poke(stream + 56, state);
+  world_.program.poke(stream + 64, FakeProgram::kCode + 0x40);
+  world_.program.poke(stream + 72, FakeProgram::kCode + 0x80);
+  EXPECT_EQ(label(stream), "struct z_stream_s");
 }
 
 TEST_F(RecogniseLibrary, AnXmlNodeNamesItsDocument) {
