@@ -170,6 +170,18 @@ bool InteriorRules::is_counted_object(uint64_t offset, Bytes content) const {
   return count >= 1 && count < kMostReferences && is_type(word_at(content, offset + 8));
 }
 
+// Perl's slabs of operations: {next, head} and then the operations, which are all that is pointed
+// at. The head is its own head.
+bool InteriorRules::is_slab(const Block& block, Bytes content) const {
+  const uint64_t next = word_at(content, 0);
+  const uint64_t head = word_at(content, 8);
+  const auto has_head = [&](uint64_t slab) {
+    return image_.read<uint64_t>(Addr(slab) + 8) == head;
+  };
+  return head != 0 && head % 16 == 0 && has_head(head) && next != block.begin().value &&
+         (next == 0 || has_head(next));
+}
+
 bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) const {
   if (is_low_tag(block, value)) return true;
   const uint64_t offset = value - block.begin().value;
@@ -182,7 +194,7 @@ bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) c
       is_behind_hash(block, offset, content) || notes_own_begin(block, offset, content)) {
     return true;
   }
-  if (is_counted_object(offset, content)) return true;
+  if (is_counted_object(offset, content) || is_slab(block, content)) return true;
   if (content.size() < 16 || !is_vtable(word_at(content, 0))) return false;
   // std::make_shared: the control block's vtable, its two counts, the object.
   const auto use_count = read_at<uint32_t>(content, 8).value_or(0);

@@ -34,6 +34,7 @@ class InteriorRules {
  private:
   [[nodiscard]] bool is_vtable(uint64_t address) const;
   [[nodiscard]] bool is_type(uint64_t address) const;
+  [[nodiscard]] bool is_slab(const Block& block, Bytes content) const;
   [[nodiscard]] bool is_counted_object(uint64_t offset, Bytes content) const;
 
   const MemoryImage& image_;

@@ -178,6 +178,27 @@ TEST_F(InteriorRule, TypesThatNameEachOtherLeadNowhere) {
   EXPECT_EQ(judge(32), Verdict::Possible);
 }
 
+TEST_F(InteriorRule, SlabsOfOneHead) {
+  const Addr head = program_.block(1064);
+  program_.poke(head, block_);
+  program_.poke(head + 8, head);
+  program_.poke(block_ + 8, head);
+  EXPECT_EQ(judge(64), Verdict::Reachable);
+}
+
+TEST_F(InteriorRule, AnEmptyListIsNoSlab) {
+  program_.poke(block_, block_);
+  program_.poke(block_ + 8, block_);
+  EXPECT_EQ(judge(64), Verdict::Possible);
+}
+
+TEST_F(InteriorRule, ASlabAndItsNextHaveOneHead) {
+  const Addr next = program_.block(1064);
+  program_.poke(block_, next);
+  program_.poke(block_ + 8, block_);
+  EXPECT_EQ(judge(64), Verdict::Possible);
+}
+
 TEST_F(InteriorRule, SecondBaseClass) {
   const Addr table = vtable();
   program_.poke(block_, table);
