@@ -61,11 +61,11 @@ struct Allowed {
   size_t below_those = 0;   // only blocks that are possible themselves name them
 };
 
-// Pages of SQLite's cache and objects too large for Python's own allocator, named behind a header.
-constexpr Allowed kPython{30, 5};
-// Slabs with compiled code are named only by pointers to operations inside them: those of one or
-// two pointers look like coincidence, and what only their code needs is below.
-constexpr Allowed kPerl{300, 1000};
+// Pages of SQLite's cache.
+constexpr Allowed kPython{3, 3};
+// Slabs with compiled code are named only by pointers to operations inside them. They are known by
+// their head; without it, hundreds of blocks were possible.
+constexpr Allowed kPerl{3, 10};
 // Named inside by the program's data: by the look of it, members of lists too short for a pattern.
 constexpr Allowed kGit{5, 5};
 constexpr Allowed kNginx{3, 0};
