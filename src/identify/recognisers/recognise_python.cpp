@@ -6,11 +6,13 @@
 // Sources: CPython Include/object.h, Include/cpython/object.h (tp_name, tp_basicsize follow the
 // PyVarObject head), Include/internal/pycore_gc.h; 3.5 to 3.13, builds without
 // Py_TRACE_REFS.
+#include "identify/recognisers/recognise_python.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
+#include "heapscan/base/parallel.h"
 #include "identify/recognisers/recogniser_samples.h"
 #include "identify/recognisers/recognisers.h"
 
@@ -28,6 +30,9 @@ constexpr uint64_t kMostReferences = 0xffffffff;  // 3.12 and later: of what nev
 constexpr size_t kLongestPythonName = 128;
 constexpr int kMostMetatypes = 4;
 constexpr uint64_t kHeaders[] = {0, 16, 32};
+constexpr uint64_t kSmallestText = 40;  // of a string whose characters follow its head
+constexpr size_t kMostPythonTypes = 100'000;
+constexpr size_t kPythonGrain = 4096;  // blocks
 
 bool is_name(const std::string& name) {
   return !name.empty() && name.size() < kLongestPythonName &&
@@ -52,40 +57,23 @@ bool leads_to_type(const MemoryImage& image, Addr type) {
   return false;
 }
 
-struct PythonType {
-  std::string name;  // empty: it is none
-  uint64_t basic_size = 0;
-  bool named_in_heap = false;  // a class made at run time
-};
-
 PythonType read_type(const MemoryImage& image, Addr type) {
   if (!leads_to_type(image, type)) return {};
   const auto name = image.read_addr(type + kName);
   const auto basic_size = image.read<uint64_t>(type + kBasicSize);
   if (!name || !basic_size || *basic_size < 16 || *basic_size > kLargestBasicSize) return {};
   if ((image.read<uint64_t>(type + kFlags).value_or(0) & kMakesTypes) != 0)
-    return {"type", *basic_size, false};  // classes, whatever their metaclass
+    return {"Python type", *basic_size, false};  // classes, whatever their metaclass
   auto text = image.read_string(*name, kLongestPythonName);
   if (!text || !is_name(*text)) return {};
-  return {std::move(*text), *basic_size, image.module_at(*name) == nullptr};
+  const uint64_t least = *text == "str" ? std::min(*basic_size, kSmallestText) : *basic_size;
+  return {"Python " + *text, least, image.module_at(*name) == nullptr};
 }
 
-class PythonTypes {
- public:
-  explicit PythonTypes(const Inputs& inputs) : inputs_(inputs) {}
-
-  const PythonType& at(uint64_t address) {
-    const auto [place, is_new] = types_.try_emplace(address);
-    const WordKind kind = is_new ? inputs_.addresses.kind_of(address) : WordKind::Zero;
-    if (kind == WordKind::Data || is_block_pointer(kind) || kind == WordKind::Mapped)
-      place->second = read_type(inputs_.image, Addr(address));
-    return place->second;
-  }
-
- private:
-  const Inputs& inputs_;
-  std::map<uint64_t, PythonType> types_;
-};
+bool may_be_type(const Inputs& inputs, uint64_t address) {
+  const WordKind kind = inputs.addresses.kind_of(address);
+  return kind == WordKind::Data || is_block_pointer(kind) || kind == WordKind::Mapped;
+}
 
 struct PythonAnswer {
   std::string name;
@@ -94,25 +82,100 @@ struct PythonAnswer {
   auto operator<=>(const PythonAnswer&) const = default;
 };
 
-PythonAnswer answer_of(const Sample& sample, PythonTypes& types) {
+// f(header, address of the type) for what may be the head of an object.
+template <typename F>
+void for_each_head(const Sample& sample, F&& f) {
   for (const uint64_t header : kHeaders) {
     const auto count = sample.word(header);
     const auto address = sample.word(header + kType);
-    if (!count || *count == 0 || *count > kMostReferences || !address) continue;
-    const PythonType& type = types.at(*address);
-    if (!type.name.empty() && header + type.basic_size <= sample.size)
-      return {type.name, header, type.named_in_heap};
+    if (count && *count != 0 && *count <= kMostReferences && address) f(header, *address);
   }
-  return {};
+}
+
+// `type_at(address)`: the type there, or null.
+template <typename F>
+PythonAnswer answer_of(const Sample& sample, F&& type_at) {
+  PythonAnswer answer;
+  for_each_head(sample, [&](uint64_t header, uint64_t address) {
+    const PythonType* const type = answer.name.empty() ? type_at(address) : nullptr;
+    if (type != nullptr && !type->name.empty() && header + type->least_size <= sample.size)
+      answer = {type->name, header, type->named_in_heap};
+  });
+  return answer;
+}
+
+bool has_python(const Inputs& inputs) {
+  for (size_t i = 0; i < inputs.image.modules().size(); ++i) {
+    if (inputs.symbols.address_of(ModuleId(i), "PyType_Type")) return true;
+  }
+  return false;
+}
+
+// Where types may lie, by what the blocks point at.
+std::vector<uint64_t> possible_types(const Inputs& inputs) {
+  const std::vector<BlockId>& blocks = inputs.clusters.blocks;
+  std::vector<std::vector<uint64_t>> pieces((blocks.size() + kPythonGrain - 1) / kPythonGrain);
+  parallel_for_pieces(blocks.size(), kPythonGrain, [&](size_t begin, size_t end) {
+    std::vector<uint64_t>& found = pieces[begin / kPythonGrain];
+    for (size_t i = begin; i < end; ++i) {
+      const auto sample = sample_of(inputs, blocks[i]);
+      if (!sample) continue;
+      for_each_head(*sample, [&](uint64_t, uint64_t address) {
+        if (address % 8 == 0 && may_be_type(inputs, address)) found.push_back(address);
+      });
+    }
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+  });
+  std::vector<uint64_t> all;
+  for (const std::vector<uint64_t>& piece : pieces)
+    all.insert(all.end(), piece.begin(), piece.end());
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  all.resize(std::min(all.size(), kMostPythonTypes));
+  return all;
 }
 
 }  // namespace
 
+PythonKinds::PythonKinds(const Inputs& inputs) : inputs_(inputs) {
+  if (!has_python(inputs)) return;
+  for (const uint64_t address : possible_types(inputs)) {
+    PythonType type = read_type(inputs.image, Addr(address));
+    if (!type.name.empty()) types_.emplace(address, std::move(type));
+  }
+}
+
+std::string_view PythonKinds::name_of(BlockId block) const {
+  const auto sample = sample_of(inputs_, block);
+  if (!sample) return {};
+  std::string_view name;
+  for_each_head(*sample, [&](uint64_t header, uint64_t address) {
+    const auto type = types_.find(address);
+    if (name.empty() && type != types_.end() && header + type->second.least_size <= sample->size) {
+      name = type->second.name;
+    }
+  });
+  return name;
+}
+
+std::vector<std::string> PythonKinds::names() const {
+  std::vector<std::string> names;
+  for (const auto& [address, type] : types_) names.push_back(type.name);
+  return names;
+}
+
 std::optional<Evidence> recognise_python(const Inputs& inputs, ClusterId cluster) {
   const std::vector<Sample> samples = samples_of(inputs, cluster);
-  PythonTypes types(inputs);
+  std::map<uint64_t, PythonType> types;
+  const auto type_at = [&](uint64_t address) {
+    const auto [place, is_new] = types.try_emplace(address);
+    if (is_new && may_be_type(inputs, address))
+      place->second = read_type(inputs.image, Addr(address));
+    return &place->second;
+  };
   std::map<PythonAnswer, uint32_t> answers;
-  for (const Sample& sample : samples) ++answers[answer_of(sample, types)];
+  for (const Sample& sample : samples) ++answers[answer_of(sample, type_at)];
   answers.erase(PythonAnswer{});
   if (answers.empty()) return std::nullopt;
   const auto best =
@@ -121,9 +184,9 @@ std::optional<Evidence> recognise_python(const Inputs& inputs, ClusterId cluster
   if (!nearly_all(best->second, samples.size())) return std::nullopt;
   Evidence evidence;
   evidence.kind = EvidenceKind::Library;
-  evidence.label = "Python " + best->first.name;
+  evidence.label = best->first.name;
   evidence.detail =
-      fmt::format("+{:#x} -> Python type {}", best->first.header + kType, best->first.name);
+      fmt::format("+{:#x} -> the type of {}", best->first.header + kType, best->first.name);
   evidence.samples = static_cast<uint32_t>(samples.size());
   evidence.agreeing = best->second;
   evidence.unites = true;

@@ -21,6 +21,7 @@
 #include "identify/fingerprint_hash.h"
 #include "identify/recognisers/container_search.h"
 #include "identify/recognisers/recognise_glib.h"
+#include "identify/recognisers/recognise_python.h"
 #include "identify/recognisers/vtable_class.h"
 
 namespace heapscan {
@@ -105,7 +106,9 @@ void add_classes(const Inputs& inputs, Facts& facts) {
   const std::vector<uint64_t> words = first_words(inputs);
   const std::map<uint64_t, std::string> names = names_of_classes(inputs, words);
   const GlibKinds glib(inputs);
+  const PythonKinds python(inputs);
   facts.classes = glib.names();
+  for (std::string& name : python.names()) facts.classes.push_back(std::move(name));
   for (const auto& [word, name] : names) facts.classes.push_back(name);
   std::sort(facts.classes.begin(), facts.classes.end());
   facts.classes.erase(std::unique(facts.classes.begin(), facts.classes.end()), facts.classes.end());
@@ -116,11 +119,12 @@ void add_classes(const Inputs& inputs, Facts& facts) {
     const auto code = codes.find(words[i]);
     if (code != codes.end()) facts.codes[i] = code->second;
   }
-  if (!glib.in_use()) return;
+  if (!glib.in_use() && !python.in_use()) return;
   const std::vector<BlockId>& blocks = inputs.clusters.blocks;
   parallel_for_pieces(blocks.size(), kSplitGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
-      const std::string_view name = glib.name_of(blocks[i]);
+      std::string_view name = glib.in_use() ? glib.name_of(blocks[i]) : std::string_view();
+      if (name.empty() && python.in_use()) name = python.name_of(blocks[i]);
       if (!name.empty()) facts.codes[i] = code_of_class(facts, name);
     }
   });

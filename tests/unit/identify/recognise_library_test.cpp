@@ -1,4 +1,6 @@
 #include "identify/recognisers/recognisers.h"
+
+#include "identify/recognisers/recognise_python.h"
 #include "unit/identify/recogniser_world.h"
 
 namespace heapscan {
@@ -174,9 +176,47 @@ TEST(RecognisePython, ObjectsLeadToTheTypeOfTypes) {
   ASSERT_TRUE(recognise_python(inputs, a));
   EXPECT_EQ(recognise_python(inputs, a)->label, "Python collections.deque");
   ASSERT_TRUE(recognise_python(inputs, b));
-  EXPECT_EQ(recognise_python(inputs, b)->detail, "+0x18 -> Python type collections.deque");
+  EXPECT_EQ(recognise_python(inputs, b)->detail, "+0x18 -> the type of Python collections.deque");
   EXPECT_FALSE(recognise_python(inputs, c));
   EXPECT_FALSE(recognise_python(inputs, d));
+}
+
+TEST(RecognisePython, ObjectsOfOneShapeAreToldApartByTheirType) {
+  RecogniserWorld world;
+  const Addr type = world.data({1, 0, 0, world.string("type").value, 800, 40});
+  world.program.poke(type + 8, type);
+  world.symbol("PyType_Type", type, 48);
+  const Addr text = world.data({1, type.value, 0, world.string("str").value, 80});
+  const Addr number = world.data({1, type.value, 0, world.string("int").value, 24});
+  std::vector<Addr> objects;
+  for (int i = 0; i < 6; ++i) {
+    objects.push_back(world.program.block(56));
+    world.program.poke(objects.back(), 1);
+    world.program.poke(objects.back() + 8, i < 2 ? text : number);
+  }
+  objects.push_back(world.program.block(56));
+  world.cluster(objects);
+  const Inputs& inputs = world.inputs();
+  const PythonKinds kinds(inputs);
+  EXPECT_EQ(kinds.name_of(inputs.heap.block_at(objects[0])), "Python str") << "small as it is";
+  EXPECT_EQ(kinds.name_of(inputs.heap.block_at(objects[6])), "");
+  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.heap, inputs.roots,
+                                      inputs.reach, inputs.clusters);
+  const auto cluster = [&](size_t i) { return split.of(inputs.heap.block_at(objects[i])); };
+  EXPECT_EQ(cluster(0), cluster(1));
+  EXPECT_NE(cluster(1), cluster(2));
+  EXPECT_EQ(cluster(2), cluster(5));
+}
+
+TEST(RecognisePython, ProgramsWithoutPythonHaveNoObjects) {
+  RecogniserWorld world;
+  const Addr type = world.data({1, 0, 0, world.string("type").value, 800, 40});
+  world.program.poke(type + 8, type);
+  const Addr object = world.program.block(56);
+  world.program.poke(object, 1);
+  world.program.poke(object + 8, world.data({1, type.value, 0, world.string("int").value, 24}));
+  world.cluster({object});
+  EXPECT_FALSE(PythonKinds(world.inputs()).in_use());
 }
 
 TEST(RecognisePython, NamesThatLieInTheHeapCanBeLeftOut) {
