@@ -16,11 +16,19 @@ constexpr uint64_t kBytesBehind = 512;
 constexpr int kMostBehind = 40;
 constexpr int kMostOfElements = 70;
 constexpr uint64_t kElementsRead = 4;
+constexpr uint64_t kTailWords = 8;
+constexpr int kMostDimensions = 8;  // of an array
 constexpr size_t kMostRemembered = 100'000;
 constexpr Reading kNothing{};
 constexpr Reading kMark{false, -10, 0, true};
 constexpr Reading kContradicts{true, 0, 0};
+// A pointer to a variable that is what it is declared to lead to: nothing is surer.
+constexpr Reading kTypedVariable{false, 50, 2};
+// A member that is the number of elements behind it, or their bytes, as the block's size says.
+constexpr Reading kCountsTail{false, 40, 2};
 constexpr Reading kNoValue{false, -30, 0};  // of an enumeration
+constexpr Reading kLateText{false, -10, 0};
+constexpr Reading kNoText{false, -30, 0};  // of characters at the end of a struct
 // Memory that a lost block points at may have been freed and used for something else.
 constexpr Reading kElsewhere{false, -20, 0};
 
@@ -33,6 +41,39 @@ bool is_negative_mark(uint64_t value, uint64_t size) {
 
 bool is_sure_pointer(WordKind kind) {
   return is_block_pointer(kind) || is_module_pointer(kind) || kind == WordKind::Stack;
+}
+
+bool is_zero(const Words& words, uint64_t begin, uint64_t end) {
+  for (uint64_t i = begin; i < std::min(end, begin + 8 * kTailWords); ++i) {
+    if (words.byte(i) != 0) return false;
+  }
+  return true;
+}
+
+bool holds_sure_pointers(const Words& words, uint64_t begin, uint64_t end) {
+  for (uint64_t i = (begin + 7) / 8; i < std::min((begin / 8 + kTailWords), end / 8); ++i) {
+    if (is_sure_pointer(words.facts[i].kind)) return true;
+  }
+  return false;
+}
+
+// Texts have a byte more than their length says. Few elements are few by chance.
+bool counts_tail(const Layout& layout, const Words& words, uint64_t element) {
+  constexpr uint64_t kFewestBytes = 24;
+  if (element == 0) return false;
+  return std::any_of(layout.leaves.begin(), layout.leaves.end(), [&](const Leaf& leaf) {
+    const bool is_number =
+        leaf.kind == LeafKind::Integer || (leaf.kind == LeafKind::Text && leaf.size == 1);
+    if (!is_number || leaf.size > 8 || leaf.offset + leaf.size > layout.tail ||
+        leaf.offset + leaf.size > words.bytes())
+      return false;
+    const uint64_t count = words.integer(leaf.offset, leaf.size);
+    if (count > words.size) return false;
+    const auto explains = [&](uint64_t bytes) {
+      return bytes >= kFewestBytes && words.requests.has(layout.tail + bytes);
+    };
+    return explains(count * element) || (element == 1 && explains(count + 1));
+  });
 }
 
 // Integers that hold an address are too frequent to rule out, but not to rule them in.
@@ -104,9 +145,21 @@ Checker::Checker(const Inputs& inputs, Layouts& layouts, Beliefs& beliefs)
 }
 
 TypeId Checker::static_at(uint64_t address) const {
-  const auto found = std::lower_bound(statics_.begin(), statics_.end(), address,
-                                      [](const Static& s, uint64_t a) { return s.begin < a; });
-  return found != statics_.end() && found->begin == address ? found->type : TypeId::none();
+  auto found = std::upper_bound(statics_.begin(), statics_.end(), address,
+                                [](uint64_t a, const Static& s) { return a < s.begin; });
+  if (found == statics_.begin()) return TypeId::none();
+  --found;
+  uint64_t into = address - found->begin;
+  TypeId id = found->type;
+  for (int level = 0; level < kMostDimensions; ++level) {
+    const Type& type = inputs_.types.type(id);
+    if (type.kind != TypeKind::Array || into >= type.size || !type.target.valid()) break;
+    const uint64_t element = inputs_.types.type(type.target).size;
+    if (element == 0) return TypeId::none();
+    into %= element;
+    id = type.target;
+  }
+  return into == 0 ? id : TypeId::none();
 }
 
 const Checker::Object& Checker::object_at(const WordFact& word) {
@@ -224,6 +277,16 @@ Reading Checker::read_union(const Layout& layout, const Leaf& leaf, const Words&
 
 Reading Checker::read_tail(const Layout& layout, const Words& words, const Question& question) {
   if (!layout.has_tail || !layout.tail_element.valid()) return kNothing;
+  Reading reading = read_tail_elements(layout, words, question);
+  if (question.base != 0 || !counts_tail(layout, words, layouts_.of(layout.tail_element).size))
+    return reading;
+  reading.weight += kCountsTail.weight;
+  reading.evidence += kCountsTail.evidence;
+  return reading;
+}
+
+Reading Checker::read_tail_elements(const Layout& layout, const Words& words,
+                                    const Question& question) {
   const uint64_t offset = question.base + layout.tail;
   const uint64_t end = std::min(words.bytes(), words.size);
   if (offset >= end) return kNothing;
@@ -231,6 +294,8 @@ Reading Checker::read_tail(const Layout& layout, const Words& words, const Quest
   if (element.leaves.size() == 1 && element.leaves.front().kind == LeafKind::Text) {
     Leaf text = element.leaves.front();
     text.size = end - offset;
+    if (holds_sure_pointers(words, offset, end)) return kNoText;
+    if (words.byte(offset) == 0 && !is_zero(words, offset, end)) return kLateText;
     Reading reading = read_text(text, words, offset);
     reading.weight = std::min(reading.weight, 20);
     return reading;
@@ -331,9 +396,7 @@ Reading Checker::read_record_pointer(const Leaf& leaf, const WordFact& word,
     case WordKind::Data: {
       const TypeId there = static_at(word.value);
       if (!there.valid() || !leaf.target.valid()) return {false, 5, 0};
-      if (layouts_.compatible(leaf.follow, there)) return {false, 50, 1};
-      const Type& type = inputs_.types.type(there);
-      return type.kind == TypeKind::Array ? Reading{false, 5, 0} : Reading{false, -20, 0};
+      return layouts_.compatible(leaf.follow, there) ? kTypedVariable : kElsewhere;
     }
     case WordKind::FreeBlock:
       return {false, -2, 0};

@@ -84,6 +84,8 @@ class Checker {
     TypeId type;
   };
   [[nodiscard]] Reading read_leaf(const Leaf& leaf, const Words& words, const Question& question);
+  [[nodiscard]] Reading read_tail_elements(const Layout& layout, const Words& words,
+                                           const Question& question);
   [[nodiscard]] Reading read_union(const Layout& layout, const Leaf& leaf, const Words& words,
                                    const Question& question);
   [[nodiscard]] Reading read_number(const Leaf& leaf, const Words& words, uint64_t offset) const;

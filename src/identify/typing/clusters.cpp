@@ -12,7 +12,8 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kClusterBytes = 4096;
-constexpr int kMuch = 10;  // in what types weigh
+constexpr uint64_t kCharactersAsked = 64;  // bytes
+constexpr int kMuch = 10;                  // in what types weigh
 
 // Where few of a cluster's blocks are pointed at, the others may be strangers.
 bool are_enough(uint64_t votes, uint64_t blocks) { return votes * 4 >= blocks; }
@@ -29,12 +30,13 @@ std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId clust
                                                TypeId pointee) {
   const Cluster& row = checker.inputs().clusters.rows[cluster];
   ClusterExtent result;
+  const uint64_t left_over = usual_size(row).usable + kLeftOver;
   bool is_first = true;
   const size_t count = std::min(row.samples.size(), kSamplesAsked);
   for (size_t i = 0; i < count; ++i) {
     const BlockId id = row.samples[i * row.samples.size() / count];
     const Words words = read_words(checker.inputs(), id, kClusterBytes);
-    if (words.facts.empty()) continue;
+    if (words.facts.empty() || words.size == left_over) continue;
     ++result.samples;
     const auto extent = extent_of(checker, pointee, checker.inputs().heap.block(id), 0, words);
     if (!extent || (!is_first && extent->type != result.type)) continue;
@@ -173,10 +175,12 @@ void ClusterTypes::count_votes(ClusterId cluster) {
     if (checker_.layouts().compatible(vote.type, first.type)) agreeing += vote.count;
   }
   if (!are_most(agreeing, total)) return;
+  const auto words = sample_words(inputs_, inputs_.clusters.rows[cluster], kClusterBytes);
   for (const Vote& vote : votes) {
     auto extent = extent_of_cluster(checker_, cluster, vote.type);
     if (!extent) extent = extent_by_header(checker_, tags_, cluster, vote.type);
-    if (!extent) continue;
+    if (!extent || (!extent->is_array && leaves_fields(checker_.layouts().of(extent->type), words)))
+      continue;
     const bool is_plain = extent->is_array && !checker_.layouts().of(extent->type).holds_pointers();
     if (is_plain && !are_many(agreeing, blocks)) return;  // numbers fit everywhere
     if (!are_enough(agreeing, blocks) && !fits_as_well_as_any(cluster, *extent)) return;
@@ -196,11 +200,26 @@ bool ClusterTypes::fits_as_well_as_any(ClusterId cluster, const ClusterExtent& e
   return own != ranked.end() && own->score + kMuch >= ranked.front().score;
 }
 
+// Bytes are characters to C, whatever the program keeps in them; but hardly pointers.
+bool ClusterTypes::may_be_characters(ClusterId cluster) const {
+  const Cluster& row = inputs_.clusters.rows[cluster];
+  if (row.shape == Shape::Text) return true;
+  if (row.shape == Shape::Pointers) return false;
+  const auto words = sample_words(inputs_, row, kCharactersAsked);
+  return std::none_of(words.begin(), words.end(), [](const Words& sample) {
+    return std::any_of(sample.facts.begin(), sample.facts.end(),
+                       [](const WordFact& fact) { return is_block_pointer(fact.kind); });
+  });
+}
+
 void ClusterTypes::take_text(ClusterId cluster, const Vote& vote) {
-  if (inputs_.clusters.rows[cluster].shape != Shape::Text || is_settled(cluster)) return;
+  if (is_settled(cluster) || !may_be_characters(cluster)) return;
+  const bool is_text = inputs_.clusters.rows[cluster].shape == Shape::Text;
   Evidence evidence;
   evidence.kind = EvidenceKind::Pointed;
-  evidence.label = vote.of_string ? "text of std::string" : "char[]";
+  evidence.label = vote.of_string ? "text of std::string"
+                   : is_text      ? "char[]"
+                                  : inputs_.types.spelled(vote.character) + "[]";
   evidence.detail = detail_of(vote);
   evidence.samples = evidence.agreeing =
       static_cast<uint32_t>(std::min<uint64_t>(vote.count, inputs_.clusters.rows[cluster].blocks));

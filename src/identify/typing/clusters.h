@@ -56,6 +56,7 @@ class ClusterTypes {
   void cast_votes(ClusterId from);
   void count_votes(ClusterId cluster);
   [[nodiscard]] bool fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent);
+  [[nodiscard]] bool may_be_characters(ClusterId cluster) const;
   void take_text(ClusterId cluster, const Vote& vote);
   [[nodiscard]] std::string detail_of(const Vote& vote) const;
 

@@ -20,27 +20,6 @@ constexpr uint64_t kSmallestElement = 16;
 constexpr size_t kMostSizes = 32;
 constexpr int kAheadOfNext = 25;  // of the next
 
-// The size that most blocks of the cluster have.
-std::pair<uint64_t, uint64_t> commonest_size(const Cluster& cluster) {
-  std::pair<uint64_t, uint64_t> best{0, 0};
-  for (const auto& row : cluster.sizes) {
-    if (row.second > best.second) best = row;
-  }
-  return best;
-}
-
-bool has_tail(const Types& types, TypeId id) {
-  for (int level = 0; level < 16; ++level) {
-    const auto members = types.members(id);
-    if (types.type(id).kind != TypeKind::Struct || members.empty()) return false;
-    const TypeId last = members.back().type;
-    if (!last.valid()) return false;
-    if (types.type(last).kind == TypeKind::Array) return types.type(last).count <= 1;
-    id = last;
-  }
-  return false;
-}
-
 // The C and C++ libraries and the loader: they describe hundreds of structs, few of which programs
 // ever meet.
 bool is_system(const Module& module) {
@@ -52,21 +31,6 @@ bool is_system(const Module& module) {
                      [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
-// A type that ends a whole word before the block does leaves that word unexplained: more often than
-// not it is left over from an earlier owner or malloc's own, but then it is not alike in all.
-int weigh_slack(const Layout& layout, const std::vector<Words>& samples) {
-  size_t numbers = 0;
-  size_t pointers = 0;
-  for (const Words& sample : samples) {
-    const WordFact* const last = sample.size >= 8 ? sample.at(sample.size - 8) : nullptr;
-    if (last == nullptr || layout.has_tail || layout.size + 8 > sample.size) return 0;
-    const bool may_be_a_size = last->value >= 32 && last->value % 16 == 0;
-    numbers += last->kind == WordKind::Small && !may_be_a_size ? 1 : 0;
-    pointers += is_block_pointer(last->kind) ? 1 : 0;
-  }
-  return numbers * 5 >= samples.size() || pointers * 2 >= samples.size() ? -25 : 0;
-}
-
 void put_best_first(std::vector<Candidate>& candidates) {
   std::stable_sort(candidates.begin(), candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
@@ -74,13 +38,37 @@ void put_best_first(std::vector<Candidate>& candidates) {
 
 }  // namespace
 
+bool leaves_fields(const Layout& layout, const std::vector<Words>& samples) {
+  size_t numbers = 0;
+  size_t pointers = 0;
+  for (const Words& sample : samples) {
+    const WordFact* const last = sample.size >= 8 ? sample.at(sample.size - 8) : nullptr;
+    if (last == nullptr || layout.has_tail || layout.size + 8 > sample.size) return false;
+    const bool may_be_a_size = last->value >= 32 && last->value % 16 == 0;
+    numbers += last->kind == WordKind::Small && !may_be_a_size ? 1 : 0;
+    pointers += is_block_pointer(last->kind) ? 1 : 0;
+  }
+  return numbers * 5 >= samples.size() || pointers * 2 >= samples.size();
+}
+
+UsualSize usual_size(const Cluster& cluster) {
+  UsualSize usual;
+  for (const auto& [size, blocks] : cluster.sizes) {
+    if (blocks > usual.blocks) usual = {size, blocks};
+  }
+  for (const auto& [size, blocks] : cluster.sizes) {
+    if (size == usual.usable + kLeftOver) usual.blocks += blocks;
+  }
+  return usual;
+}
+
 Catalogue::Catalogue(const MemoryImage& image, Layouts& layouts)
     : types_(layouts.types()), is_pointed_at_(layouts.types().size(), false) {
   for (const Module& module : image.modules()) is_system_.push_back(is_system(module) ? 1 : 0);
   for (const TypeId id : types_.records()) {
     const ModuleId module = types_.type(id).module;
     if (!module.valid() || image.modules()[module].is_executable) program_is_described_ = true;
-    if (may_be_allocated(id) && has_tail(types_, id)) with_tail_.push_back(id);
+    if (may_be_allocated(id) && tail_of(types_, id)) with_tail_.push_back(id);
   }
   for (size_t i = 0; i < types_.size(); ++i) {
     const Type& type = types_.type(TypeId(i));
@@ -97,12 +85,12 @@ bool Catalogue::may_be_allocated(TypeId id) const {
 std::vector<TypeId> Catalogue::for_cluster(const Inputs& inputs, const Cluster& cluster) const {
   std::vector<TypeId> found;
   if (cluster.samples.empty() || cluster.sizes.empty()) return found;
-  const auto [usable, blocks] = commonest_size(cluster);
+  const UsualSize usual = usual_size(cluster);
   const uint64_t smallest = cluster.sizes.front().first;
   const ArenaId arena = inputs.heap.block(cluster.samples.front()).arena();
-  const Requests requests = requests_for(Block(Addr(16), usable, BlockState::Used, arena));
+  const Requests requests = requests_for(Block(Addr(16), usual.usable, BlockState::Used, arena));
   const auto records = types_.records();
-  if (blocks * 20 >= cluster.blocks * 19) {
+  if (usual.blocks * 20 >= cluster.blocks * 19) {
     auto at =
         std::lower_bound(records.begin(), records.end(), std::max<uint64_t>(requests.least, 1),
                          [&](TypeId id, uint64_t size) { return types_.type(id).size < size; });
@@ -140,7 +128,7 @@ std::vector<TypeId> Catalogue::elements_for(const Inputs& inputs, const Cluster&
     }
     return whole * 20 >= blocks * 19;
   };
-  const uint64_t most = commonest_size(cluster).first / 2;
+  const uint64_t most = usual_size(cluster).usable / 2;
   for (const TypeId id : types_.records()) {
     const Type& type = types_.type(id);
     if (type.size > most || found.size() >= kMostConsidered) break;
@@ -210,9 +198,8 @@ std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue, Cluste
   for (const TypeId type : types) {
     if (checker.is_exhausted()) return {};
     auto candidate = weigh(checker, cluster, specimens, type);
-    if (!candidate) continue;
-    candidate->score += catalogue.prior(type, samples.front().size) +
-                        weigh_slack(checker.layouts().of(type), samples);
+    if (!candidate || leaves_fields(checker.layouts().of(type), samples)) continue;
+    candidate->score += catalogue.prior(type, samples.front().size);
     ranked.push_back(std::move(*candidate));
   }
   put_best_first(ranked);
@@ -257,7 +244,9 @@ const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ra
   };
   const Candidate* best = &ranked.front();
   for (const Candidate& other : ranked) {
-    if (other.score + ahead <= ranked.front().score) break;
+    const int behind =
+        ranked.front().score - other.score + std::max(0, ranked.front().evidence - other.evidence);
+    if (behind >= ahead) continue;
     if (!is_same(other.type, best->type)) return nullptr;
     if (layouts.begins_with(other.type, best->type)) best = &other;  // what wraps the other
   }

@@ -17,6 +17,15 @@
 
 namespace heapscan {
 
+// The size that most blocks of a cluster have. malloc may give 16 bytes more, when too few to be a
+// chunk would be left; such blocks count, too.
+struct UsualSize {
+  uint64_t usable = 0;
+  uint64_t blocks = 0;
+};
+constexpr uint64_t kLeftOver = 16;
+[[nodiscard]] UsualSize usual_size(const Cluster& cluster);
+
 class Catalogue {
  public:
   Catalogue(const MemoryImage& image, Layouts& layouts);
@@ -50,6 +59,10 @@ class Catalogue {
 // Whether most samples hold a pointer into the module that describes the type.
 [[nodiscard]] bool name_own_module(const Inputs& inputs, Layouts& layouts, TypeId type,
                                    const std::vector<Words>& samples);
+
+// Whether a type that ends a whole word before the blocks do leaves something that looks like a
+// field: what an earlier owner or malloc itself left there is not alike in all.
+[[nodiscard]] bool leaves_fields(const Layout& layout, const std::vector<Words>& samples);
 
 constexpr size_t kSamplesAsked = 24;
 // The words of some of the cluster's samples, evenly chosen.

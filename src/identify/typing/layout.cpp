@@ -241,27 +241,25 @@ class Flattening {
   size_t steps_ = 0;
 };
 
-// The array a struct ends in, when it has no length of its own: [], [0] and, of old, [1].
-void find_tail(const Types& types, TypeId id, Layout& layout) {
+}  // namespace
+
+std::optional<Tail> tail_of(const Types& types, TypeId id) {
   uint64_t offset = 0;
   for (int level = 0; level < kMostLevels; ++level) {
     const auto members = types.members(id);
-    if (types.type(id).kind != TypeKind::Struct || members.empty()) return;
+    if (types.type(id).kind != TypeKind::Struct || members.empty()) return std::nullopt;
     const Member& last = members.back();
-    if (!last.type.valid() || last.is_bit_field) return;
+    if (!last.type.valid() || last.is_bit_field) return std::nullopt;
     const Type& type = types.type(last.type);
     offset += last.offset;
     if (type.kind == TypeKind::Array) {
-      layout.has_tail = type.count <= 1 && type.target.valid();
-      layout.tail = offset;
-      layout.tail_element = type.target;
-      return;
+      const bool is_tail = type.count <= 1 && type.target.valid() && offset != 0;
+      return is_tail ? std::optional<Tail>({offset, type.target}) : std::nullopt;
     }
     id = last.type;
   }
+  return std::nullopt;
 }
-
-}  // namespace
 
 bool Layout::holds_pointers() const {
   return std::any_of(leaves.begin(), leaves.end(), [](const Leaf& leaf) {
@@ -297,7 +295,11 @@ Layout Layouts::flatten(TypeId id) {
                       layout.arms.back(), true);
     }
   }
-  find_tail(types_, id, layout);
+  if (const auto tail = tail_of(types_, id)) {
+    layout.has_tail = true;
+    layout.tail = tail->offset;
+    layout.tail_element = tail->element;
+  }
   return layout;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -64,6 +65,14 @@ struct Layout {
   TypeId tail_element;
   [[nodiscard]] bool holds_pointers() const;
 };
+
+// The array of unknown length that a struct ends in: [], [0] and, of old, [1]. A struct that is
+// nothing else has none: it would be right of any memory.
+struct Tail {
+  uint64_t offset = 0;
+  TypeId element;
+};
+[[nodiscard]] std::optional<Tail> tail_of(const Types& types, TypeId id);
 
 [[nodiscard]] inline bool is_record(const Type& type) {
   return type.kind == TypeKind::Struct || type.kind == TypeKind::Union;

@@ -271,6 +271,7 @@ void Votes::cast(ClusterId cluster, const Leaf& leaf, Vote by) {
   const bool is_text = leaf.kind == LeafKind::TextPointer;
   by.type = is_text ? TypeId::none() : leaf.follow;
   by.of_string = leaf.of_string;
+  if (is_text) by.character = leaf.target;
   if (!is_text && !by.type.valid()) return;
   for (Vote& vote : rows[cluster]) {
     if (vote.type != by.type || vote.of_string != by.of_string) continue;

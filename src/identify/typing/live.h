@@ -14,7 +14,8 @@ namespace heapscan {
 
 // Something typed points at blocks of a cluster.
 struct Vote {
-  TypeId type;  // none: characters
+  TypeId type;       // none: characters
+  TypeId character;  // then their type
   bool of_string = false;
   uint64_t count = 1;  // of pointers; where only samples were asked, an estimate for all
   TypeId owner;        // whose member points; none: a variable

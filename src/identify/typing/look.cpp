@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <array>
 
+#include "identify/typing/fit.h"
+
 namespace heapscan {
 
 namespace {
@@ -14,6 +16,7 @@ namespace {
 constexpr uint64_t kLookBytes = 1024;
 constexpr int kEnoughAlike = 30;
 constexpr int kFewestFields = 2;
+constexpr size_t kFewExamples = 3;
 constexpr int kAheadOfOthers = 20;
 
 enum class Sort : uint8_t { Zero, Number, Text, Block, Code, Constant, Data, Elsewhere };
@@ -49,7 +52,13 @@ struct Summary {
   bool agreed = false;     // all have it, but for zeros
   bool always = false;     // no zeros
   std::optional<uint64_t> constant;
+  std::vector<uint64_t> named;  // functions and objects, sorted
 };
+
+void add_once(std::vector<uint64_t>& sorted, uint64_t value) {
+  const auto at = std::lower_bound(sorted.begin(), sorted.end(), value);
+  if (at == sorted.end() || *at != value) sorted.insert(at, value);
+}
 
 std::vector<Summary> summarize(const std::vector<Words>& samples) {
   size_t words = samples.empty() ? 0 : kLookBytes / 8;
@@ -58,12 +67,13 @@ std::vector<Summary> summarize(const std::vector<Words>& samples) {
   for (size_t w = 0; w < words; ++w) {
     std::array<size_t, kSorts> counts{};
     bool constant = true;
+    Summary& row = rows[w];
     for (const Words& sample : samples) {
+      if (is_module_pointer(sample.facts[w].kind)) add_once(row.named, sample.facts[w].value);
       ++counts[static_cast<size_t>(sort_of(sample.facts[w].kind))];
       constant &= sample.facts[w].value == samples.front().facts[w].value;
     }
     const auto most = std::max_element(counts.begin() + 1, counts.end());
-    Summary& row = rows[w];
     row.sort = *most == 0 ? Sort::Zero : static_cast<Sort>(most - counts.begin());
     row.agreed = *most + (row.sort == Sort::Zero ? 0 : counts[0]) == samples.size() ||
                  row.sort == Sort::Zero;
@@ -79,6 +89,7 @@ struct Likeness {
   bool differs = false;
 };
 
+// `a` is of what is known, `b` of what is asked about.
 void compare_word(const Summary& a, const Summary& b, Likeness& likeness) {
   if (a.sort != b.sort) {
     const bool meaningful = a.sort != Sort::Zero && b.sort != Sort::Zero && a.agreed && b.agreed;
@@ -88,11 +99,15 @@ void compare_word(const Summary& a, const Summary& b, Likeness& likeness) {
     return;
   }
   if (a.sort == Sort::Zero || !a.agreed || !b.agreed) return;
-  const bool same = a.constant && a.constant == b.constant;
+  const bool names = a.sort == Sort::Code || a.sort == Sort::Constant || a.sort == Sort::Data;
   int weight = 2;
   if (a.sort != Sort::Number) weight = a.sort == Sort::Elsewhere ? 5 : 15;
-  if (same)
-    weight += a.sort == Sort::Code || a.sort == Sort::Constant || a.sort == Sort::Data ? 25 : 8;
+  if (names && std::includes(a.named.begin(), a.named.end(), b.named.begin(), b.named.end())) {
+    weight += 25;
+    likeness.fields += 1;
+  } else if (a.constant && a.constant == b.constant) {
+    weight += 8;
+  }
   likeness.score += weight;
   likeness.fields += weight >= 10 ? 1 : 0;
 }
@@ -105,10 +120,22 @@ Likeness compare(const std::vector<Summary>& a, const std::vector<Summary>& b, u
   return likeness;
 }
 
+// What one or two blocks have is not yet what all of their type have.
+bool is_enough(const Likeness& likeness, size_t examples) {
+  const int times = examples < kFewExamples ? 2 : 1;
+  return !likeness.differs && likeness.fields >= times * kFewestFields &&
+         likeness.score >= times * kEnoughAlike;
+}
+
+// Pointers of what is lost may lead to memory that was freed and used again, but not most of them.
 bool all_agree(Checker& checker, TypeId type, const std::vector<Words>& samples) {
   size_t agreeing = 0;
-  for (const Words& sample : samples) agreeing += checker.agrees(type, sample, 0) ? 1 : 0;
-  return agreeing * 20 >= samples.size() * 19;
+  size_t strictly = 0;
+  for (const Words& sample : samples) {
+    agreeing += checker.agrees(type, sample, 0) ? 1 : 0;
+    strictly += checker.agrees(type, sample, 0, true) ? 1 : 0;
+  }
+  return agreeing * 20 >= samples.size() * 19 && strictly * 2 >= samples.size();
 }
 
 bool has_known_values(const LiveArray& array, const Words& words, uint64_t base) {
@@ -156,9 +183,9 @@ const LiveType* look_alike(Checker& checker, std::span<const LiveType> live,
     for (const BlockId id : type.examples)
       examples.push_back(read_words(checker.inputs(), id, kLookBytes));
     const Likeness likeness = compare(summarize(examples), lost, types.type(type.type).size / 8);
-    if (likeness.differs || likeness.fields < kFewestFields || likeness.score < kEnoughAlike)
-      continue;
+    if (!is_enough(likeness, examples.size())) continue;
     if (!all_agree(checker, type.type, samples)) continue;
+    if (leaves_fields(checker.layouts().of(type.type), samples)) continue;
     const bool same_name = best != nullptr && types.spelled(type.type) == types.spelled(best->type);
     if (best == nullptr || likeness.score > best_score) {
       if (!same_name) next_score = best_score;

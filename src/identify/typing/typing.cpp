@@ -183,10 +183,20 @@ class Typing {
   }
 
   void settle(ClusterId id, const Candidate& winner, bool is_array) {
-    const auto extent = extent_of_cluster(checker_, id, winner.type);
+    const auto extent = winner.unset.empty() ? extent_of_cluster(checker_, id, winner.type)
+                                             : extent_of_one(winner, id);
     if (!extent || extent->is_array != is_array) return;
     types_.settle(id, *extent, EvidenceKind::Fit, detail_of(winner, considered_[id]), false);
     is_changed_ = true;
+  }
+
+  [[nodiscard]] std::optional<ClusterExtent> extent_of_one(const Candidate& winner, ClusterId id) {
+    ClusterExtent extent;
+    extent.type = winner.type;
+    extent.agreeing = winner.agreeing;
+    extent.samples =
+        static_cast<uint32_t>(std::min(kSamplesAsked, inputs_.clusters.rows[id].samples.size()));
+    return extent;
   }
 
   static std::string detail_of(const Candidate& winner, uint32_t considered) {
@@ -194,6 +204,7 @@ class Typing {
                            ? "the one type of that size fits"
                            : "of " + grouped(considered) + " types of that size only this one fits";
     if (!winner.fields_named.empty()) text += ", by " + winner.fields_named;
+    if (!winner.unset.empty()) text += fmt::format("; {} was never set", winner.unset);
     return text;
   }
 

@@ -9,6 +9,8 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kFieldsNamed = 3;
+constexpr size_t kFewestLeaves = 6;  // of a type one of whose members may be unset
+constexpr int kUnset = -30;          // what speaks against the type then
 // An array counts as so many of its elements, however long it is.
 constexpr int kTimesCounted = 2;
 
@@ -56,6 +58,7 @@ class Weighing {
     size_t evidence = 0;
     size_t marks = 0;
     int weight = 0;
+    std::vector<size_t> contradicting;
     for (size_t i = 0; i < specimens_.size(); ++i) {
       const Words& words = *specimens_[i].words;
       const Checker::Question question{candidate_.type, cluster_, specimens_[i].base};
@@ -64,9 +67,14 @@ class Weighing {
       weight += reading.weight;
       evidence += reading.evidence;
       marks += reading.is_mark ? 1 : 0;
-      if (!reading.contradicts || contradicted_[i]) continue;
-      contradicted_[i] = true;
-      if (++contradictions_ > allowed_) return false;
+      if (reading.contradicts) contradicting.push_back(i);
+    }
+    if (contradicting.size() > allowed_ && !is_tail && may_be_unset(leaf, contradicting)) {
+      candidate_.unset = leaf.member;
+      weight = kUnset * static_cast<int>(specimens_.size());
+      evidence = 0;
+    } else if (!count(contradicting)) {
+      return false;
     }
     if (evidence == 0 && marks > allowed_) return false;
     Tally& tally = tallies_[tally_of(leaf)];
@@ -75,6 +83,28 @@ class Weighing {
     tally.evidence += evidence;
     if (evidence * 2 >= specimens_.size()) name_field(leaf);
     return true;
+  }
+
+  // False when too many specimens contradict.
+  bool count(const std::vector<size_t>& contradicting) {
+    for (const size_t i : contradicting) {
+      contradictions_ += contradicted_[i] ? 0 : 1;
+      contradicted_[i] = true;
+    }
+    return contradictions_ <= allowed_;
+  }
+
+  // Programs leave members unset that others make meaningless. What was there before differs.
+  [[nodiscard]] bool may_be_unset(const Leaf& leaf,
+                                  const std::vector<size_t>& contradicting) const {
+    if (!candidate_.unset.empty() || leaf.member.empty() || !is_followed(leaf) ||
+        layout_.leaves.size() < kFewestLeaves)
+      return false;
+    const auto value = [&](size_t i) {
+      return specimens_[i].words->at(specimens_[i].base + leaf.offset)->value;
+    };
+    return std::any_of(contradicting.begin(), contradicting.end(),
+                       [&](size_t i) { return value(i) != value(contradicting.front()); });
   }
 
   size_t tally_of(const Leaf& leaf) {

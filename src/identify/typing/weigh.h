@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "identify/typing/check.h"
 
@@ -23,10 +24,11 @@ struct Candidate {
   uint32_t fields = 0;       // those that are in at least half of the specimens
   uint32_t agreeing = 0;     // specimens without a contradiction
   std::string fields_named;  // "next, handler, name"
+  std::string_view unset;    // the one member that holds what it cannot, as if it was never set
 };
 
-// Nothing when more than one specimen in twenty contradicts. `cluster` is what the specimens are
-// of. There must be one specimen at least.
+// Nothing when more than one specimen in twenty contradicts, but for one pointer among many
+// members. `cluster` is what the specimens are of. There must be one specimen at least.
 [[nodiscard]] std::optional<Candidate> weigh(Checker& checker, ClusterId cluster,
                                              std::span<const Specimen> specimens, TypeId type);
 

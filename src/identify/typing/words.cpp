@@ -70,7 +70,9 @@ Words read_words(const Inputs& inputs, AddrRange range, uint64_t limit) {
 }
 
 Words read_words(const Inputs& inputs, BlockId block, uint64_t limit) {
-  return read_words(inputs, inputs.heap.block(block).range(), limit);
+  Words words = read_words(inputs, inputs.heap.block(block).range(), limit);
+  words.requests = requests_for(inputs.heap.block(block));
+  return words;
 }
 
 // glibc rounds request + 8 up to 16 and takes at least 32; it may leave 16 more when the rest is

@@ -20,9 +20,17 @@ struct WordFact {
   TextThere text = TextThere::None;
 };
 
+// The most that was asked of malloc when it answered with that many usable bytes, and the least.
+struct Requests {
+  uint64_t least = 0;
+  uint64_t most = 0;
+  [[nodiscard]] bool has(uint64_t size) const { return size >= least && size <= most; }
+};
+
 struct Words {
   Addr begin;
   uint64_t size = 0;  // of the block or variable; there may be fewer words than fill it
+  Requests requests;  // of a block
   std::vector<WordFact> facts;
 
   static constexpr uint64_t kMostBytes = 4096;
@@ -41,12 +49,6 @@ struct Words {
 [[nodiscard]] Words read_words(const Inputs& inputs, AddrRange range, uint64_t limit);
 [[nodiscard]] Words read_words(const Inputs& inputs, BlockId block, uint64_t limit);
 
-// The most that was asked of malloc when it answered with that many usable bytes, and the least.
-struct Requests {
-  uint64_t least = 0;
-  uint64_t most = 0;
-  [[nodiscard]] bool has(uint64_t size) const { return size >= least && size <= most; }
-};
 [[nodiscard]] Requests requests_for(const Block& block);
 
 }  // namespace heapscan
