@@ -16,6 +16,7 @@ constexpr uint64_t kBytesBehind = 512;
 constexpr int kMostBehind = 40;
 constexpr int kMostOfElements = 70;
 constexpr uint64_t kElementsRead = 4;
+constexpr uint64_t kBytesRead = 128;  // likewise, of small elements
 constexpr uint64_t kTailWords = 8;
 constexpr int kMostDimensions = 8;  // of an array
 constexpr size_t kMostRemembered = 100'000;
@@ -230,7 +231,8 @@ Reading Checker::read_vector(const Leaf& leaf, const Words& words, uint64_t offs
                         requests_for(inputs_.heap.block(begin.block)).has(bytes);
   if (!is_whole) return {false, -5, 0};
   if (size == 0 || is_looking_) return {false, 40, 1};
-  return read_elements(leaf.target, begin.block, std::min(used / size, kElementsRead));
+  const uint64_t read = std::max(kElementsRead, kBytesRead / size);
+  return read_elements(leaf.target, begin.block, std::min(used / size, read));
 }
 
 // The elements of a vector that is as its room in memory says.

@@ -120,6 +120,33 @@ TEST_F(TypingVariables, TheMiddleOfAnElementIsNoEvidence) {
   EXPECT_EQ(ask(job_, jobs_of(operations + 40))->evidence, 0);
 }
 
+// A vector of int, whose elements may hold pointers from `from` on.
+class TypingVector : public TypingWeigh {
+ protected:
+  std::optional<Candidate> ask_vector(uint64_t from) {
+    const TypeId type = p_.record("std::_Vector_base<int, std::allocator<int> >::_Vector_impl", 24);
+    const TypeId element = p_.pointer_to(p_.integer(4));
+    p_.members(type, {{.offset = 0, .type = element, .name = "_M_start"},
+                      {.offset = 8, .type = element, .name = "_M_finish"},
+                      {.offset = 16, .type = element, .name = "_M_end_of_storage"}});
+    const auto vectors = blocks(4, 24);
+    for (const Addr vector : vectors) {
+      const Addr elements = p_.program.block(120);
+      p_.program.poke(vector, elements);
+      p_.program.poke(vector + 8, elements + 120);
+      p_.program.poke(vector + 16, elements + 120);
+      for (uint64_t at = 0; at < 120; at += 8) p_.program.poke(elements + at, 7 + at);
+      for (uint64_t at = from; at < 120; at += 8) p_.program.poke(elements + at, elements);
+    }
+    return ask(type, vectors);
+  }
+};
+
+TEST_F(TypingVector, NumbersMayBeNumbers) { EXPECT_GE(ask_vector(120)->score, 50); }
+TEST_F(TypingVector, PointersBehindTheFirstElementsAreNoNumbers) {
+  EXPECT_LT(ask_vector(40)->score, 10);
+}
+
 // struct table {table *next; table *meta; char *name; table *list; long used, room;}
 class TypingUnset : public TypingWeigh {
  protected:
