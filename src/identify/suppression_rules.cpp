@@ -93,10 +93,6 @@ SuppressionRule builtin(const char* label, const char* reason) {
 
 const std::vector<SuppressionRule>& builtin_suppressions() {
   static const std::vector<SuppressionRule> kRules = {
-      builtin(
-          "^dynamic thread vector$",
-          "the loader's, one a thread; it looks lost where the thread's descriptor could not be "
-          "read"),
       builtin("^struct link_map$",
               "the loader's, one a library; it looks lost where the loader's own memory could not "
               "be read"),
