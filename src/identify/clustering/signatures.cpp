@@ -194,9 +194,9 @@ Signature SignatureMaker::signature_of(BlockId id) {
     kinds_[i / 8] = kind_of(load<uint64_t>(head.data() + i));
     counts.add(kinds_[i / 8]);
   }
-  signature.shape = is_utf32_block(head, size)
-                        ? Shape::Text
-                        : shape_of({kinds_.data(), head.size() / 8}, size, counts);
+  const bool is_utf32 = is_utf32_block(head, size);
+  signature.shape =
+      is_utf32 ? Shape::Text : shape_of({kinds_.data(), head.size() / 8}, size, counts);
   if (signature.shape == Shape::Untouched && !is_zero_behind(id)) signature.shape = Shape::Record;
   switch (signature.shape) {
     case Shape::Untouched:
@@ -212,6 +212,7 @@ Signature SignatureMaker::signature_of(BlockId id) {
       }
       break;
     case Shape::Text:  // of wide characters
+      signature.size = is_utf32 ? 4 : 2;
       signature.traits = 1;
       signature.trait[0] = {TraitKind::Pair, text_begin(head)};
       break;

@@ -52,7 +52,7 @@ struct Signature {
   static constexpr size_t kTailParts = 4;  // what lies behind them
 
   Shape shape = Shape::Untouched;
-  uint64_t size = 0;  // of records and untouched blocks; the size of the others says nothing
+  uint64_t size = 0;  // of records and untouched blocks; of text of wide characters, of one
   size_t traits = 0;
   std::array<Trait, kFields + kTailParts> trait{};
   uint32_t owner = 0;  // as find_owners() says

@@ -246,7 +246,10 @@ TEST_F(ClusterTest, WideTextIsTextAndNumbersAreNot) {
       const uint64_t second = at + 1 < text.size() ? static_cast<unsigned char>(text[at + 1]) : 0;
       words.push_back(static_cast<unsigned char>(text[at]) | second << 32);
     }
-    block("text", 88, words);
+    const Addr wide = block("text", 88, words);
+    block("owner", 56, {kFunction, wide.value, 1, 2, 3});
+    const Addr narrow = this->text("narrow", "a narrow text of the same owners " + text);
+    block("owner", 56, {kFunction, narrow.value, 1, 2, 3});
     std::vector<uint64_t> numbers;
     for (uint64_t at = 0; at < 16; ++at) numbers.push_back((40 + at % 9) | (50 + i % 7) << 32);
     block("numbers", 136, numbers);
@@ -254,6 +257,7 @@ TEST_F(ClusterTest, WideTextIsTextAndNumbersAreNot) {
   run();
   expect_one("text");
   EXPECT_EQ(shape_of("text"), Shape::Text);
+  expect_apart("text", "narrow");
   expect_one("numbers");
   EXPECT_EQ(shape_of("numbers"), Shape::Numbers);
 }
