@@ -28,7 +28,8 @@ struct Named {
 
 std::string shown_name(std::string name) {
   if (name.size() <= kLongestFieldName) return name;
-  return name.substr(0, kLongestFieldName) + "...";
+  name.resize(kLongestFieldName);
+  return name += "...";
 }
 
 // A pointer into a variable is a field of it when it could be one; into a function or a constant it

@@ -1,8 +1,6 @@
 #include "identify/typing/check.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 
 #include "identify/recognisers/vtable_class.h"
 
@@ -10,122 +8,13 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kSentinel = 16;  // (struct session *)1, and -1: marks, not pointers
-constexpr uint64_t kShortEnum = 65536;
 constexpr uint64_t kBytesBehind = 512;
 constexpr int kMostBehind = 40;
 constexpr int kMostOfElements = 70;
 constexpr uint64_t kElementsRead = 4;
 constexpr uint64_t kBytesRead = 128;  // likewise, of small elements
-constexpr uint64_t kTailWords = 8;
-constexpr int kMostDimensions = 8;  // of an array
+constexpr int kMostDimensions = 8;    // of an array
 constexpr size_t kMostRemembered = 100'000;
-constexpr Reading kNothing{};
-constexpr Reading kMark{false, -10, 0, true};
-constexpr Reading kContradicts{true, 0, 0};
-// A pointer to a variable that is what it is declared to lead to: nothing is surer.
-constexpr Reading kTypedVariable{false, 50, 2};
-// A member that is the number of elements behind it, or their bytes, as the block's size says.
-constexpr Reading kCountsTail{false, 40, 2};
-constexpr Reading kNoValue{false, -30, 0};  // of an enumeration
-constexpr Reading kLateText{false, -10, 0};
-constexpr Reading kNoText{false, -30, 0};  // of characters at the end of a struct
-// Memory that a lost block points at may have been freed and used for something else.
-constexpr Reading kElsewhere{false, -20, 0};
-
-bool is_mark(uint64_t value) { return value <= kSentinel || value >= ~uint64_t{0} - kSentinel; }
-
-bool is_negative_mark(uint64_t value, uint64_t size) {
-  const uint64_t all_ones = size == 8 ? ~uint64_t{0} : (uint64_t{1} << size * 8) - 1;
-  return value <= all_ones && all_ones - value < kSentinel;
-}
-
-bool is_sure_pointer(WordKind kind) {
-  return is_block_pointer(kind) || is_module_pointer(kind) || kind == WordKind::Stack;
-}
-
-bool is_zero(const Words& words, uint64_t begin, uint64_t end) {
-  for (uint64_t i = begin; i < std::min(end, begin + 8 * kTailWords); ++i) {
-    if (words.byte(i) != 0) return false;
-  }
-  return true;
-}
-
-bool holds_sure_pointers(const Words& words, uint64_t begin, uint64_t end) {
-  for (uint64_t i = (begin + 7) / 8; i < std::min((begin / 8 + kTailWords), end / 8); ++i) {
-    if (is_sure_pointer(words.facts[i].kind)) return true;
-  }
-  return false;
-}
-
-// Texts have a byte more than their length says. Few elements are few by chance.
-bool counts_tail(const Layout& layout, const Words& words, uint64_t element) {
-  constexpr uint64_t kFewestBytes = 24;
-  if (element == 0) return false;
-  return std::any_of(layout.leaves.begin(), layout.leaves.end(), [&](const Leaf& leaf) {
-    const bool is_number =
-        leaf.kind == LeafKind::Integer || (leaf.kind == LeafKind::Text && leaf.size == 1);
-    if (!is_number || leaf.size > 8 || leaf.offset + leaf.size > layout.tail ||
-        leaf.offset + leaf.size > words.bytes())
-      return false;
-    const uint64_t count = words.integer(leaf.offset, leaf.size);
-    if (count > words.size) return false;
-    const auto explains = [&](uint64_t bytes) {
-      return bytes >= kFewestBytes && words.requests.has(layout.tail + bytes);
-    };
-    return explains(count * element) || (element == 1 && explains(count + 1));
-  });
-}
-
-// Integers that hold an address are too frequent to rule out, but not to rule them in.
-Reading read_integer(const WordFact& word, uint64_t value, uint64_t size) {
-  if (word.kind == WordKind::BlockStart || (size < 8 && is_sure_pointer(word.kind)))
-    return kContradicts;
-  if (word.kind == WordKind::Text && size == 8) return {false, -10, 0};
-  return {false, value != 0 && value < kShortEnum ? 3 : 0, 0};
-}
-
-// A member that was never set holds anything, and programs keep marks beside the values.
-Reading read_enumeration(const Leaf& leaf, const WordFact& word, uint64_t value, uint64_t size) {
-  const Reading reading = read_integer(word, value, size);
-  if (reading.contradicts || value == 0) return reading;
-  if (is_negative_mark(value, size)) return kNothing;
-  if (leaf.values != 0 && value >= leaf.values) return kNoValue;
-  return {false, value < kShortEnum ? 3 : -5, 0};
-}
-
-Reading read_float(const WordFact& word, uint64_t value, uint64_t size) {
-  if (value == 0) return kNothing;
-  if (is_sure_pointer(word.kind)) return kContradicts;
-  if (size != 8 && size != 4) return kNothing;
-  const double number =
-      size == 8 ? std::bit_cast<double>(value)
-                : static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(value)));
-  if (std::isnan(number) || std::isinf(number)) return kNothing;
-  const double magnitude = std::abs(number);
-  if (magnitude < 1e-30) return magnitude == 0 ? kNothing : kContradicts;  // a small integer
-  const bool plausible = magnitude >= 1e-6 && magnitude <= 1e12;
-  if (!plausible) return {false, -5, 0};
-  return size == 8 ? Reading{false, 20, 1} : Reading{false, 10, 0};
-}
-
-Reading read_text(const Leaf& leaf, const Words& words, uint64_t offset) {
-  const uint64_t end = std::min(offset + leaf.size, words.bytes());
-  uint64_t length = 0;
-  while (offset + length < end) {
-    const uint8_t c = words.byte(offset + length);
-    if ((c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f) break;
-    ++length;
-  }
-  if (leaf.size == 1) return {false, length == 1 ? 2 : 0, 0};
-  if (offset + length == end) return {false, end - offset >= 16 ? 10 : 0, 0};  // goes on, maybe
-  const bool ends = words.byte(offset + length) == 0;
-  if (ends && length == 0) return kNothing;
-  if (ends) return length >= 4 ? Reading{false, 30, 1} : Reading{false, 5, 0};
-  const WordFact* const first = words.at(offset);
-  if (first != nullptr && is_sure_pointer(first->kind)) return kContradicts;
-  return {false, -3, 0};
-}
 
 }  // namespace
 
@@ -294,13 +183,7 @@ Reading Checker::read_tail_elements(const Layout& layout, const Words& words,
   if (offset >= end) return kNothing;
   const Layout& element = layouts_.of(layout.tail_element);
   if (element.leaves.size() == 1 && element.leaves.front().kind == LeafKind::Text) {
-    Leaf text = element.leaves.front();
-    text.size = end - offset;
-    if (holds_sure_pointers(words, offset, end)) return kNoText;
-    if (words.byte(offset) == 0 && !is_zero(words, offset, end)) return kLateText;
-    Reading reading = read_text(text, words, offset);
-    reading.weight = std::min(reading.weight, 20);
-    return reading;
+    return read_tail_text(words, offset, end);
   }
   Question of_element = question;
   of_element.base = offset;
@@ -329,23 +212,6 @@ const std::vector<Leaf>* Checker::arm_in_use(const Layout& layout, const Leaf& l
   return in_use;
 }
 
-Reading Checker::read_number(const Leaf& leaf, const Words& words, uint64_t offset) const {
-  const uint64_t size = std::min<uint64_t>(leaf.size, 8);
-  const uint64_t value = words.integer(offset, size);
-  const WordFact& word = words.facts[offset / 8];
-  switch (leaf.kind) {
-    case LeafKind::Boolean:
-      if (value > 1) return kContradicts;
-      return {false, value == 1 ? 3 : 0, 0};
-    case LeafKind::Float:
-      return read_float(word, value, leaf.size);
-    case LeafKind::Enumeration:
-      return read_enumeration(leaf, word, value, size);
-    default:
-      return read_integer(word, value, size);
-  }
-}
-
 Reading Checker::read_pointer(const Leaf& leaf, const WordFact& word, const Question& question) {
   switch (leaf.kind) {
     case LeafKind::CodePointer:
@@ -366,15 +232,6 @@ Reading Checker::read_pointer(const Leaf& leaf, const WordFact& word, const Ques
     default:
       return read_record_pointer(leaf, word, question);
   }
-}
-
-Reading Checker::read_text_pointer(const WordFact& word) {
-  if (!is_pointer(word.kind)) return is_mark(word.value) ? kMark : kContradicts;
-  if (word.kind == WordKind::Code) return {false, -10, 0};
-  if (is_pointer(word.there)) return kElsewhere;
-  if (word.text == TextThere::Yes) return {false, 30, 1};
-  if (word.kind == WordKind::FreeBlock) return kNothing;
-  return {false, word.text == TextThere::None ? -5 : 5, 0};
 }
 
 // To numbers or to pointers: what is there must not be the other.

@@ -13,6 +13,7 @@
 #include "heapscan/base/id.h"
 #include "identify/inputs.h"
 #include "identify/typing/layout.h"
+#include "identify/typing/readings.h"
 #include "identify/typing/relatives.h"
 #include "identify/typing/words.h"
 
@@ -26,13 +27,6 @@ struct Beliefs {
   Column<ClusterId, std::vector<TypeId>> candidates;  // of clusters not settled
 
   [[nodiscard]] TypeId of(const WordFact& pointer) const;
-};
-
-struct Reading {
-  bool contradicts = false;
-  int weight = 0;
-  uint8_t evidence = 0;  // how many things agree that do not come about by chance
-  bool is_mark = false;  // of a pointer: a small number that may stand for something
 };
 
 class Checker {
@@ -88,13 +82,11 @@ class Checker {
                                            const Question& question);
   [[nodiscard]] Reading read_union(const Layout& layout, const Leaf& leaf, const Words& words,
                                    const Question& question);
-  [[nodiscard]] Reading read_number(const Leaf& leaf, const Words& words, uint64_t offset) const;
   [[nodiscard]] Reading read_pointer(const Leaf& leaf, const WordFact& word,
                                      const Question& question);
   [[nodiscard]] Reading read_string(const Words& words, uint64_t offset) const;
   [[nodiscard]] Reading read_vector(const Leaf& leaf, const Words& words, uint64_t offset);
   [[nodiscard]] Reading read_elements(TypeId type, BlockId block, uint64_t count);
-  [[nodiscard]] static Reading read_text_pointer(const WordFact& word);
   [[nodiscard]] Reading read_other_pointer(const Leaf& leaf, const WordFact& word);
   [[nodiscard]] Reading read_record_pointer(const Leaf& leaf, const WordFact& word,
                                             const Question& question);
