@@ -84,8 +84,9 @@ Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question&
   if (leaf.of_string || leaf.begins_vector) {
     const Reading more =
         leaf.of_string ? read_string(words, offset) : read_vector(leaf, words, offset);
+    const bool is_exact = more.evidence == kFillsBlock.evidence;
     reading.contradicts |= more.contradicts;
-    reading.weight += more.weight;
+    reading.weight = (is_exact ? std::max(reading.weight, 0) : reading.weight) + more.weight;
     reading.evidence = std::max(reading.evidence, more.evidence);
   }
   return reading;
@@ -101,7 +102,10 @@ Reading Checker::read_string(const Words& words, uint64_t offset) const {
   if (text.value == (words.begin + offset + 16).value)
     return length->value < 16 ? Reading{false, 40, 1} : kContradicts;
   if (!is_block_pointer(text.kind)) return kNothing;
-  return length->value <= room->value ? Reading{false, 20, 1} : kContradicts;
+  if (length->value > room->value) return kContradicts;
+  const bool fills = text.kind == WordKind::BlockStart &&
+                     requests_for(inputs_.heap.block(text.block)).has(room->value + 1);
+  return fills ? kFillsBlock : Reading{false, 20, 1};
 }
 
 // Begin, end and end of room, whole elements apart. Facts: bits/stl_vector.h.

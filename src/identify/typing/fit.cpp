@@ -31,6 +31,13 @@ bool is_system(const Module& module) {
                      [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
+// Of a type and one that is nothing but a wrapper of it: the wrapper where only that has such a
+// part, the part where it is of use to others, too.
+bool is_meant_by(Checker& checker, TypeId type, TypeId other) {
+  if (checker.layouts().begins_with(type, other)) return !checker.relatives().is_common_part(other);
+  return checker.relatives().is_common_part(type);
+}
+
 void put_best_first(std::vector<Candidate>& candidates) {
   std::stable_sort(candidates.begin(), candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
@@ -234,13 +241,13 @@ bool may_be_one(const std::vector<Candidate>& ranked) {
   return !ranked.empty() && ranked.front().score >= kEnoughToFit;
 }
 
-const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked, Demand demand,
+const Candidate* clear_winner(Checker& checker, const std::vector<Candidate>& ranked, Demand demand,
                               size_t samples) {
   if (ranked.empty()) return nullptr;
   const int ahead = samples < kFewSamples ? 2 * kAheadOfNext : kAheadOfNext;
-  const Types& types = layouts.types();
+  const Types& types = checker.inputs().types;
   const auto is_same = [&](TypeId a, TypeId b) {
-    return types.type(a).size == types.type(b).size && layouts.nested(a, b);
+    return types.type(a).size == types.type(b).size && checker.layouts().nested(a, b);
   };
   const Candidate* best = &ranked.front();
   for (const Candidate& other : ranked) {
@@ -248,7 +255,7 @@ const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ra
         ranked.front().score - other.score + std::max(0, ranked.front().evidence - other.evidence);
     if (behind >= ahead) continue;
     if (!is_same(other.type, best->type)) return nullptr;
-    if (layouts.begins_with(other.type, best->type)) best = &other;  // what wraps the other
+    if (is_meant_by(checker, other.type, best->type)) best = &other;
   }
   const int score = samples < kFewSamples ? 2 * demand.score : demand.score;
   return best->score >= score && best->evidence >= demand.evidence ? best : nullptr;

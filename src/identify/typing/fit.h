@@ -87,7 +87,7 @@ struct Demand {
 
 // The first of `ranked`, when it meets the demand and all others are clearly worse, but for those
 // that are only its first part; null otherwise. Of few samples twice as much is asked.
-[[nodiscard]] const Candidate* clear_winner(Layouts& layouts, const std::vector<Candidate>& ranked,
+[[nodiscard]] const Candidate* clear_winner(Checker& checker, const std::vector<Candidate>& ranked,
                                             Demand demand, size_t samples);
 // Whether blocks may well be single values, though nobody can say of which type.
 [[nodiscard]] bool may_be_one(const std::vector<Candidate>& ranked);

@@ -56,6 +56,14 @@ std::vector<TypeId> Relatives::holding(TypeId part, uint64_t into, const Request
   return found;
 }
 
+bool Relatives::is_common_part(TypeId part) {
+  const auto first = first_embedding(part);
+  for (auto row = first; row != embeddings_.cend() && row->part == part; ++row) {
+    if (row->outer != first->outer) return true;
+  }
+  return false;
+}
+
 bool Relatives::has_header(TypeId type, TypeId header) {
   return type != header &&
          (layouts_.begins_alike(type, header) || layouts_.begins_with(type, header));

@@ -24,6 +24,8 @@ class Relatives {
   // The types that begin with the header, as their first part or by having the same members; at
   // most kMostFamily. Of no more than kMostFamilies headers.
   [[nodiscard]] const std::vector<TypeId>& family_of(TypeId header);
+  // Whether more than one type has members of that type.
+  [[nodiscard]] bool is_common_part(TypeId part);
   [[nodiscard]] bool has_header(TypeId type, TypeId header);
 
   static constexpr size_t kMostHolding = 64;

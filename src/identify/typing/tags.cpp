@@ -79,7 +79,7 @@ bool Tags::learn(std::span<const TypedBlock> typed) {
     if (!tag) continue;
     while (learn_by_elimination(*tag, blocks)) continue;
     const auto known = std::find_if(tags_.begin(), tags_.end(),
-                                    [&](const Tag& other) { return other.header == header; });
+                                    [&](const Tag& other) { return other.header == tag->header; });
     if (known == tags_.end()) {
       tags_.push_back(std::move(*tag));
       is_new = true;

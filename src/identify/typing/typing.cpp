@@ -104,7 +104,7 @@ class Typing {
       const auto extent = extent_by_tag(checker_, tags_, id, tag.header);
       if (!extent || !is_believable(extent->type, words)) continue;
       const auto ranked = rank(checker_, catalogue_, id, words, {extent->type});
-      if (clear_winner(layouts_, ranked, kOfTagged, words.size()) == nullptr) continue;
+      if (clear_winner(checker_, ranked, kOfTagged, words.size()) == nullptr) continue;
       types_.settle(
           id, *extent, EvidenceKind::LooksLike,
           fmt::format("has the {} of live {}", tag.member, inputs_.types.spelled(extent->type)),
@@ -157,7 +157,7 @@ class Typing {
       for (const Candidate& candidate : ranked) candidates.push_back(candidate.type);
     }
     const Candidate* const winner =
-        round == 0 ? nullptr : clear_winner(layouts_, ranked, kOfOne, words.size());
+        round == 0 ? nullptr : clear_winner(checker_, ranked, kOfOne, words.size());
     if (winner != nullptr && is_believable(winner->type, words)) {
       settle(id, *winner, false);
     } else if (round == 1 && !may_be_one(ranked)) {
@@ -169,7 +169,7 @@ class Typing {
     const auto types = catalogue_.elements_for(inputs_, inputs_.clusters.rows[id], layouts_);
     const auto ranked = rank_arrays(checker_, catalogue_, id, words, types);
     considered_[id] = static_cast<uint32_t>(types.size());
-    const Candidate* const winner = clear_winner(layouts_, ranked, kOfElement, words.size());
+    const Candidate* const winner = clear_winner(checker_, ranked, kOfElement, words.size());
     if (winner != nullptr && is_believable(winner->type, words)) settle(id, *winner, true);
   }
 

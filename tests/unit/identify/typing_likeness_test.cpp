@@ -114,6 +114,35 @@ TEST_F(TypingLikeness, BlocksWithWhatWasLeftOverAreOfTheTypeOfTheOthers) {
   EXPECT_EQ(strongest_label(ask()[0]), "struct job");
 }
 
+// struct wrapper {struct inner inner;}, and perhaps others that have such a part.
+class TypingWrappers : public TypingLikeness {
+ protected:
+  std::string label(bool has_other_use) {
+    const TypeId function = p_.pointer_to(p_.function());
+    const TypeId inner = p_.record("inner", 24);
+    p_.members(inner, {{.offset = 0, .type = function, .name = "open"},
+                       {.offset = 8, .type = function, .name = "close"},
+                       {.offset = 16, .type = p_.integer(8), .name = "uses"}});
+    const TypeId wrapper = p_.record("wrapper", 24);
+    p_.members(wrapper, {{.offset = 0, .type = inner, .name = "inner"}});
+    if (has_other_use) {
+      const TypeId other = p_.record("other", 104);
+      p_.members(other, {{.offset = 64, .type = inner, .name = "inner"}});
+    }
+    static_cast<void>(p_.pointer_to(inner));
+    static_cast<void>(p_.pointer_to(wrapper));
+    const auto lost = p_.cluster(6, 24);
+    poke_all(lost, 0, kDrop);
+    poke_all(lost, 8, kDrop + 64);
+    return strongest_label(ask()[0]);
+  }
+};
+
+TEST_F(TypingWrappers, WhatOnlyAWrapperHasIsMeantAsTheWrapper) {
+  EXPECT_EQ(label(false), "struct wrapper");
+}
+TEST_F(TypingWrappers, WhatOthersHaveTooIsMeantItself) { EXPECT_EQ(label(true), "struct inner"); }
+
 // A pointer in the word behind the type's end.
 class TypingEnds : public TypingLikeness {
  protected:

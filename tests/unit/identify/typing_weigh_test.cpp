@@ -120,6 +120,28 @@ TEST_F(TypingVariables, TheMiddleOfAnElementIsNoEvidence) {
   EXPECT_EQ(ask(job_, jobs_of(operations + 40))->evidence, 0);
 }
 
+// struct entry {std::string name;}, the text of which was freed and holds a pointer now.
+TEST_F(TypingWeigh, TheRoomOfAStringIsThatOfItsBlockWhateverIsInItNow) {
+  const TypeId type = p_.record("entry", 32);
+  const TypeId string = p_.record("std::__cxx11::basic_string<char, std::char_traits<char> >", 32);
+  p_.members(string, {{.offset = 0, .type = p_.pointer_to(p_.character()), .name = "_M_p"},
+                      {.offset = 8, .type = p_.integer(8), .name = "_M_string_length"},
+                      {.offset = 16, .type = p_.integer(8), .name = "_M_allocated_capacity"}});
+  p_.members(type, {{.offset = 0, .type = string, .name = "name"}});
+  const auto entries = blocks(4, 40);
+  for (const Addr entry : entries) {
+    const Addr text = p_.program.block(40);
+    p_.program.poke(text, entry);
+    p_.program.poke(entry, text);
+    p_.program.poke(entry + 8, 29);
+    p_.program.poke(entry + 16, 30);
+  }
+  const auto found = ask(type, entries);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->evidence, 20);
+  EXPECT_GE(found->score, 60);
+}
+
 // A vector of int, whose elements may hold pointers from `from` on.
 class TypingVector : public TypingWeigh {
  protected:
