@@ -25,6 +25,8 @@ TypeId only_holder(Checker& checker, TypeId part, uint64_t into, const Requests&
                       [&](TypeId outer) { return checker.agrees(outer, words, 0); });
 }
 
+constexpr uint64_t kFew = 4;  // elements
+
 bool array_agrees(Checker& checker, const Extent& extent, uint64_t size, const Words& words) {
   const bool strictly = checker.inputs().types.type(extent.type).kind == TypeKind::Pointer;
   uint64_t whole = 0;
@@ -35,10 +37,11 @@ bool array_agrees(Checker& checker, const Extent& extent, uint64_t size, const W
     if (base >= words.bytes()) break;
     const bool agrees = checker.agrees(extent.type, words, base, strictly);
     if (i == 0) first_agrees = agrees;
+    if (strictly && i != 0 && words.at(base) != nullptr && words.at(base)->value == 0) continue;
     agreeing += agrees ? 1 : 0;
     ++whole;
   }
-  return first_agrees && agreeing * 2 >= whole;
+  return first_agrees && (agreeing * 2 > whole || (agreeing * 2 == whole && extent.count > kFew));
 }
 
 }  // namespace

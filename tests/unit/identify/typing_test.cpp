@@ -134,6 +134,33 @@ TEST_F(Typing, LostBlocksLookLikeLiveOnes) {
   EXPECT_EQ(strongest_label(evidence[2]), "struct conn");
 }
 
+// Blocks of a pointer to a session and, perhaps, one to something else. A variable points at one.
+class TypingPairs : public Typing {
+ protected:
+  std::string label(bool has_second) {
+    declare_session();
+    const auto live = std::vector<Addr>{p_.program.block(48)};
+    const auto names = std::vector<Addr>{p_.program.block(40)};
+    const auto conns = std::vector<Addr>{p_.program.block(8)};
+    fill_sessions(live, names, conns);
+    p_.global_pointer("session", session_, live[0]);
+    p_.global_pointer("conn", conn_, conns[0]);
+    const TypeId pointer = p_.pointer_to(session_);
+    const auto pairs = p_.cluster(3, 24);
+    for (const Addr pair : pairs) {
+      p_.program.poke(pair, live[0]);
+      if (has_second) p_.program.poke(pair + 8, conns[0]);
+      p_.global_pointer("pair", pointer, pair);
+    }
+    return strongest_label(ask()[0]);
+  }
+};
+
+TEST_F(TypingPairs, PointersMayEndBeforeTheBlock) {
+  EXPECT_EQ(label(false), "array of struct session *");
+}
+TEST_F(TypingPairs, APointerToSomethingElseIsNoElement) { EXPECT_EQ(label(true), ""); }
+
 TEST_F(Typing, ArraysAreCountedOrNot) {
   const TypeId point = p_.record("point", 24);
   p_.members(point, {{.offset = 0, .type = p_.floating(), .name = "x"},
