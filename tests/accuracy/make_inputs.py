@@ -141,7 +141,39 @@ def manual_page():
             f"name {row}\tvalue {row}\t{row * 17}\n" for row in range(12)) + ".TE\n"
 
 
+def call_graph():
+    """Clusters of functions that call each other, and some across."""
+    yield "digraph calls {"
+    for unit in range(40):
+        yield f'subgraph cluster_{unit} {{ label="unit {unit}";'
+        for function in range(12):
+            yield f'f{unit}_{function} [label="function {function}\\nof unit {unit}", shape=box];'
+            yield f"f{unit}_{function} -> f{unit}_{(function * 5 + 1) % 12};"
+        yield "}"
+        yield f'f{unit}_0 -> f{(unit * 7 + 3) % 40}_3 [label="call {unit}"];'
+    yield "}"
+
+
+def classes():
+    """C++ with classes that derive from each other, and functions with loops and branches."""
+    for number in range(60):
+        base = f" : public Class{number - 1}" if number % 4 else ""
+        yield f"struct Class{number}{base} {{"
+        for method in range(6):
+            yield f"  int method{method}(const char* text, int count) {{"
+            yield f"    int sum = {number + method};"
+            yield "    for (int i = 0; i < count; ++i) { if (text[i] == 'x') sum += i * 2; }"
+            yield f"    char* copy = new char[{8 + method}]; copy[{method}] = 1; delete[] copy;"
+            yield f"    return sum > {number} ? sum : count;"
+            yield "  }"
+        yield f"  int member{number}; char name{number}[16];"
+        yield "};"
+
+
 INPUTS = {
+    "cppcheck": lambda folder: write(folder, "classes.cpp", classes()),
+    "dot": lambda folder: write(folder, "calls.dot", call_graph()),
+    "qpdf": for_pdftotext,
     "flatc": for_flatc,
     "mandoc": lambda folder: write(folder, "manual.1", manual_page()),
     "troff": lambda folder: write(folder, "manual.1", manual_page()),

@@ -102,6 +102,17 @@ PROGRAMS = [
         "curl", TEST, "C", ["sh", "{here}/workloads/curl.sh"],
         package="curl", why="connections, headers and caches of a network library"),
     Program(
+        "dot", TEST, "C", ["{program}", "-Tsvg", "-o", "calls.svg", "{inputs}/calls.dot"],
+        package="graphviz", why="graphs, their layout and drawing"),
+    Program(
+        "cppcheck", TEST, "C++",
+        ["{program}", "--enable=all", "--quiet", "{inputs}/classes.cpp"],
+        package="cppcheck", why="tokens, scopes and values of a compiler's front end", at="600000"),
+    Program(
+        "qpdf", TEST, "C++",
+        ["{program}", "--qdf", "--object-streams=disable", "{inputs}/book.pdf", "out.pdf"],
+        package="qpdf", why="shared pointers to objects of many kinds", needs=["groff"]),
+    Program(
         "tmux", TEST, "C", ["sh", "{here}/workloads/tmux.sh"],
         source="tmux", executable="tmux", at="150000",
         build="./configure CFLAGS='-g -O2' && make tmux",
