@@ -181,12 +181,23 @@ void ClusterTypes::count_votes(ClusterId cluster) {
     if (!extent) extent = extent_by_header(checker_, tags_, cluster, vote.type);
     if (!extent || (!extent->is_array && leaves_fields(checker_.layouts().of(extent->type), words)))
       continue;
+    if (!extent->is_array && may_be_derived(cluster, extent->type)) return;
     const bool is_plain = extent->is_array && !checker_.layouts().of(extent->type).holds_pointers();
     if (is_plain && !are_many(agreeing, blocks)) return;  // numbers fit everywhere
     if (!are_enough(agreeing, blocks) && !fits_as_well_as_any(cluster, *extent)) return;
     pointed_[cluster] = 1;
     return settle(cluster, *extent, EvidenceKind::Pointed, detail_of(vote), vote.sure);
   }
+}
+
+bool ClusterTypes::may_be_derived(ClusterId cluster, TypeId type) {
+  const uint64_t size = inputs_.types.type(type).size;
+  const auto& family = checker_.relatives().family_of(type);
+  return std::any_of(family.begin(), family.end(), [&](TypeId derived) {
+    if (inputs_.types.type(derived).size <= size || checker_.is_exhausted()) return false;
+    const auto extent = extent_of_cluster(checker_, cluster, derived);
+    return extent && !extent->is_array;
+  });
 }
 
 bool ClusterTypes::fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent) {

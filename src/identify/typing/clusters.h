@@ -38,6 +38,8 @@ class ClusterTypes {
  public:
   ClusterTypes(Checker& checker, const Catalogue& catalogue, const Tags& tags, Votes votes);
 
+  // Whether the blocks may as well be of a larger type that begins with this one.
+  [[nodiscard]] bool may_be_derived(ClusterId cluster, TypeId type);
   [[nodiscard]] bool is_settled(ClusterId cluster) const {
     return checker_.beliefs().clusters[cluster].valid();
   }

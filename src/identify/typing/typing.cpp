@@ -118,6 +118,7 @@ class Typing {
         std::equal_range(live_.ones.begin(), live_.ones.end(), words.front().size, BySize());
     const LiveType* const live = look_alike(checker_, {of_size.first, of_size.second}, words);
     if (live == nullptr || !is_believable(live->type, words)) return;
+    if (types_.may_be_derived(id, live->type)) return;
     const auto extent = extent_of_cluster(checker_, id, live->type);
     if (!extent) return;
     const std::string count = (live->is_least ? "at least " : "") + grouped(live->blocks);

@@ -143,6 +143,40 @@ TEST_F(TypingWrappers, WhatOnlyAWrapperHasIsMeantAsTheWrapper) {
 }
 TEST_F(TypingWrappers, WhatOthersHaveTooIsMeantItself) { EXPECT_EQ(label(true), "struct inner"); }
 
+// struct table {open, close; ...} of 48 bytes in blocks for which malloc may have been asked for
+// 56, and perhaps struct counted {struct table table; long count;}, which is as large.
+class TypingDerived : public TypingLikeness {
+ protected:
+  std::string label(bool has_derived) {
+    const TypeId function = p_.pointer_to(p_.function());
+    const TypeId table = p_.record("table", 48);
+    p_.members(table, {{.offset = 0, .type = function, .name = "open"},
+                       {.offset = 8, .type = function, .name = "close"},
+                       {.offset = 16, .type = p_.pointer_to(table), .name = "next"}});
+    if (has_derived) {
+      const TypeId counted = p_.record("counted", 56);
+      p_.members(counted, {{.offset = 0, .type = table, .name = "table"},
+                           {.offset = 48, .type = p_.integer(8), .name = "count"}});
+    }
+    const auto live = blocks(4, 56);
+    const auto lost = p_.cluster(6, 56);
+    for (const auto& tables : {live, lost}) {
+      poke_all(tables, 0, kDrop);
+      poke_all(tables, 8, kDrop + 64);
+    }
+    for (size_t i = 0; i + 1 < live.size(); ++i) p_.program.poke(live[i] + 16, live[i + 1]);
+    p_.global_pointer("tables", table, live.front());
+    const auto evidence = ask();
+    const Evidence* const alike = find_kind(evidence[0], EvidenceKind::LooksLike);
+    return alike == nullptr ? "" : alike->label;
+  }
+};
+
+TEST_F(TypingDerived, BlocksAreAlikeToTheOnlyTypeThatFits) {
+  EXPECT_EQ(label(false), "struct table");
+}
+TEST_F(TypingDerived, TheyMayBeOfATypeThatBeginsWithIt) { EXPECT_EQ(label(true), ""); }
+
 // A pointer in the word behind the type's end.
 class TypingEnds : public TypingLikeness {
  protected:
