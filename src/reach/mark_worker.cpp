@@ -18,15 +18,6 @@ constexpr uint64_t kCacheLine = 64;
 constexpr uint64_t kFetched =
     256;  // bytes of a block; the processor sees by itself that the rest is wanted
 
-// The link that was left in a block whose words from `at` on are `bytes`; 0 when there is none.
-uint64_t left_link_in(Addr begin, Addr at, Bytes bytes) {
-  for (const uint64_t offset : {16, 24}) {
-    const auto word = read_at<uint64_t>(bytes, offset);
-    if (word && is_left_link(begin, at + offset, *word)) return *word;
-  }
-  return 0;
-}
-
 }  // namespace
 
 void drop_duplicates(std::vector<uint64_t>& values) {
@@ -135,9 +126,20 @@ void MarkWorker::scan(Bytes bytes) {
   row_->out_of_range += words - inside;
 }
 
+// All words of a block but the links to its own header that were left there.
+void MarkWorker::scan_but_links(Addr begin, Addr at, Bytes bytes) {
+  size_t scanned = 0;
+  for (const size_t offset : {size_t{16}, size_t{24}}) {
+    const auto word = read_at<uint64_t>(bytes, offset);
+    if (!word || !is_left_link(begin, at + offset, *word)) continue;
+    scan(bytes.subspan(scanned, offset - scanned));
+    scanned = offset + sizeof(uint64_t);
+  }
+  scan(bytes.subspan(scanned));
+}
+
 // False when the word is out of range.
 bool MarkWorker::offer(uint64_t value) {
-  if (value == left_link_) return false;
   for (size_t s = 0; s < stretch_count_; ++s) {
     const uint64_t offset = value - stretches_[s].begin;
     if (offset >= stretches_[s].size) continue;
@@ -273,9 +275,7 @@ MarkWorker::InFlight MarkWorker::arrive(BlockId id) {
 void MarkWorker::scan_block(const InFlight& block) {
   if (block.bytes.size() <= kMarkPieceBytes) {
     walk_.memory.for_each_span(block.range, block.bytes, [&](Addr at, Bytes bytes) {
-      left_link_ = left_link_in(block.bytes.begin(), at, bytes);
-      scan(bytes);
-      left_link_ = 0;
+      scan_but_links(block.bytes.begin(), at, bytes);
     });
     return;
   }

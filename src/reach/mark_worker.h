@@ -87,6 +87,7 @@ class MarkWorker {
 
   void scan_piece(const MarkPiece& piece);
   void scan(Bytes bytes);
+  void scan_but_links(Addr begin, Addr at, Bytes bytes);
   [[nodiscard]] bool offer(uint64_t value);
   void enqueue(uint64_t value, uint32_t range);
   void flush_words();
@@ -104,7 +105,6 @@ class MarkWorker {
 
   MarkWalk& walk_;
   const BlockIndex& index_;
-  uint64_t left_link_ = 0;  // in the block whose words are offered: it says nothing
   std::array<BlockIndex::Stretch, BlockIndex::kStretches> stretches_{};
   size_t stretch_count_ = 0;
   uint64_t low_ = 0;  // all stretches lie in [low_, low_ + span_)
