@@ -115,17 +115,19 @@ void choose_ring_heads(const HeapModel& heap, const BlockMemory& memory, const L
   for (const uint32_t to : graph.edges) {
     if (head_of[to] == to) is_ring[to] = true;
   }
-  std::vector<Edge> below;  // head, block
-  for (uint32_t node = 0; node < graph.size(); ++node) {
-    if (is_ring[head_of[node]]) below.emplace_back(head_of[node], node);
+  // The blocks below each ring's head, ascending, one head's behind the other's.
+  std::vector<uint32_t> end_of(graph.size(), 0);
+  for (const uint32_t head : head_of) end_of[head] += is_ring[head] ? 1 : 0;
+  for (uint32_t head = 1; head < graph.size(); ++head) end_of[head] += end_of[head - 1];
+  std::vector<uint32_t> below(graph.size() == 0 ? 0 : end_of.back());
+  for (auto node = static_cast<uint32_t>(graph.size()); node-- > 0;) {
+    if (is_ring[head_of[node]]) below[--end_of[head_of[node]]] = node;
   }
-  std::sort(below.begin(), below.end());
-  std::vector<uint32_t> nodes;
-  for (size_t begin = 0; begin < below.size(); begin += nodes.size()) {
-    const uint32_t head = below[begin].first;
-    nodes.clear();
-    for (size_t i = begin; i < below.size() && below[i].first == head; ++i)
-      nodes.push_back(below[i].second);
+  // Each end has become a begin.
+  for (uint32_t head = 0; head < graph.size(); ++head) {
+    if (!is_ring[head]) continue;
+    const size_t end = head + 1 < graph.size() ? end_of[head + 1] : below.size();
+    const auto nodes = std::span(below).subspan(end_of[head], end - end_of[head]);
     const auto header = Ring(heap, memory, graph, nodes, head).header();
     if (!header || *header == head) continue;
     for (const uint32_t node : nodes) head_of[node] = *header;
