@@ -16,7 +16,6 @@ namespace {
 
 constexpr uint64_t kSlack = 24;
 constexpr uint64_t kMostExact = 128 << 10;  // larger blocks may be mappings, which are whole pages
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kVtableWords = 20;
 constexpr uint32_t kMostReferences = 1U << 24;
 constexpr uint64_t kLongestHeader = 64;  // before a name

@@ -95,8 +95,9 @@ void MarkWorker::follow(std::span<const uint32_t> list) {
 void MarkWorker::scan_piece(const MarkPiece& piece) {
   row_ = &funnels_[piece.funnel];
   if (piece.index_range != BlockIndex::kNoRange) {
-    walk_.memory.for_each_span(piece.index_range, piece.range,
-                               [this](Addr, Bytes bytes) { scan(bytes); });
+    walk_.memory.for_each_span(piece.index_range, piece.range, [&](Addr at, Bytes bytes) {
+      scan_but_links(piece.block, at, bytes);
+    });
   } else {
     walk_.image.for_each_span(piece.range, [&](Addr begin, Bytes bytes) {
       const uint64_t skip = begin.align_up(8) - begin;
@@ -283,8 +284,8 @@ void MarkWorker::scan_block(const InFlight& block) {
   walk_.image.for_each_span(block.bytes, [&](Addr begin, Bytes bytes) {
     const AddrRange span = AddrRange::sized(begin, bytes.size());
     for (Addr at = span.begin(); at < span.end(); at = at + kMarkPieceBytes) {
-      large_.push_back(
-          {AddrRange::sized(at, kMarkPieceBytes).intersect(span), block.range, kHeapRow});
+      large_.push_back({AddrRange::sized(at, kMarkPieceBytes).intersect(span), block.range,
+                        kHeapRow, block.bytes.begin()});
     }
   });
 }

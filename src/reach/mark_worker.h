@@ -22,6 +22,7 @@ struct MarkPiece {
   AddrRange range;
   uint32_t index_range = BlockIndex::kNoRange;  // of parts of blocks
   size_t funnel = kHeapRow;
+  Addr block;  // of parts of blocks: where it begins
 };
 constexpr uint64_t kMarkPieceBytes = 256 << 10;
 

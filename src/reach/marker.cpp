@@ -31,7 +31,7 @@ std::array<std::vector<MarkPiece>, kRootKinds> cut(const MemoryImage& image,
       for (Addr at = span.begin(); at < span.end(); at = at.align_down(8) + kMarkPieceBytes) {
         const auto kind = static_cast<size_t>(root.kind);
         pieces[kind].push_back({AddrRange(at, at.align_down(8) + kMarkPieceBytes).intersect(span),
-                                BlockIndex::kNoRange, kind});
+                                BlockIndex::kNoRange, kind, Addr()});
       }
     });
   }

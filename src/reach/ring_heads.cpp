@@ -14,6 +14,8 @@ namespace heapscan {
 
 namespace {
 
+constexpr size_t kMostCandidates = 8;  // all that name them are looked through
+
 using Edge = std::pair<uint32_t, uint32_t>;
 
 // The blocks that lead to a head, which are its ring, out of those that hang below it.
@@ -44,6 +46,7 @@ class Ring {
     for (const uint32_t node : alone_of_their_size()) {
       if (has_mutual_links(node)) candidates.push_back(node);
     }
+    if (candidates.size() > kMostCandidates) return std::nullopt;
     if (candidates.size() > 1)
       std::erase_if(candidates, [this](uint32_t node) { return is_named_by_its_begin(node); });
     if (candidates.size() != 1) return std::nullopt;

@@ -128,6 +128,32 @@ TEST(LostComponents, OfTwoBlocksTheOneNamedByItsMiddleIsTheHeader) {
   EXPECT_EQ(only_head(program), header);
 }
 
+// Every one names the next and the one before by its begin, but for the last.
+Addr ring_of_all_sizes(FakeProgram& program, size_t count) {
+  std::vector<Addr> hooks;
+  for (size_t i = 0; i < count; ++i) hooks.push_back(program.block(40 + 16 * i));
+  const Addr last = hooks.back();
+  hooks.back() = last + 16;
+  for (size_t i = 0; i < count; ++i) {
+    program.poke(hooks[i], hooks[(i + 1) % count]);
+    program.poke(hooks[(i + 1) % count] + 8, hooks[i]);
+  }
+  return last;
+}
+
+TEST(LostComponents, OfAFewDifferentBlocksTheOneNamedByItsMiddleIsTheHeader) {
+  FakeProgram program;
+  const Addr header = ring_of_all_sizes(program, 8);
+  EXPECT_EQ(only_head(program), header);
+}
+
+// Asking who names each of them, and how, would take as long as their bytes times their number.
+TEST(LostComponents, ManyDifferentBlocksHaveNoHeader) {
+  FakeProgram program;
+  const Addr last = ring_of_all_sizes(program, 9);
+  EXPECT_LT(only_head(program), last);
+}
+
 TEST(LostComponents, NodesAlikeAreStoodForByTheLowest) {
   FakeProgram program;
   const Addr last = linked_ring(program, 3, 0, 0, 40);

@@ -136,6 +136,17 @@ TEST_F(Trace, LinksLeftByTheAllocatorHoldNothing) {
   EXPECT_EQ(verdict(lost), Verdict::Definite);
 }
 
+// Large blocks are scanned in pieces.
+TEST_F(Trace, LinksLeftInLargeBlocksHoldNothingEither) {
+  const Addr before = program_.block(104);
+  const Addr held = program_.block(1 << 20);
+  program_.strong_root(held);
+  program_.poke(held + 16, held - 16);
+  trace();
+  EXPECT_EQ(verdict(held), Verdict::Reachable);
+  EXPECT_EQ(verdict(before), Verdict::Definite);
+}
+
 // The end of an array may lie where the next block's header begins.
 TEST_F(Trace, EndsOfArraysHold) {
   const Addr array = program_.block(104);
