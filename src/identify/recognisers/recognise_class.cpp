@@ -94,15 +94,12 @@ ClassAnswer answer_of(const Sample& sample, Classes& classes) {
 std::optional<Evidence> recognise_class(const Inputs& inputs, ClusterId cluster) {
   const std::vector<Sample> samples = samples_of(inputs, cluster);
   Classes classes(inputs);
-  std::map<ClassAnswer, uint32_t> answers;
-  for (const Sample& sample : samples) ++answers[answer_of(sample, classes)];
-  answers.erase(ClassAnswer{});
+  const auto answers =
+      count_answers(samples, [&](const Sample& sample) { return answer_of(sample, classes); });
   if (answers.empty()) return std::nullopt;
-  const auto best =
-      std::max_element(answers.begin(), answers.end(),
-                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  const ClassAnswer& most = commonest(answers).first;
   // Of vectors with different capacity some hold a single object.
-  const std::string& name = best->first.name;
+  const std::string& name = most.name;
   uint32_t agreeing = 0;
   uint32_t arrays = 0;
   for (const auto& [answer, count] : answers) {
@@ -114,8 +111,8 @@ std::optional<Evidence> recognise_class(const Inputs& inputs, ClusterId cluster)
   Evidence evidence;
   evidence.kind = EvidenceKind::Vtable;
   evidence.label = 2 * arrays > agreeing ? "array of " + name : name;
-  evidence.detail = fmt::format("+{:#x} -> vtable for {}",
-                                best->first.form == Form::CountedArray ? kCookie : 0, name);
+  evidence.detail =
+      fmt::format("+{:#x} -> vtable for {}", most.form == Form::CountedArray ? kCookie : 0, name);
   evidence.samples = static_cast<uint32_t>(samples.size());
   evidence.agreeing = agreeing;
   evidence.unites = true;

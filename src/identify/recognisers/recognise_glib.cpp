@@ -80,22 +80,19 @@ GlibAnswer answer_of(const Inputs& inputs, const GlibTypes& types, const Sample&
 
 std::optional<Evidence> recognise_type(const Inputs& inputs, const GlibTypes& types,
                                        std::span<const Sample> samples) {
-  std::map<GlibAnswer, uint32_t> answers;
-  for (const Sample& sample : samples) ++answers[answer_of(inputs, types, sample)];
-  answers.erase(GlibAnswer{});
+  const auto answers = count_answers(
+      samples, [&](const Sample& sample) { return answer_of(inputs, types, sample); });
   if (answers.empty()) return std::nullopt;
-  const auto best =
-      std::max_element(answers.begin(), answers.end(),
-                       [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (!nearly_all(best->second, samples.size())) return std::nullopt;
+  const auto& [answer, agreeing] = commonest(answers);
+  if (!nearly_all(agreeing, samples.size())) return std::nullopt;
   Evidence evidence;
   evidence.kind = EvidenceKind::Library;
-  evidence.label = best->first.label;
-  evidence.detail = best->first.detail;
+  evidence.label = answer.label;
+  evidence.detail = answer.detail;
   evidence.samples = static_cast<uint32_t>(samples.size());
-  evidence.agreeing = best->second;
-  evidence.unites = best->first.label != kErrorLabel;
-  evidence.quotes_heap = best->first.quotes_heap;
+  evidence.agreeing = agreeing;
+  evidence.unites = answer.label != kErrorLabel;
+  evidence.quotes_heap = answer.quotes_heap;
   return evidence;
 }
 

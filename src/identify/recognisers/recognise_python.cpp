@@ -174,23 +174,19 @@ std::optional<Evidence> recognise_python(const Inputs& inputs, ClusterId cluster
       place->second = read_type(inputs.image, Addr(address));
     return &place->second;
   };
-  std::map<PythonAnswer, uint32_t> answers;
-  for (const Sample& sample : samples) ++answers[answer_of(sample, type_at)];
-  answers.erase(PythonAnswer{});
+  const auto answers =
+      count_answers(samples, [&](const Sample& sample) { return answer_of(sample, type_at); });
   if (answers.empty()) return std::nullopt;
-  const auto best =
-      std::max_element(answers.begin(), answers.end(),
-                       [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (!nearly_all(best->second, samples.size())) return std::nullopt;
+  const auto& [answer, agreeing] = commonest(answers);
+  if (!nearly_all(agreeing, samples.size())) return std::nullopt;
   Evidence evidence;
   evidence.kind = EvidenceKind::Library;
-  evidence.label = best->first.name;
-  evidence.detail =
-      fmt::format("+{:#x} -> the type of {}", best->first.header + kType, best->first.name);
+  evidence.label = answer.name;
+  evidence.detail = fmt::format("+{:#x} -> the type of {}", answer.header + kType, answer.name);
   evidence.samples = static_cast<uint32_t>(samples.size());
-  evidence.agreeing = best->second;
+  evidence.agreeing = agreeing;
   evidence.unites = true;
-  evidence.quotes_heap = best->first.named_in_heap;
+  evidence.quotes_heap = answer.named_in_heap;
   return evidence;
 }
 

@@ -1,8 +1,13 @@
 // The samples of a cluster as recognisers look at them, and what agreement means.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <span>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "heapscan/base/bytes.h"
@@ -37,6 +42,24 @@ inline constexpr size_t kMostIdentified = 10'000;
 // made.
 [[nodiscard]] constexpr bool nearly_all(size_t agreeing, size_t asked) {
   return agreeing > 0 && agreeing * 20 >= asked * 19;
+}
+
+// What is said of each sample, and of how many; what says nothing is left out.
+template <typename F>
+[[nodiscard]] auto count_answers(std::span<const Sample> samples, F&& answer_of) {
+  using Answer = std::invoke_result_t<F, const Sample&>;
+  std::map<Answer, uint32_t> answers;
+  for (const Sample& sample : samples) ++answers[answer_of(sample)];
+  answers.erase(Answer{});
+  return answers;
+}
+
+// Of such answers; there must be one.
+template <typename Answer>
+[[nodiscard]] const std::pair<const Answer, uint32_t>& commonest(
+    const std::map<Answer, uint32_t>& answers) {
+  return *std::max_element(answers.begin(), answers.end(),
+                           [](const auto& a, const auto& b) { return a.second < b.second; });
 }
 
 }  // namespace heapscan
