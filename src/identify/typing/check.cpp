@@ -11,9 +11,10 @@ namespace {
 constexpr uint64_t kBytesBehind = 512;
 constexpr int kMostBehind = 40;
 constexpr int kMostOfElements = 70;
-constexpr uint64_t kElementsRead = 4;
-constexpr uint64_t kBytesRead = 128;  // likewise, of small elements
-constexpr int kMostDimensions = 8;    // of an array
+constexpr uint64_t kElementsRead = 4;  // of a vector
+constexpr uint64_t kBytesRead = 128;   // likewise, where elements are small
+constexpr uint8_t kSure = 2;           // evidence of a room that is the block's own
+constexpr int kMostDimensions = 8;     // of an array
 constexpr size_t kMostRemembered = 100'000;
 
 }  // namespace
@@ -84,9 +85,10 @@ Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question&
   if (leaf.of_string || leaf.begins_vector) {
     const Reading more =
         leaf.of_string ? read_string(words, offset) : read_vector(leaf, words, offset);
-    const bool is_exact = more.evidence == kFillsBlock.evidence;
+    // Whatever has been written where it points at since.
+    if (more.evidence >= kSure) reading.weight = std::max(reading.weight, 0);
     reading.contradicts |= more.contradicts;
-    reading.weight = (is_exact ? std::max(reading.weight, 0) : reading.weight) + more.weight;
+    reading.weight += more.weight;
     reading.evidence = std::max(reading.evidence, more.evidence);
   }
   return reading;

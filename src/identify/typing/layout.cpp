@@ -25,7 +25,8 @@ bool is_same_member(const Leaf& a, const Leaf& b) {
          a.member == b.member && a.kind != LeafKind::Union;
 }
 
-// Whether `outer` begins with all members of `inner`.
+// Whether `outer` begins with all members of `inner`. Layouts::begins_alike() knows more, but it
+// asks for layouts, which are only being made here.
 bool covers(const Types& types, TypeId outer, TypeId inner) {
   if (types.type(inner).kind != TypeKind::Struct) return false;
   const auto all = types.members(outer);

@@ -147,7 +147,7 @@ TEST_F(TypingWrappers, WhatOthersHaveTooIsMeantItself) { EXPECT_EQ(label(true), 
 // 56, and perhaps struct counted {struct table table; long count;}, which is as large.
 class TypingDerived : public TypingLikeness {
  protected:
-  std::string label(bool has_derived) {
+  std::string label(bool has_derived, bool is_pointed_at) {
     const TypeId function = p_.pointer_to(p_.function());
     const TypeId table = p_.record("table", 48);
     p_.members(table, {{.offset = 0, .type = function, .name = "open"},
@@ -166,16 +166,28 @@ class TypingDerived : public TypingLikeness {
     }
     for (size_t i = 0; i + 1 < live.size(); ++i) p_.program.poke(live[i] + 16, live[i + 1]);
     p_.global_pointer("tables", table, live.front());
+    if (is_pointed_at) {
+      for (const Addr at : lost) p_.global_pointer("pointer", table, at);
+    }
     const auto evidence = ask();
-    const Evidence* const alike = find_kind(evidence[0], EvidenceKind::LooksLike);
-    return alike == nullptr ? "" : alike->label;
+    const Evidence* const found =
+        find_kind(evidence[0], is_pointed_at ? EvidenceKind::Pointed : EvidenceKind::LooksLike);
+    return found == nullptr ? "" : found->label;
   }
 };
 
 TEST_F(TypingDerived, BlocksAreAlikeToTheOnlyTypeThatFits) {
-  EXPECT_EQ(label(false), "struct table");
+  EXPECT_EQ(label(false, false), "struct table");
 }
-TEST_F(TypingDerived, TheyMayBeOfATypeThatBeginsWithIt) { EXPECT_EQ(label(true), ""); }
+TEST_F(TypingDerived, BlocksThatLookAlikeMayBeOfATypeThatBeginsWithIt) {
+  EXPECT_EQ(label(true, false), "");
+}
+TEST_F(TypingDerived, BlocksAreOfTheOnlyTypeThatFitsAPointer) {
+  EXPECT_EQ(label(false, true), "struct table");
+}
+TEST_F(TypingDerived, BlocksThatArePointedAtMayBeOfATypeThatBeginsWithIt) {
+  EXPECT_EQ(label(true, true), "");
+}
 
 // A pointer in the word behind the type's end.
 class TypingEnds : public TypingLikeness {
