@@ -1,9 +1,8 @@
 """A server that keys of every kind are set, changed, expired and deleted in, by several clients."""
 import os
-import pathlib
 import socket
 import subprocess
-import time
+import threading
 
 LIBRARY = """#!lua name=library
 redis.register_function('visit', function(keys, args)
@@ -96,9 +95,9 @@ def main():
     server = subprocess.Popen([
         os.environ["PROGRAM"], "--port", "0", "--unixsocket", "socket", "--save", "", "--hz", "100",
         "--notify-keyspace-events", "Kgx", "--slowlog-log-slower-than", "100", "--maxmemory", "200mb",
-        "--activerehashing", "yes"], stdout=subprocess.DEVNULL)
-    while not pathlib.Path("socket").exists():
-        time.sleep(0.05)
+        "--activerehashing", "yes"], stdout=subprocess.PIPE, text=True)
+    next(line for line in server.stdout if "ready to accept connections at" in line)
+    threading.Thread(target=server.stdout.read, daemon=True).start()  # or the pipe fills
     worker, others = Client(), [Client() for _ in range(12)]
     worker.send(["FUNCTION", "LOAD", LIBRARY], ["CONFIG", "SET", "latency-monitor-threshold", "1"])
     for number, other in enumerate(others):

@@ -2,7 +2,7 @@
 server="$PROGRAM -S socket -f /dev/null"
 SHELL=/bin/sh $server -D &
 export LD_PRELOAD=
-until [ -S socket ]; do sleep 0.1; done
+until [ -S socket ]; do :; done
 $server new-session -d -s first -x 120 -y 40
 for i in $(seq 25); do
   $server new-window -n "window $i" "seq 1 400; exec cat"
