@@ -83,15 +83,22 @@ Addr FakeArena::fast(uint64_t usable) {
   return mem;
 }
 
-void FakeArena::new_heap() {
-  // What is left becomes a free chunk and two headers.
+void FakeArena::new_heap(uint64_t left) {
   if (last_is_free_) used(24);
-  const uint64_t left = end_ - at_;
-  append(left - 2 * kFenceSize - 8, true);
-  bins_[kUnsortedBin].push_back(at_ - last_size_);
-  owner_.process.poke(at_, last_size_);
-  owner_.process.poke(at_ + 8, kFenceSize);
-  owner_.process.poke(at_ + kFenceSize + 8, kPrevInUse);
+  if (left != 0) used(room() - left - 8);
+  // What is left becomes a free chunk and two headers; the first of which takes in what is too
+  // little for a chunk.
+  const uint64_t rest = room() - 2 * kFenceSize;
+  if (rest >= kMinSize) {
+    append(rest - 8, true);
+    bins_[kUnsortedBin].push_back(at_ - last_size_);
+    owner_.process.poke(at_, last_size_);
+    owner_.process.poke(at_ + 8, kFenceSize);
+  } else {
+    owner_.process.poke(at_ + 8, (rest + kFenceSize) | kPrevInUse);
+    owner_.process.poke(at_ + rest + kFenceSize, rest + kFenceSize);
+  }
+  owner_.process.poke(end_ - kFenceSize + 8, kPrevInUse);
   open_heap(FakeHeap::kHeaps + FakeHeap::kReservation * owner_.heaps_++);
 }
 

@@ -33,8 +33,8 @@ class FakeArena {
   Addr unsorted(uint64_t usable);
   Addr fast(uint64_t usable);  // in a fastbin; used where the family has none
   // A further heap of an arena other than the main one; the one before is closed as glibc closes
-  // it.
-  void new_heap();
+  // it, after a block that fills all but `left` bytes of it (0: no such block).
+  void new_heap(uint64_t left = 0);
   // Closes the main arena's stretch at the end of a page and goes on `gap` bytes later: somebody
   // moved the break.
   void move_break(uint64_t gap);

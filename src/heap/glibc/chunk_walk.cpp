@@ -69,6 +69,7 @@ class ChunkWalk {
         top_(area.top.value),
         limit_(top_ != 0 ? top_ : end_),
         arena_(area.arena),
+        is_main_(area.is_main),
         in_flux_(in_flux) {}
 
   AreaWalk run() {
@@ -147,7 +148,11 @@ class ChunkWalk {
       return resumed;
     }
     if (is_fence(size_of(*next_word), end_ - next)) {
-      if (emit(chunk_, size, state_by(next_word))) emit_fence(next, end_);
+      if (is_rest_of_top(*next_word)) {
+        emit_fence(chunk_, end_);
+      } else if (emit(chunk_, size, state_by(next_word))) {
+        emit_fence(next, end_);
+      }
       return false;
     }
     if (const auto fence_end = end_of_fence(reader_, next, *next_word)) {
@@ -157,6 +162,15 @@ class ChunkWalk {
     if (top_ != 0 && next < top_ && size_of(*next_word) == end_ - next)
       return split_of_top(next, state_by(next_word));
     return recover(next, *previous, *next_word);
+  }
+
+  // When a heap of a thread's arena is full, what is left of top is freed and two headers are
+  // written behind it, of 16 and of 0 bytes. 48 bytes leave too little to be freed: the first
+  // header takes them in and looks like a used chunk of the smallest size, but that every chunk
+  // handed out here carries its arena's flag.
+  [[nodiscard]] bool is_rest_of_top(uint64_t next_word) const {
+    return !is_main_ && top_ == 0 && size_of(next_word) == 0 && size_of(word_) == kMinSize &&
+           (word_ & kNonMainArena) == 0;
   }
 
   // Top was split and now begins higher, but the chunk cut from it still has top's old size.
@@ -382,6 +396,7 @@ class ChunkWalk {
   uint64_t top_;
   uint64_t limit_;  // chunks end at or below this
   ArenaId arena_;
+  bool is_main_;
   bool in_flux_;
 
   uint64_t chunk_ = 0;  // the current one; its header is sound

@@ -68,6 +68,46 @@ TEST_P(EveryFamily, MainArena) {
   EXPECT_EQ(heap.arenas[0].system_bytes, FakeHeap::kHeapSize);
 }
 
+// What glibc writes at the end of a heap depends on how many bytes were left there.
+TEST_P(EveryFamily, FullHeapsEndInHeadersOnlyWhateverWasLeft) {
+  for (uint64_t left = 0x20; left <= 0x80; left += 0x10) {
+    FakeHeap fake(GetParam());
+    fake.main().used(100);
+    FakeArena& arena = fake.new_arena();
+    const Addr first = arena.used(100);
+    arena.new_heap(left);
+    const Addr end = Addr((first.value & ~(FakeHeap::kReservation - 1)) + FakeHeap::kHeapSize);
+    const Addr second = arena.used(300);
+    fake.seal();
+    const HeapModel heap = fake.walk();
+    expect_consistent(heap);
+    expect_every_byte_accounted_for(heap);
+    expect_checks_pass(heap);
+    EXPECT_EQ(notes_of(heap), "") << left;
+    size_t used = 0;
+    for (size_t i = 0; i < heap.blocks.size(); ++i) {
+      const Block& block = heap.blocks[i];
+      const bool in_first_heap = block.begin() >= first && block.begin() < end;
+      used += in_first_heap && block.state() == BlockState::Used ? 1 : 0;
+    }
+    EXPECT_EQ(used, 2U) << "with " << left << " bytes left";
+    EXPECT_EQ(state_at(heap, second), "used");
+  }
+}
+
+// The same two words in a block that was handed out there are a block of 24 bytes.
+TEST(FullHeap, ABlockOfTheArenaBeforeTheLastHeaderIsABlock) {
+  FakeHeap fake(usual());
+  fake.main().used(100);
+  FakeArena& arena = fake.new_arena();
+  const Addr first = arena.used(100);
+  arena.new_heap(0x30);
+  const Addr end = Addr((first.value & ~(FakeHeap::kReservation - 1)) + FakeHeap::kHeapSize);
+  fake.seal();
+  fake.process.poke(end - 0x30 + 8, 0x25);
+  EXPECT_EQ(state_at(fake.walk(), end - 0x20), "used");
+}
+
 TEST_P(EveryFamily, OtherArenasAndTheirHeaps) {
   FakeHeap fake(GetParam());
   fake.main().used(100);
