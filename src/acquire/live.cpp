@@ -39,7 +39,7 @@ using std::chrono::steady_clock;
 struct Preparation {
   int pid = 0;
   uint64_t start_time = 0;  // tells the process from a later one with its number
-  std::chrono::milliseconds stop_limit{};
+  StopOptions stop;
   std::map<int, TaskName> names;
   std::vector<MappingUse> uses;
   WatchedDescriptors descriptors;
@@ -115,7 +115,7 @@ Preparation prepare(int pid, int tid, const CaptureOptions& options) {
   Notes of_running;  // maps read from a running process may contradict themselves
   Preparation p{pid,
                 stat->start_time,
-                options.stop_limit,
+                {options.stop_limit, options.leave_calls},
                 read_task_names(pid),
                 parse_smaps(read_of_process(pid, folder + "/smaps"), of_running),
                 WatchedDescriptors(folder),
@@ -242,7 +242,7 @@ double seconds_since_epoch() {
 // The only function during which the process stands still.
 FrozenProcess freeze(Preparation& p) {
   FrozenProcess frozen;
-  StoppedProcess process(p.pid, p.stop_limit, std::move(p.names));
+  StoppedProcess process(p.pid, p.stop, std::move(p.names));
   frozen.facts.captured_at = seconds_since_epoch();
   const int tid = first_stopped(p.pid, process);
   const std::string folder = process_folder(tid);
@@ -250,6 +250,7 @@ FrozenProcess freeze(Preparation& p) {
   if (!stat || stat->start_time != p.start_time) throw_gone(p.pid);
 
   read_threads(process, frozen);
+  process.continue_calls();
   frozen.plan = look_at_memory(p.pid, folder, p.uses, frozen.notes);
   p.files.open_files(frozen.plan.mappings);
   copy_clean_pages_without_file(frozen.plan, p.files);

@@ -41,6 +41,7 @@ void add_line(std::string_view key, std::string_view value, ProcessStatus& statu
   if (key == "PPid") status.parent = number<int>(value);
   if (key == "TracerPid") status.tracer = number<int>(value);
   if (key == "Threads") status.threads = number<int>(value);
+  if (key == "Seccomp") status.seccomp_mode = number<int>(value);
   if (key == "CapPrm") status.permitted_capabilities = number<uint64_t>(value, 16);
   if (key == "CapEff") status.effective_capabilities = number<uint64_t>(value, 16);
   if (key == "Uid") {

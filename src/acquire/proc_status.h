@@ -18,6 +18,7 @@ struct ProcessStatus {
   int parent = 0;
   int tracer = 0;
   int threads = 0;
+  int seccomp_mode = 0;            // 0: none, 1: strict, 2: filter
   std::array<uint32_t, 4> uids{};  // real, effective, saved, file system
   uint64_t permitted_capabilities = 0;
   uint64_t effective_capabilities = 0;

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <thread>
 #include <utility>
 
+#include "acquire/interrupted_call.h"
 #include "acquire/proc_errors.h"
 #include "acquire/proc_status.h"
 #include "acquire/termination.h"
@@ -21,20 +23,25 @@ namespace {
 using std::chrono::steady_clock;
 constexpr auto kShortestNap = std::chrono::microseconds(20);
 constexpr auto kLongestNap = std::chrono::microseconds(1000);
-// A stop for PTRACE_EVENT_STOP: interrupted, or part of a group stop. Nothing is owed to the thread
-// then.
+// A stop for PTRACE_EVENT_STOP: interrupted (SIGTRAP), or part of a group stop (the signal that
+// caused it). Nothing is owed to the thread then.
 constexpr int kEventShift = 8;
+constexpr int kSignalMask = 0xff;
 
 }  // namespace
 
 SeizedThread::SeizedThread(SeizedThread&& other) noexcept
-    : tid_(std::exchange(other.tid_, 0)), stopped_(other.stopped_), signal_(other.signal_) {}
+    : tid_(std::exchange(other.tid_, 0)),
+      stopped_(other.stopped_),
+      call_settled_(other.call_settled_),
+      signal_(other.signal_) {}
 
 SeizedThread& SeizedThread::operator=(SeizedThread&& other) noexcept {
   if (this != &other) {
     release();
     tid_ = std::exchange(other.tid_, 0);
     stopped_ = other.stopped_;
+    call_settled_ = other.call_settled_;
     signal_ = other.signal_;
   }
   return *this;
@@ -52,7 +59,11 @@ SeizedThread::State SeizedThread::poll(bool leave_exit) {
   if (result == 0 && info.si_pid == 0) return State::Running;
   if (result == 0 && (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED)) {
     stopped_ = true;
-    if ((info.si_status >> kEventShift) == 0) signal_ = info.si_status;
+    if ((info.si_status >> kEventShift) == 0) {
+      signal_ = info.si_status;
+    } else if ((info.si_status & kSignalMask) != SIGTRAP) {
+      call_settled_ = true;  // what ended its call was the signal that stopped the process
+    }
     return State::Stopped;
   }
   if (result != 0 && errno != ECHILD) return State::Running;
@@ -61,35 +72,70 @@ SeizedThread::State SeizedThread::poll(bool leave_exit) {
   return State::Gone;
 }
 
+void SeizedThread::continue_call() {
+  if (!stopped_ || call_settled_) return;
+  make_call_again(tid_);
+  call_settled_ = true;
+}
+
 void SeizedThread::release() {
   if (tid_ == 0) return;
   if (!stopped_) poll(true);
+  continue_call();
   if (stopped_) ::ptrace(PTRACE_DETACH, tid_, 0, signal_);
   tid_ = 0;
 }
 
-StoppedProcess::StoppedProcess(int pid, std::chrono::milliseconds limit,
-                               std::map<int, TaskName> names)
+StoppedProcess::StoppedProcess(int pid, StopOptions options, std::map<int, TaskName> names)
     : pid_(pid),
-      deadline_(steady_clock::now() + limit),
+      leave_calls_(options.leave_calls),
+      deadline_(steady_clock::now() + options.limit),
       stopped_since_(steady_clock::now()),
       names_(std::move(names)) {
   const auto status = read_status(pid);
   if (!status) throw_gone(pid);
   ours_ = status->parent == ::getpid();
-  // A thread that has not stopped yet may start another one: only a look that finds nobody new ends
-  // this. The look is taken twice, because a folder listing may pass over an entry when another one
-  // vanishes.
+  try {
+    stop_all();
+  } catch (...) {
+    release();
+    throw;
+  }
+}
+
+// A thread that has not stopped yet may start another one: only a look that finds nobody new ends
+// this. The look is taken twice, because a folder listing may pass over an entry when another one
+// vanishes.
+void StoppedProcess::stop_all() {
   for (int quiet_looks = 0; quiet_looks < 2; ++quiet_looks) {
     if (seize_new_threads()) quiet_looks = -1;
     wait_until_stopped();
   }
-  if (threads_.empty()) throw_gone(pid);
+  if (threads_.empty()) throw_gone(pid_);
+  std::sort(threads_.begin(), threads_.end(),
+            [](const SeizedThread& a, const SeizedThread& b) { return a.tid() < b.tid(); });
+}
+
+void StoppedProcess::continue_calls() {
+  for (SeizedThread& thread : threads_) thread.continue_call();
+}
+
+// The main thread is traced last and let go first. While it is traced, a signal that the program
+// ignores is not dropped when it is sent but wakes a thread, and ends its call: it must be one of
+// those whose call we continue.
+void StoppedProcess::release() {
+  for (SeizedThread& thread : threads_) {
+    if (thread.tid() == pid_) thread.release();
+  }
+  threads_.clear();
 }
 
 bool StoppedProcess::seize_new_threads() {
   const size_t before = threads_.size();
-  for (const int tid : list_threads(pid_)) {
+  std::vector<int> tids = list_threads(pid_);
+  const auto main_thread = std::find(tids.begin(), tids.end(), pid_);
+  if (main_thread != tids.end()) std::rotate(main_thread, main_thread + 1, tids.end());
+  for (const int tid : tids) {
     if (known_.insert(tid).second && !seize(tid)) known_.erase(tid);
   }
   if (before == 0) stopped_since_ = steady_clock::now();
@@ -110,7 +156,7 @@ bool StoppedProcess::seize(int tid) {
     return true;
   }
   if (::ptrace(PTRACE_SEIZE, tid, 0, 0) == 0) {
-    threads_.emplace_back(tid);
+    threads_.emplace_back(tid, leave_calls_);
     return true;
   }
   const int error = errno;

@@ -18,7 +18,7 @@ namespace heapscan {
 // A thread that we trace; undone by its destructor.
 class SeizedThread {
  public:
-  explicit SeizedThread(int tid) : tid_(tid) {}
+  SeizedThread(int tid, bool leave_call) : tid_(tid), call_settled_(leave_call) {}
   SeizedThread(SeizedThread&& other) noexcept;
   SeizedThread& operator=(SeizedThread&& other) noexcept;
   SeizedThread(const SeizedThread&) = delete;
@@ -31,6 +31,9 @@ class SeizedThread {
   [[nodiscard]] int held_signal() const { return signal_; }
 
   void interrupt();
+  // What release() does to the call that the stop ended (interrupted_call.h). Done early, it is
+  // done even if we are killed before that.
+  void continue_call();
   enum class State { Running, Stopped, Gone };
   // Looks whether it has come to a stop. The end of a child of this very process (`leave_exit`) is
   // left for whoever waits for it here.
@@ -40,6 +43,7 @@ class SeizedThread {
  private:
   int tid_ = 0;
   bool stopped_ = false;
+  bool call_settled_ = false;
   int signal_ = 0;
 };
 
@@ -48,17 +52,26 @@ struct TaskName {
   bool kernel_worker = false;
 };
 
+struct StopOptions {
+  std::chrono::milliseconds limit{10000};  // for stopping all threads; then we give up
+  bool leave_calls = false;                // calls that the stop ended stay ended
+};
+
 class StoppedProcess {
  public:
   // Throws Error when it cannot be stopped; nothing stays stopped then. `names` are the threads
   // known beforehand.
-  StoppedProcess(int pid, std::chrono::milliseconds limit, std::map<int, TaskName> names);
+  StoppedProcess(int pid, StopOptions options, std::map<int, TaskName> names);
+  ~StoppedProcess() { release(); }
+  StoppedProcess(const StoppedProcess&) = delete;
+  StoppedProcess& operator=(const StoppedProcess&) = delete;
 
   // Those that did not stop because they are dead already are among them.
   [[nodiscard]] const std::vector<SeizedThread>& threads() const { return threads_; }
+  void continue_calls();
   [[nodiscard]] const std::set<int>& kernel_workers() const { return kernel_workers_; }
   [[nodiscard]] std::string name_of_thread(int tid) const;
-  void release() { threads_.clear(); }
+  void release();
 
   // CLOCK_MONOTONIC when the first thread was interrupted.
   [[nodiscard]] std::chrono::steady_clock::time_point stopped_since() const {
@@ -66,6 +79,7 @@ class StoppedProcess {
   }
 
  private:
+  void stop_all();
   bool seize_new_threads();
   bool seize(int tid);
   void wait_until_stopped();
@@ -74,6 +88,7 @@ class StoppedProcess {
 
   int pid_;
   bool ours_;
+  bool leave_calls_;
   std::chrono::steady_clock::time_point deadline_;
   std::chrono::steady_clock::time_point stopped_since_;
   std::map<int, TaskName> names_;

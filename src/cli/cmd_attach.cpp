@@ -16,6 +16,7 @@ namespace {
 
 struct AttachOptions {
   std::string target;
+  bool leave_calls = false;
   SharedOptions shared;
 };
 
@@ -52,8 +53,12 @@ int only_process_called(const std::string& name) {
 int run_attach(const AttachOptions& options) {
   const int pid =
       is_number(options.target) ? pid_from(options.target) : only_process_called(options.target);
-  return run_report(options.shared, fmt::format("heapscan attach {}", pid),
-                    [pid] { return capture_process(pid); });
+  CaptureOptions capture;
+  capture.leave_calls = options.leave_calls;
+  return run_report(
+      options.shared,
+      fmt::format("heapscan attach {}{}", pid, options.leave_calls ? " --leave-calls" : ""),
+      [&] { return capture_process(pid, capture); });
 }
 
 }  // namespace
@@ -72,6 +77,8 @@ void setup_attach(CLI::App& program, Run& run) {
       ->add_option("target", options->target, "Process id, or name of the only process so called")
       ->required()
       ->type_name("PID|NAME");
+  command->add_flag("--leave-calls", options->leave_calls,
+                    "Write to no register: system calls that the stop ends with EINTR stay ended");
   add_shared_options(*command, options->shared);
   command->footer(examples({
       {"heapscan attach 4711",

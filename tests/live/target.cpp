@@ -128,13 +128,17 @@ uint64_t resident_bytes(int pid) {
   return std::strtoull(status_field(pid, "VmRSS").c_str(), nullptr, 10) * 1024;
 }
 
-bool wait_for_state(int pid, char state) {
+bool wait_until(const std::function<bool()>& is_so) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
   while (std::chrono::steady_clock::now() < deadline) {
-    if (status_field(pid, "State").starts_with(state)) return true;
+    if (is_so()) return true;
     std::this_thread::yield();
   }
   return false;
+}
+
+bool wait_for_state(int pid, char state) {
+  return wait_until([&] { return status_field(pid, "State").starts_with(state); });
 }
 
 TemporaryFolder::TemporaryFolder() {

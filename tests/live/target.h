@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -51,7 +52,9 @@ class Target {
 // A field of /proc/PID/status, as text ("S (sleeping)").
 [[nodiscard]] std::string status_field(int pid, const std::string& name);
 [[nodiscard]] uint64_t resident_bytes(int pid);
-// Waits, at most ten seconds, until /proc shows the state.
+// Waits, at most ten seconds, until it is so.
+[[nodiscard]] bool wait_until(const std::function<bool()>& is_so);
+// ... until /proc shows the state.
 [[nodiscard]] bool wait_for_state(int pid, char state);
 
 // A folder that is removed with everything in it.

@@ -17,6 +17,9 @@ struct CaptureOptions {
   // How long stopping all threads may take before we give up and release (the copy itself is not
   // limited).
   std::chrono::milliseconds stop_limit{10000};
+  // System calls that the stop ends with EINTR stay ended, as with other debuggers. Otherwise they
+  // are made again.
+  bool leave_calls = false;
 };
 
 struct ProcessMatch {

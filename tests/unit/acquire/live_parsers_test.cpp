@@ -16,7 +16,7 @@ TEST(LiveParsers, Status) {
       "Name:\tmy server\nUmask:\t0022\nState:\tt (tracing "
       "stop)\nTgid:\t4711\nPid:\t4712\nPPid:\t1\nTracerPid:\t99\n"
       "Uid:\t1000\t1001\t1002\t1003\nThreads:\t12\nCapPrm:\t0000000000080000\nCapEff:"
-      "\t0000000000000001\n");
+      "\t0000000000000001\nSeccomp:\t2\nSeccomp_filters:\t3\n");
   ASSERT_TRUE(status);
   EXPECT_EQ(status->state, 't');
   EXPECT_EQ(status->tgid, 4711);
@@ -26,6 +26,7 @@ TEST(LiveParsers, Status) {
   EXPECT_THAT(status->uids, ::testing::ElementsAre(1000, 1001, 1002, 1003));
   EXPECT_EQ(status->permitted_capabilities, 0x80000U);
   EXPECT_EQ(status->effective_capabilities, 1U);
+  EXPECT_EQ(status->seccomp_mode, 2);
 }
 
 TEST(LiveParsers, StatusThatIsNone) {
