@@ -14,9 +14,18 @@ namespace {
   throw Error(ErrorKind::Acquire, escaped(name) + " cannot be read as a core: it " + why + ".");
 }
 
+// Where a program's memory ends on x86-64, with five levels of page tables. Of what lies above, it
+// only sees the page [vsyscall].
+constexpr Addr kEndOfUserSpace(uint64_t{1} << 56);
+
+AddrRange possible_memory(AddrRange claimed) {
+  if (claimed.begin() == kVsyscall) return claimed.intersect(AddrRange::sized(kVsyscall, kPage));
+  return {claimed.begin(), std::min(claimed.end(), kEndOfUserSpace)};
+}
+
 std::optional<CoreLoad> load_from(const ElfSegment& s, uint64_t file_size) {
   CoreLoad made;
-  made.range = AddrRange::sized(Addr(s.address.value), s.memory_size);
+  made.range = possible_memory(AddrRange::sized(Addr(s.address.value), s.memory_size));
   if (made.range.empty()) return std::nullopt;
   made.perms = {(s.flags & PF_R) != 0, (s.flags & PF_W) != 0, (s.flags & PF_X) != 0, false};
   made.offset = s.offset;
@@ -130,9 +139,13 @@ CoreFile read_core_file(Bytes bytes, const std::string& name) {
     refuse(name, "has no readable program headers (cut off, or damaged)");
   }
   std::vector<CoreLoad> loads;
+  size_t impossible = 0;
   for (const ElfSegment& segment : elf->segments()) {
     if (segment.type == PT_LOAD) {
-      if (auto made = load_from(segment, bytes.size())) loads.push_back(*made);
+      const auto made = load_from(segment, bytes.size());
+      if (made) loads.push_back(*made);
+      const uint64_t claimed = segment.memory_size;
+      if (claimed != 0 && (!made || made->range.size() < claimed)) ++impossible;
     } else if (segment.type == PT_NOTE) {
       const Bytes content = elf->segment_bytes(segment);
       read_core_notes(content, segment.align, core);
@@ -140,6 +153,14 @@ CoreFile read_core_file(Bytes bytes, const std::string& name) {
         core.notes.push_back({NoteKind::Input, {}, "the core is cut off within its notes"});
       }
     }
+  }
+  if (impossible != 0) {
+    core.notes.push_back(
+        {NoteKind::Input,
+         {},
+         counted(impossible, "segment") +
+             " of the core claimed memory where a program can have none; that part "
+             "is left out"});
   }
   core.loads = sorted_and_disjoint(std::move(loads), core.notes);
   limit_to_file_size(core);

@@ -12,6 +12,8 @@
 
 namespace heapscan {
 
+inline constexpr Addr kVsyscall(0xffffffffff600000);
+
 // One PT_LOAD. Its bytes in the core are the first `saved` of `range`; `promised` counts those that
 // the headers speak of.
 struct CoreLoad {

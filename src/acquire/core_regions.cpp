@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <vector>
 
 #include "heapscan/base/text.h"
@@ -17,8 +18,6 @@
 namespace heapscan {
 
 namespace {
-
-constexpr Addr kVsyscall(0xffffffffff600000);
 
 struct CorePiece {
   AddrRange range;
@@ -37,12 +36,6 @@ struct Tally {
   [[nodiscard]] std::string words() const {
     return counted(count, "region") + " (" + human_bytes(bytes) + ")";
   }
-};
-
-// A segment that gcore did not write to its end.
-struct GivenUp {
-  const CoreLoad* load = nullptr;
-  Addr from;
 };
 
 bool is_zero(Bytes bytes) {
@@ -98,6 +91,9 @@ class CoreRegionMaker {
   CoreRegionMaker(const CoreFile& core, const ModuleMap& modules, CoreModules& files,
                   std::span<const AddrRange> data, ImageBuilder& builder)
       : core_(core), modules_(modules), files_(files), data_(data), builder_(builder) {
+    const auto vdso = std::find_if(core.aux.begin(), core.aux.end(),
+                                   [](const AuxEntry& e) { return e.type == AT_SYSINFO_EHDR; });
+    if (vdso != core.aux.end()) vdso_ = core.load_at(Addr(vdso->value));
     stacks_withheld_ = any_stack_withheld();
     if (core.by_gdb) find_given_up();
   }
@@ -121,8 +117,9 @@ class CoreRegionMaker {
   CoreModules& files_;
   std::span<const AddrRange> data_;
   ImageBuilder& builder_;
+  const CoreLoad* vdso_ = nullptr;
   bool stacks_withheld_ = false;
-  std::vector<GivenUp> given_up_;
+  std::map<const CoreLoad*, Addr> given_up_;  // segments that gcore wrote only up to here
   Tally cut_off_, not_written_, withheld_, untouched_, unsaved_files_;
 };
 
@@ -143,7 +140,7 @@ void CoreRegionMaker::find_given_up() {
   for (const Thread& thread : core_.threads) {
     const Addr descriptor = thread.thread_pointer();
     const CoreLoad* const load = thread.has_registers ? core_.load_at(descriptor) : nullptr;
-    if (load == nullptr || !load->perms.write || written_end(*load) <= descriptor) continue;
+    if (load == nullptr || !load->perms.write || given_up_.contains(load)) continue;
     const Bytes first_word = core_.saved_bytes(AddrRange::sized(descriptor, 8));
     if (first_word.size() != 8 || !is_zero(first_word)) continue;
     Addr from = load->range.begin() + load->saved;
@@ -152,16 +149,14 @@ void CoreRegionMaker::find_given_up() {
       if (!is_zero(core_.saved_bytes({page, from}))) break;
       from = page;
     }
-    given_up_.push_back({load, from});
+    given_up_.emplace(load, from);
   }
 }
 
 // Where the bytes of `load` that can be relied on end.
 Addr CoreRegionMaker::written_end(const CoreLoad& load) const {
-  for (const GivenUp& given_up : given_up_) {
-    if (given_up.load == &load) return given_up.from;
-  }
-  return load.range.begin() + load.saved;
+  const auto given_up = given_up_.find(&load);
+  return given_up != given_up_.end() ? given_up->second : load.range.begin() + load.saved;
 }
 
 // Whether the program can have written here: .data, .bss, and what relocation wrote before it was
@@ -200,9 +195,7 @@ Region CoreRegionMaker::described(const CorePiece& piece) const {
     }
     return region;
   }
-  const auto vdso = std::find_if(core_.aux.begin(), core_.aux.end(),
-                                 [](const AuxEntry& e) { return e.type == AT_SYSINFO_EHDR; });
-  if (vdso != core_.aux.end() && piece.load->range.contains(Addr(vdso->value))) {
+  if (vdso_ != nullptr && piece.load == vdso_) {
     region.backing = Backing::Special;
     region.label = "[vdso]";
   } else if (piece.range.begin() == kVsyscall) {

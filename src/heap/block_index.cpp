@@ -30,6 +30,28 @@ uint64_t words_of(AddrRange grid) {
   return (grid.size() + BlockIndex::kBytesPerWord - 1) / BlockIndex::kBytesPerWord;
 }
 
+// A grid costs memory by its length, and a damaged heap may claim any. Where blocks begin too far
+// from each other to pay for that, the grid is cut; blocks alone in a part need none.
+constexpr uint64_t kSparse = uint64_t{64} << 10;  // bytes from one begin to the next
+
+bool is_worth_its_memory(const GridRows& rows) {
+  return rows.grid.size() / kSparse <= rows.last - rows.first;
+}
+
+void add_dense_parts(std::span<const Block> blocks, const GridRows& rows,
+                     std::vector<GridRows>& parts) {
+  for (size_t first = rows.first; first < rows.last;) {
+    size_t last = first + 1;
+    while (last < rows.last && blocks[last].begin() - blocks[last - 1].begin() <= kSparse) ++last;
+    const AddrRange whole(blocks[first].begin(), blocks[last - 1].range().end());
+    const bool is_sparse_end = blocks[last - 1].size() > kSparse;
+    const size_t in_grid = is_sparse_end ? last - 1 : last;
+    if (in_grid > first)
+      parts.push_back({{whole.begin(), blocks[in_grid - 1].range().end()}, first, in_grid});
+    first = last;
+  }
+}
+
 void fill_words(std::span<const Block> blocks, const GridRows& rows, size_t begin, size_t end,
                 BlockIndex::Word* words) {
   const Addr start = rows.grid.begin() + begin * BlockIndex::kBytesPerWord;
@@ -72,9 +94,14 @@ BlockIndex::BlockIndex(std::span<const Block> blocks, std::span<const AddrRange>
     const size_t last = first_row_at_or_above(blocks, grid.end());
     // In a heap that is damaged at its end, the last block's last word may lie behind it.
     if (last > first) grid = {grid.begin(), std::max(grid.end(), blocks[last - 1].range().end())};
-    grid_rows.push_back({grid, first, last});
-    word_count += words_of(grid);
+    const GridRows rows{grid, first, last};
+    if (is_worth_its_memory(rows)) {
+      grid_rows.push_back(rows);
+    } else {
+      add_dense_parts(blocks, rows, grid_rows);
+    }
   }
+  for (const GridRows& rows : grid_rows) word_count += words_of(rows.grid);
 
   size_t row = 0;
   uint64_t next_word = 0;

@@ -135,16 +135,16 @@ class LoaderMemory {
     for (const LinkMap& map : maps) objects.insert(map.at);
     for (const AddrRange& range : candidates_) {
       if (range.size() > kLargestTable) continue;
-      for (Addr page = range.begin(); page < range.end(); page = page + kPage) {
+      for_each_saved_page(range, [&](Addr page) {
         if (!pages_.contains(page) && holds_unique_symbols(objects, page)) pages_.insert(page);
-      }
+      });
     }
     for (const AddrRange& range : claimed()) {
       const AddrRange around{range.begin() - kLargestGap, range.end() + kLargestGap};
       const AddrRange near = around.intersect(*candidate_at(range.begin()));
-      for (Addr page = near.begin(); page < near.end(); page = page + kPage) {
+      for_each_saved_page(near, [&](Addr page) {
         if (!pages_.contains(page) && names_many(objects, page)) pages_.insert(page);
-      }
+      });
     }
   }
 
@@ -170,6 +170,18 @@ class LoaderMemory {
   }
 
  private:
+  template <typename F>
+  void for_each_saved_page(AddrRange range, F&& f) const {
+    Addr next = range.begin();
+    image_.for_each_span(range, [&](Addr begin, Bytes bytes) {
+      for (Addr page = std::max(next, begin.align_down(kPage)); page < begin + bytes.size();
+           page = next) {
+        next = page + kPage;
+        f(page);
+      }
+    });
+  }
+
   // struct unique_sym of glibc's sysdeps/generic/ldsodefs.h: {hash, name, symbol, link map}.
   [[nodiscard]] bool holds_unique_symbols(const std::set<Addr>& objects, Addr page) const {
     constexpr uint64_t kRow = 32;
@@ -214,10 +226,13 @@ class LoaderMemory {
         const bool shares = !first_storage.empty() && range.contains(first_storage);
         heaps.push_back(shares ? AddrRange(range.begin(), first_storage.begin()) : range);
       }
-      for (Addr at = range.begin().align_up(kHeapAlignment); at < range.end();
-           at = at + kHeapAlignment) {
-        if (is_thread_heap(image_, at)) heaps.push_back(AddrRange::sized(at, kHeapAlignment));
-      }
+      // Only where something was saved: a candidate may claim any size.
+      image_.for_each_span(range, [&](Addr begin, Bytes bytes) {
+        for (Addr at = begin.align_up(kHeapAlignment); at < begin + bytes.size();
+             at = at + kHeapAlignment) {
+          if (is_thread_heap(image_, at)) heaps.push_back(AddrRange::sized(at, kHeapAlignment));
+        }
+      });
     }
     return joined(std::move(heaps));
   }

@@ -93,17 +93,27 @@ class HiddenSearch {
   const std::vector<uint8_t>& sixth_;
 };
 
-void add_places(AddrRange range, std::vector<AddrRange>& places) {
+void cut(AddrRange range, std::vector<AddrRange>& places) {
   for (Addr at = range.begin(); at < range.end(); at = at + kLargestPlace) {
     // Words that straddle the cut are found from the part below it.
     places.push_back(AddrRange::sized(at, kLargestPlace + 7).intersect(range));
   }
 }
 
+// Of what is large only what was saved is cut into places: a range may claim terabytes.
+void add_places(const MemoryImage& image, AddrRange range, std::vector<AddrRange>& places) {
+  if (range.size() <= kLargestPlace) {
+    cut(range, places);
+    return;
+  }
+  image.for_each_span(
+      range, [&](Addr begin, Bytes bytes) { cut(AddrRange::sized(begin, bytes.size()), places); });
+}
+
 // The blocks of words [begin, end) of the bitmap; those with nothing but a header between them make
 // one range.
-std::vector<AddrRange> join_blocks(const HeapModel& heap, const BlockBitmap& searched, size_t begin,
-                                   size_t end) {
+std::vector<AddrRange> join_blocks(const MemoryImage& image, const HeapModel& heap,
+                                   const BlockBitmap& searched, size_t begin, size_t end) {
   std::vector<AddrRange> places;
   AddrRange joined;
   for (size_t w = begin; w < end; ++w) {
@@ -113,12 +123,12 @@ std::vector<AddrRange> join_blocks(const HeapModel& heap, const BlockBitmap& sea
       if (block.begin() - joined.end() <= kHeader) {
         joined = {joined.begin(), block.end()};
       } else {
-        add_places(joined, places);
+        add_places(image, joined, places);
         joined = block;
       }
     }
   }
-  add_places(joined, places);
+  add_places(image, joined, places);
   return places;
 }
 
@@ -150,16 +160,16 @@ std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image, const 
   return all;
 }
 
-std::vector<AddrRange> places_to_search(const HeapModel& heap, const Roots& roots,
-                                        const BlockBitmap& searched) {
+std::vector<AddrRange> places_to_search(const MemoryImage& image, const HeapModel& heap,
+                                        const Roots& roots, const BlockBitmap& searched) {
   std::vector<std::vector<AddrRange>> parts((searched.word_count() + kWordsPerPart - 1) /
                                             kWordsPerPart);
   parallel_for_pieces(searched.word_count(), kWordsPerPart, [&](size_t begin, size_t end) {
-    parts[begin / kWordsPerPart] = join_blocks(heap, searched, begin, end);
+    parts[begin / kWordsPerPart] = join_blocks(image, heap, searched, begin, end);
   });
   std::vector<AddrRange> of_roots;
   for (const RootRange& root : roots.ranges) {
-    if (strength_of(root.kind) != RootStrength::Diagnostic) add_places(root.range, of_roots);
+    if (strength_of(root.kind) != RootStrength::Diagnostic) add_places(image, root.range, of_roots);
   }
   std::sort(of_roots.begin(), of_roots.end());
   parts.push_back(std::move(of_roots));

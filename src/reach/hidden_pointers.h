@@ -6,10 +6,10 @@
 #include <span>
 #include <vector>
 
+#include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/roots.h"
-#include "heapscan/heap/block_bitmap.h"
 
 namespace heapscan {
 
@@ -28,7 +28,8 @@ struct HiddenPointer {
 
 // What may hide pointers: strong and weak roots, and the judged blocks whose bit in `searched` is
 // set. Sorted, touching ranges joined (headers between blocks included).
-[[nodiscard]] std::vector<AddrRange> places_to_search(const HeapModel& heap, const Roots& roots,
+[[nodiscard]] std::vector<AddrRange> places_to_search(const MemoryImage& image,
+                                                      const HeapModel& heap, const Roots& roots,
                                                       const BlockBitmap& searched);
 
 }  // namespace heapscan

@@ -73,6 +73,10 @@ class WantedPages {
       if (range(id).empty()) continue;
       const uint64_t first = range(id).begin().value >> shift_;
       const uint64_t pages = std::min(((range(id).end().value - 1) >> shift_) - first + 1, kBits);
+      if (pages == kBits) {
+        bits_.fill(~uint64_t{0});
+        return;
+      }
       for (uint64_t page = first; page < first + pages; ++page)
         bits_[page % kBits / 64] |= uint64_t{1} << page % 64;
     }
@@ -162,7 +166,7 @@ class HolderSearch {
       const Verdict verdict = reach_.verdicts[i];
       if (verdict == Verdict::Reachable || verdict == Verdict::Possible) searched.set(BlockId(i));
     }
-    const auto places = places_to_search(heap_, roots_, searched);
+    const auto places = places_to_search(image_, heap_, roots_, searched);
     for (const HiddenPointer& hidden : find_hidden_pointers(image_, heap_, candidates, places)) {
       keep(heap_.block_at(Addr(hidden.value)),
            pack(kWeak, true, hidden.tagged, false, false, hidden.at.value));

@@ -21,9 +21,9 @@
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
-#include "heapscan/reach/reachability.h"
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
+#include "heapscan/reach/reachability.h"
 #include "reach/consistent_links.h"
 #include "reach/hidden_pointers.h"
 #include "reach/interior_rules.h"
@@ -139,7 +139,7 @@ class Tracing {
     Roots no_roots;
     for (int round = 0; round < kMostRounds && unheld_.any(); ++round) {
       const std::vector<AddrRange> places =
-          places_to_search(heap_, round == 0 ? roots_ : no_roots, searched);
+          places_to_search(image_, heap_, round == 0 ? roots_ : no_roots, searched);
       const std::vector<HiddenPointer> found = find_hidden_pointers(image_, heap_, unheld_, places);
       if (found.empty()) return;
       std::vector<uint64_t> addresses;

@@ -90,7 +90,7 @@ std::optional<uint64_t> ChainProbe::end_of_chain(uint64_t at) {
 
 std::optional<uint64_t> ChainProbe::size_without_low_byte(uint64_t at, uint64_t size_word) {
   std::optional<uint64_t> only;
-  if (effort_ > kEffort) return only;
+  if (effort_ > allowed_) return only;
   for (uint64_t low = 0; low < 0x100; low += kAlignment) {
     const uint64_t size = (size_word & ~uint64_t{0xff}) | low;
     if (size == size_of(size_word) || size < kMinSize || at > end_ || size > end_ - at) continue;
@@ -123,7 +123,7 @@ std::optional<uint64_t> ChainProbe::next_chain(uint64_t from) {
   std::optional<uint64_t> found;
   uint64_t at = (from + kAlignment - 1) / kAlignment * kAlignment;
   reader_.image().for_each_span(AddrRange(Addr(at), Addr(end_)), [&](Addr begin, Bytes bytes) {
-    if (found || effort_ > kEffort) return;
+    if (found || effort_ > allowed_) return;
     const uint64_t first =
         std::max(at, (begin.value >= 8 ? begin.value - 8 : 0) / kAlignment * kAlignment);
     for (uint64_t p = first; p + 2 * 8 <= begin.value + bytes.size() && p + kMinSize <= end_;
@@ -137,10 +137,10 @@ std::optional<uint64_t> ChainProbe::next_chain(uint64_t from) {
         found = p;
         return;
       }
-      if (effort_ > kEffort) return;
+      if (effort_ > allowed_) return;
     }
   });
-  if (!found && top_ != 0 && top_ >= at && effort_ <= kEffort) found = top_;
+  if (!found && top_ != 0 && top_ >= at && effort_ <= allowed_) found = top_;
   return found;
 }
 

@@ -5,6 +5,7 @@
 // of the heap, is a chunk.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -29,7 +30,9 @@ class ChainProbe {
         end_(area.range.end().value),
         top_(area.top.value),
         is_main_(area.is_main),
-        longest_(area.range.size() / 16 + kEffort) {}
+        saved_(image.populated_bytes(area.range)),
+        allowed_(std::min(kMostEffort, kLeastEffort + kEffortPerByte * saved_)),
+        longest_(saved_ / 16 + allowed_) {}
 
   // Whether `at`, with `size_word` in place of its own size word, starts a chain of chunks.
   [[nodiscard]] bool is_chain(uint64_t at, uint64_t size_word);
@@ -48,7 +51,11 @@ class ChainProbe {
 
  private:
   static constexpr unsigned kEnough = 16;  // steps that make a chain
-  static constexpr uint64_t kEffort = uint64_t{1} << 25;
+  // Steps spent on telling chunks from other bytes. A heap may claim any size, so what is allowed
+  // follows from the bytes there are.
+  static constexpr uint64_t kMostEffort = uint64_t{1} << 25;
+  static constexpr uint64_t kLeastEffort = 4096;
+  static constexpr uint64_t kEffortPerByte = 4;
   enum class Step { Good, Arrived, Bad };
   struct At {
     uint64_t chunk = 0;
@@ -61,6 +68,8 @@ class ChainProbe {
   uint64_t end_;
   uint64_t top_;
   bool is_main_;
+  uint64_t saved_;  // bytes of the heap that were saved
+  uint64_t allowed_;
   uint64_t longest_;  // steps for all chains followed to their ends: sound ones share none
   uint64_t effort_ = 0;
 };

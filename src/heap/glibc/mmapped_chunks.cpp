@@ -92,9 +92,14 @@ std::vector<MmappedCandidate> search(const MemoryImage& image, const std::vector
 // Where more were found than there can be, some are data that looks like a header. Those begin
 // anywhere.
 void drop_unlikely(std::vector<MmappedCandidate>& found, uint64_t expected) {
-  for (size_t i = found.size(); i > 0 && found.size() > expected; --i) {
-    if (!found[i - 1].at_boundary) found.erase(found.begin() + static_cast<ptrdiff_t>(i - 1));
-  }
+  uint64_t too_many = found.size() > expected ? found.size() - expected : 0;
+  const auto kept_from =
+      std::remove_if(found.rbegin(), found.rend(), [&](const MmappedCandidate& candidate) {
+        if (too_many == 0 || candidate.at_boundary) return false;
+        --too_many;
+        return true;
+      });
+  found.erase(found.begin(), kept_from.base());
 }
 
 }  // namespace

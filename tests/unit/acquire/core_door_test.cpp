@@ -315,6 +315,20 @@ TEST(CoreDoor, ReadsAPackedCoreWhateverItsName) {
   EXPECT_GT(capture.facts.captured_at, 1e9);
 }
 
+TEST(CoreDoor, MemoryThatNoProgramCanHaveIsLeftOut) {
+  CoreWriter core = small_core();
+  core.segment(kStack + 0x10000, {}, uint64_t{1} << 60, kRw);
+  core.segment(0xffffffffff600000, pattern(0x1000), PF_R | PF_X);
+  core.segment(0xffffffffff700000, pattern(0x1000), kRw);
+  const Capture capture = loaded(core.write());
+  const auto& regions = capture.image.regions();
+  ASSERT_THAT(regions, SizeIs(4));
+  EXPECT_EQ(regions[2].range.end(), Addr(uint64_t{1} << 56));
+  EXPECT_EQ(regions[3].label, "[vsyscall]");
+  EXPECT_THAT(capture.image.notes(),
+              Contains(Field(&Note::text, HasSubstr("2 segments of the core claimed memory"))));
+}
+
 TEST(CoreDoor, HolesAreNotVisited) {
   const TempFolder folder;
   ByteString big(size_t{8} << 20);
