@@ -86,7 +86,8 @@ class Folder {
     uint64_t shape = 0;
     uint32_t head = kNone;
     for (const uint32_t number : links.order) {
-      if (suppressed_.has(reach_.lost[number].block)) continue;
+      // A mapping is in no cluster, and what it holds is not lost for certain.
+      if (suppressed_.has(reach_.lost[number].block) || !cluster_of_[number].valid()) continue;
       const uint32_t parent = links.parent[number];
       const bool is_head = parent == LostLinks::kNone || node_of_[parent] == kNone;
       if (is_head) {

@@ -28,6 +28,7 @@ class LeakForestTest : public testing::Test {
     sizes_.erase(std::unique(sizes_.begin(), sizes_.end()), sizes_.end());
     clusters_.rows = Column<ClusterId, Cluster>(sizes_.size());
     for (const LostBlock& lost : reach_.lost) {
+      if (world_.heap.block(lost.block).state() == BlockState::Mapping) continue;
       clusters_.blocks.push_back(lost.block);
       clusters_.cluster_of.push_back(of_size(world_.heap.block(lost.block).size()));
     }
@@ -212,6 +213,21 @@ TEST_P(RandomForest, DirectAndIndirectBytesAddUpOnAnyNumberOfThreads) {
     EXPECT_EQ(again.trees[i].example, forest_.trees[i].example);
     EXPECT_EQ(shape(again.trees[i]), shape(forest_.trees[i]));
   }
+}
+
+// Mappings are in no cluster.
+TEST_F(LeakForestTest, MappingsAreNoNodes) {
+  const Addr holder = block(40);
+  const Addr mapping = program_.mapping(0x2000);
+  const Addr child = block(56);
+  point(holder, 24, mapping);
+  point(holder, 32, child);
+  run();
+  ASSERT_EQ(reach_.lost.size(), 3U);
+  ASSERT_EQ(forest_.trees.size(), 1U);
+  EXPECT_EQ(shape(forest_.trees[0]), "40 (56)");
+  EXPECT_EQ(forest_.trees[0].below, 1U);
+  EXPECT_EQ(forest_.trees[0].nodes[1].offset, 32U);
 }
 
 TEST_F(LeakForestTest, SuppressedTreesAreLeftOut) {
