@@ -27,6 +27,7 @@ struct CoreInput {
   double captured_at = 0;
   bool open_files = true;
   std::vector<AddrRange> data;  // stretches that are not holes; empty when there are none
+  std::string incomplete;       // why not all of a compressed core could be unpacked
 };
 
 // The file's data stretches, or nothing when it has no holes or the file system does not tell.
@@ -58,6 +59,12 @@ std::string executable_of(const MemoryImage& image) {
 
 Capture build_capture(const CoreInput& input, const CoreOptions& options, ImageBuilder builder) {
   CoreFile core = read_core_file(input.bytes, input.name);
+  if (!input.incomplete.empty()) {
+    core.notes.push_back({NoteKind::Input,
+                          {},
+                          "the core is not whole: after " + human_bytes(input.bytes.size()) + " " +
+                              input.incomplete});
+  }
   CoreModules files(core, options, input.open_files, input.captured_at);
   ModuleMap modules = build_module_map(core.mappings, [&](const std::string& path, auto mappings) {
     return files.open(path, mappings);
@@ -100,10 +107,12 @@ Capture load_core(const std::string& path, const CoreOptions& options) {
   if (has_zstd_magic(memory.bytes())) {
     UnpackedFile unpacked = unpack_zstd(memory.bytes(), path);
     memory = MappedMemory::map_file(unpacked.file, unpacked.size, path);
-    opened.file = std::move(unpacked.file);
+    input.data = find_data(unpacked.file, memory.size());
+    input.incomplete = std::move(unpacked.incomplete);
+  } else {
+    input.data = find_data(opened.file, memory.size());
   }
   input.bytes = memory.bytes();
-  input.data = find_data(opened.file, memory.size());
   ImageBuilder builder;
   builder.keep(std::move(memory));
   return build_capture(input, options, std::move(builder));

@@ -133,7 +133,7 @@ bool has_zstd_magic(Bytes bytes) {
 UnpackedFile unpack_zstd(Bytes packed, const std::string& name, uint64_t limit) {
   const std::unique_ptr<ZSTD_DCtx, FreeStream> stream(ZSTD_createDCtx());
   if (!stream) fail(name, "there is not enough memory");
-  UnpackedFile unpacked{file_for(packed, name), 0};
+  UnpackedFile unpacked{file_for(packed, name), 0, {}};
   SparseWriter writer(unpacked.file, name);
   std::vector<std::byte> buffer(kZstdBuffer);
   ZSTD_inBuffer in{packed.data(), packed.size(), 0};
@@ -144,7 +144,12 @@ UnpackedFile unpack_zstd(Bytes packed, const std::string& name, uint64_t limit) 
     ZSTD_outBuffer out{buffer.data(), buffer.size(), 0};
     const size_t before = in.pos;
     const size_t left = ZSTD_decompressStream(stream.get(), &out, &in);
-    if (ZSTD_isError(left) != 0) fail(name, explain(left));
+    if (ZSTD_isError(left) != 0) {
+      writer.write(Bytes(buffer).first(out.pos));
+      if (writer.size() == 0) fail(name, explain(left));
+      unpacked.incomplete = explain(left);
+      break;
+    }
     progress = in.pos != before || out.pos != 0;
     if (progress) open_frame = left;
     writer.write(Bytes(buffer).first(out.pos));
@@ -152,7 +157,9 @@ UnpackedFile unpack_zstd(Bytes packed, const std::string& name, uint64_t limit) 
       fail(name, "it is larger than " + human_bytes(limit) + " when unpacked");
     progress = progress && (in.pos < in.size || open_frame != 0);
   }
-  if (open_frame != 0) fail(name, "its zstd data is cut off");
+  if (unpacked.incomplete.empty() && open_frame != 0)
+    unpacked.incomplete = "its zstd data is cut off";
+  if (!unpacked.incomplete.empty() && writer.size() == 0) fail(name, unpacked.incomplete);
   writer.finish();
   unpacked.size = writer.size();
   return unpacked;

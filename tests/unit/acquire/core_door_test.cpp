@@ -315,6 +315,24 @@ TEST(CoreDoor, ReadsAPackedCoreWhateverItsName) {
   EXPECT_GT(capture.facts.captured_at, 1e9);
 }
 
+TEST(CoreDoor, APackedCoreThatIsCutOffGivesWhatItHas) {
+  const TempFolder folder;
+  // Bytes that cannot be compressed, so that a cut loses memory.
+  ByteString noise(size_t{1} << 20);
+  uint32_t state = 1;
+  for (std::byte& b : noise)
+    b = static_cast<std::byte>((state = state * 1664525 + 1013904223) >> 24);
+  const ByteString bytes = small_core().segment(0x10000000, noise, kRw).write();
+  ByteString packed(ZSTD_compressBound(bytes.size()));
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), bytes.data(), bytes.size(), 3));
+  packed.resize(packed.size() / 2);
+  const Capture capture = load_core(folder.write("core.zst", packed));
+  EXPECT_EQ(bytes_at(capture.image, kHeap, 0x3000), pattern(0x3000, 1));
+  EXPECT_GT(capture.image.missing_bytes(), 0U);
+  EXPECT_THAT(capture.image.notes(),
+              Contains(Field(&Note::text, HasSubstr("zstd data is cut off"))));
+}
+
 TEST(CoreDoor, MemoryThatNoProgramCanHaveIsLeftOut) {
   CoreWriter core = small_core();
   core.segment(kStack + 0x10000, {}, uint64_t{1} << 60, kRw);

@@ -66,15 +66,31 @@ TEST(UnpackZstd, ZeroPagesBecomeHoles) {
 
 TEST(UnpackZstd, DamageIsNamed) {
   const ByteString good = packed_by_zstd(pattern(100'000));
-  ByteString cut(good.begin(), good.end() - 5);
+  const ByteString cut(good.begin(), good.begin() + 12);
   EXPECT_THAT(error_of(cut), HasSubstr("cut off"));
   ByteString damaged = good;
   damaged[damaged.size() / 2] ^= std::byte{0xff};
   damaged[9] ^= std::byte{0xff};
   EXPECT_THAT(error_of(damaged), HasSubstr("damaged"));
-  ByteString tail = good;
+}
+
+TEST(UnpackZstd, WhatComesBeforeDamageIsGiven) {
+  const ByteString first = packed_by_zstd(pattern(300'000, 1));
+  ByteString both = first;
+  const ByteString second = packed_by_zstd(pattern(300'000, 2));
+  both.insert(both.end(), second.begin(), second.end() - 5);
+  const UnpackedFile cut = unpack_zstd(both, "core.zst");
+  EXPECT_THAT(cut.incomplete, HasSubstr("cut off"));
+  ASSERT_GE(cut.size, 300'000U);
+  ByteString begin = content(cut);
+  begin.resize(300'000);
+  EXPECT_EQ(begin, pattern(300'000, 1));
+  ByteString tail = first;
   tail.resize(tail.size() + 100, std::byte{0x55});
-  EXPECT_THAT(error_of(tail), HasSubstr("damaged"));
+  const UnpackedFile odd = unpack_zstd(tail, "core.zst");
+  EXPECT_THAT(odd.incomplete, HasSubstr("damaged"));
+  EXPECT_EQ(content(odd), pattern(300'000, 1));
+  EXPECT_EQ(unpack_zstd(first, "core.zst").incomplete, "");
 }
 
 TEST(UnpackZstd, ABombIsStopped) {
