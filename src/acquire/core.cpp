@@ -94,6 +94,16 @@ Capture build_capture(const CoreInput& input, const CoreOptions& options, ImageB
 
 }  // namespace
 
+void require_unchanged(const Capture& capture) {
+  if (!capture.source) return;
+  const FileState now = state_of(capture.source->file);
+  if (now.size == capture.source->size && now.modified_at == capture.source->modified_at) return;
+  throw Error(ErrorKind::Acquire,
+              escaped(capture.facts.source) +
+                  " was changed while it was read. Run heapscan again when nobody writes to it any "
+                  "more.");
+}
+
 Capture load_core(const std::string& path, const CoreOptions& options) {
   OpenedFile opened = open_regular_file(path);
   if (!opened.file.valid()) {
@@ -115,7 +125,9 @@ Capture load_core(const std::string& path, const CoreOptions& options) {
   input.bytes = memory.bytes();
   ImageBuilder builder;
   builder.keep(std::move(memory));
-  return build_capture(input, options, std::move(builder));
+  Capture capture = build_capture(input, options, std::move(builder));
+  capture.source = std::move(opened);
+  return capture;
 }
 
 Capture load_core_bytes(Bytes bytes, const std::string& name, const CoreOptions& options,

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "cli/commands.h"
+#include "cli/file_fault.h"
 #include "cli/help.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -144,6 +145,7 @@ int main(int argc, char** argv) {
   using namespace heapscan;
   fill_standard_descriptors();
   signal(SIGPIPE, SIG_IGN);
+  exit_on_file_fault();
   try {
     return run_program(argc, argv);
   } catch (const Error& error) {

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <streambuf>
 
+#include "cli/file_fault.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/fd.h"
 #include "heapscan/base/text.h"
@@ -103,6 +104,7 @@ class FileBeside {
   FileBeside(const FileBeside&) = delete;
   FileBeside& operator=(const FileBeside&) = delete;
   [[nodiscard]] int fd() const { return file_.get(); }
+  [[nodiscard]] const std::string& temporary() const { return temporary_; }
   void rename_when_whole() {
     if (fsync(file_.get()) != 0 && errno != EINVAL) throw_write_error(shown(path_), errno);
     if (rename(temporary_.c_str(), path_.c_str()) != 0) throw_write_error(shown(path_), errno);
@@ -154,6 +156,7 @@ void write_output(const std::string& path, const std::function<void(std::ostream
     return;
   }
   FileBeside file(path);
+  const RemovedOnFileFault removed(file.temporary());
   render_to(file.fd(), shown(path), render);
   file.rename_when_whole();
 }

@@ -121,7 +121,7 @@ void render(const SharedOptions& options, const Report& report) {
 }
 
 struct Result {
-  CaptureFacts facts;
+  Capture captured;  // without its image, which the analysis has
   Analysis analysis;
 };
 
@@ -144,8 +144,9 @@ Result capture_and_analyze(const SharedOptions& options,
     analysis_options.clustered.add(Verdict::Reachable);
   }
   analysis_options.on_stage = [&](const std::string& name) { progress.stage(name); };
-  return {std::move(captured.facts),
-          analyze(std::move(captured.image), std::move(symbols), debug_info, analysis_options)};
+  Analysis analysis =
+      analyze(std::move(captured.image), std::move(symbols), debug_info, analysis_options);
+  return {std::move(captured), std::move(analysis)};
 }
 
 }  // namespace
@@ -163,8 +164,9 @@ int run_report(const SharedOptions& options, const std::string& again,
   const ReportOptions shown = report_options(options, again, suppressions, result.analysis);
   timing.insert(timing.end(), result.analysis.timing.begin(), result.analysis.timing.end());
   progress->stage("writing the report");
-  Report report =
-      timed("report", timing, [&] { return describe(result.facts, result.analysis, shown); });
+  Report report = timed("report", timing,
+                        [&] { return describe(result.captured.facts, result.analysis, shown); });
+  require_unchanged(result.captured);
   report.timing = std::move(timing);
   progress.reset();
   render(options, report);

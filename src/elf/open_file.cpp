@@ -26,6 +26,12 @@ OpenedFile refused(std::string why) {
   return none;
 }
 
+FileState state_from(const struct stat& status) {
+  return {static_cast<uint64_t>(status.st_size),
+          static_cast<double>(status.st_mtim.tv_sec) +
+              1e-9 * static_cast<double>(status.st_mtim.tv_nsec)};
+}
+
 }  // namespace
 
 // O_PATH names the file without opening it, so its type is known before anything can happen; the
@@ -41,10 +47,15 @@ OpenedFile open_regular_file(const std::string& path) {
   OpenedFile opened;
   opened.file = Fd(::open(again.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!opened.file.valid()) return refused(describe_errno(errno));
-  opened.size = static_cast<uint64_t>(status.st_size);
-  opened.modified_at = static_cast<double>(status.st_mtim.tv_sec) +
-                       1e-9 * static_cast<double>(status.st_mtim.tv_nsec);
+  const FileState state = state_from(status);
+  opened.size = state.size;
+  opened.modified_at = state.modified_at;
   return opened;
+}
+
+FileState state_of(const Fd& file) {
+  struct stat status {};
+  return ::fstat(file.get(), &status) == 0 ? state_from(status) : FileState();
 }
 
 }  // namespace heapscan

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import unittest
 
-from heapscan_cli import fixture, healthy_process, normalised, run, why_ptrace_is_refused
+from heapscan_cli import fixture, healthy_process, normalised, run, run_until_mapped, why_ptrace_is_refused
 from validate_json import parse, violations
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -465,6 +465,26 @@ class Cores(CliTest):
         result = self.heapscan("core", core, "-q")
         self.assertEqual((result.code, result.err), (1, ""))
         self.assertEqual(result.out.splitlines()[-1], live.out.splitlines()[-1])
+
+    @needs_ptrace
+    def test_file_cut_short_while_it_is_read(self):
+        folder = self.folder()
+        with self.fixture("sessions") as waiting:
+            core = self.core_of(waiting, folder)
+        report = folder / "report"
+        result = run_until_mapped(OPTIONS.heapscan, "core", core, "-o", report, path=core,
+                                  then=lambda: os.truncate(core, 4096))
+        self.assert_complains(result, 3, f"{core} can no longer be read: it was cut short")
+        self.assertEqual(sorted(folder.iterdir()), [core])
+
+    @needs_ptrace
+    def test_file_changed_where_nothing_was_read(self):
+        folder = self.folder()
+        with self.fixture("sessions") as waiting:
+            core = self.core_of(waiting, folder)
+        result = run_until_mapped(OPTIONS.heapscan, "core", core, path=core, then=lambda: os.truncate(
+            core, core.stat().st_size + 4096))
+        self.assert_complains(result, 3, f"{core} was changed while it was read")
 
     def test_json(self):
         with self.fixture("chains") as waiting:

@@ -26,6 +26,40 @@ def run(heapscan, *words, env=None, stdout=subprocess.PIPE, timeout=PATIENCE, **
     return Result(done.returncode, (done.stdout or b"").decode(), done.stderr.decode())
 
 
+class _Registers(ctypes.Structure):
+    """struct user_regs_struct of x86-64."""
+
+    _fields_ = [(name, ctypes.c_ulonglong) for name in (
+        "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base "
+        "ds es fs gs").split()]
+
+
+def run_until_mapped(heapscan, *words, path, then):
+    """Runs heapscan, calls `then` when it has just mapped the file at `path`, and lets it go on."""
+    ptrace_traceme, ptrace_getregs, ptrace_detach, ptrace_syscall = 0, 12, 17, 24
+    mmap = 9
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    with subprocess.Popen([heapscan, *[str(word) for word in words]], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          preexec_fn=lambda: libc.ptrace(ptrace_traceme, 0, None, None)) as process:
+        registers = _Registers()
+        while True:
+            status = os.waitpid(process.pid, 0)[1]
+            if not os.WIFSTOPPED(status):
+                raise AssertionError(f"{path} was never mapped")
+            libc.ptrace(ptrace_getregs, process.pid, None, ctypes.byref(registers))
+            descriptor = f"/proc/{process.pid}/fd/{registers.r8}"
+            began = registers.orig_rax == mmap and registers.rax != 2**64 - 38  # -ENOSYS where a call begins
+            if began and os.path.exists(descriptor) and os.readlink(descriptor) == str(path):
+                break
+            libc.ptrace(ptrace_syscall, process.pid, None, None)
+        then()
+        libc.ptrace(ptrace_detach, process.pid, None, None)
+        out, err = process.communicate(timeout=PATIENCE)
+        return Result(process.returncode, out.decode(), err.decode())
+
+
 class Fixture:
     """A fixture program that has said what is true of its heap and waits."""
 

@@ -17,6 +17,14 @@ struct OpenedFile {
   double modified_at = 0;  // seconds since the epoch
   std::string why;
 };
+
+// What can change of a file that is open.
+struct FileState {
+  uint64_t size = 0;
+  double modified_at = 0;
+};
+[[nodiscard]] FileState state_of(const Fd& file);
+
 [[nodiscard]] OpenedFile open_regular_file(const std::string& path);
 
 }  // namespace heapscan

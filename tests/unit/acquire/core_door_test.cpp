@@ -333,6 +333,21 @@ TEST(CoreDoor, APackedCoreThatIsCutOffGivesWhatItHas) {
               Contains(Field(&Note::text, HasSubstr("zstd data is cut off"))));
 }
 
+TEST(CoreDoor, AChangeWhileItIsReadIsAnError) {
+  const TempFolder folder;
+  const std::string path = folder.write("core", small_core().write());
+  const Capture capture = load_core(path);
+  require_unchanged(capture);
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+  try {
+    require_unchanged(capture);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::Acquire);
+    EXPECT_THAT(error.what(), HasSubstr(path + " was changed while it was read"));
+  }
+}
+
 TEST(CoreDoor, MemoryThatNoProgramCanHaveIsLeftOut) {
   CoreWriter core = small_core();
   core.segment(kStack + 0x10000, {}, uint64_t{1} << 60, kRw);
