@@ -160,12 +160,14 @@ GlibcHeap find_heap(const MemoryImage& image, const Symbols& symbols, ModuleId i
   make_disjoint(found);
 
   const std::vector<AddrRange> explained = with_areas(found, taken);
-  std::optional<uint64_t> expected = 0;
+  std::optional<MmappedTotal> expected = MmappedTotal{};
   uint64_t trailer = 0;
   for (const Library& library : found.libraries) {
     if (library.ring.layout.fastbins == 0) trailer = 16;
-    expected = expected && library.params ? std::optional(*expected + library.params->n_mmaps)
-                                          : std::nullopt;
+    if (!library.params) expected.reset();
+    if (!expected) continue;
+    expected->count += library.params->n_mmaps;
+    expected->bytes += library.params->mmapped_mem;
   }
   if (!found.libraries.empty()) {
     found.mmapped =

@@ -22,12 +22,18 @@ struct MmappedChunks {
       0;  // the layout that won: bytes of a mapping beyond its chunk's size (16 from 2.43)
 };
 
-// Within `free` (sorted, disjoint: raw memory that nothing else explains). `expected`: how many
-// there should be, or nothing; `likely_trailer`: which layout to believe when the chunks found do
-// not tell.
+// What malloc itself counts.
+struct MmappedTotal {
+  uint64_t count = 0;
+  uint64_t bytes = 0;  // of their mappings
+};
+
+// Within `free` (sorted, disjoint: raw memory that nothing else explains). `expected`: what there
+// should be, or nothing; `likely_trailer`: which layout to believe when the chunks found do not
+// tell.
 [[nodiscard]] MmappedChunks find_mmapped_chunks(const MemoryImage& image,
                                                 const std::vector<AddrRange>& free,
-                                                std::optional<uint64_t> expected,
+                                                std::optional<MmappedTotal> expected,
                                                 uint64_t likely_trailer);
 
 }  // namespace heapscan::glibc
