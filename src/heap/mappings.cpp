@@ -18,6 +18,9 @@ namespace {
 constexpr uint64_t kMostStackPages = 16384;  // of one stack, when looking for the first
 constexpr size_t kMostTries = 16;
 constexpr uint64_t kLeastUnits = 5;  // four places where two meet
+// Guards are shorter than the one, and not several times as long as what they guard.
+constexpr uint64_t kLongerThanGuards = uint64_t{1} << 20;
+constexpr uint64_t kAsLongAsGuards = uint64_t{64} << 10;
 
 bool holds_something(const MemoryImage& image, AddrRange range) {
   bool found = false;
@@ -66,6 +69,36 @@ std::optional<uint64_t> unit_of_stacks(const MemoryImage& image, AddrRange range
     before = now;
   }
   return std::nullopt;
+}
+
+// Whether `usable` bytes that touch `reserved` bytes without rights may have been reserved with
+// them.
+bool is_more_than_a_guard(uint64_t reserved, uint64_t usable) {
+  return reserved >= kLongerThanGuards || (reserved >= kAsLongAsGuards && reserved / 4 >= usable);
+}
+
+// A piece of a row of anonymous mappings that touch.
+struct Piece {
+  AddrRange range;
+  bool reserved = false;
+};
+
+std::vector<Piece> pieces_of(const MemoryImage& image, const std::vector<AddrRange>& taken,
+                             const std::vector<AddrRange>& mappings) {
+  std::vector<AddrRange> reserved;
+  for (const Region& region : image.regions()) {
+    if (is_raw_memory(region) && !may_be_a_block(image, region)) reserved.push_back(region.range);
+  }
+  std::vector<Piece> pieces;
+  for (const AddrRange& range : subtract(joined(std::move(reserved)), taken))
+    pieces.push_back({range, true});
+  for (const AddrRange& range : mappings) {
+    const Region* const region = image.region_at(range.begin());
+    if (region != nullptr && is_raw_memory(*region)) pieces.push_back({range, false});
+  }
+  std::sort(pieces.begin(), pieces.end(),
+            [](const Piece& a, const Piece& b) { return a.range.begin() < b.range.begin(); });
+  return pieces;
 }
 
 }  // namespace
@@ -125,6 +158,39 @@ std::vector<AddrRange> find_mappings(const MemoryImage& image,
       mappings.push_back(AddrRange::sized(at, *unit));
   }
   return mappings;
+}
+
+void join_reservations(const MemoryImage& image, const std::vector<AddrRange>& taken,
+                       std::vector<AddrRange>& mappings) {
+  const std::vector<Piece> pieces = pieces_of(image, taken, mappings);
+  const auto touches = [&](size_t i) {
+    return i < pieces.size() && pieces[i - 1].range.end() == pieces[i].range.begin();
+  };
+  std::vector<AddrRange> reservations;
+  for (size_t i = 0; i < pieces.size();) {
+    // From one piece without rights to the next, with usable ones between them.
+    size_t next = i + 1;
+    while (touches(next) && !pieces[next].reserved) ++next;
+    if (pieces[i].reserved && next > i + 1 && touches(next)) {
+      const uint64_t usable = pieces[next].range.begin() - pieces[i].range.end();
+      const uint64_t reserved = std::max(pieces[i].range.size(), pieces[next].range.size());
+      if (is_more_than_a_guard(reserved, usable))
+        reservations.emplace_back(pieces[i].range.begin(), pieces[next].range.end());
+    }
+    i = next;
+  }
+  // Where one ends with a piece without rights, the next may begin with that.
+  std::vector<AddrRange> whole;
+  for (const AddrRange& range : reservations) {
+    if (!whole.empty() && range.begin() < whole.back().end()) {
+      whole.back() = AddrRange(whole.back().begin(), range.end());
+    } else {
+      whole.push_back(range);
+    }
+  }
+  mappings = subtract(mappings, whole);
+  mappings.insert(mappings.end(), whole.begin(), whole.end());
+  std::sort(mappings.begin(), mappings.end());
 }
 
 }  // namespace heapscan

@@ -19,4 +19,10 @@ namespace heapscan {
 [[nodiscard]] std::vector<AddrRange> find_mappings(const MemoryImage& image,
                                                    const std::vector<AddrRange>& taken);
 
+// Memory reserved in one piece, without rights, and made usable here and there: whoever has an
+// address in it has all of it. Replaces `mappings` (of find_mappings, with the same `taken`) inside
+// such a piece by one that is as long as the piece.
+void join_reservations(const MemoryImage& image, const std::vector<AddrRange>& taken,
+                       std::vector<AddrRange>& mappings);
+
 }  // namespace heapscan

@@ -142,7 +142,9 @@ HeapModel walk_heap(const MemoryImage& image, const Symbols& symbols) {
   taken.insert(taken.end(), storage.begin(), storage.end());
   taken.insert(taken.end(), found.owned.begin(), found.owned.end());
   for (const glibc::HeapArea& area : found.areas) taken.push_back(area.range);
-  const std::vector<AddrRange> mappings = find_mappings(image, joined(std::move(taken)));
+  taken = joined(std::move(taken));
+  std::vector<AddrRange> mappings = find_mappings(image, taken);
+  join_reservations(image, taken, mappings);
 
   glibc::walk_areas(image, found, mappings, heap);
   heap.threads.loader_memory = outside_heap(heap.threads.loader_memory, heap);

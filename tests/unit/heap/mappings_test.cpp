@@ -100,6 +100,95 @@ TEST(FindMappings, OneStackOfAnotherSizeKeepsThemTogether) {
   EXPECT_THAT(mappings_of(process), ElementsAre(pages(0, 61)));
 }
 
+// ---- reservations
+
+constexpr uint64_t kMiBPages = (uint64_t{1} << 20) / kPage;
+
+class Reservations : public testing::Test {
+ protected:
+  void reserve(uint64_t first, uint64_t count) {
+    process_.map(kRaw + first * kPage, count * kPage).perms = {};
+  }
+  void use(uint64_t first, uint64_t count) { process_.map(kRaw + first * kPage, count * kPage); }
+  std::vector<AddrRange> found(std::vector<AddrRange> taken = {}) {
+    taken.push_back(AddrRange::sized(FakeProcess::kFirstStack, FakeProcess::kFirstStackSize));
+    taken.push_back(AddrRange::sized(FakeProcess::kFirstStorage, 2 * kPage));
+    taken = joined(std::move(taken));
+    const MemoryImage image = process_.build();
+    std::vector<AddrRange> mappings = find_mappings(image, taken);
+    join_reservations(image, taken, mappings);
+    return mappings;
+  }
+  FakeProcess process_;
+};
+
+TEST_F(Reservations, UsablePartsAreOneMappingWithWhatIsReservedAroundThem) {
+  reserve(0, kMiBPages);
+  use(kMiBPages, 4);
+  reserve(kMiBPages + 4, 2 * kMiBPages);
+  use(3 * kMiBPages + 4, 1);
+  reserve(3 * kMiBPages + 5, 100);
+  EXPECT_THAT(found(), ElementsAre(pages(0, 3 * kMiBPages + 105)));
+}
+
+TEST_F(Reservations, PartsOfOtherRightsCountAsUsable) {
+  reserve(0, kMiBPages);
+  use(kMiBPages, 1);
+  process_.map(kRaw + (kMiBPages + 1) * kPage, kPage).perms = {.read = true, .execute = true};
+  process_.poke(kRaw + (kMiBPages + 1) * kPage, 1);
+  reserve(kMiBPages + 2, 1);
+  EXPECT_THAT(found(), ElementsAre(pages(0, kMiBPages + 3)));
+}
+
+TEST_F(Reservations, BuffersBetweenGuardsStayApart) {
+  for (uint64_t i = 0; i < 4; ++i) {
+    reserve(i * 17, 1);
+    use(i * 17 + 1, 16);
+  }
+  reserve(4 * 17, 1);
+  EXPECT_THAT(found(), ElementsAre(pages(1, 16), pages(18, 16), pages(35, 16), pages(52, 16)));
+}
+
+TEST_F(Reservations, LongGuardsOfLongBuffersAreGuards) {
+  reserve(0, 16);
+  use(16, 16);
+  reserve(32, 16);
+  EXPECT_THAT(found(), ElementsAre(pages(16, 16)));
+}
+
+TEST_F(Reservations, WhatTouchesItFromOutsideIsNoPart) {
+  use(0, 2);
+  reserve(2, kMiBPages);
+  use(2 + kMiBPages, 1);
+  reserve(3 + kMiBPages, kMiBPages);
+  use(3 + 2 * kMiBPages, 5);
+  EXPECT_THAT(found(),
+              ElementsAre(pages(0, 2), pages(2, 2 * kMiBPages + 1), pages(3 + 2 * kMiBPages, 5)));
+}
+
+TEST_F(Reservations, SharedMemoryEndsIt) {
+  reserve(0, kMiBPages);
+  process_.map(kRaw + kMiBPages * kPage, kPage).perms.shared = true;
+  reserve(kMiBPages + 1, kMiBPages);
+  EXPECT_THAT(found(), ElementsAre(pages(kMiBPages, 1)));
+}
+
+TEST_F(Reservations, WhatAnAllocatorOrAThreadOwnsIsNotJoined) {
+  reserve(0, kMiBPages);
+  use(kMiBPages, 4);
+  reserve(kMiBPages + 4, kMiBPages);
+  EXPECT_THAT(found({pages(kMiBPages + 2, 1)}),
+              ElementsAre(pages(kMiBPages, 2), pages(kMiBPages + 3, 1)));
+}
+
+// gcore makes readable memory of it, all zero.
+TEST_F(Reservations, ReservedMemoryMayReadAsZero) {
+  process_.map(kRaw, kMiBPages * kPage).perms = {.read = true};
+  use(kMiBPages, 1);
+  process_.map(kRaw + (kMiBPages + 1) * kPage, kPage).perms = {.read = true};
+  EXPECT_THAT(found(), ElementsAre(pages(0, kMiBPages + 2)));
+}
+
 TEST(Intervals, Subtract) {
   EXPECT_THAT(subtract({pages(0, 4), pages(6, 4)}, {pages(1, 1), pages(3, 4), pages(9, 9)}),
               ElementsAre(pages(0, 1), pages(2, 1), pages(7, 2)));
