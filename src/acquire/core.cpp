@@ -70,10 +70,12 @@ Capture build_capture(const CoreInput& input, const CoreOptions& options, ImageB
     return files.open(path, mappings);
   });
   mark_executable(modules.modules, core.aux);
+  for (const Note& note : core.notes) builder.add_note(note);
   add_core_regions(core, modules, files, input.data, builder);
+  builder.add_missing_bytes(core.missing_state);
 
   for (MappedMemory& memory : files.take_memory()) builder.keep(std::move(memory));
-  for (const Notes& notes : {core.notes, files.take_notes(), modules.notes}) {
+  for (const Notes& notes : {files.take_notes(), modules.notes}) {
     for (const Note& note : notes) builder.add_note(note);
   }
   Capture capture;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "acquire/core_recovery.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 #include "heapscan/elf/elf_identity.h"
@@ -9,6 +10,9 @@
 namespace heapscan {
 
 namespace {
+
+constexpr uint64_t kThreadState = 336;    // NT_PRSTATUS
+constexpr uint64_t kFileListHeader = 16;  // NT_FILE
 
 [[noreturn]] void refuse(const std::string& name, const std::string& why) {
   throw Error(ErrorKind::Acquire, escaped(name) + " cannot be read as a core: it " + why + ".");
@@ -111,6 +115,36 @@ void sort_mappings(CoreFile& core) {
   }
 }
 
+// How the file is cut off, and what that takes away; nothing when it is whole.
+void note_cut(CoreFile& core, std::span<const ElfSegment> segments, uint64_t missing_notes) {
+  Addr promised;
+  size_t cut_loads = 0;
+  size_t loads = 0;
+  for (const ElfSegment& s : segments) {
+    const Addr end = Addr(s.offset) + s.file_size;
+    promised = std::max(promised, end);
+    loads += s.type == PT_LOAD ? 1 : 0;
+    cut_loads += s.type == PT_LOAD && end.value > core.bytes.size() ? 1 : 0;
+  }
+  if (promised.value <= core.bytes.size()) return;
+  std::string missing;
+  if (missing_notes != 0) {
+    missing = core.threads.empty() && !core.has_files
+                  ? "its notes (registers of all threads, the list of mapped files)"
+                  : "part of its notes (registers of threads, or the list of mapped files)";
+  }
+  if (cut_loads != 0) {
+    missing += (missing.empty() ? "" : "; ") + std::string("memory of ") +
+               std::to_string(cut_loads) + " of its " + counted(loads, "segment");
+  }
+  core.notes.push_back({NoteKind::MissingMemory,
+                        {},
+                        "the core is cut off at byte " + grouped(core.bytes.size()) + " of " +
+                            grouped(promised.value) + ". Missing: " + missing +
+                            ". Copy the file again, whole, or have it written again with room on "
+                            "the disk and without a size limit (`ulimit -c`, or the collector's)"});
+}
+
 }  // namespace
 
 const CoreLoad* CoreFile::load_at(Addr a) const {
@@ -140,6 +174,7 @@ CoreFile read_core_file(Bytes bytes, const std::string& name) {
   }
   std::vector<CoreLoad> loads;
   size_t impossible = 0;
+  uint64_t missing_notes = 0;
   for (const ElfSegment& segment : elf->segments()) {
     if (segment.type == PT_LOAD) {
       const auto made = load_from(segment, bytes.size());
@@ -149,9 +184,7 @@ CoreFile read_core_file(Bytes bytes, const std::string& name) {
     } else if (segment.type == PT_NOTE) {
       const Bytes content = elf->segment_bytes(segment);
       read_core_notes(content, segment.align, core);
-      if (content.size() < segment.file_size) {
-        core.notes.push_back({NoteKind::Input, {}, "the core is cut off within its notes"});
-      }
+      missing_notes += segment.file_size - content.size();
     }
   }
   if (impossible != 0) {
@@ -164,8 +197,13 @@ CoreFile read_core_file(Bytes bytes, const std::string& name) {
   }
   core.loads = sorted_and_disjoint(std::move(loads), core.notes);
   limit_to_file_size(core);
+  note_cut(core, elf->segments(), missing_notes);
+  recover_file_mappings(core);
   sort_mappings(core);
   if (core.loads.empty()) refuse(name, "holds no memory");
+  core.missing_state = (Addr(core.missing_state) + missing_notes).value;
+  if (core.threads.empty()) core.missing_state = (Addr(core.missing_state) + kThreadState).value;
+  if (!core.has_files) core.missing_state = (Addr(core.missing_state) + kFileListHeader).value;
   if (core.threads.empty()) {
     core.notes.push_back(
         {NoteKind::Thread, {}, "the core holds no thread: stacks and registers are not roots"});

@@ -35,6 +35,8 @@ struct CoreFile {
   std::optional<int> signal;
   bool by_gdb = false;     // written by gcore: nothing killed the process
   bool has_files = false;  // NT_FILE is there
+  // Bytes of what the notes should say of threads and files, and do not: at least so many.
+  uint64_t missing_state = 0;
   Notes notes;
 
   [[nodiscard]] const CoreLoad* load_at(Addr a) const;

@@ -30,6 +30,7 @@ void read_thread(Bytes content, CoreFile& core) {
   if (!status || content.size() != sizeof *status) {
     damaged(core, "a thread is left out: its NT_PRSTATUS note has " +
                       std::to_string(content.size()) + " bytes instead of 336");
+    core.missing_state += sizeof(elf_prstatus);
     return;
   }
   Thread thread;
@@ -132,7 +133,9 @@ void read_core_notes(Bytes bytes, uint64_t align, CoreFile& core) {
     }
     return true;
   });
-  if (!whole) damaged(core, "the core's notes end in the middle; threads after that are missing");
+  if (whole) return;
+  damaged(core, "the core's notes end in the middle; threads after that are missing");
+  core.missing_state += sizeof(elf_prstatus);
 }
 
 }  // namespace heapscan

@@ -165,6 +165,7 @@ void read_threads(const StoppedProcess& process, FrozenProcess& frozen) {
     frozen.threads.push_back(
         read_registers(thread.tid(), process.name_of_thread(thread.tid()), frozen.notes));
   }
+  frozen.kernel_workers = process.kernel_workers();
   for (const int tid : process.kernel_workers()) {
     Thread worker;
     worker.tid = tid;

@@ -226,6 +226,15 @@ void report_unreadable(FrozenProcess& frozen, ImageBuilder& builder) {
                           human_bytes(missing) + " of memory could not be read"});
 }
 
+// A thread of the program without registers has roots that are not known. Workers of the kernel
+// have none.
+void report_unread_threads(const FrozenProcess& frozen, ImageBuilder& builder) {
+  for (const Thread& thread : frozen.threads) {
+    if (!thread.has_registers && !frozen.kernel_workers.contains(thread.tid))
+      builder.add_missing_bytes(sizeof thread.registers);
+  }
+}
+
 }  // namespace
 
 Capture make_capture(FrozenProcess frozen, const TargetFiles& files) {
@@ -237,6 +246,7 @@ Capture make_capture(FrozenProcess frozen, const TargetFiles& files) {
   for (const PlannedMapping& planned : frozen.plan.mappings) regions.add(planned);
   regions.keep_files();
   report_unreadable(frozen, builder);
+  report_unread_threads(frozen, builder);
   frozen.destination.hand_over(builder);
 
   for (Module& module : modules.modules) builder.add_module(std::move(module));

@@ -2,6 +2,7 @@
 // more.
 #pragma once
 
+#include <set>
 #include <vector>
 
 #include "acquire/copy_plan.h"
@@ -17,6 +18,7 @@ struct FrozenProcess {
   Destination destination;
   std::vector<AddrRange> unreadable;  // ascending: pages that were to be copied and could not be
   std::vector<Thread> threads;
+  std::set<int> kernel_workers;  // those of `threads` that never run the program's code
   std::vector<AuxEntry> aux;
   std::vector<KernelReference> kernel_references;
   Notes notes;

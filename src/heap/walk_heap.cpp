@@ -1,6 +1,7 @@
 // The heap, from the allocator in charge to the sums.
 
 #include <algorithm>
+#include <cctype>
 
 #include "heap/ended_threads.h"
 #include "heap/glibc/glibc_heap.h"
@@ -16,8 +17,21 @@ namespace heapscan {
 
 namespace {
 
+// What of the image is missing, as a sentence to end a message with; empty when nothing is.
+std::string what_is_missing(const MemoryImage& image) {
+  if (image.missing_bytes() == 0) return {};
+  for (const Note& note : image.notes()) {
+    if (note.kind != NoteKind::MissingMemory || note.text.empty()) continue;
+    std::string text = note.text;
+    text.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(text.front())));
+    return " " + text + ".";
+  }
+  return {};
+}
+
 // Throws unless the allocator is one whose heap we can walk.
-void require_understood(const AllocatorInCharge& allocator, const glibc::GlibcHeap& found) {
+void require_understood(const MemoryImage& image, const AllocatorInCharge& allocator,
+                        const glibc::GlibcHeap& found) {
   const bool is_glibc = allocator.name == "glibc" || allocator.name == "unknown";
   if (!is_glibc) {
     throw Error(ErrorKind::Unsupported, "This process allocates with " + allocator.name + " (" +
@@ -29,12 +43,14 @@ void require_understood(const AllocatorInCharge& allocator, const glibc::GlibcHe
     throw Error(ErrorKind::Unsupported,
                 "No allocator was recognised in this process: no library exports malloc and no "
                 "memory looks like glibc's "
-                "heap. heapscan understands glibc's malloc only.");
+                "heap. heapscan understands glibc's malloc only." +
+                    what_is_missing(image));
   }
   throw Error(ErrorKind::Unsupported, "This process allocates with glibc (" + allocator.evidence +
                                           "), but its main arena was not found in memory. If this "
                                           "is a core dump, it may lack the data of the C "
-                                          "library (see /proc/PID/coredump_filter).");
+                                          "library (see /proc/PID/coredump_filter)." +
+                                          what_is_missing(image));
 }
 
 std::vector<Arena> arenas_of(const glibc::GlibcHeap& found) {
@@ -130,7 +146,7 @@ HeapModel walk_heap(const MemoryImage& image, const Symbols& symbols) {
   const std::vector<AddrRange> stacks = thread_stacks(image, heap.threads);
 
   glibc::GlibcHeap found = glibc::find_heap(image, symbols, allocator.module, stacks, heap.notes);
-  require_understood(allocator, found);
+  require_understood(image, allocator, found);
   heap.allocator = "glibc";
   heap.version = glibc::version_of(image, found);
   heap.found_by = found.libraries.front().ring.found_by;

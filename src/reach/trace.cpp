@@ -282,7 +282,8 @@ class Tracing {
          counted(result.lost.size(), "block") + " that nothing names " +
              (result.lost.size() == 1 ? "is" : "are") +
              " called possible, not lost: " + human_bytes(image_.missing_bytes()) +
-             " of the program's memory could not be searched"});
+             " of the program's memory, registers and lists are missing and could not be "
+             "searched"});
     result.lost.clear();
   }
 

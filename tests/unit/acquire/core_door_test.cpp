@@ -31,6 +31,14 @@ CoreWriter small_core() {
   return core;
 }
 
+// A list of mapped files, with nothing in it.
+ByteString no_files() {
+  ByteString content;
+  append(content, uint64_t{0});
+  append(content, uint64_t{4096});
+  return content;
+}
+
 Capture loaded(const ByteString& bytes) { return load_core_bytes(bytes, "core.42", {}, false); }
 
 // The capture points into the bytes; those of a temporary are kept until the tests end.
@@ -56,7 +64,8 @@ ByteString bytes_at(const MemoryImage& image, uint64_t at, size_t size) {
 }
 
 TEST(CoreDoor, GivesMemoryThreadsAndFacts) {
-  const ByteString bytes = small_core().aux(AT_PAGESZ, 4096).write();
+  const ByteString bytes =
+      small_core().aux(AT_PAGESZ, 4096).note("CORE", NT_FILE, no_files()).write();
   const Capture capture = loaded(bytes);
   EXPECT_EQ(bytes_at(capture.image, kHeap, 0x3000), pattern(0x3000, 1));
   EXPECT_EQ(bytes_at(capture.image, kStack, 0x1000), pattern(0x1000, 2));
@@ -127,6 +136,7 @@ TEST(CoreDoor, ThreadNotesOfAnotherSizeAreLeftOut) {
   const Capture capture = loaded(core.write());
   EXPECT_THAT(capture.image.threads(), SizeIs(1));
   EXPECT_THAT(capture.image.notes(), note_with("144 bytes instead of 336"));
+  EXPECT_GE(capture.image.missing_bytes(), 336U);
 }
 
 TEST(CoreDoor, TheSignalIsThatOfTheFirstThread) {
@@ -144,7 +154,8 @@ TEST(CoreDoor, UntouchedMemoryIsZeroAndReservedMemoryAbsent) {
   CoreWriter core = small_core();
   core.segment(0x100000, {}, 0x4000, kRw)
       .segment(0x200000, {}, 0x4000, 0)
-      .segment(0x300000, {}, 0x1000, PF_R);
+      .segment(0x300000, {}, 0x1000, PF_R)
+      .note("CORE", NT_FILE, no_files());
   const Capture capture = loaded(core.write());
   EXPECT_EQ(capture.image.read<uint64_t>(Addr(0x100ff8)), 0U);
   EXPECT_FALSE(capture.image.read<uint64_t>(Addr(0x200000)));
@@ -160,7 +171,8 @@ TEST(CoreDoor, MemoryFilteredOutIsNotTakenForUntouched) {
   core.thread(1, 0x1000, kStack + 0x100);
   core.segment(kStack, {}, 0x1000, kRw)
       .segment(kHeap, {}, 0x8000, kRw)
-      .segment(0x1000, pattern(64), PF_R);
+      .segment(0x1000, pattern(64), PF_R)
+      .note("CORE", NT_FILE, no_files());
   const Capture capture = loaded(core.write());
   EXPECT_FALSE(capture.image.read<uint64_t>(Addr(kHeap)));
   EXPECT_EQ(capture.image.missing_bytes(), 0x9000U);
@@ -170,6 +182,7 @@ TEST(CoreDoor, MemoryFilteredOutIsNotTakenForUntouched) {
 TEST(CoreDoor, ATruncatedCoreSaysWhatIsMissing) {
   CoreWriter core;
   core.thread(1, 0, kStack)
+      .note("CORE", NT_FILE, no_files())
       .segment(kHeap, pattern(0x4000), kRw)
       .segment(kStack, pattern(0x1000), kRw);
   core.segment(kStack + 0x10000, pattern(0x2000), PF_R);
@@ -183,6 +196,33 @@ TEST(CoreDoor, ATruncatedCoreSaysWhatIsMissing) {
   EXPECT_FALSE(capture.image.read<uint8_t>(Addr(kStack)));
   EXPECT_EQ(capture.image.missing_bytes(), 0x2800U + 0x1000U);
   EXPECT_THAT(capture.image.notes(), note_with("cut off: 3 regions"));
+}
+
+// As gcore writes them: notes behind all memory.
+TEST(CoreDoor, ACoreCutBeforeItsNotesIsIncompleteAndSaysSo) {
+  const ByteString whole = small_core().file(kHeap, kHeap + 0x1000, 0, "/x").write();
+  ByteString bytes = whole;
+  size_t notes = 0;
+  while (program_header(bytes, notes).p_type != PT_NOTE) ++notes;
+  Elf64_Phdr moved = program_header(bytes, notes);
+  const ByteString content(bytes.begin() + static_cast<ptrdiff_t>(moved.p_offset),
+                           bytes.begin() + static_cast<ptrdiff_t>(moved.p_offset + moved.p_filesz));
+  moved.p_offset = bytes.size();
+  set_program_header(bytes, notes, moved);
+  bytes.insert(bytes.end(), content.begin(), content.end());
+  EXPECT_EQ(loaded(bytes).image.missing_bytes(), 0U);
+  EXPECT_THAT(loaded(bytes).image.notes(), Not(note_with("cut off")));
+
+  bytes.resize(bytes.size() - 1);
+  const Capture within = loaded(bytes);
+  EXPECT_NE(within.image.missing_bytes(), 0U);
+  EXPECT_THAT(within.image.notes(), note_with("part of its notes"));
+
+  bytes.resize(moved.p_offset);
+  const Capture before = loaded(bytes);
+  EXPECT_NE(before.image.missing_bytes(), 0U);
+  EXPECT_THAT(before.image.notes(),
+              note_with("its notes (registers of all threads, the list of mapped files)"));
 }
 
 TEST(CoreDoor, EveryTruncationLoadsOrSaysWhyNot) {
@@ -273,6 +313,7 @@ TEST(CoreDoor, WithoutThreadsOrFileListItStillLoads) {
   const Capture capture = loaded(CoreWriter().segment(kHeap, pattern(64), kRw).write());
   EXPECT_THAT(capture.image.notes(), note_with("holds no thread"));
   EXPECT_THAT(capture.image.notes(), note_with("no usable NT_FILE"));
+  EXPECT_NE(capture.image.missing_bytes(), 0U);
 }
 
 TEST(CoreDoor, ForeignFilesAreRefusedByName) {
