@@ -167,7 +167,8 @@ std::string label_of(const Analysis& analysis, ClusterId cluster) {
   if (!label.empty()) return escaped(label);
   const Cluster& row = analysis.clusters.rows[cluster];
   if (const std::string noun = noun_of(row.shape); !noun.empty()) return noun;
-  if (row.sizes.size() == 1) return fmt::format("{}-byte blocks", row.sizes.front().first);
+  const UsualSize usual = usual_size(row);
+  if (usual.blocks == row.blocks) return fmt::format("{}-byte blocks", usual.usable);
   return "blocks of several sizes";
 }
 

@@ -51,6 +51,15 @@ struct Cluster {
   static constexpr size_t kSamples = 64;
 };
 
+// The size that most blocks of a cluster have. malloc gives 16 bytes more when what would be left
+// is too little to be a chunk; such blocks count, too.
+struct UsualSize {
+  uint64_t usable = 0;
+  uint64_t blocks = 0;
+};
+constexpr uint64_t kLeftOver = 16;
+[[nodiscard]] UsualSize usual_size(const Cluster& cluster);
+
 struct Clusters {
   std::vector<BlockId> blocks;        // all that were clustered, sorted
   std::vector<ClusterId> cluster_of;  // one per entry of blocks

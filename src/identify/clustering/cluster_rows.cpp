@@ -117,6 +117,17 @@ Clusters unite_equal(const HeapModel& heap, Clusters groups) {
 
 }  // namespace
 
+UsualSize usual_size(const Cluster& cluster) {
+  UsualSize usual;
+  for (const auto& [size, blocks] : cluster.sizes) {
+    if (blocks > usual.blocks) usual = {size, blocks};
+  }
+  for (const auto& [size, blocks] : cluster.sizes) {
+    if (size == usual.usable + kLeftOver) usual.blocks += blocks;
+  }
+  return usual;
+}
+
 void fill_rows(const HeapModel& heap, Clusters& clusters) {
   for (Cluster& row : clusters.rows) {
     row.blocks = row.bytes = 0;

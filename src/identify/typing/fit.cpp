@@ -63,17 +63,6 @@ bool leaves_fields(const Layout& layout, const std::vector<Words>& samples) {
   return numbers * 5 >= asked || pointers * 2 >= asked;
 }
 
-UsualSize usual_size(const Cluster& cluster) {
-  UsualSize usual;
-  for (const auto& [size, blocks] : cluster.sizes) {
-    if (blocks > usual.blocks) usual = {size, blocks};
-  }
-  for (const auto& [size, blocks] : cluster.sizes) {
-    if (size == usual.usable + kLeftOver) usual.blocks += blocks;
-  }
-  return usual;
-}
-
 Catalogue::Catalogue(const MemoryImage& image, Layouts& layouts)
     : types_(layouts.types()), is_pointed_at_(layouts.types().size(), false) {
   for (const Module& module : image.modules()) is_system_.push_back(is_system(module) ? 1 : 0);

@@ -17,15 +17,6 @@
 
 namespace heapscan {
 
-// The size that most blocks of a cluster have. malloc may give 16 bytes more, when too few to be a
-// chunk would be left; such blocks count, too.
-struct UsualSize {
-  uint64_t usable = 0;
-  uint64_t blocks = 0;
-};
-constexpr uint64_t kLeftOver = 16;
-[[nodiscard]] UsualSize usual_size(const Cluster& cluster);
-
 class Catalogue {
  public:
   Catalogue(const MemoryImage& image, Layouts& layouts);

@@ -99,7 +99,10 @@ TEST_F(ClusterNames, LabelsAreEscapedAndNeverEmpty) {
   analysis_.identities.rows[ClusterId(1)].label = "";
   EXPECT_EQ(label_of(analysis_, ClusterId(0)), "struct \\x1b[31m");
   Cluster& row = analysis_.clusters.rows[ClusterId(1)];
-  row.sizes = {{40, 1}};
+  row.sizes = {{40, row.blocks}};
+  EXPECT_EQ(label_of(analysis_, ClusterId(1)), "40-byte blocks");
+  row.blocks = 4;
+  row.sizes = {{40, 3}, {56, 1}};
   EXPECT_EQ(label_of(analysis_, ClusterId(1)), "40-byte blocks");
   row.sizes = {{40, 1}, {4104, 3}};
   EXPECT_EQ(label_of(analysis_, ClusterId(1)), "blocks of several sizes");
