@@ -1,9 +1,12 @@
 // Every word of the image is asked whether it names one of the blocks in question; the best answer
 // per block is kept. A holder is packed into one integer whose order is the order of strength, so
-// that threads only need an atomic minimum: strong holders before weak ones before lost blocks
-// before diagnostic ones before free blocks, aligned and untagged words before hidden ones, start
-// pointers before interior ones, lower addresses before higher ones.
+// that threads only need an atomic minimum: strong holders before weak ones before stale words
+// before possible and lost blocks before diagnostic ones before free blocks, aligned and untagged
+// words before hidden ones, start pointers before interior ones, lower addresses before higher
+// ones.
 #include "heapscan/reach/holders.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -22,7 +25,15 @@ namespace {
 constexpr uint64_t kNoHolder = ~uint64_t{0};
 constexpr uint64_t kPiece = 1 << 20;
 
-enum Rank : uint64_t { kStrong, kWeak, kPossibleBlock, kLostBlock, kDiagnostic, kFreeBlock };
+enum Rank : uint64_t {
+  kStrong,
+  kWeak,
+  kStale,
+  kPossibleBlock,
+  kLostBlock,
+  kDiagnostic,
+  kFreeBlock
+};
 
 // rank:4 hidden:1 tagged:1 interior:1 word:1 address:48, from the top; `word` marks a root word,
 // whose index stands for the address.
@@ -127,7 +138,7 @@ class HolderSearch {
     }
     for (const RootRange& root : roots_.ranges) {
       image_.for_each_span(root.range, [&](Addr begin, Bytes bytes) {
-        look(begin, bytes, rank_of(root.kind), BlockId::none());
+        look_but_stale(begin, bytes, rank_of(root.kind), BlockId::none());
       });
     }
   }
@@ -144,8 +155,9 @@ class HolderSearch {
           range = heap_.index.range_at(address);
         }
         const Rank rank = rank_of(reach_.verdicts[i]);
-        memory_.for_each_span(range, block.range(),
-                              [&](Addr at, Bytes bytes) { look(at, bytes, rank, BlockId(i)); });
+        memory_.for_each_span(range, block.range(), [&](Addr at, Bytes bytes) {
+          look_but_stale(at, bytes, rank, BlockId(i));
+        });
       }
     });
   }
@@ -182,6 +194,17 @@ class HolderSearch {
   }
 
  private:
+  // Words that are stale rank lower.
+  void look_but_stale(Addr begin, Bytes bytes, Rank rank, BlockId within) {
+    const AddrRange range = AddrRange::sized(begin, bytes.size());
+    const auto look_at_part = [&](AddrRange part, Rank rank_of_part) {
+      look(part.begin(), bytes.subspan(part.begin() - begin, part.size()), rank_of_part, within);
+    };
+    for_each_part_outside(reach_.stale, range, [&](AddrRange part) { look_at_part(part, rank); });
+    for (const StaleStretch& stretch : reach_.stale.within(range))
+      look_at_part(stretch.range.intersect(range), std::max(rank, kStale));
+  }
+
   void look(Addr begin, Bytes bytes, Rank rank, BlockId within) {
     const std::byte* const data = bytes.data();
     auto near = [&](size_t at) { return pages_.is_near(load<uint64_t>(data + at)); };
@@ -339,6 +362,11 @@ std::string describe(const Holder& holder, const MemoryImage& image, const HeapM
     text = describe_root_range(roots.ranges[holder.root], holder.at, image);
   }
   if (holder.into != 0) text += ", pointing " + counted(holder.into, "byte") + " into it";
+  if (const StaleStretch* stale = reach.stale.stretch_at(holder.at);
+      stale != nullptr && holder.kind != Holder::Kind::FreeBlock) {
+    text += fmt::format(", a word of an array {} % of whose pointers lead to freed memory",
+                        reach.stale.stores[stale->store].percent());
+  }
   if (holder.unaligned) text += ", in an unaligned word";
   if (holder.tagged) text += ", in a word with tagged top bits";
   return text;

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "reach/stale_stretches.h"
+
 namespace heapscan {
 
 namespace {
@@ -274,19 +276,24 @@ MarkWorker::InFlight MarkWorker::arrive(BlockId id) {
 }
 
 void MarkWorker::scan_block(const InFlight& block) {
-  if (block.bytes.size() <= kMarkPieceBytes) {
+  const bool is_whole =
+      block.bytes.size() < kSmallestStaleStore || walk_.left_out.within(block.bytes).empty();
+  if (is_whole && block.bytes.size() <= kMarkPieceBytes) {
     walk_.memory.for_each_span(block.range, block.bytes, [&](Addr at, Bytes bytes) {
       scan_but_links(block.bytes.begin(), at, bytes);
     });
     return;
   }
-  // Only what was ever touched is cut into pieces: a mapping may span terabytes.
+  // Only what was ever touched is cut into pieces: a mapping may span terabytes. Stale stretches
+  // are cut out.
   walk_.image.for_each_span(block.bytes, [&](Addr begin, Bytes bytes) {
-    const AddrRange span = AddrRange::sized(begin, bytes.size());
-    for (Addr at = span.begin(); at < span.end(); at = at + kMarkPieceBytes) {
-      large_.push_back({AddrRange::sized(at, kMarkPieceBytes).intersect(span), block.range,
-                        kHeapRow, block.bytes.begin()});
-    }
+    for_each_part_outside(
+        walk_.left_out, AddrRange::sized(begin, bytes.size()), [&](AddrRange span) {
+          for (Addr at = span.begin(); at < span.end(); at = at + kMarkPieceBytes) {
+            large_.push_back({AddrRange::sized(at, kMarkPieceBytes).intersect(span), block.range,
+                              kHeapRow, block.bytes.begin()});
+          }
+        });
   });
 }
 

@@ -34,6 +34,7 @@ struct MarkWalk {
   const HeapModel& heap;
   const BlockMemory& memory;
   const InteriorRules& rules;
+  const StaleStores& left_out;
   BlockBitmap& open;             // not claimed
   const BlockBitmap& unreached;  // interior pointers at others are not worth handing back
   BlockBitmap& unscanned;

@@ -23,16 +23,18 @@ constexpr size_t kFewestToSweep = 4096;    // blocks: a sweep for less is never 
 // By kind of root: each kind is a step of its own, so that the funnel's rows do not depend on
 // timing.
 std::array<std::vector<MarkPiece>, kRootKinds> cut(const MemoryImage& image,
-                                                   std::span<const RootRange> ranges) {
+                                                   std::span<const RootRange> ranges,
+                                                   const StaleStores& left_out) {
   std::array<std::vector<MarkPiece>, kRootKinds> pieces;
   for (const RootRange& root : ranges) {
     image.for_each_span(root.range, [&](Addr begin, Bytes bytes) {
-      const AddrRange span = AddrRange::sized(begin, bytes.size());
-      for (Addr at = span.begin(); at < span.end(); at = at.align_down(8) + kMarkPieceBytes) {
-        const auto kind = static_cast<size_t>(root.kind);
-        pieces[kind].push_back({AddrRange(at, at.align_down(8) + kMarkPieceBytes).intersect(span),
-                                BlockIndex::kNoRange, kind, Addr()});
-      }
+      for_each_part_outside(left_out, AddrRange::sized(begin, bytes.size()), [&](AddrRange span) {
+        for (Addr at = span.begin(); at < span.end(); at = at.align_down(8) + kMarkPieceBytes) {
+          const auto kind = static_cast<size_t>(root.kind);
+          pieces[kind].push_back({AddrRange(at, at.align_down(8) + kMarkPieceBytes).intersect(span),
+                                  BlockIndex::kNoRange, kind, Addr()});
+        }
+      });
     });
   }
   return pieces;
@@ -141,9 +143,11 @@ std::vector<uint64_t> Marker::run(Mode mode, BlockBitmap& open, const BlockBitma
                                   std::span<const RootWord> words,
                                   std::span<const uint64_t> addresses, Funnels& funnels) {
   BlockBitmap unscanned(open);
-  MarkWalk walk{mode,      image_,    heap_,
-                memory_,   rules_,    open,
-                unreached, unscanned, std::max(kFewestToSweep, heap_.blocks.size() / 1024)};
+  MarkWalk walk{mode,      image_,
+                heap_,     memory_,
+                rules_,    left_out_,
+                open,      unreached,
+                unscanned, std::max(kFewestToSweep, heap_.blocks.size() / 1024)};
   Steps steps(walk);
   for (const RootWord& word : words) {
     if (word.is_start) {
@@ -154,7 +158,7 @@ std::vector<uint64_t> Marker::run(Mode mode, BlockBitmap& open, const BlockBitma
   }
   for (const uint64_t address : addresses) steps.first().seed(address, kHeapRow);
   steps.scan({});  // takes over what was seeded
-  for (std::vector<MarkPiece>& pieces : cut(image_, ranges)) {
+  for (std::vector<MarkPiece>& pieces : cut(image_, ranges, left_out_)) {
     if (!pieces.empty()) steps.scan(std::move(pieces));
   }
   steps.run_to_the_end();

@@ -9,12 +9,13 @@
 #include <span>
 #include <vector>
 
+#include "heapscan/heap/block_bitmap.h"
+#include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
-#include "heapscan/heap/block_bitmap.h"
-#include "heapscan/heap/block_memory.h"
+#include "heapscan/reach/stale_stores.h"
 #include "reach/interior_rules.h"
 
 namespace heapscan {
@@ -31,11 +32,12 @@ class Marker {
   };
 
   Marker(const MemoryImage& image, const HeapModel& heap, const BlockMemory& memory,
-         const InteriorRules& rules)
-      : image_(image), heap_(heap), memory_(memory), rules_(rules) {}
+         const InteriorRules& rules, const StaleStores& left_out)
+      : image_(image), heap_(heap), memory_(memory), rules_(rules), left_out_(left_out) {}
 
   // Follows the words of `ranges` and `words` of one strength, and `addresses` (each as if it had
-  // been found in a heap block), then everything they lead to, claiming blocks in `open`. Returns
+  // been found in a heap block), then everything they lead to, claiming blocks in `open`. Words of
+  // stale stretches are left out. Returns
   // the interior pointers met whose block's bit in `unreached` is set and which were not followed
   // firmly: sorted, each once.
   [[nodiscard]] std::vector<uint64_t> run(Mode mode, BlockBitmap& open,
@@ -49,6 +51,7 @@ class Marker {
   const HeapModel& heap_;
   const BlockMemory& memory_;
   const InteriorRules& rules_;
+  const StaleStores& left_out_;
 };
 
 }  // namespace heapscan

@@ -1,17 +1,19 @@
 // The verdicts, in the order in which they can be given.
 //
-//  1. Mark from the strong roots along start pointers and explained interior ones: reachable.
+//  1. Mark from the strong roots along start pointers and explained interior ones: reachable. Words
+//  of stale stretches are left out, but for the slots in use.
 //  2. Mark from the interior pointers left over and from the weak roots along every pointer:
 //  possible. If among what is
 //     held that way many blocks of one size hang on one offset, those are intrusive links, and a
 //     block that is named at several places is a pool: they count as explained, and both steps go
 //     on with that knowledge.
-//  3. Look through everything held so far, byte by byte, for hidden pointers at what is still
+//  3. What stale words alone name: possible when it is little, else left to be lost.
+//  4. Look through everything held so far, byte by byte, for hidden pointers at what is still
 //  unheld: possible.
-//  4. A raw mapping nobody names is lost, but we cannot know how it was used: heap blocks it names
+//  5. A raw mapping nobody names is lost, but we cannot know how it was used: heap blocks it names
 //  are possible.
-//  5. What is left is lost. Its components and their heads tell definite from indirect.
-//  6. Lower what evidence we lack could overturn: memory that is missing, stacks the kernel may
+//  6. What is left is lost. Its components and their heads tell definite from indirect.
+//  7. Lower what evidence we lack could overturn: memory that is missing, stacks the kernel may
 //  hold.
 //
 // The marker may run on any number of threads: each step's result is a set that does not depend on
@@ -30,6 +32,7 @@
 #include "reach/lost_components.h"
 #include "reach/marker.h"
 #include "reach/pools.h"
+#include "reach/stale_tracing.h"
 
 namespace heapscan {
 
@@ -78,6 +81,12 @@ BlockBitmap without(const BlockBitmap& a, const BlockBitmap& b) {
   return result;
 }
 
+BlockBitmap intersection(const BlockBitmap& a, const BlockBitmap& b) {
+  BlockBitmap result(a);
+  for (size_t i = 0; i < a.word_count(); ++i) result.set_word(i, a.word(i) & b.word(i));
+  return result;
+}
+
 void merge(std::vector<uint64_t>& into, const std::vector<uint64_t>& more) {
   std::vector<uint64_t> merged;
   merged.reserve(into.size() + more.size());
@@ -107,7 +116,8 @@ class Tracing {
         roots_(roots),
         memory_(image, heap.index),
         rules_(image),
-        marker_(image, heap, memory_, rules_),
+        stale_(image, heap, memory_, roots),
+        marker_(image, heap, memory_, rules_, stale_.stores()),
         judged_(judged_blocks(heap)),
         unreached_(judged_),
         unheld_(0) {}
@@ -117,6 +127,7 @@ class Tracing {
                             ranges_of(roots_, RootStrength::Strong),
                             words_of(roots_, RootStrength::Strong), {}, funnels_);
     forget_reached_interior();
+    static_cast<void>(follow_live_slots());
   }
 
   void mark_possible() {
@@ -132,6 +143,13 @@ class Tracing {
         return;
       }
     }
+  }
+
+  void mark_stale() {
+    if (follow_live_slots()) unheld_ = intersection(unheld_, unreached_);
+    StaleTracing::Leftovers leftovers = stale_.leftovers(unreached_, unheld_);
+    follow_loosely(leftovers.few);
+    stale_held_ = std::move(leftovers.held);
   }
 
   void mark_hidden() {
@@ -182,6 +200,8 @@ class Tracing {
     if (image_.missing_bytes() != 0 && !result.lost.empty()) lower_all(result);
     list_possible(result);
     give_verdicts(result);
+    result.stale = stale_.stores();
+    result.stale_held = stale_held_;
     result.funnel = funnel_rows();
     return result;
   }
@@ -205,7 +225,20 @@ class Tracing {
       follow_firmly(begins);
       pools = true;
     }
-    return links || pools;
+    const bool live = follow_live_slots();
+    return links || pools || live;
+  }
+
+  // True when that made more blocks reachable.
+  bool follow_live_slots() {
+    bool any = false;
+    for (int round = 0; round < kMostPoolRounds; ++round) {
+      const std::vector<uint64_t> words = stale_.live_words(unreached_);
+      if (words.empty()) break;
+      follow_firmly(words);
+      any = true;
+    }
+    return any;
   }
 
   bool learn_links(const std::vector<uint64_t>& seen) {
@@ -307,6 +340,12 @@ class Tracing {
     return named;
   }
 
+  [[nodiscard]] bool is_stale(BlockId id) const {
+    return std::binary_search(
+        stale_held_.begin(), stale_held_.end(), StaleHeld{id, 0},
+        [](const StaleHeld& a, const StaleHeld& b) { return a.block < b.block; });
+  }
+
   void list_possible(Reachability& result) const {
     const BlockBitmap possible = without(unreached_, unheld_);
     if (!possible.any()) return;
@@ -326,6 +365,8 @@ class Tracing {
         reason = hidden->second;
       } else if (in(signal_stacks_, id)) {
         reason = Reason::MayBeSignalStack;
+      } else if (is_stale(id)) {
+        reason = Reason::StaleWord;
       } else if (lowered_.word_count() > id.index() / 64 && lowered_.test(id)) {
         reason = Reason::MissingMemory;
       }
@@ -379,6 +420,7 @@ class Tracing {
   const Roots& roots_;
   const BlockMemory memory_;
   InteriorRules rules_;
+  StaleTracing stale_;
   Marker marker_;
   const BlockBitmap judged_;
   BlockBitmap unreached_;  // judged, not reachable
@@ -387,6 +429,7 @@ class Tracing {
   std::vector<uint64_t>
       interior_;  // unexplained pointers from reachable memory at blocks not reachable; sorted
   std::map<BlockId, Reason> hidden_;
+  std::vector<StaleHeld> stale_held_;
   std::vector<RootRange> weak_mappings_;
   std::vector<BlockId> signal_stacks_;
   Funnels funnels_{};
@@ -399,6 +442,7 @@ Reachability trace(const MemoryImage& image, const HeapModel& heap, const Roots&
   Tracing tracing(image, heap, roots);
   tracing.mark_reachable();
   tracing.mark_possible();
+  tracing.mark_stale();
   if (options.find_unaligned) tracing.mark_hidden();
   tracing.mark_from_lost_mappings();
   return tracing.judge();
@@ -434,6 +478,8 @@ const char* name_of(Reason reason) {
       return "never written and of a signal stack's size: the kernel may hold it";
     case Reason::MissingMemory:
       return "nothing found names it, but not all memory was there to be searched";
+    case Reason::StaleWord:
+      return "held only by words that are no longer in use";
     case Reason::ViaPossible:
       return "held only by blocks that are themselves possible";
   }

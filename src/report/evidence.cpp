@@ -12,11 +12,14 @@ namespace heapscan {
 
 namespace {
 
-enum class Hold { Nothing, NearestMiss, LostBlock, Word };
+constexpr size_t kStoresNamed = 3;
+
+enum class Hold { Nothing, NearestMiss, LostBlock, StaleWord, Word };
 
 Hold kind_of(const Analysis& analysis, const Holder* holder) {
   if (holder == nullptr) return Hold::Nothing;
   if (holder->kind == Holder::Kind::FreeBlock) return Hold::NearestMiss;
+  if (analysis.reach.stale.stretch_at(holder->at) != nullptr) return Hold::StaleWord;
   if (holder->kind == Holder::Kind::Root) {
     const auto& ranges = analysis.roots.ranges;
     const bool in_memory = holder->root < ranges.size();
@@ -60,6 +63,9 @@ std::string survey(const Analysis& analysis, const BlockGroup& group, const Hold
       case Hold::LostBlock:
         parts += fmt::format("{} only by blocks that are lost too", count);
         break;
+      case Hold::StaleWord:
+        parts += fmt::format("{} only by words among others that lead to freed memory", count);
+        break;
       case Hold::Word:
         parts += fmt::format("{} by a word", count);
         break;
@@ -73,6 +79,23 @@ void add_reasons(const BlockGroup& group, std::vector<std::string>& evidence) {
     if (group.reasons[i] == 0) continue;
     evidence.push_back(
         fmt::format("{}: {}", counted(group.reasons[i], "block"), name_of(static_cast<Reason>(i))));
+  }
+}
+
+// "1,601 blocks: held only by words of 0x…, 94 % of whose pointers lead to freed memory".
+void add_stale_stores(const Analysis& analysis, const BlockGroup& group,
+                      std::vector<std::string>& evidence) {
+  std::vector<std::pair<uint64_t, uint32_t>> largest;
+  for (const auto& [store, blocks] : group.stale) largest.emplace_back(~blocks, store);
+  std::sort(largest.begin(), largest.end());
+  if (largest.size() > kStoresNamed) largest.resize(kStoresNamed);
+  for (const auto& [blocks, number] : largest) {
+    const StaleStore& store = analysis.reach.stale.stores[number];
+    const Addr where =
+        store.block.valid() ? analysis.heap.block(store.block).begin() : store.range.begin();
+    evidence.push_back(
+        fmt::format("{}: held only by words of {}, {} % of whose pointers lead to freed memory",
+                    counted(~blocks, "block"), hex(where), store.percent()));
   }
 }
 
@@ -94,6 +117,7 @@ std::vector<std::string> explain_group(const Analysis& analysis, const BlockGrou
                                        const HolderTable& holders) {
   std::vector<std::string> evidence;
   add_reasons(group, evidence);
+  add_stale_stores(analysis, group, evidence);
   const BlockId example = group.members.front();
   if (group.verdict != Verdict::Reachable) {
     evidence.push_back(

@@ -56,6 +56,7 @@ class GroupMaker {
       if (lost.block != lost.head) credit_head(lost);
     }
     for (const PossibleBlock& possible : analysis_.reach.possible) count_reason(possible);
+    for (const StaleHeld& held : analysis_.reach.stale_held) count_stale(held);
     return std::move(groups_);
   }
 
@@ -99,6 +100,10 @@ class GroupMaker {
     const auto reason = static_cast<size_t>(possible.reason);
     if (reason >= kReasonCount) return;
     if (BlockGroup* const group = group_of(possible.block)) ++group->reasons[reason];
+  }
+
+  void count_stale(const StaleHeld& held) {
+    if (BlockGroup* const group = group_of(held.block)) ++group->stale[held.store];
   }
 
   const Analysis& analysis_;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct BlockGroup {
   uint64_t bytes = 0;
   VerdictTotal indirect;                         // what is reached only through its blocks
   std::array<uint64_t, kReasonCount> reasons{};  // of possible blocks: how many for each Reason
+  std::map<uint32_t, uint64_t> stale;            // of lost ones: how many a stale store still names
   std::vector<BlockId> members;                  // the first few, sorted
 };
 

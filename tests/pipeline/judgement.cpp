@@ -63,6 +63,7 @@ class Comparison {
   void compare_listed_blocks() {
     for (const TruthLine& line : truth_.blocks) {
       listed_.insert(line.address);
+      if (line.may_be_any) continue;
       const std::optional<Verdict> expected = expected_of(line);
       if (expected) {
         compare_used(line, *expected);
@@ -92,7 +93,8 @@ class Comparison {
       const VerdictTotal got = summary.verdict
                                    ? analysis_.reach.totals[static_cast<size_t>(*summary.verdict)]
                                    : VerdictTotal{free.blocks, free.bytes};
-      const bool at_least = !summary.verdict || *summary.verdict == Verdict::Reachable;
+      const bool at_least =
+          summary.is_least || !summary.verdict || *summary.verdict == Verdict::Reachable;
       // Freed neighbours are merged, so only their bytes can be counted.
       const bool blocks_fit = !summary.verdict || (at_least ? got.blocks >= summary.blocks
                                                             : got.blocks == summary.blocks);
@@ -142,7 +144,7 @@ class Comparison {
 
   [[nodiscard]] const TruthSummary* find_summary(Verdict verdict) const {
     for (const TruthSummary& summary : truth_.summaries) {
-      if (summary.verdict == verdict) return &summary;
+      if (summary.verdict == verdict && !summary.is_least) return &summary;
     }
     return nullptr;
   }

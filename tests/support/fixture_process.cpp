@@ -36,6 +36,8 @@ TruthLine parse_block(std::istringstream& words, const std::string& line) {
     bad_line(line, "address, size, label and verdict are expected");
   }
   result.address = Addr(std::stoull(address, nullptr, 16));
+  result.may_be_any = verdict == "any";
+  if (result.may_be_any) return result;
   result.verdict = parse_verdict(verdict, line);
   result.verdict_in_core =
       words >> verdict_in_core ? parse_verdict(verdict_in_core, line) : result.verdict;
@@ -66,6 +68,9 @@ Truth read_truth(ChildProcess& child) {
       truth.mappings.push_back(parse_block(words, line));
     } else if (kind == "summary") {
       truth.summaries.push_back(parse_summary(words, line));
+    } else if (kind == "least") {
+      truth.summaries.push_back(parse_summary(words, line));
+      truth.summaries.back().is_least = true;
     } else if (kind == "ready") {
       pid_t pid = 0;
       words >> pid;
@@ -73,7 +78,7 @@ Truth read_truth(ChildProcess& child) {
       for (std::string word; words >> word;) truth.extra.push_back(word);
       return truth;
     } else {
-      bad_line(line, "block, mapping, summary or ready is expected");
+      bad_line(line, "block, mapping, summary, least or ready is expected");
     }
   }
 }

@@ -22,6 +22,7 @@ struct TruthLine {
   std::string label;
   std::optional<Verdict> verdict;          // nothing: given back by the program
   std::optional<Verdict> verdict_in_core;  // the same unless the kernel holds the last reference
+  bool may_be_any = false;                 // no verdict is wrong
 
   [[nodiscard]] bool is_held_by_kernel() const { return verdict != verdict_in_core; }
 };
@@ -30,6 +31,7 @@ struct TruthSummary {
   std::optional<Verdict> verdict;  // nothing: free
   uint64_t blocks = 0;
   uint64_t bytes = 0;
+  bool is_least = false;  // there may be more, all of which are listed
 };
 
 struct Truth {

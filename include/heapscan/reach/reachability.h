@@ -18,6 +18,7 @@
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/roots.h"
+#include "heapscan/reach/stale_stores.h"
 
 namespace heapscan {
 
@@ -40,6 +41,7 @@ enum class Reason : uint8_t {
   Tagged,            // a word with its top 16 bits in use
   MayBeSignalStack,  // never written and of a signal stack's size: the kernel may hold it
   MissingMemory,     // nothing names it, but not all memory was there to be searched
+  StaleWord,         // only words that are no longer in use name it
   ViaPossible,       // only blocks that are themselves possible name it
 };
 [[nodiscard]] const char* name_of(Reason reason);
@@ -53,6 +55,12 @@ struct LostBlock {
 struct PossibleBlock {
   BlockId block;
   Reason reason = Reason::Interior;
+};
+
+// A block that, of all reachable memory, only words of this stale store name.
+struct StaleHeld {
+  BlockId block;
+  uint32_t store = 0;
 };
 
 // How many words a kind of root had and what became of them. `duplicate` and `no_block` depend on
@@ -77,9 +85,11 @@ struct VerdictTotal {
 };
 
 struct Reachability {
-  GrowingArray<Verdict> verdicts;                    // one per block
-  std::vector<LostBlock> lost;                       // definite and indirect, sorted by block
-  std::vector<PossibleBlock> possible;               // sorted by block
+  GrowingArray<Verdict> verdicts;       // one per block
+  std::vector<LostBlock> lost;          // definite and indirect, sorted by block
+  std::vector<PossibleBlock> possible;  // sorted by block
+  StaleStores stale;
+  std::vector<StaleHeld> stale_held;                 // lost and possible ones, sorted by block
   std::array<VerdictTotal, kVerdictCount> totals{};  // blocks in Used state only; mappings below
   std::array<VerdictTotal, kVerdictCount> mapping_totals{};
   std::vector<FunnelRow> funnel;

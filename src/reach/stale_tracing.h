@@ -1,0 +1,49 @@
+// Keeps words of stale stores from holding anything by themselves, and says what only they hold.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "heapscan/heap/block_bitmap.h"
+#include "heapscan/heap/block_memory.h"
+#include "heapscan/heap/heap_model.h"
+#include "heapscan/image/image.h"
+#include "heapscan/reach/reachability.h"
+#include "heapscan/reach/roots.h"
+#include "heapscan/reach/stale_stores.h"
+#include "reach/slot_cursors.h"
+
+namespace heapscan {
+
+class StaleTracing {
+ public:
+  StaleTracing(const MemoryImage& image, const HeapModel& heap, const BlockMemory& memory,
+               const Roots& roots);
+
+  // Marking leaves the words of their stretches out.
+  [[nodiscard]] const StaleStores& stores() const { return stores_; }
+
+  // Words of live slots, in stores that are reachable, that lead to blocks not reached yet. Each is
+  // handed out once.
+  [[nodiscard]] std::vector<uint64_t> live_words(const BlockBitmap& unreached);
+
+  // What of `unheld` stale slots name.
+  struct Leftovers {
+    std::vector<StaleHeld> held;  // sorted by block; each once
+    std::vector<uint64_t> few;    // words that lead to blocks which are too few to be a leak
+  };
+  [[nodiscard]] Leftovers leftovers(const BlockBitmap& unreached, const BlockBitmap& unheld);
+
+ private:
+  [[nodiscard]] bool is_reached(const StaleStore& store, const BlockBitmap& unreached) const;
+  [[nodiscard]] const SlotCursors& cursors_of(uint32_t store);
+
+  const MemoryImage& image_;
+  const HeapModel& heap_;
+  const Roots& roots_;
+  const StaleStores stores_;
+  std::vector<SlotCursors> cursors_;  // looked up when first needed
+  std::vector<uint64_t> handed_out_;  // sorted
+};
+
+}  // namespace heapscan
