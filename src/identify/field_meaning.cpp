@@ -8,9 +8,11 @@
 #include <array>
 
 #include "heapscan/base/bytes.h"
+#include "heapscan/identify/unmapped.h"
 #include "identify/plausible_values.h"
 #include "identify/recognisers/recogniser_names.h"
 #include "identify/recognisers/vtable_class.h"
+#include "identify/socket_address.h"
 
 namespace heapscan {
 
@@ -129,32 +131,65 @@ FieldMeaning meaning_of_word(const FieldContext& context, uint64_t offset, uint6
   return field;
 }
 
-// A string from `offset` to its NUL, which may be the end of the bytes; `step` bytes a character.
-void take_text(FieldMeaning& field, Bytes bytes, size_t step) {
-  uint64_t at = field.offset;
+bool is_number(Meaning meaning) {
+  return meaning == Meaning::Integer || meaning == Meaning::Pair || meaning == Meaning::Float ||
+         meaning == Meaning::Time || meaning == Meaning::Value;
+}
+
+bool is_small(uint32_t half) { return half < 1U << 16 || half >= ~uint32_t{0} - 0xffff; }
+
+// A socket address at `at`, or behind a small number of four bytes there. What shares its last word
+// is said as well.
+bool take_socket_address(FieldMeaning& field, Bytes bytes, uint64_t at) {
+  const auto low = static_cast<uint32_t>(field.value);
+  uint64_t begin = at;
+  auto found = socket_address_at(bytes.subspan(begin));
+  if (!found && is_small(low)) {
+    begin += 4;
+    found = socket_address_at(bytes.subspan(begin));
+  }
+  if (!found) return false;
+  const uint64_t end = begin + found->length;
+  const uint64_t length = Addr(end - at).align_up(8).value;
+  if (at + length > bytes.size()) return false;
+  field.meaning = Meaning::SocketAddress;
+  field.length = length;
+
+  if (begin != at) field.text = std::to_string(static_cast<int32_t>(low)) + ", ";
+  field.text += found->text;
+  const bool shares = end % 8 == 4 && !found->text.starts_with("unix:");
+  const auto rest = shares ? load<int32_t>(bytes.data() + end) : 0;
+  if (rest != 0) field.text += ", " + std::to_string(rest);
+  return true;
+}
+
+// A string from `at` to its NUL, which may be the end of the bytes; `step` bytes a character.
+void take_text(FieldMeaning& field, Bytes bytes, uint64_t at, size_t step) {
+  const uint64_t begin = at;
   while (at + step <= bytes.size() && is_printable(static_cast<unsigned char>(bytes[at])) &&
          std::all_of(bytes.begin() + static_cast<ptrdiff_t>(at + 1),
                      bytes.begin() + static_cast<ptrdiff_t>(at + step),
                      [](std::byte byte) { return byte == std::byte{0}; })) {
-    field.text += static_cast<char>(bytes[at]);
+    if (field.text.size() <= FieldMeaning::kMostText) field.text += static_cast<char>(bytes[at]);
     at += step;
   }
-  field.length = std::max<uint64_t>(8, Addr(at - field.offset).align_up(8).value);
+  field.length = std::max<uint64_t>(8, Addr(at - begin).align_up(8).value);
   cut_text(field);
 }
 
 // How far words equal to the field's go on.
-void take_equals(FieldMeaning& field, Bytes bytes) {
-  while (read_at<uint64_t>(bytes, field.offset + field.length) == field.value) field.length += 8;
+void take_equals(FieldMeaning& field, Bytes bytes, uint64_t at) {
+  while (read_at<uint64_t>(bytes, at + field.length) == field.value) field.length += 8;
 }
 
 }  // namespace
 
 const char* name_of(Meaning meaning) {
-  static constexpr std::array<const char*, 16> kNames = {
-      "zero",  "small integer", "pair of integers", "text", "wide text",     "number", "time",
-      "value", "vtable",        "function",         "data", "constant text", "block",  "free block",
-      "stack", "other memory"};
+  static constexpr std::array<const char*, 18> kNames = {
+      "zero",     "small integer", "pair of integers", "text",  "wide text",
+      "number",   "time",          "socket address",   "value", "vtable",
+      "function", "data",          "constant text",    "block", "free block",
+      "stack",    "other memory",  "unmapped memory"};
   return kNames[static_cast<size_t>(meaning)];
 }
 
@@ -166,6 +201,7 @@ bool FieldMeaning::shows_content() const {
     case Meaning::WideText:
     case Meaning::Float:
     case Meaning::Time:
+    case Meaning::SocketAddress:
     case Meaning::Value:
     case Meaning::ConstantText:
       return true;
@@ -174,24 +210,38 @@ bool FieldMeaning::shows_content() const {
   }
 }
 
-std::vector<FieldMeaning> field_meanings(const FieldContext& context, BlockId block,
-                                         uint64_t limit) {
+std::vector<FieldMeaning> field_meanings(const FieldContext& context, BlockId block, uint64_t limit,
+                                         uint64_t from) {
   std::vector<FieldMeaning> fields;
   const Block& row = context.heap.block(block);
-  const auto view = context.image.view(AddrRange::sized(row.begin(), std::min(row.size(), limit)));
-  if (!view) return fields;
+  const uint64_t end = std::min(row.size(), limit);
+  if (from >= end) return fields;
+  std::vector<std::byte> copy;
+  auto view = context.image.view(AddrRange::sized(row.begin() + from, end - from));
+  if (!view) {  // it may lie across regions, or in pages that were never touched
+    copy.resize(end - from);
+    if (!context.image.read_bytes(row.begin() + from, copy)) return fields;
+    view = Bytes(copy);
+  }
   const Bytes bytes = *view;
-  for (uint64_t offset = 0; offset + 8 <= bytes.size(); offset += fields.back().length) {
-    FieldMeaning field = meaning_of_word(context, offset, load<uint64_t>(bytes.data() + offset));
+  const UnmappedPlaces unmapped(context.image);
+  for (uint64_t at = 0; at + 8 <= bytes.size(); at += fields.back().length) {
+    FieldMeaning field = meaning_of_word(context, from + at, load<uint64_t>(bytes.data() + at));
+    if (field.meaning == Meaning::Value && unmapped.has(field.value))
+      field.meaning = Meaning::Unmapped;
+    if (is_number(field.meaning) && take_socket_address(field, bytes, at)) {
+      fields.push_back(std::move(field));
+      continue;
+    }
     if (field.meaning == Meaning::Text) {
-      take_text(field, bytes, 1);
+      take_text(field, bytes, at, 1);
     } else if (field.meaning == Meaning::WideText) {
-      take_text(field, bytes, 2);
-    } else if (field.meaning == Meaning::Pair && wide_text_length(bytes.subspan(offset), 4) > 0) {
+      take_text(field, bytes, at, 2);
+    } else if (field.meaning == Meaning::Pair && wide_text_length(bytes.subspan(at), 4) > 0) {
       field.meaning = Meaning::WideText;
-      take_text(field, bytes, 4);
+      take_text(field, bytes, at, 4);
     } else {
-      take_equals(field, bytes);
+      take_equals(field, bytes, at);
     }
     fields.push_back(std::move(field));
   }

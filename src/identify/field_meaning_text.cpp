@@ -29,9 +29,7 @@ std::string date_of(uint64_t days) {
 }
 
 std::string time_of(uint64_t value) {
-  uint64_t unit = 1;
-  while (value / unit > kLastSecond) unit *= 1000;
-  const uint64_t seconds = value / unit;
+  const uint64_t seconds = seconds_of_time(value);
   if (seconds < kFirstSecond) return std::to_string(value);
   const uint64_t of_day = seconds % 86'400;
   return fmt::format("{} {:02}:{:02}:{:02} UTC", date_of(seconds / 86'400), of_day / 3600,
@@ -92,6 +90,8 @@ std::string value_of(const FieldMeaning& field) {
     case Meaning::Text:
     case Meaning::WideText:
       return quoted(field);
+    case Meaning::SocketAddress:
+      return field.text;
     case Meaning::ConstantText:
       return "-> " + quoted(field);
     default:
@@ -100,6 +100,12 @@ std::string value_of(const FieldMeaning& field) {
 }
 
 }  // namespace
+
+uint64_t seconds_of_time(uint64_t value) {
+  uint64_t unit = 1;
+  while (value / unit > kLastSecond) unit *= 1000;
+  return value / unit;
+}
 
 std::string spelled(const FieldMeaning& field, const MemoryImage& image,
                     const Identities& identities, bool content) {
@@ -118,6 +124,8 @@ std::string spelled(const FieldMeaning& field, const MemoryImage& image,
       return "-> a free block";
     case Meaning::Mapped:
       return "-> other memory";
+    case Meaning::Unmapped:
+      return "-> memory no longer mapped";
     default:
       return "0";
   }

@@ -46,7 +46,12 @@ bool is_float(uint64_t word) {
   return value >= kSmallestFloat && value <= kLargestFloat;
 }
 
+// A clock that counts finer than seconds seldom stops at a round binary number; fields side by side
+// in one word do.
+bool is_packed(uint64_t word) { return (word & 0xffff) == 0 || (word & 0xffffffff) < kSmall; }
+
 bool is_time(uint64_t word) {
+  if (word > kLastSecond && is_packed(word)) return false;
   for (uint64_t unit = 1; unit <= 1'000'000'000; unit *= 1000) {
     if (word >= kFirstSecond * unit && word <= kLastSecond * unit) return true;
   }

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "heapscan/base/text.h"
+#include "heapscan/identify/unmapped.h"
 
 namespace heapscan {
 
@@ -66,6 +67,31 @@ class SampleMeanings {
   std::map<BlockId, std::vector<FieldMeaning>> meanings_;
 };
 
+// Where most samples hold the address of something that is mapped no longer; `field` is of numbers.
+std::optional<GroupPointer> unmapped_pointer(const Analysis& analysis,
+                                             const UnmappedPlaces& unmapped, ClusterId cluster,
+                                             const Field& field) {
+  std::map<uint64_t, uint32_t> values;
+  uint32_t all = 0;
+  for (const BlockId sample : analysis.clusters.rows[cluster].samples) {
+    const Block& block = analysis.heap.block(sample);
+    const auto word = analysis.image.read<uint64_t>(block.begin() + field.offset);
+    if (!word || !unmapped.has(*word)) continue;
+    ++values[*word];
+    ++all;
+  }
+  if (all * 2 < field.samples || all == 0) return std::nullopt;
+  // A library that is loaded again and again comes back to a few places.
+  const bool is_library = values.size() * 4 <= all || (field.offset == 0 && values.size() <= 4);
+  GroupPointer pointer;
+  pointer.offset = field.offset;
+  pointer.kind = name_of(Meaning::Unmapped);
+  pointer.symbol = "memory no longer mapped";
+  if (is_library) pointer.symbol += ", perhaps an unloaded library";
+  pointer.share = static_cast<double>(all) / field.samples;
+  return pointer;
+}
+
 }  // namespace
 
 std::string spelled_target(const Analysis& analysis, const FieldMeaning& field) {
@@ -90,8 +116,14 @@ std::vector<GroupPointer> common_pointers(const Analysis& analysis, const Addres
   const Profile profile =
       make_profile(analysis.image, addresses, analysis.heap, analysis.clusters, cluster);
   SampleMeanings meanings(analysis, addresses, cluster);
+  const UnmappedPlaces unmapped(analysis.image);
   for (const Field& field : profile.fields) {
     if (pointers.size() == kMostPointers) break;
+    if (field.kind == WordKind::Number) {
+      if (auto pointer = unmapped_pointer(analysis, unmapped, cluster, field))
+        pointers.push_back(std::move(*pointer));
+      continue;
+    }
     if (field.common.is_null() || field.samples == 0) continue;
     if (size_t{field.common_count} * 2 < field.samples) continue;
     const FieldMeaning* const meaning = meanings.meaning(field.offset, field.common);

@@ -28,15 +28,17 @@ enum class Meaning : uint8_t {
   WideText,  // UTF-16 or UTF-32, likewise
   Float,
   Time,
-  Value,         // any other
-  Vtable,        // the vtable of a class
-  Function,      // code
-  Object,        // a variable or constant of a module
-  ConstantText,  // points at a string in a module's read-only data
-  Block,         // points at or into a block the program uses
-  FreeBlock,     // at or into one that is free, or the allocator's own memory
-  Stack,         // into a thread's stack or thread-local storage
-  Mapped,        // into other mapped memory
+  SocketAddress,  // of the Internet or of Unix, perhaps behind a number of four bytes
+  Value,          // any other
+  Vtable,         // the vtable of a class
+  Function,       // code
+  Object,         // a variable or constant of a module
+  ConstantText,   // points at a string in a module's read-only data
+  Block,          // points at or into a block the program uses
+  FreeBlock,      // at or into one that is free, or the allocator's own memory
+  Stack,          // into a thread's stack or thread-local storage
+  Mapped,         // into other mapped memory
+  Unmapped,       // where libraries are loaded, but nothing is mapped there any more
 };
 [[nodiscard]] const char* name_of(Meaning meaning);
 
@@ -53,7 +55,8 @@ struct FieldMeaning {
   BlockId block = {};      // of Block
   ClusterId cluster = {};  // of Block: the cluster of that block; none when it was not clustered
   int tid = 0;             // of Stack
-  std::string text = {};   // Text, WideText (as ASCII), ConstantText: at most kMostText bytes of it
+  // Text, WideText (as ASCII), ConstantText: at most kMostText bytes of it. SocketAddress: spelled.
+  std::string text = {};
   bool text_goes_on = false;
   static constexpr size_t kMostText = 64;
 
@@ -69,10 +72,14 @@ struct FieldContext {
   const Clusters& clusters;
 };
 
-// Of the first `limit` bytes of `block`, in order, none left out: runs of zeros, of text and of
-// equal words are one field each. Empty when the block is not saved.
+// Of the bytes of `block` from `from` up to `limit`, in order, none left out: runs of zeros, of
+// text and of equal words are one field each. `from` is a multiple of 8. Empty when they are not
+// saved.
 [[nodiscard]] std::vector<FieldMeaning> field_meanings(const FieldContext& context, BlockId block,
-                                                       uint64_t limit = 512);
+                                                       uint64_t limit = 512, uint64_t from = 0);
+
+// Of a value that means a time, whatever its unit: seconds since 1970.
+[[nodiscard]] uint64_t seconds_of_time(uint64_t value);
 
 // "-> idle_list (data of a.out)", "-> #3 struct conn", "\"GET /\"", "3", "1.25",
 // "2026-11-20 10:00:00 UTC", "-> stack of thread 12". Clusters are counted from 1, as reports do.

@@ -81,6 +81,53 @@ TEST_F(FieldMeanings, PointersSayWhatTheyPointAt) {
                 "-> a free block"}));
 }
 
+TEST_F(FieldMeanings, SocketAddressesAreSpelled) {
+  // A number of four bytes stands in front of the second.
+  const std::vector<uint64_t> words = {0x0100007f'e2840002,
+                                       0,
+                                       0x50000002'00000007,
+                                       0x00000000'0302010a,
+                                       0,
+                                       0x00000000'bb01000a,
+                                       0,
+                                       0x01000000'00000000,
+                                       0,
+                                       0x00000000'1600000a,
+                                       0x80fe,
+                                       0x02000000'00000000,
+                                       3,
+                                       0x7878};
+  EXPECT_EQ(spell(words), (std::vector<std::string>{"127.0.0.1:34018", "7, 10.1.2.3:80",
+                                                    "[::1]:443", "[fe80::2%3]:22", "30840"}));
+}
+
+TEST_F(FieldMeanings, PathsOfSocketsAreSpelled) {
+  EXPECT_EQ(spell({uint64_t{1} | chars("/run/s") << 16, chars("hop.sock"), 0}),
+            (std::vector<std::string>{"unix:/run/shop.sock", "0"}));
+}
+
+TEST_F(FieldMeanings, NumbersThatBeginLikeSocketAddressesAreNumbers) {
+  const std::vector<std::vector<uint64_t>> decoys = {
+      {0x00000005'00030002, 0},                // {short 2, short 3, int 5}: 5.0.0.0
+      {0x0100007f'00000002, 0},                // without a port
+      {0x0100007f'e2840002, 9},                // something where the kernel has zeros
+      {0x0100007f'e2840003, 0},                // another family
+      {0xfeffffff'e2840002, 0},                // no host's address
+      {uint64_t{1} | chars("shop") << 16, 0},  // a name, but no path
+      {0x00000007'0050000a, 0x1234, 0x5678, 0},
+  };
+  for (const auto& words : decoys) {
+    world_ = RecogniserWorld();
+    for (const std::string& text : spell(words))
+      EXPECT_EQ(text.find_first_of(":/"), std::string::npos) << text;
+  }
+}
+
+TEST_F(FieldMeanings, MemoryThatIsGoneIsSaid) {
+  EXPECT_EQ(spell({FakeProgram::kCode + 0x3000, 0x7fff12345678}),
+            (std::vector<std::string>{"-> memory no longer mapped", "0x7fff12345678"}));
+}
+
 TEST_F(FieldMeanings, WithoutContentOnlyKindsAndNamesRemain) {
   EXPECT_EQ(spell({chars("password"), 1234, std::bit_cast<uint64_t>(1.25), FakeProgram::kCode + 8},
                   false),

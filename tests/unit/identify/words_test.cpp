@@ -40,6 +40,16 @@ TEST_F(Words, NumbersAreToldByTheirValue) {
   EXPECT_EQ(kind(0xf3a1c4d59be20677), WordKind::Random);
 }
 
+TEST_F(Words, FieldsInOneWordAreNoTime) {
+  EXPECT_NE(kind(0x5000000000000), WordKind::Time) << "would be 2014 in microseconds";
+  EXPECT_NE(kind(0x6000000000003), WordKind::Time);
+  EXPECT_NE(kind(0x18d1234'00000007), WordKind::Time);
+  EXPECT_NE(kind(0x17000000'abcd0000), WordKind::Time);
+  EXPECT_EQ(kind(1'700'000'000'123'456), WordKind::Time);
+  EXPECT_EQ(kind(1'700'000'000'123'456'789), WordKind::Time);
+  EXPECT_EQ(kind(1'700'003'840), WordKind::Time) << "a second may be any number";
+}
+
 TEST_F(Words, TextNeedsFourCharactersAndAnEnd) {
   const auto word = [](const char(&text)[9]) {
     uint64_t value = 0;
