@@ -12,6 +12,8 @@
 #include "heapscan/identify/identities.h"
 #include "identify/recognisers/recognise_containers.h"
 #include "identify/recognisers/recognise_glib.h"
+#include "identify/recognisers/recognise_search_tree.h"
+#include "identify/recognisers/recogniser_names.h"
 #include "identify/recognisers/recogniser_samples.h"
 #include "identify/recognisers/recognisers.h"
 #include "identify/typing/typing.h"
@@ -39,8 +41,8 @@ Column<ClusterId, Profile> make_profiles(const MemoryImage& image, const HeapMod
 
 std::vector<Evidence> ask_recognisers(const Inputs& inputs, ClusterId cluster) {
   static constexpr std::optional<Evidence> (*kRecognisers[])(const Inputs&, ClusterId) = {
-      recognise_class, recognise_python, recognise_library, recognise_symbol_fields,
-      recognise_content};
+      recognise_class,   recognise_python,        recognise_coroutine,
+      recognise_library, recognise_symbol_fields, recognise_content};
   std::vector<Evidence> found;
   for (const auto recognise : kRecognisers) {
     if (auto evidence = recognise(inputs, cluster)) found.push_back(std::move(*evidence));
@@ -50,6 +52,13 @@ std::vector<Evidence> ask_recognisers(const Inputs& inputs, ClusterId cluster) {
 
 void add_glib(const Inputs& inputs, size_t count, Column<ClusterId, Identity>& identities) {
   const auto found = recognise_glib(inputs, count);
+  for (size_t i = 0; i < count; ++i) {
+    if (found[ClusterId(i)]) identities[ClusterId(i)].evidence.push_back(*found[ClusterId(i)]);
+  }
+}
+
+void add_search_trees(const Inputs& inputs, size_t count, Column<ClusterId, Identity>& identities) {
+  const auto found = recognise_search_trees(inputs, count);
   for (size_t i = 0; i < count; ++i) {
     if (found[ClusterId(i)]) identities[ClusterId(i)].evidence.push_back(*found[ClusterId(i)]);
   }
@@ -69,6 +78,7 @@ void add_typing(const Inputs& inputs, Column<ClusterId, Identity>& identities) {
       if (evidence.type.valid()) {
         const Type& type = inputs.types.type(evidence.type);
         if (is_part_of_nodes(type)) continue;
+        evidence.label = name_people_know(evidence.label);
         evidence.unites = type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
       }
       identities[ClusterId(i)].evidence.push_back(std::move(evidence));
@@ -169,6 +179,7 @@ Identities identify(const MemoryImage& image, const Symbols& symbols, const Type
       identities.rows[ClusterId(i)].evidence = ask_recognisers(inputs, ClusterId(i));
   });
   add_glib(inputs, count, identities.rows);
+  add_search_trees(inputs, count, identities.rows);
   add_typing(inputs, identities.rows);
   for (Identity& identity : identities.rows) choose_label(identity);
   add_containers(inputs, identities.rows);

@@ -148,6 +148,12 @@ class Labels(unittest.TestCase):
                 ("elements of std::vector in A", "Point"), ("array of A", "std::vector<B>::elements")]:
             self.assertFalse(labels.is_same_type(claim, truth), claim)
 
+    def test_names_people_know_are_those_of_the_library(self):
+        for claim, truth in [("FILE", "locked_FILE"), ("regex_t (re_dfa_t)", "re_dfa_t"), ("X509", "struct x509_st")]:
+            self.assertTrue(labels.is_same_type(claim, truth), claim)
+        for claim, truth in [("FILE", "session"), ("regex_t (re_dfa_t)", "session")]:
+            self.assertFalse(labels.is_same_type(claim, truth), claim)
+
     def test_words_for_bytes_claim_no_type(self):
         for label in ("", "264-byte blocks", "raw bytes", "array of numbers", "block naming f",
                       "blocks of several sizes"):

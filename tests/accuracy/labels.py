@@ -89,11 +89,23 @@ def claimed_type(label):
     return None if NO_CLAIM.match(label) else label
 
 
+# What people call a type, and what its library does.
+ALIASES = {"FILE": ["_IO_FILE", "locked_FILE", "_IO_FILE_plus"], "DIR": ["__dirstream"], "locale_t": ["__locale_struct"],
+           "iconv_t": ["__gconv_info"], "X509": ["x509_st"], "SSL": ["ssl_st"], "SSL_SESSION": ["ssl_session_st"],
+           "BIO": ["bio_st"], "PGresult": ["pg_result"], "sqlite3_stmt": ["Vdbe"], "deflate_state": ["internal_state"],
+           "xmlXPathContext": ["_xmlXPathContext"], "GVariant": ["_GVariant"], "regex_t": ["re_pattern_buffer"]}
+
+
+def names_of(claim):
+    """Of "regex_t (re_dfa_t)" both."""
+    match = re.match(r"^(\w+) \((\w+)\)$", claim)
+    return list(match.groups()) if match else [claim, *ALIASES.get(claim, [])]
+
+
 def is_same_type(claim, truth):
     """truth may be several names of one type: A|B. What the claim leaves out is not held against
     it: the arguments of a template, the scope a source line does not spell."""
-    said = parse(claim)
-    return any(agree(said, parse(name)) for name in truth.split("|"))
+    return any(agree(parse(said), parse(name)) for said in names_of(claim) for name in truth.split("|"))
 
 
 def agree(said, true):

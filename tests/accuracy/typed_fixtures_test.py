@@ -65,6 +65,9 @@ class TypedFixtures(unittest.TestCase):
                 self.assertEqual(group[1], f"struct {kind}")
                 self.assertEqual(named.setdefault(kind, group), group, "it grew")
 
+    def test_what_the_c_library_hands_out(self):
+        self.expect("typed_library", right=0.9)
+
     def test_classes_with_debug_information(self):
         self.expect("typed_classes", right=0.9)
 

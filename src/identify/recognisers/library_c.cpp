@@ -60,11 +60,6 @@ bool is_locale(const Inputs& inputs, const Sample& sample) {
   return true;
 }
 
-uint64_t size_of_block_at(const Inputs& inputs, uint64_t address) {
-  if (inputs.addresses.kind_of(address) != WordKind::BlockStart) return 0;
-  return inputs.heap.block(inputs.addresses.block_of(address)).size();
-}
-
 // The compiled form behind a regex_t: its arrays are as long as it says.
 bool is_regular_expression(const Inputs& inputs, const Sample& sample) {
   constexpr uint64_t kNode = 16;
@@ -115,7 +110,7 @@ constexpr KnownStruct kCLibraryStructs[] = {
      48 + 28 + kBlockSlack, is_address_info},
     {"iconv_t", "every step points at its own state", 16 + 48, 16 + 8 * 48 + kBlockSlack, is_iconv},
     {"locale_t", "it has the tables and names of a locale", 232, 4096, is_locale},
-    {"struct re_dfa_t", "its arrays are as long as it says", 224, 232 + kBlockSlack,
+    {"regex_t (re_dfa_t)", "its arrays are as long as it says", 224, 232 + kBlockSlack,
      is_regular_expression},
     {"regex_t", "its compiled form is as long as it says", 64, 64 + kBlockSlack,
      is_compiled_pattern},

@@ -5,21 +5,17 @@
 //
 // Sources: GLib glib/ghash.c (gint sizes until 2.58, gsize since), glib/garray.c (GRealArray: its
 // third member counts bytes until 2.62, elements since; GRealPtrArray), glib/gstring.h,
-// glib/glist.h. Tried with 2.66, 2.74, 2.84 and 2.90.
+// glib/glist.h, glib/gvariant-core.c and gvarianttypeinfo.c. Tried with 2.66, 2.74, 2.84 and 2.90.
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <string_view>
 
 #include "identify/recognisers/library_structs.h"
 
 namespace heapscan {
 
 namespace {
-
-uint64_t usable_at(const Inputs& inputs, uint64_t address) {
-  if (inputs.addresses.kind_of(address) != WordKind::BlockStart) return 0;
-  return inputs.heap.block(inputs.addresses.block_of(address)).size();
-}
 
 bool is_function_or_null(const Inputs& inputs, uint64_t word) {
   return word == 0 || inputs.addresses.kind_of(word) == WordKind::Code;
@@ -56,7 +52,7 @@ bool is_hash_table(const Inputs& inputs, const Sample& sample) {
       half(sample, kLayout.modulus + 4) != size - 1 || nodes > occupied || occupied > size)
     return false;
   for (uint64_t array = 0; array < 3; ++array) {
-    if (usable_at(inputs, word(sample, kLayout.keys + 8 * array)) < 4 * size) return false;
+    if (size_of_block_at(inputs, word(sample, kLayout.keys + 8 * array)) < 4 * size) return false;
   }
   const uint64_t functions = kLayout.keys + 24;
   return inputs.addresses.kind_of(word(sample, functions)) == WordKind::Code &&
@@ -72,7 +68,7 @@ bool has_array_references(const Sample& sample) {
 }
 
 bool is_glib_array(const Inputs& inputs, const Sample& sample) {
-  const uint64_t usable = usable_at(inputs, word(sample, 0));
+  const uint64_t usable = size_of_block_at(inputs, word(sample, 0));
   const uint64_t length = half(sample, 8);
   const uint64_t capacity = half(sample, 12);
   const uint64_t element = half(sample, 16);
@@ -87,7 +83,7 @@ bool is_glib_pointer_array(const Inputs& inputs, const Sample& sample) {
   const uint64_t length = half(sample, 8);
   const uint64_t capacity = half(sample, 12);
   return capacity != 0 && length <= capacity &&
-         fills(8 * capacity, usable_at(inputs, word(sample, 0))) &&
+         fills(8 * capacity, size_of_block_at(inputs, word(sample, 0))) &&
          is_reference_count(half(sample, 16), kMostReferencesToPointers) &&
          is_function_or_null(inputs, word(sample, 24));
 }
@@ -99,7 +95,7 @@ bool is_glib_string(const Inputs& inputs, const Sample& sample) {
   const uint64_t capacity = word(sample, 16);
   constexpr uint64_t kMostRead = 4096;
   if (length == 0 || length >= capacity || !std::has_single_bit(capacity) ||
-      !fills(capacity, usable_at(inputs, text)))
+      !fills(capacity, size_of_block_at(inputs, text)))
     return false;
   const auto read = inputs.image.read_string(Addr(text), kMostRead);
   return read && read->size() == std::min(length, kMostRead);
@@ -127,7 +123,7 @@ bool is_list_part(const Inputs& inputs, Addr first, uint64_t ahead, uint64_t beh
     const auto other = inputs.image.read_addr(node + ahead);
     if (!other) return false;
     if (other->is_null()) return true;
-    if (*other == first || !fills(kListNode, usable_at(inputs, other->value)) ||
+    if (*other == first || !fills(kListNode, size_of_block_at(inputs, other->value)) ||
         inputs.image.read_addr(*other + behind) != node || !holds_list_data(inputs, *other))
       return false;
     node = *other;
@@ -142,7 +138,67 @@ bool is_list_node(const Inputs& inputs, const Sample& sample) {
          is_list_part(inputs, sample.begin, kPrevious, kNext);
 }
 
+// {type's description, size, union of {GBytes, data, two counts} and {children, how many}, state,
+// references, depth}, without the counts before 2.70; the description is {size of fixed ones,
+// alignment, letter of containers}.
+
+bool is_variant_type(const Inputs& inputs, uint64_t address) {
+  if (!is_in_module(inputs, address) && room_at(inputs, address) < 24) return false;
+  const auto fixed = inputs.image.read<uint64_t>(Addr(address));
+  const auto alignment = inputs.image.read<uint8_t>(Addr(address) + 8);
+  const auto letter = inputs.image.read<uint8_t>(Addr(address) + 9);
+  if (!fixed || !alignment || !letter) return false;
+  constexpr std::string_view kLetters("\0mar{", 5);  // basic, maybe, array, tuple, entry
+  constexpr uint64_t kLargest = 1 << 20;
+  const bool aligns = *alignment == 0 || *alignment == 1 || *alignment == 3 || *alignment == 7;
+  const bool is_known =
+      *letter == '(' || kLetters.find(static_cast<char>(*letter)) != kLetters.npos;
+  // Descriptions of basic types are constants, those of containers are made.
+  return aligns && is_known && *fixed <= kLargest && *fixed % (*alignment + 1U) == 0 &&
+         (*letter == 0) == is_in_module(inputs, address);
+}
+
+// Whole in {data, size} of GBytes.
+bool is_serialised(const Inputs& inputs, const Sample& sample) {
+  const uint64_t bytes = word(sample, 16);
+  const uint64_t data = word(sample, 24);
+  const uint64_t size = word(sample, 8);
+  if (bytes == 0) {  // since 2.84 small ones hold their bytes themselves
+    return data > sample.begin.value && size <= sample.size &&
+           data - sample.begin.value + size <= sample.size;
+  }
+  const auto whole = inputs.image.read<uint64_t>(Addr(bytes));
+  const auto length = inputs.image.read<uint64_t>(Addr(bytes) + 8);
+  if (room_at(inputs, bytes) < 40 || !whole || !length || size > *length) return false;
+  return data == 0 || (data >= *whole && data + size <= *whole + *length);
+}
+
+bool is_tree(const Inputs& inputs, const Sample& sample) {
+  const uint64_t children = word(sample, 24);
+  constexpr uint64_t kMostChildren = 1 << 24;
+  return children < kMostChildren &&
+         (children == 0 || room_at(inputs, word(sample, 16)) >= 8 * children);
+}
+
+template <uint64_t kState>
+bool is_variant(const Inputs& inputs, const Sample& sample) {
+  constexpr uint32_t kLocked = 1;
+  constexpr uint32_t kSerialised = 2;
+  constexpr uint32_t kStates = 15;
+  constexpr uint64_t kDeepest = 128;
+  const uint32_t state = half(sample, kState);
+  if (state > kStates || (state & ~kLocked) == 0 || !is_variant_type(inputs, word(sample, 0)) ||
+      !is_reference_count(half(sample, kState + 4), kMostGlibReferences) ||
+      word(sample, kState + 8) > kDeepest)
+    return false;
+  return (state & kSerialised) != 0 ? is_serialised(inputs, sample) : is_tree(inputs, sample);
+}
+
 constexpr KnownStruct kGlibStructs[] = {
+    {"GVariant", "its type's description, and the bytes or children it holds", 64,
+     64 + 64 + kBlockSlack, is_variant<48>},
+    {"GVariant", "its type's description, and the bytes or children it holds", 48, 48 + kBlockSlack,
+     is_variant<32>},
     {"GHashTable", "its size, modulus and mask, and arrays that are as long", 88, 96 + kBlockSlack,
      is_hash_table<kLargeSizes>},
     {"GHashTable", "its size, modulus and mask, and arrays that are as long", 80, 88 + kBlockSlack,

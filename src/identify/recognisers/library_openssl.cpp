@@ -1,7 +1,9 @@
 // Objects of OpenSSL, told by the table of functions they name.
 //
 // Sources: OpenSSL 1.1.1 and 3.0 crypto/bio/bio_local.h and include/internal/bio.h (bio_st,
-// bio_method_st), ssl/ssl_local.h (ssl_st, ssl_method_st), include/openssl/bio.h.in (types).
+// bio_method_st), ssl/ssl_local.h (ssl_st, ssl_method_st, ssl_session_st), include/openssl/bio.h.in
+// (types), include/crypto/x509.h (x509_st, X509_name_st), include/openssl/asn1.h (asn1_string_st).
+// Certificates and sessions begin alike in 1.1.1, 3.0 and 3.5.
 #include <algorithm>
 #include <array>
 
@@ -10,11 +12,6 @@
 namespace heapscan {
 
 namespace {
-
-bool is_in_module(const Inputs& inputs, uint64_t address) {
-  const WordKind kind = inputs.addresses.kind_of(address);
-  return kind == WordKind::Constant || kind == WordKind::Data;
-}
 
 bool has_functions(const Inputs& inputs, Addr table, std::initializer_list<uint64_t> offsets) {
   return std::all_of(offsets.begin(), offsets.end(), [&](uint64_t offset) {
@@ -65,7 +62,87 @@ bool is_ssl(const Inputs& inputs, const Sample& sample) {
          is_ssl_method(inputs, word(sample, 8));
 }
 
+// Types of ASN.1's strings.
+constexpr uint32_t kInteger = 2;
+constexpr uint32_t kNegative = 0x100;
+constexpr uint32_t kBits = 3;
+constexpr uint32_t kUtcTime = 23;
+constexpr uint32_t kGeneralizedTime = 24;
+
+// A string {length, type, data, flags} that is a time: "251120100000Z".
+bool is_asn1_time(const Inputs& inputs, uint64_t address) {
+  const auto length = inputs.image.read<uint32_t>(Addr(address));
+  const auto type = inputs.image.read<uint32_t>(Addr(address) + 4);
+  const auto data = inputs.image.read<uint64_t>(Addr(address) + 8);
+  if (!length || !type || !data || (*type != kUtcTime && *type != kGeneralizedTime)) return false;
+  if (*length < 11 || *length > 24) return false;
+  std::array<char, 24> text{};
+  const auto bytes = std::as_writable_bytes(std::span(text)).first(*length);
+  return inputs.image.read_bytes(Addr(*data), bytes) &&
+         std::all_of(text.begin(), text.begin() + 10, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// {entries, modified, {length, data} in DER, canonical form, its length}.
+bool is_x509_name(const Inputs& inputs, uint64_t address) {
+  return room_at(inputs, address) >= 40 &&
+         room_at(inputs, inputs.image.read<uint64_t>(Addr(address)).value_or(0)) != 0;
+}
+
+// {{version, serial number, algorithm, issuer, {not before, not after}, subject, key, …},
+// algorithm, signature, …}; the same since 1.1.0.
+bool is_certificate(const Inputs& inputs, const Sample& sample) {
+  const uint32_t serial = half(sample, 12);
+  if ((serial & ~kNegative) != kInteger || half(sample, 0x9c) != kBits) return false;
+  return is_asn1_time(inputs, word(sample, 0x38)) && is_asn1_time(inputs, word(sample, 0x40)) &&
+         is_x509_name(inputs, word(sample, 0x30)) && is_x509_name(inputs, word(sample, 0x48));
+}
+
+// {version, length of the key, an early secret, the key, length of the id, the id, length of the
+// context, the context, …}: what lies behind the lengths was never written.
+bool is_filled_to(const Sample& sample, uint64_t begin, uint64_t length, uint64_t room) {
+  if (length > room || begin + room > sample.bytes.size()) return false;
+  const Bytes rest = sample.bytes.subspan(begin + length, room - length);
+  return std::all_of(rest.begin(), rest.end(), [](std::byte b) { return b == std::byte{0}; });
+}
+
+// `key_room` is what the library's version keeps for the key.
+bool is_session_with(const Inputs& inputs, const Sample& sample, uint64_t key_room) {
+  constexpr uint64_t kSecret = 0x10;
+  constexpr uint64_t kKey = 0x50;
+  constexpr uint64_t kIdRoom = 32;
+  constexpr uint64_t kTimesWithin = 112;
+  const uint64_t id = kKey + key_room + 8;
+  const uint64_t context = id + kIdRoom + 8;
+  const uint64_t end = context + kIdRoom;
+  const uint64_t key_length = word(sample, 8);
+  const uint64_t id_length = word(sample, id - 8);
+  if (!is_filled_to(sample, kKey, key_length, key_room) ||
+      !is_filled_to(sample, id, id_length, kIdRoom) ||
+      !is_filled_to(sample, context, word(sample, context - 8), kIdRoom) ||
+      (key_length == 0 && id_length == 0))
+    return false;
+  if (key_length == 0 && !is_filled_to(sample, kSecret, 0, kKey - kSecret)) return false;
+  // When it was made.
+  for (uint64_t at = end; at < end + kTimesWithin; at += 8) {
+    if (inputs.addresses.kind_of(word(sample, at)) == WordKind::Time) return true;
+  }
+  return false;
+}
+
+bool is_session(const Inputs& inputs, const Sample& sample) {
+  constexpr uint32_t kFirstOfTls = 0x300;
+  constexpr uint32_t kLastOfTls = 0x304;
+  constexpr uint32_t kDatagrams = 0xfe00;
+  const uint32_t version = half(sample, 0);
+  const bool is_tls = version >= kFirstOfTls && version <= kLastOfTls;
+  const bool is_datagrams = version >= kDatagrams && version <= 0xffff && is_tls_version(version);
+  if ((!is_tls && !is_datagrams) || half(sample, 4) != 0) return false;
+  return is_session_with(inputs, sample, 256) || is_session_with(inputs, sample, 512);
+}
+
 constexpr KnownStruct kOpensslStructs[] = {
+    {"X509", "a certificate: serial number, names, and two times", 0xb0, 768, is_certificate},
+    {"SSL_SESSION", "its version, and a key and ids as long as it says", 544, 1200, is_session},
     {"BIO", "the functions of its kind", 104, 168, is_bio},
     {"SSL", "its version, and the functions of its method", 4096, 9216, is_ssl},
 };

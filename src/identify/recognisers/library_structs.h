@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string>
 
 #include "identify/recognisers/recogniser_samples.h"
 
@@ -34,11 +35,25 @@ inline constexpr uint64_t kSmallestMapping = 128 << 10;
   return bytes <= usable && usable - bytes <= slack;
 }
 
+// Usable bytes of the block that begins at `address`; 0 where none does.
+[[nodiscard]] uint64_t size_of_block_at(const Inputs& inputs, uint64_t address);
+// Bytes from `address` to the end of the block it is in; 0 where it is in none.
+[[nodiscard]] uint64_t room_at(const Inputs& inputs, uint64_t address);
+[[nodiscard]] bool is_code(const Inputs& inputs, uint64_t address);
+// In a module, but no code.
+[[nodiscard]] bool is_in_module(const Inputs& inputs, uint64_t address);
+// The text at `address`, without its NUL; empty when there is none of at most `limit` characters.
+[[nodiscard]] std::string text_at(const Inputs& inputs, uint64_t address, size_t limit = 4096);
+
 [[nodiscard]] std::span<const KnownStruct> stdio_structs();
 [[nodiscard]] std::span<const KnownStruct> c_library_structs();
 [[nodiscard]] std::span<const KnownStruct> runtime_structs();  // loader, libstdc++
 [[nodiscard]] std::span<const KnownStruct> openssl_structs();
-[[nodiscard]] std::span<const KnownStruct> other_structs();  // apr, zlib, curl, libxml2
+[[nodiscard]] std::span<const KnownStruct> zlib_structs();
+[[nodiscard]] std::span<const KnownStruct> xml_structs();       // libxml2
+[[nodiscard]] std::span<const KnownStruct> table_structs();     // what search.h and spawn.h make
+[[nodiscard]] std::span<const KnownStruct> database_structs();  // libpq, SQLite
+[[nodiscard]] std::span<const KnownStruct> other_structs();     // apr, curl, json-c
 // Only where GLib is in use; those that are told by a number of their own, and the others.
 [[nodiscard]] std::span<const KnownStruct> glib_structs();
 [[nodiscard]] std::span<const KnownStruct> glib_containers();

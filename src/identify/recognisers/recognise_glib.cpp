@@ -105,7 +105,7 @@ std::optional<Evidence> recognise_struct(const Inputs& inputs, ClusterId cluster
     evidence = recognise_known(inputs, cluster, samples, glib_containers());
     if (evidence) evidence->kind = EvidenceKind::Container;
   }
-  if (evidence) evidence->unites = false;
+  if (evidence && evidence->label != "GVariant") evidence->unites = false;
   return evidence;
 }
 

@@ -1,6 +1,7 @@
 // Asks every known struct about the samples of a cluster, the cheapest test (their size) first.
 #include <algorithm>
 
+#include "identify/plausible_values.h"
 #include "identify/recognisers/library_structs.h"
 #include "identify/recognisers/recognisers.h"
 
@@ -32,6 +33,32 @@ bool may_be(const Cluster& cluster, const KnownStruct& known) {
 
 }  // namespace
 
+uint64_t size_of_block_at(const Inputs& inputs, uint64_t address) {
+  if (inputs.addresses.kind_of(address) != WordKind::BlockStart) return 0;
+  return inputs.heap.block(inputs.addresses.block_of(address)).size();
+}
+
+uint64_t room_at(const Inputs& inputs, uint64_t address) {
+  if (!is_block_pointer(inputs.addresses.kind_of(address))) return 0;
+  return inputs.heap.block(inputs.addresses.block_of(address)).range().end() - Addr(address);
+}
+
+bool is_code(const Inputs& inputs, uint64_t address) {
+  return inputs.addresses.kind_of(address) == WordKind::Code;
+}
+
+bool is_in_module(const Inputs& inputs, uint64_t address) {
+  const WordKind kind = inputs.addresses.kind_of(address);
+  return kind == WordKind::Constant || kind == WordKind::Data;
+}
+
+std::string text_at(const Inputs& inputs, uint64_t address, size_t limit) {
+  const std::string text = inputs.image.read_string(Addr(address), limit + 1).value_or("");
+  const bool printable = std::all_of(
+      text.begin(), text.end(), [](char c) { return is_printable(static_cast<unsigned char>(c)); });
+  return printable && text.size() <= limit ? text : "";
+}
+
 bool is_one(const Inputs& inputs, const Sample& sample, const KnownStruct& known) {
   return sample.size >= known.min_size && sample.size <= known.max_size &&
          known.is_one(inputs, sample);
@@ -50,8 +77,9 @@ std::optional<Evidence> recognise_known(const Inputs& inputs, ClusterId cluster,
 
 std::optional<Evidence> recognise_library(const Inputs& inputs, ClusterId cluster) {
   const std::vector<Sample> samples = samples_of(inputs, cluster);
-  for (const auto structs : {stdio_structs(), c_library_structs(), runtime_structs(),
-                             openssl_structs(), other_structs()}) {
+  for (const auto structs :
+       {stdio_structs(), c_library_structs(), table_structs(), runtime_structs(), openssl_structs(),
+        zlib_structs(), xml_structs(), database_structs(), other_structs()}) {
     if (auto evidence = recognise_known(inputs, cluster, samples, structs)) return evidence;
   }
   return std::nullopt;

@@ -12,6 +12,8 @@ namespace heapscan {
 // Functions, variables and inner objects that the blocks name at fixed places.
 [[nodiscard]] std::optional<Evidence> recognise_symbol_fields(const Inputs& inputs,
                                                               ClusterId cluster);
+// Frames of C++20's coroutines.
+[[nodiscard]] std::optional<Evidence> recognise_coroutine(const Inputs& inputs, ClusterId cluster);
 // Structs of the C library, the loader, libstdc++ and other libraries.
 [[nodiscard]] std::optional<Evidence> recognise_library(const Inputs& inputs, ClusterId cluster);
 // Objects of CPython by their type.

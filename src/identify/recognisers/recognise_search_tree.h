@@ -1,0 +1,16 @@
+// Nodes of the trees that tsearch() makes.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+#include "heapscan/identify/identities.h"
+#include "identify/inputs.h"
+
+namespace heapscan {
+
+// For the first `count` clusters.
+[[nodiscard]] Column<ClusterId, std::optional<Evidence>> recognise_search_trees(
+    const Inputs& inputs, size_t count);
+
+}  // namespace heapscan
