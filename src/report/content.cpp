@@ -104,20 +104,16 @@ void add_places(std::string_view bytes, std::set<size_t>& places) {
 struct Place {
   size_t offset = 0;
   std::vector<std::string_view> texts;  // in the order of the blocks
-
-  [[nodiscard]] std::string_view prefix() const {
-    std::string_view common = texts.front();
-    for (const std::string_view text : texts) {
-      const auto end = std::mismatch(common.begin(), common.end(), text.begin(), text.end()).first;
-      common = common.substr(0, static_cast<size_t>(end - common.begin()));
-    }
-    return common;
-  }
-  [[nodiscard]] bool is_same() const {
-    return std::all_of(texts.begin(), texts.end(),
-                       [&](std::string_view text) { return text == texts.front(); });
-  }
 };
+
+std::string_view common_begin(const std::vector<std::string_view>& texts) {
+  std::string_view common = texts.front();
+  for (const std::string_view text : texts) {
+    const auto end = std::mismatch(common.begin(), common.end(), text.begin(), text.end()).first;
+    common = common.substr(0, static_cast<size_t>(end - common.begin()));
+  }
+  return common;
+}
 
 std::string quoted(std::string_view text, bool goes_on) {
   const bool cut = text.size() > kLongestShown;
@@ -125,28 +121,36 @@ std::string quoted(std::string_view text, bool goes_on) {
                      cut || goes_on ? "..." : "");
 }
 
-std::string examples_of(const Place& place) {
+std::string examples_of(const std::vector<std::string_view>& texts, size_t most) {
   std::vector<std::string> shown;
-  for (const std::string_view text : place.texts) {
+  for (const std::string_view text : texts) {
     std::string words = quoted(text, false);
     if (std::find(shown.begin(), shown.end(), words) == shown.end()) {
       shown.push_back(std::move(words));
     }
-    if (shown.size() == kExamplesShown) break;
+    if (shown.size() == most) break;
   }
   return fmt::format("such as {}", fmt::join(shown, ", "));
 }
 
-std::string words_of(const Place& place) {
-  const std::string_view prefix = place.prefix();
-  const bool same = place.is_same();
-  const bool begins_alike = same || prefix.size() >= shortest_at(place.offset);
-  std::string words = begins_alike ? quoted(prefix, !same) : examples_of(place);
+std::string words_of(const Place& place, bool nothing_but) {
+  if (nothing_but && place.offset == 0) {
+    return spelled_texts(place.texts, std::string_view::npos, kMostValues);
+  }
+  std::string words = spelled_texts(place.texts, shortest_at(place.offset), kExamplesShown);
   if (place.offset != 0) words += fmt::format(" at +{:#x}", place.offset);
   return words;
 }
 
 }  // namespace
+
+std::string spelled_texts(const std::vector<std::string_view>& texts, size_t shortest,
+                          size_t examples) {
+  const bool same = std::all_of(texts.begin(), texts.end(),
+                                [&](std::string_view text) { return text == texts.front(); });
+  const std::string_view begin = common_begin(texts);
+  return same || begin.size() >= shortest ? quoted(begin, !same) : examples_of(texts, examples);
+}
 
 ContentPreview preview_content(const MemoryImage& image, AddrRange block) {
   const std::string bytes = bytes_of(image, block, kContentBytes);
@@ -157,7 +161,7 @@ ContentPreview preview_content(const MemoryImage& image, AddrRange block) {
 }
 
 std::vector<std::string> common_strings(const MemoryImage& image, const AddressMap& addresses,
-                                        std::span<const AddrRange> blocks) {
+                                        std::span<const AddrRange> blocks, bool nothing_but) {
   std::vector<std::string> contents;
   for (const AddrRange& block : blocks) {
     contents.push_back(narrowed(text_bytes_of(image, addresses, block)));
@@ -179,7 +183,7 @@ std::vector<std::string> common_strings(const MemoryImage& image, const AddressM
                    [](const Place& a, const Place& b) { return a.texts.size() > b.texts.size(); });
   std::vector<std::string> words;
   for (size_t i = 0; i < std::min(places.size(), kMostStrings); ++i) {
-    words.push_back(words_of(places[i]));
+    words.push_back(words_of(places[i], nothing_but));
   }
   return words;
 }

@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "heapscan/base/addr.h"
@@ -23,9 +24,18 @@ struct ContentPreview {
 // The strings that at least half of `blocks` hold at one place, escaped and quoted: what all of
 // them begin with, or else examples. `"GET /index.html..." at +0x38`, `such as "anna", "bert"`.
 // Those of most blocks first, at most kMostStrings. Pointers are no text, whatever bytes they have.
+// Of blocks that are nothing but text, up to kMostValues different ones instead.
 [[nodiscard]] std::vector<std::string> common_strings(const MemoryImage& image,
                                                       const AddressMap& addresses,
-                                                      std::span<const AddrRange> blocks);
+                                                      std::span<const AddrRange> blocks,
+                                                      bool nothing_but = false);
 constexpr size_t kMostStrings = 2;
+constexpr size_t kMostValues = 5;
+
+// What such texts have in common: "\"GET /...\"", "such as \"anna\", \"bert\"": how they begin, if
+// at least `shortest` bytes of it are the same, or else up to `examples` of them. Escaped. There
+// must be one.
+[[nodiscard]] std::string spelled_texts(const std::vector<std::string_view>& texts, size_t shortest,
+                                        size_t examples);
 
 }  // namespace heapscan

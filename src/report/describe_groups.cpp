@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include "heapscan/identify/known_texts.h"
 #include "heapscan/identify/words.h"
 #include "report/below.h"
 #include "report/content.h"
 #include "report/evidence.h"
 #include "report/pointers.h"
 #include "report/text_style.h"
+#include "report/texts_behind.h"
 
 namespace heapscan {
 
@@ -36,13 +38,38 @@ std::vector<AddrRange> sampled_blocks(const Analysis& analysis, const BlockGroup
   return blocks;
 }
 
+// What blocks of a known struct stand for.
+std::string spelled_known(const Analysis& analysis, ClusterId cluster,
+                          const std::vector<AddrRange>& blocks) {
+  constexpr size_t kExamples = 2;
+  constexpr size_t kLongestBegin = 12;  // "subject CN=" is no begin that says anything
+  std::vector<std::string> texts;
+  for (const AddrRange& block : blocks) {
+    std::string text =
+        text_of_known(analysis.image, analysis.identities.rows[cluster].label, block);
+    if (!text.empty()) texts.push_back(std::move(text));
+  }
+  if (texts.empty()) return "";
+  return spelled_texts({texts.begin(), texts.end()}, kLongestBegin + 1, kExamples);
+}
+
 void describe_content(const Analysis& analysis, const AddressMap& addresses, const BlockGroup& from,
                       LeakGroup& group) {
   ContentPreview preview =
       preview_content(analysis.image, analysis.heap.block(from.members.front()).range());
   group.content_hex = std::move(preview.hex);
   group.content_text = std::move(preview.text);
-  group.strings = common_strings(analysis.image, addresses, sampled_blocks(analysis, from));
+  const std::vector<AddrRange> blocks = sampled_blocks(analysis, from);
+  const std::string known = spelled_known(analysis, from.cluster, blocks);
+  if (!known.empty()) group.strings.push_back(known);
+  const bool is_text = analysis.clusters.rows[from.cluster].shape == Shape::Text;
+  for (std::string& text : common_strings(analysis.image, addresses, blocks, is_text))
+    group.strings.push_back(std::move(text));
+  for (std::string& text : pointed_texts(analysis, addresses, blocks))
+    group.strings.push_back(std::move(text));
+  if (from.verdict != Verdict::Definite || from.indirect.blocks == 0) return;
+  std::string below = texts_below(analysis, addresses, from);
+  if (!below.empty()) group.strings.push_back(std::move(below));
 }
 
 void name_parents(const Analysis& analysis, LeakGroup& group, ClusterId cluster) {
