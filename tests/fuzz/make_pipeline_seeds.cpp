@@ -160,15 +160,17 @@ int main(int argc, char** argv) {
 
   // Segments that claim address space no file could hold, wherever something looks at it.
   constexpr uint32_t kRw = PF_R | PF_W;
-  CoreWriter huge = core_of(image);
-  huge.segment(0x7fffffff0000, {}, uint64_t{1} << 60, kRw);
-  huge.segment(0x560000000000, {}, uint64_t{1} << 44, kRw);
-  huge.segment(0x7f0000000000, pattern(kPage), uint64_t{1} << 40, kRw);
-  save(folder / "huge_claims", input_of(3, program, huge.write()));
+  CoreWriter untouched = core_of(image);
+  untouched.segment(0x10000000, {}, uint64_t{1} << 60, kRw);
+  save(folder / "huge_untouched", input_of(3, program, untouched.write()));
+  CoreWriter missing = core_of(image);
+  missing.segment(0x800000000000, pattern(kPage), uint64_t{1} << 60, kRw);
+  save(folder / "huge_missing", input_of(3, program, missing.write()));
   CoreWriter many = core_of(image);
   for (uint64_t i = 0; i < 300; ++i) {
-    many.segment(0x600000000000 + (i << 36), i % 2 == 0 ? pattern(16) : ByteString(),
-                 uint64_t{1} << (37 + i % 7), kRw);
+    const uint64_t begin = 0x600000000000 + (i << 36);
+    if (i % 2 == 0) many.segment(begin - 16, pattern(16), kRw);
+    many.segment(begin, {}, uint64_t{1} << (37 + i % 7), kRw);
   }
   save(folder / "many_claims", input_of(3, program, many.write()));
   return 0;
