@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "heapscan/base/error.h"
-#include "heapscan/base/parallel.h"
 
 namespace heapscan {
 
@@ -106,7 +105,7 @@ std::byte* Destination::at(Addr at) {
   return std::prev(after)->bytes + (at - std::prev(after)->run.begin());
 }
 
-void Destination::fault_in(const std::vector<AddrRange>& ranges) {
+void Destination::fault_in(const std::vector<AddrRange>& ranges, WorkCrew& crew) {
   size_t advised = 0;
   for (const AddrRange& range : ranges) {
     const std::span<std::byte> bytes(at(range.begin()), range.size());
@@ -115,7 +114,7 @@ void Destination::fault_in(const std::vector<AddrRange>& ranges) {
   }
   std::sort(faulted_.begin(), faulted_.end(), lies_below);
   const auto pieces = cut(faulted_);
-  parallel_for(pieces.size(), [&](size_t i) { fault_in_piece(pieces[i]); });
+  crew.run(pieces.size(), [&](size_t i) { fault_in_piece(pieces[i]); });
 }
 
 void Destination::give_back_unused(const std::vector<AddrRange>& used) {

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "acquire/work_crew.h"
 #include "heapscan/base/addr.h"
 #include "heapscan/base/fd.h"
 #include "heapscan/image/image_builder.h"
@@ -22,7 +23,7 @@ class Destination {
   // before stays.
   void reserve(const std::vector<AddrRange>& runs);
   // Faults in the pages of `ranges` (within reserved runs), in parallel.
-  void fault_in(const std::vector<AddrRange>& ranges);
+  void fault_in(const std::vector<AddrRange>& ranges, WorkCrew& crew);
   // Gives back faulted pages outside `used` (ascending).
   void give_back_unused(const std::vector<AddrRange>& used);
 

@@ -1,6 +1,7 @@
 // The live door, in order: look while it runs, prepare memory, stop, copy, release, make the image.
 #include "heapscan/acquire/live.h"
 
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <csignal>
 #include <exception>
 #include <map>
+#include <memory>
 #include <optional>
 #include <thread>
 
@@ -18,6 +20,7 @@
 #include "acquire/live_image.h"
 #include "acquire/memory_copy.h"
 #include "acquire/page_map.h"
+#include "acquire/pause_parts.h"
 #include "acquire/proc_errors.h"
 #include "acquire/proc_maps.h"
 #include "acquire/proc_status.h"
@@ -26,6 +29,8 @@
 #include "acquire/target_files.h"
 #include "acquire/termination.h"
 #include "acquire/thread_state.h"
+#include "acquire/urgency.h"
+#include "acquire/work_crew.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 
@@ -45,6 +50,9 @@ struct Preparation {
   WatchedDescriptors descriptors;
   TargetFiles files;
   Destination destination;
+  uint64_t bytes_to_copy = 0;
+  std::vector<std::pair<std::string, double>> pause_parts = {};  // known in the end
+  std::unique_ptr<WorkCrew> crew = std::make_unique<WorkCrew>();
 };
 
 // Threads may be named instead of their process.
@@ -88,24 +96,96 @@ std::map<int, TaskName> read_task_names(int pid) {
 }
 
 CopyPlan look_at_memory(int pid, const std::string& folder, const std::vector<MappingUse>& uses,
-                        Notes& notes) {
+                        WorkCrew& crew, Notes& notes) {
   std::vector<Mapping> mappings = parse_maps(read_of_process(pid, folder + "/maps"), notes);
   PageMap pages(folder);
-  const std::vector<PageRun> runs = pages.scan(mappings, uses);
+  const std::vector<PageRun> runs = pages.scan(mappings, uses, crew);
   return plan_copy(std::move(mappings), uses, runs);
 }
 
-void check_there_is_room(int pid, uint64_t needed) {
+std::optional<uint64_t> available_memory() {
   const std::string text = read_text_file("/proc/meminfo", 65536);
   const size_t line = text.find("MemAvailable:");
-  if (line == std::string::npos) return;
-  const uint64_t available = std::strtoull(text.c_str() + line + 13, nullptr, 10) * 1024;
+  if (line == std::string::npos) return std::nullopt;
+  return std::strtoull(text.c_str() + line + 13, nullptr, 10) * 1024;
+}
+
+void check_there_is_room(int pid, uint64_t needed) {
+  const uint64_t available = available_memory().value_or(needed);
   if (needed <= available) return;
   throw Error(ErrorKind::Acquire,
               "Copying process " + std::to_string(pid) + " needs " + human_bytes(needed) +
                   " of memory and " + human_bytes(available) +
                   " are available. Free some, or take a core with gcore and analyse it on a "
                   "larger machine.");
+}
+
+std::vector<CopyPiece> pieces_of(const CopyPlan& plan, Destination& destination) {
+  std::vector<CopyPiece> pieces;
+  for (const PlannedMapping& planned : plan.mappings) {
+    for (const AddrRange& range : planned.copied) {
+      pieces.push_back({range, destination.at(range.begin()), planned.mapping.perms.read});
+    }
+  }
+  return pieces;
+}
+
+// The calling thread and those that help it, unless there is so much to copy that others would have
+// to wait for long.
+std::optional<Urgency> be_urgent(const Preparation& p) {
+  if (p.bytes_to_copy > kUrgentBytes) return std::nullopt;
+  std::vector<int> tids = p.crew->thread_ids();
+  tids.push_back(::gettid());
+  return std::optional<Urgency>(std::in_place, tids);
+}
+
+uint64_t total_bytes(const std::vector<AddrRange>& ranges) {
+  uint64_t bytes = 0;
+  for (const AddrRange& range : ranges) bytes += range.size();
+  return bytes;
+}
+
+double seconds_since(steady_clock::time_point begin) {
+  return std::chrono::duration<double>(steady_clock::now() - begin).count();
+}
+
+// Does what will be done during the stop, once more and with a part of the memory, and takes the
+// time.
+PauseEstimate estimate_pause(int tid, const CopyPlan& plan, Preparation& p) {
+  constexpr uint64_t kTrial = uint64_t{16} << 20;
+  constexpr double kToStopOneThread = 20e-6;
+  const std::string folder = process_folder(tid);
+  const std::optional<Urgency> urgency = be_urgent(p);
+  Notes ignored;
+  const auto begin = steady_clock::now();
+  (void)look_at_memory(p.pid, folder, p.uses, *p.crew, ignored);
+  (void)read_kernel_references(folder, p.descriptors, ignored);
+  const double look = seconds_since(begin);
+
+  std::vector<CopyPiece> trial;
+  uint64_t bytes = 0;
+  for (const CopyPiece& piece : pieces_of(plan, p.destination)) {
+    if (bytes >= kTrial) break;
+    trial.push_back(piece);
+    trial.back().from =
+        AddrRange::sized(piece.from.begin(), std::min(piece.from.size(), kTrial - bytes));
+    bytes += trial.back().from.size();
+  }
+  const Fd mem = Fd::open_read(folder + "/mem");
+  const auto copy_begin = steady_clock::now();
+  (void)copy_memory(tid, mem, trial, *p.crew, [] { return false; });
+  const double copy = seconds_since(copy_begin);
+
+  PauseEstimate estimate;
+  estimate.bytes = p.bytes_to_copy;
+  estimate.available_bytes = available_memory().value_or(0);
+  estimate.threads = p.names.size();
+  estimate.pause_seconds = look + kToStopOneThread * static_cast<double>(estimate.threads);
+  if (bytes != 0) {
+    estimate.pause_seconds +=
+        copy * static_cast<double>(estimate.bytes) / static_cast<double>(bytes);
+  }
+  return estimate;
 }
 
 Preparation prepare(int pid, int tid, const CaptureOptions& options) {
@@ -121,14 +201,14 @@ Preparation prepare(int pid, int tid, const CaptureOptions& options) {
                 WatchedDescriptors(folder),
                 TargetFiles(folder),
                 {}};
-  const CopyPlan plan = look_at_memory(pid, folder, p.uses, of_running);
+  const CopyPlan plan = look_at_memory(pid, folder, p.uses, *p.crew, of_running);
   const std::vector<AddrRange> copied = plan.copied();
-  uint64_t needed = 0;
-  for (const AddrRange& range : copied) needed += range.size();
-  check_there_is_room(pid, needed);
+  p.bytes_to_copy = total_bytes(copied);
+  check_there_is_room(pid, p.bytes_to_copy);
   p.files.open_files(plan.mappings);
   p.destination.reserve(plan.stored_runs());
-  p.destination.fault_in(copied);
+  p.destination.fault_in(copied, *p.crew);
+  if (options.on_estimate) options.on_estimate(estimate_pause(tid, plan, p));
   return p;
 }
 
@@ -209,21 +289,11 @@ void copy_clean_pages_without_file(CopyPlan& plan, const TargetFiles& files) {
   }
 }
 
-std::vector<CopyPiece> pieces_of(const CopyPlan& plan, Destination& destination) {
-  std::vector<CopyPiece> pieces;
-  for (const PlannedMapping& planned : plan.mappings) {
-    for (const AddrRange& range : planned.copied) {
-      pieces.push_back({range, destination.at(range.begin()), planned.mapping.perms.read});
-    }
-  }
-  return pieces;
-}
-
 std::vector<AddrRange> copy_planned(int pid, int tid, const CopyPlan& plan,
-                                    Destination& destination) {
+                                    Destination& destination, WorkCrew& crew) {
   const Fd mem = Fd::open_read(process_folder(tid) + "/mem");
   CopyResult result =
-      copy_memory(tid, mem, pieces_of(plan, destination), TerminationWatch::requested);
+      copy_memory(tid, mem, pieces_of(plan, destination), crew, TerminationWatch::requested);
   if (result.cancelled) throw Interrupted();
   if (result.process_gone) throw_gone(pid);
   return std::move(result.unreadable);
@@ -243,7 +313,10 @@ double seconds_since_epoch() {
 // The only function during which the process stands still.
 FrozenProcess freeze(Preparation& p) {
   FrozenProcess frozen;
+  PauseParts parts;
   StoppedProcess process(p.pid, p.stop, std::move(p.names));
+  parts.began(process.stopped_since());
+  parts.end_of("stop threads");
   frozen.facts.captured_at = seconds_since_epoch();
   const int tid = first_stopped(p.pid, process);
   const std::string folder = process_folder(tid);
@@ -252,17 +325,22 @@ FrozenProcess freeze(Preparation& p) {
 
   read_threads(process, frozen);
   process.continue_calls();
-  frozen.plan = look_at_memory(p.pid, folder, p.uses, frozen.notes);
+  parts.end_of("read registers");
+  frozen.plan = look_at_memory(p.pid, folder, p.uses, *p.crew, frozen.notes);
   p.files.open_files(frozen.plan.mappings);
   copy_clean_pages_without_file(frozen.plan, p.files);
   p.destination.reserve(frozen.plan.stored_runs());
   frozen.aux = read_aux(folder);
+  parts.end_of("read maps");
   frozen.kernel_references = collect_references(process, folder, p.descriptors, frozen.notes);
-  frozen.unreadable = copy_planned(p.pid, tid, frozen.plan, p.destination);
+  parts.end_of("kernel references");
+  frozen.unreadable = copy_planned(p.pid, tid, frozen.plan, p.destination, *p.crew);
+  parts.end_of("copy");
 
   process.release();
-  frozen.facts.pause_seconds =
-      std::chrono::duration<double>(steady_clock::now() - process.stopped_since()).count();
+  frozen.facts.pause_seconds = seconds_since(process.stopped_since());
+  parts.end_of("release");
+  p.pause_parts = parts.finish();
   return frozen;
 }
 
@@ -277,6 +355,8 @@ FrozenProcess freeze_on_own_thread(Preparation& p) {
   std::atomic<int> tid{0};
   std::thread tracer([&] {
     tid = ::gettid();
+    ::prctl(PR_SET_TIMERSLACK, 1);  // it naps for microseconds, not for tens of them
+    const std::optional<Urgency> urgency = be_urgent(p);
     try {
       frozen.emplace(freeze(p));
     } catch (...) {
@@ -315,7 +395,9 @@ Capture capture_process(int pid, const CaptureOptions& options) {
   frozen.destination = std::move(preparation.destination);
   frozen.destination.give_back_unused(frozen.plan.copied());
   frozen.notes.insert(frozen.notes.begin(), notes.begin(), notes.end());
-  return make_capture(std::move(frozen), preparation.files);
+  Capture capture = make_capture(std::move(frozen), preparation.files);
+  capture.pause_parts = std::move(preparation.pause_parts);
+  return capture;
 }
 
 }  // namespace heapscan

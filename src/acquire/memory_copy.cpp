@@ -8,14 +8,15 @@
 #include <cerrno>
 #include <span>
 
-#include "heapscan/base/parallel.h"
-
 namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kStride = uint64_t{4}
-                             << 20;     // a few milliseconds: how soon a signal of ours is obeyed
+// Milliseconds: how soon a signal of ours is obeyed, and how long the last thread keeps the others
+// waiting.
+constexpr uint64_t kLongestStride = uint64_t{4} << 20;
+constexpr uint64_t kShortestStride = uint64_t{512} << 10;
+constexpr uint64_t kStridesPerThread = 4;
 constexpr size_t kPiecesPerCall = 512;  // below IOV_MAX
 
 using Batch = std::vector<CopyPiece>;  // all readable, or all not
@@ -27,7 +28,14 @@ CopyPiece take_front(CopyPiece& piece, uint64_t bytes) {
   return front;
 }
 
-std::vector<Batch> make_batches(const std::vector<CopyPiece>& pieces) {
+uint64_t stride_of(const std::vector<CopyPiece>& pieces, size_t threads) {
+  uint64_t bytes = 0;
+  for (const CopyPiece& piece : pieces) bytes += piece.from.size();
+  const uint64_t share = bytes / (threads * kStridesPerThread);
+  return std::clamp(Addr(share).align_up(kPage).value, kShortestStride, kLongestStride);
+}
+
+std::vector<Batch> make_batches(const std::vector<CopyPiece>& pieces, uint64_t stride) {
   std::vector<Batch> batches;
   uint64_t room = 0;
   for (CopyPiece rest : pieces) {
@@ -35,7 +43,7 @@ std::vector<Batch> make_batches(const std::vector<CopyPiece>& pieces) {
       if (room == 0 || batches.back().size() == kPiecesPerCall ||
           batches.back().front().readable != rest.readable) {
         batches.emplace_back();
-        room = kStride;
+        room = stride;
       }
       batches.back().push_back(take_front(rest, std::min(room, rest.from.size())));
       room -= batches.back().back().from.size();
@@ -120,13 +128,13 @@ class BatchCopy {
 
 }  // namespace
 
-CopyResult copy_memory(int tid, const Fd& mem, const std::vector<CopyPiece>& pieces,
+CopyResult copy_memory(int tid, const Fd& mem, const std::vector<CopyPiece>& pieces, WorkCrew& crew,
                        const std::function<bool()>& cancelled) {
-  const std::vector<Batch> batches = make_batches(pieces);
+  const std::vector<Batch> batches = make_batches(pieces, stride_of(pieces, crew.size()));
   std::vector<std::vector<AddrRange>> unreadable(batches.size());
   std::atomic<bool> gone{false};
   std::atomic<bool> stop{false};
-  parallel_for(batches.size(), [&](size_t i) {
+  crew.run(batches.size(), [&](size_t i) {
     if (stop || gone) return;
     if (cancelled()) stop = true;
     if (!BatchCopy(tid, mem, unreadable[i]).run(batches[i])) gone = true;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "acquire/work_crew.h"
 #include "heapscan/base/addr.h"
 #include "heapscan/base/fd.h"
 
@@ -27,6 +28,6 @@ struct CopyResult {
 // `tid` names a thread whose memory it is, `mem` its /proc/TID/mem. `cancelled` is asked every few
 // MiB, by any thread.
 [[nodiscard]] CopyResult copy_memory(int tid, const Fd& mem, const std::vector<CopyPiece>& pieces,
-                                     const std::function<bool()>& cancelled);
+                                     WorkCrew& crew, const std::function<bool()>& cancelled);
 
 }  // namespace heapscan

@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "heapscan/base/error.h"
-#include "heapscan/base/parallel.h"
 
 namespace heapscan {
 
@@ -29,7 +29,7 @@ constexpr uint64_t kScanPresent = 1 << 3;
 constexpr uint64_t kScanSwapped = 1 << 4;
 constexpr uint64_t kScanZero = 1 << 5;
 constexpr uint64_t kScanGuard = 1 << 8;  // Linux 6.15
-constexpr size_t kScanBatch = 4096;
+constexpr size_t kScanBatch = 512;       // on the stack: fresh memory would have to be faulted in
 
 // Documentation/admin-guide/mm/pagemap.rst
 constexpr uint64_t kEntryPresent = uint64_t{1} << 63;
@@ -38,8 +38,9 @@ constexpr uint64_t kEntryFile = uint64_t{1} << 61;
 constexpr uint64_t kEntryGuard = uint64_t{1} << 58;
 constexpr size_t kEntryBatch = 65536;
 
-// Pieces that threads share out among themselves.
+// Pieces that threads share out among themselves, and up to how much memory that is not worth it.
 constexpr uint64_t kPiece = uint64_t{128} << 20;
+constexpr uint64_t kScannedAlone = uint64_t{256} << 20;
 
 // Up to this size a mapping is asked page by page even if smaps, read earlier, said that it was
 // empty.
@@ -110,7 +111,7 @@ void scan_by_entries(const Fd& file, AddrRange range, std::vector<PageRun>& runs
 
 void scan_by_ioctl(const Fd& file, uint64_t categories, const ScanPiece& piece,
                    std::vector<PageRun>& runs) {
-  std::vector<ScanRegion> found(std::min<uint64_t>(kScanBatch, piece.range.size() / kPage));
+  std::array<ScanRegion, kScanBatch> found;
   ScanArgument argument{};
   argument.size = sizeof argument;
   argument.end = piece.range.end().value;
@@ -127,7 +128,7 @@ void scan_by_ioctl(const Fd& file, uint64_t categories, const ScanPiece& piece,
     for (int i = 0; i < count; ++i) add_run(runs, run_of(found[static_cast<size_t>(i)]));
     if (static_cast<size_t>(count) < found.size()) return;
     // At the end of the walk, walk_end may lie before what was reported (seen on Linux 6.18).
-    at = std::max(argument.walk_end, found.back().end);
+    at = std::max<uint64_t>(argument.walk_end, found.back().end);
   }
 }
 
@@ -135,12 +136,16 @@ bool was_empty(const MappingUse* use) {
   return use != nullptr && use->resident_bytes == 0 && use->swapped_bytes == 0;
 }
 
+uint64_t populated_bytes(const Mapping& mapping, const MappingUse* use) {
+  const uint64_t bytes = use == nullptr ? 0 : use->resident_bytes + use->swapped_bytes;
+  return std::min(mapping.range.size(), bytes);
+}
+
 // As many pieces as there is memory in it, as far as known: of a terabyte of address space most may
 // be empty, which the kernel walks quickly.
 void add_pieces(const Mapping& mapping, const MappingUse* use, std::vector<ScanPiece>& pieces) {
   const bool private_file = mapping.inode != 0 && !mapping.perms.shared;
-  const uint64_t populated = use == nullptr ? 0 : use->resident_bytes + use->swapped_bytes;
-  const uint64_t count = std::min(mapping.range.size(), populated) / kPiece + 1;
+  const uint64_t count = populated_bytes(mapping, use) / kPiece + 1;
   const uint64_t size = Addr(mapping.range.size() / count).align_up(kPage).value;
   for (Addr at = mapping.range.begin(); at < mapping.range.end(); at = at + size) {
     pieces.push_back(
@@ -160,22 +165,30 @@ PageMap::PageMap(const std::string& process_folder, Method method)
 }
 
 std::vector<PageRun> PageMap::scan(std::span<const Mapping> mappings,
-                                   const std::vector<MappingUse>& uses) const {
+                                   const std::vector<MappingUse>& uses, WorkCrew& crew) const {
   std::vector<ScanPiece> pieces;
+  uint64_t populated = 0;
   for (const Mapping& mapping : mappings) {
     if (mapping.range.end() > kUserEnd) continue;
     const MappingUse* const use = use_of(uses, mapping.range);
     if (categories_ == 0 && was_empty(use) && mapping.range.size() > kAlwaysAsked) continue;
     add_pieces(mapping, use, pieces);
+    populated += populated_bytes(mapping, use);
+  }
+  const auto scan_piece = [&](const ScanPiece& piece, std::vector<PageRun>& found) {
+    if (categories_ != 0) {
+      scan_by_ioctl(file_, categories_, piece, found);
+    } else {
+      scan_by_entries(file_, piece.range, found);
+    }
+  };
+  if (populated <= kScannedAlone) {
+    std::vector<PageRun> runs;
+    for (const ScanPiece& piece : pieces) scan_piece(piece, runs);
+    return runs;
   }
   std::vector<std::vector<PageRun>> found(pieces.size());
-  parallel_for(pieces.size(), [&](size_t i) {
-    if (categories_ != 0) {
-      scan_by_ioctl(file_, categories_, pieces[i], found[i]);
-    } else {
-      scan_by_entries(file_, pieces[i].range, found[i]);
-    }
-  });
+  crew.run(pieces.size(), [&](size_t i) { scan_piece(pieces[i], found[i]); });
   std::vector<PageRun> runs;
   for (const auto& part : found) {
     for (const PageRun& run : part) add_run(runs, run);

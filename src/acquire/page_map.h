@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "acquire/proc_maps.h"
+#include "acquire/work_crew.h"
 #include "heapscan/base/addr.h"
 #include "heapscan/base/fd.h"
 
@@ -32,9 +33,10 @@ class PageMap {
   explicit PageMap(const std::string& process_folder, Method method = Method::Best);
 
   // Runs within `mappings` (ascending), ascending and disjoint. `uses` spares mappings known to be
-  // empty where every page would have to be asked for. Works on several threads.
+  // empty where every page would have to be asked for.
   [[nodiscard]] std::vector<PageRun> scan(std::span<const Mapping> mappings,
-                                          const std::vector<MappingUse>& uses) const;
+                                          const std::vector<MappingUse>& uses,
+                                          WorkCrew& crew) const;
 
  private:
   Fd file_;

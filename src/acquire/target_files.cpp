@@ -29,12 +29,16 @@ TargetFiles::Key TargetFiles::key_of(const Mapping& mapping) {
   return {mapping.device_major, mapping.device_minor, mapping.inode, mapping.path};
 }
 
+// One file may have several mappings, and one of them may be gone already.
 void TargetFiles::open_files(const std::vector<PlannedMapping>& mappings) {
   for (const PlannedMapping& planned : mappings) {
     if (planned.treatment != Treatment::Private) continue;
-    Fd& file = files_[key_of(planned.mapping)];
+    Key key = key_of(planned.mapping);
+    if (tried_.contains(key)) continue;
+    Fd& file = files_[std::move(key)];
     if (!file.valid()) file = open_file(planned.mapping);
   }
+  for (const auto& [key, file] : files_) tried_.insert(key);
 }
 
 Fd TargetFiles::open_file(const Mapping& mapping) const {

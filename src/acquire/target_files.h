@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -17,7 +18,8 @@ class TargetFiles {
  public:
   explicit TargetFiles(std::string process_folder) : folder_(std::move(process_folder)) {}
 
-  // Opens what is behind private file mappings and not open yet. The process must still exist.
+  // Opens what is behind private file mappings. Those that were tried before are not tried again
+  // (quick: it has to be, while the process stands still).
   void open_files(const std::vector<PlannedMapping>& mappings);
   // Nothing when it could not be opened, or is not the file that was mapped.
   [[nodiscard]] const Fd* file_of(const Mapping& mapping) const;
@@ -29,6 +31,7 @@ class TargetFiles {
 
   std::string folder_;
   std::map<Key, Fd> files_;
+  std::set<Key> tried_;
 };
 
 // Another descriptor of the same open file; invalid when none is left.

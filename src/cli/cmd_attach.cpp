@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <iostream>
 #include <memory>
 
 #include "cli/commands.h"
@@ -50,11 +51,29 @@ int only_process_called(const std::string& name) {
                           matches.size(), escaped(name), list));
 }
 
+std::string listed(const PauseEstimate& estimate) {
+  constexpr double kMillisecond = 1e-3;
+  std::string text = fmt::format(
+      "heapscan: about {} to copy, {} to stop; expected pause {:.{}f} ms",
+      human_bytes(estimate.bytes),
+      estimate.threads == 1 ? "1 thread" : fmt::format("{} threads", estimate.threads),
+      estimate.pause_seconds / kMillisecond, estimate.pause_seconds < 10 * kMillisecond ? 1 : 0);
+  if (estimate.available_bytes != 0) {
+    text += fmt::format("; {} of memory available", human_bytes(estimate.available_bytes));
+  }
+  return text;
+}
+
 int run_attach(const AttachOptions& options) {
   const int pid =
       is_number(options.target) ? pid_from(options.target) : only_process_called(options.target);
   CaptureOptions capture;
   capture.leave_calls = options.leave_calls;
+  if (options.shared.report.verbose) {
+    capture.on_estimate = [](const PauseEstimate& estimate) {
+      std::cerr << listed(estimate) << std::endl;
+    };
+  }
   return run_report(
       options.shared,
       fmt::format("heapscan attach {}{}", pid, options.leave_calls ? " --leave-calls" : ""),

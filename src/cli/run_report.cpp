@@ -16,6 +16,7 @@
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/report/names.h"
+#include "heapscan/report/pause_part.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
@@ -131,6 +132,9 @@ Result capture_and_analyze(const SharedOptions& options,
                            Timing& timing) {
   progress.stage("copying memory");
   Capture captured = timed("acquire", timing, capture);
+  for (const auto& [part, seconds] : captured.pause_parts) {
+    timing.emplace_back(std::string(kPausePart) + part, seconds);
+  }
   progress.stage("loading symbols");
   const DebugInfo debug_info = timed("find debug files", timing, [&] {
     return open_debug_info(captured.image, captured.files, symbol_options(options));

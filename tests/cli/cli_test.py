@@ -7,6 +7,7 @@ had to be skipped.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import shutil
@@ -194,6 +195,22 @@ class Output(CliTest):
         self.assertIn("\nSUMMARY: ", report.read_text())
         self.assertEqual(stat.S_IMODE(report.stat().st_mode), 0o600)
         self.assertEqual(os.listdir(folder), ["report.txt"])
+
+    def test_the_pause_is_announced_and_accounted_for(self):
+        result = self.heapscan("attach", self.pid, "-v", "--timing")
+        self.assertRegex(result.err, r"^heapscan: about [\d.]+ [KM]iB to copy, 1 thread to stop; "
+                                     r"expected pause [\d.]+ ms; [\d.]+ [GM]iB of memory available\n$")
+        for part in ("stop threads", "read registers", "read maps", "kernel references", "copy", "release"):
+            self.assertRegex(result.out, rf"\n    pause: {part} +[\d.]+ ms\n")
+        self.assertEqual(self.heapscan("attach", self.pid, "--timing").err, "")
+
+    def test_the_parts_of_the_pause_add_up(self):
+        report = json.loads(self.heapscan("attach", self.pid, "--timing", "--format", "json").out)
+        parts = {name: seconds for name, seconds in report["timing"].items() if name.startswith("pause: ")}
+        parts.pop("pause: waited for a processor", None)
+        self.assertEqual(len(parts), 6)
+        self.assertAlmostEqual(sum(parts.values()), report["target"]["pause_seconds"], delta=0.001)
+        self.assertGreater(report["timing"]["acquire"], sum(parts.values()))
 
     def test_minus_is_standard_output(self):
         self.assertIn("\nSUMMARY: ", self.heapscan("attach", self.pid, "-o", "-").out)

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "heapscan/elf/elf_file.h"
@@ -18,6 +19,9 @@ struct Capture {
   CaptureFacts facts;
   // The core's file, which the image reads from; none of a process.
   std::optional<OpenedFile> source{};
+  // Of facts.pause_seconds: what, seconds; in order. The last may be how long of all that we waited
+  // for a processor.
+  std::vector<std::pair<std::string, double>> pause_parts = {};
 };
 
 // Throws Error (Acquire) when the core's file is not what it was when it was loaded: what the

@@ -6,12 +6,23 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "heapscan/acquire/capture.h"
 
 namespace heapscan {
+
+// What a capture is about to cost, as far as can be told before the stop.
+struct PauseEstimate {
+  uint64_t bytes = 0;            // to be copied, and the memory that takes
+  uint64_t available_bytes = 0;  // memory that there is for it; 0: unknown
+  size_t threads = 0;            // to be stopped
+  double pause_seconds = 0;
+};
 
 struct CaptureOptions {
   // How long stopping all threads may take before we give up and release (the copy itself is not
@@ -20,6 +31,8 @@ struct CaptureOptions {
   // System calls that the stop ends with EINTR stay ended, as with other debuggers. Otherwise they
   // are made again.
   bool leave_calls = false;
+  // Called before the stop. The estimate takes a trial copy of some MiB of the running process.
+  std::function<void(const PauseEstimate&)> on_estimate;
 };
 
 struct ProcessMatch {

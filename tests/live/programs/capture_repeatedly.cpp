@@ -20,6 +20,9 @@ int main(int argc, char** argv) {
       const auto capture = heapscan::capture_process(pid, options);
       std::printf("captured %zu threads in %.6f s\n", capture.image.threads().size(),
                   capture.facts.pause_seconds.value_or(0));
+      for (const auto& [part, seconds] : capture.pause_parts) {
+        std::printf("pause %.6f %s\n", seconds, part.c_str());
+      }
       for (const auto& note : capture.image.notes()) {
         std::printf("note %s %s: %s\n", heapscan::name_of(note.kind), note.where.c_str(),
                     note.text.c_str());

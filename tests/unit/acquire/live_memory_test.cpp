@@ -52,10 +52,11 @@ class CopyMemory : public ::testing::Test {
   MappedMemory source_ = MappedMemory::reserve(kPages * kPage);
   MappedMemory copy_ = MappedMemory::reserve(kPages * kPage);
   Fd mem_ = Fd::open_read("/proc/self/mem");
+  WorkCrew crew_;
 };
 
 TEST_F(CopyMemory, OneLargePiece) {
-  const CopyResult result = copy_memory(::getpid(), mem_, {piece(0, kPages)}, never);
+  const CopyResult result = copy_memory(::getpid(), mem_, {piece(0, kPages)}, crew_, never);
   EXPECT_THAT(result.unreadable, IsEmpty());
   EXPECT_FALSE(result.process_gone);
   EXPECT_EQ(copied_pages(), kPages);
@@ -64,22 +65,22 @@ TEST_F(CopyMemory, OneLargePiece) {
 TEST_F(CopyMemory, ManySmallPieces) {
   std::vector<CopyPiece> pieces;
   for (uint64_t page = 0; page < kPages; page += 2) pieces.push_back(piece(page, 1));
-  const CopyResult result = copy_memory(::getpid(), mem_, pieces, never);
+  const CopyResult result = copy_memory(::getpid(), mem_, pieces, crew_, never);
   EXPECT_THAT(result.unreadable, IsEmpty());
   EXPECT_EQ(copied_pages(), kPages / 2);
 }
 
 TEST_F(CopyMemory, MemoryThatTheProgramMayNotRead) {
   protect(10, 5, PROT_NONE);
-  const CopyResult result =
-      copy_memory(::getpid(), mem_, {piece(0, 10), piece(10, 5, false), piece(15, 10)}, never);
+  const CopyResult result = copy_memory(
+      ::getpid(), mem_, {piece(0, 10), piece(10, 5, false), piece(15, 10)}, crew_, never);
   EXPECT_THAT(result.unreadable, IsEmpty());
   EXPECT_EQ(copied_pages(), 25U);
 }
 
 TEST_F(CopyMemory, ProtectionThatWasNotExpected) {
   protect(10, 5, PROT_NONE);
-  const CopyResult result = copy_memory(::getpid(), mem_, {piece(0, 25)}, never);
+  const CopyResult result = copy_memory(::getpid(), mem_, {piece(0, 25)}, crew_, never);
   EXPECT_THAT(result.unreadable, IsEmpty());
   EXPECT_EQ(copied_pages(), 25U);
 }
@@ -88,7 +89,8 @@ TEST_F(CopyMemory, HolesAreReportedAndSteppedOver) {
   ASSERT_EQ(::munmap(source_.data() + 100 * kPage, kPage), 0);
   ASSERT_EQ(::munmap(source_.data() + 200 * kPage, kPage), 0);
   for (const bool readable : {true, false}) {
-    const CopyResult result = copy_memory(::getpid(), mem_, {piece(0, kPages, readable)}, never);
+    const CopyResult result =
+        copy_memory(::getpid(), mem_, {piece(0, kPages, readable)}, crew_, never);
     EXPECT_THAT(result.unreadable, ElementsAre(pages(100, 1), pages(200, 1)));
     EXPECT_FALSE(result.process_gone);
     EXPECT_EQ(copied_pages(), kPages - 2);
@@ -96,19 +98,20 @@ TEST_F(CopyMemory, HolesAreReportedAndSteppedOver) {
 }
 
 TEST_F(CopyMemory, WithoutProcessVmReadv) {
-  const CopyResult result = copy_memory(kNobody, mem_, {piece(0, kPages)}, never);
+  const CopyResult result = copy_memory(kNobody, mem_, {piece(0, kPages)}, crew_, never);
   EXPECT_THAT(result.unreadable, IsEmpty());
   EXPECT_EQ(copied_pages(), kPages);
 }
 
 TEST_F(CopyMemory, CanBeCancelled) {
-  const CopyResult result = copy_memory(::getpid(), mem_, {piece(0, kPages)}, [] { return true; });
+  const CopyResult result =
+      copy_memory(::getpid(), mem_, {piece(0, kPages)}, crew_, [] { return true; });
   EXPECT_TRUE(result.cancelled);
   EXPECT_LT(copied_pages(), kPages);
 }
 
 TEST_F(CopyMemory, NothingToDo) {
-  const CopyResult result = copy_memory(::getpid(), mem_, {}, never);
+  const CopyResult result = copy_memory(::getpid(), mem_, {}, crew_, never);
   EXPECT_FALSE(result.cancelled);
   EXPECT_FALSE(result.process_gone);
 }
@@ -132,9 +135,10 @@ TEST(LiveDestination, RunsLieInOnePieceAndKeepTheirDistance) {
 }
 
 TEST(LiveDestination, PreparedMemoryServesGrownAndJoinedRuns) {
+  WorkCrew crew;
   Destination destination;
   destination.reserve({target_pages(0, 4), target_pages(8, 4)});
-  destination.fault_in({target_pages(0, 4), target_pages(8, 4)});
+  destination.fault_in({target_pages(0, 4), target_pages(8, 4)}, crew);
   const std::byte* const before = destination.at(target_pages(0, 1).begin());
   destination.reserve({target_pages(0, 40)});
   EXPECT_EQ(destination.at(target_pages(0, 1).begin()), before);
@@ -153,9 +157,10 @@ TEST(LiveDestination, RunsFarAwayAreAdded) {
 }
 
 TEST(LiveDestination, UnusedPagesAreGivenBack) {
+  WorkCrew crew;
   Destination destination;
   destination.reserve({target_pages(0, 100)});
-  destination.fault_in({target_pages(0, 10), target_pages(20, 40)});
+  destination.fault_in({target_pages(0, 10), target_pages(20, 40)}, crew);
   destination.give_back_unused({target_pages(5, 20), target_pages(30, 2), target_pages(70, 5)});
   const auto resident = [&](uint64_t page) {
     return is_resident(destination.at(target_pages(page, 1).begin()));
@@ -173,8 +178,9 @@ TEST(LiveDestination, UnusedPagesAreGivenBack) {
 
 // The pages that hold something, one by one, as either way of asking tells it.
 std::vector<Addr> populated_pages(PageMap::Method method, const std::vector<Mapping>& mappings) {
+  WorkCrew crew;
   std::vector<Addr> pages;
-  for (const PageRun& run : PageMap("/proc/self", method).scan(mappings, {})) {
+  for (const PageRun& run : PageMap("/proc/self", method).scan(mappings, {}, crew)) {
     for (Addr at = run.range.begin(); at < run.range.end(); at = at + kPage) pages.push_back(at);
   }
   return pages;
