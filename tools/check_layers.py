@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Holds the source tree against the layer table of docs/architecture.md.
 
 The table under the heading "Who may include whom" is the only place where the rules are written.

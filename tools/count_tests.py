@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Adds up what ctest says about several builds, in one line.
 
 usage: count_tests.py [--no-skipped LABEL] [--skipped N] BUILD...
@@ -32,9 +32,12 @@ def labels_of_tests(path):
 
 
 def reason(case):
-    """The line a skipped GoogleTest printed after `file:line: Skipped`."""
-    match = re.search(r": Skipped\n(.+)", case.findtext("system-out") or "")
-    return match[1].strip() if match else "no reason given"
+    """The line a skipped GoogleTest printed after `file:line: Skipped`, or what unittest says."""
+    output = case.findtext("system-out") or ""
+    if match := re.search(r": Skipped\n(.+)", output):
+        return match[1].strip()
+    reasons = re.findall(r"\.\.\. skipped (['\"])(.+)\1$", output, re.MULTILINE)
+    return "; ".join(dict.fromkeys(text for _, text in reasons)) or "no reason given"
 
 
 def outcome(case):

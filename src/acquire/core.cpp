@@ -110,7 +110,7 @@ Capture load_core(const std::string& path, const CoreOptions& options) {
   OpenedFile opened = open_regular_file(path);
   if (!opened.file.valid()) {
     throw Error(ErrorKind::Acquire,
-                "Cannot open the core " + escaped(path) + ": " + opened.why + ".");
+                "cannot open the core dump " + escaped(path) + ": " + opened.why);
   }
   CoreInput input;
   input.name = path;

@@ -15,7 +15,7 @@ constexpr uint64_t kThreadState = 336;    // NT_PRSTATUS
 constexpr uint64_t kFileListHeader = 16;  // NT_FILE
 
 [[noreturn]] void refuse(const std::string& name, const std::string& why) {
-  throw Error(ErrorKind::Acquire, escaped(name) + " cannot be read as a core: it " + why + ".");
+  throw Error(ErrorKind::Acquire, "cannot read " + escaped(name) + " as a core dump: it " + why);
 }
 
 // Where a program's memory ends on x86-64, with five levels of page tables. Of what lies above, it
@@ -72,7 +72,7 @@ std::vector<CoreLoad> sorted_and_disjoint(std::vector<CoreLoad> loads, Notes& no
   if (overlapping != 0) {
     notes.push_back({NoteKind::Input,
                      {},
-                     counted(overlapping, "segment") + " of the core overlap others and are cut"});
+                     counted(overlapping, "segment") + " of the core overlap others and were cut"});
   }
   return disjoint;
 }
@@ -92,7 +92,7 @@ void limit_to_file_size(CoreFile& core) {
     core.notes.push_back({NoteKind::Input,
                           {},
                           "the core's segments share bytes of the file: " + human_bytes(denied) +
-                              " more than it has are left out"});
+                              " more than it contains are left out"});
   }
 }
 
@@ -164,13 +164,14 @@ Bytes CoreFile::saved_bytes(AddrRange range) const {
 CoreFile read_core_file(Bytes bytes, const std::string& name) {
   if (const std::string why = why_not_x86_64_elf(bytes); !why.empty()) refuse(name, why);
   const auto type = load<Elf64_Ehdr>(bytes.data()).e_type;
-  if (type != ET_CORE) refuse(name, std::string("is ") + name_of_elf_type(type) + ", not a core");
+  if (type != ET_CORE)
+    refuse(name, std::string("is ") + name_of_elf_type(type) + ", not a core dump");
 
   CoreFile core;
   core.bytes = bytes;
   const std::optional<ElfFile> elf = ElfFile::from_bytes(bytes, name, core.notes);
   if (!elf || elf->segments().empty()) {
-    refuse(name, "has no readable program headers (cut off, or damaged)");
+    refuse(name, "has no readable program headers (cut off or damaged)");
   }
   std::vector<CoreLoad> loads;
   size_t impossible = 0;
@@ -200,13 +201,13 @@ CoreFile read_core_file(Bytes bytes, const std::string& name) {
   note_cut(core, elf->segments(), missing_notes);
   recover_file_mappings(core);
   sort_mappings(core);
-  if (core.loads.empty()) refuse(name, "holds no memory");
+  if (core.loads.empty()) refuse(name, "contains no memory");
   core.missing_state = (Addr(core.missing_state) + missing_notes).value;
   if (core.threads.empty()) core.missing_state = (Addr(core.missing_state) + kThreadState).value;
   if (!core.has_files) core.missing_state = (Addr(core.missing_state) + kFileListHeader).value;
   if (core.threads.empty()) {
     core.notes.push_back(
-        {NoteKind::Thread, {}, "the core holds no thread: stacks and registers are not roots"});
+        {NoteKind::Thread, {}, "the core contains no threads: stacks and registers are not roots"});
   }
   if (!core.has_files) {
     core.notes.push_back(

@@ -294,7 +294,7 @@ void CoreRegionMaker::add_notes() {
   };
   if (cut_off_.count != 0) {
     note(NoteKind::MissingMemory, "the core is cut off: " + cut_off_.words() +
-                                      " missing. Raise `ulimit -c`, or the collector's size limit");
+                                      " missing; raise `ulimit -c` or the collector's size limit");
   }
   if (not_written_.count != 0) {
     note(NoteKind::MissingMemory,
@@ -308,14 +308,15 @@ void CoreRegionMaker::add_notes() {
                                       " of the program's memory; see /proc/PID/coredump_filter");
   }
   if (untouched_.count != 0) {
-    note(NoteKind::MissingMemory,
-         untouched_.words() +
-             " not in the core: read as zero, being memory never touched, or "
-             "memory kept out of it with MADV_DONTDUMP, which a core cannot tell apart");
+    note(
+        NoteKind::MissingMemory,
+        untouched_.words() +
+            " not in the core: read as zero, as memory that was never touched or was excluded with "
+            "MADV_DONTDUMP, which a core cannot tell apart");
   }
   if (unsaved_files_.count != 0) {
     note(NoteKind::MissingFile,
-         unsaved_files_.words() + " of mapped files are not in the core: never written, or shared");
+         unsaved_files_.words() + " of mapped files not in the core: never written, or shared");
   }
 }
 

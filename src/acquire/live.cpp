@@ -61,8 +61,9 @@ int process_of(int pid, Notes& notes) {
   const auto status = read_status(pid);
   if (!status) throw_gone(pid);
   if (status->tgid == pid) return pid;
-  notes.push_back({NoteKind::Input, std::to_string(pid),
-                   "this is a thread; its process " + std::to_string(status->tgid) + " was taken"});
+  notes.push_back(
+      {NoteKind::Input, std::to_string(pid),
+       "this is a thread; its process " + std::to_string(status->tgid) + " was analysed"});
   check_capturable(status->tgid);
   return status->tgid;
 }
@@ -114,10 +115,10 @@ void check_there_is_room(int pid, uint64_t needed) {
   const uint64_t available = available_memory().value_or(needed);
   if (needed <= available) return;
   throw Error(ErrorKind::Acquire,
-              "Copying process " + std::to_string(pid) + " needs " + human_bytes(needed) +
-                  " of memory and " + human_bytes(available) +
-                  " are available. Free some, or take a core with gcore and analyse it on a "
-                  "larger machine.");
+              "cannot copy process " + std::to_string(pid) + ": that needs " + human_bytes(needed) +
+                  " of memory, and " + human_bytes(available) +
+                  " are available; free some, or make a core with gcore and analyse it on a "
+                  "larger machine");
 }
 
 std::vector<CopyPiece> pieces_of(const CopyPlan& plan, Destination& destination) {
@@ -252,7 +253,7 @@ void read_threads(const StoppedProcess& process, FrozenProcess& frozen) {
     worker.name = process.name_of_thread(tid);
     frozen.notes.push_back(
         {NoteKind::Thread, "thread " + std::to_string(tid) + " (" + worker.name + ")",
-         "it works inside the kernel and was not stopped; it has no registers of the program"});
+         "it works inside the kernel and was not stopped; it has no user-space registers"});
     frozen.threads.push_back(std::move(worker));
   }
 }

@@ -158,8 +158,8 @@ void add_pieces(const Mapping& mapping, const MappingUse* use, std::vector<ScanP
 PageMap::PageMap(const std::string& process_folder, Method method)
     : file_(Fd::open_read(process_folder + "/pagemap")) {
   if (!file_.valid()) {
-    throw Error(ErrorKind::Acquire, "Cannot open " + process_folder + "/pagemap: " +
-                                        describe_errno(errno) + ". Run heapscan as root.");
+    throw Error(ErrorKind::Acquire, "cannot open " + process_folder + "/pagemap: " +
+                                        describe_errno(errno) + "; run heapscan as root (sudo)");
   }
   if (method == Method::Best) categories_ = known_categories(file_);
 }

@@ -78,51 +78,44 @@ AccessFacts gather_access_facts(int pid, int error) {
 
 std::string why_despite_capability(const AccessFacts& facts) {
   if (facts.yama_scope == 3) {
-    return "kernel.yama.ptrace_scope is 3: nobody may look into processes until the next boot.";
+    return "kernel.yama.ptrace_scope is 3, which forbids tracing to everybody until the next boot";
   }
   if (facts.we_are_in_user_namespace) {
-    return "heapscan runs in a user namespace (a container) that does not own the process. Run "
-           "heapscan "
-           "outside it, as root of the host.";
+    return "heapscan runs in a user namespace (a container) that does not own the process; run "
+           "heapscan outside it, as root on the host";
   }
-  return "a security module (SELinux, AppArmor) or a seccomp filter forbids it. Look into the "
-         "kernel log, or "
-         "run heapscan outside this confinement.";
+  return "a security module (SELinux, AppArmor) or a seccomp filter forbids it; check the kernel "
+         "log, or run heapscan outside this confinement";
 }
 
 std::string why_without_capability(const AccessFacts& facts) {
   if (facts.uids_differ) {
     return "it belongs to " + person(facts.their_user, facts.their_uid) + " and heapscan runs as " +
            person(facts.our_user, facts.our_uid) +
-           " without CAP_SYS_PTRACE. Run heapscan as that user or as root (sudo).";
+           " without CAP_SYS_PTRACE; run heapscan as that user or as root (sudo)";
   }
   if (!facts.dumpable) {
-    return "it is not dumpable: it changed its user (setuid), asked for it with "
-           "prctl(PR_SET_DUMPABLE, 0), or "
-           "its executable cannot be read. Run heapscan as root (sudo).";
+    return "it is not dumpable: it changed its user (setuid), called prctl(PR_SET_DUMPABLE, 0), or "
+           "its executable is not readable; run heapscan as root (sudo)";
   }
   if (facts.has_capabilities_we_lack) {
-    return "it has capabilities that heapscan has not. Run heapscan as root (sudo).";
+    return "it has capabilities that heapscan lacks; run heapscan as root (sudo)";
   }
   if (facts.yama_scope == 1) {
-    return "kernel.yama.ptrace_scope is 1: only a parent may look into its processes. Run heapscan "
-           "as root "
-           "(sudo), or `sysctl kernel.yama.ptrace_scope=0`.";
+    return "kernel.yama.ptrace_scope is 1, which allows only a parent to trace its children; run "
+           "heapscan as root (sudo), or run `sudo sysctl kernel.yama.ptrace_scope=0`";
   }
   if (facts.yama_scope == 2) {
-    return "kernel.yama.ptrace_scope is 2: only holders of CAP_SYS_PTRACE may look into processes. "
-           "Run "
-           "heapscan as root (sudo).";
+    return "kernel.yama.ptrace_scope is 2, which allows tracing only with CAP_SYS_PTRACE; run "
+           "heapscan as root (sudo)";
   }
   if (facts.yama_scope == 3) return why_despite_capability(facts);
   if (facts.we_are_in_user_namespace) {
-    return "heapscan runs in a user namespace (a container) other than the process's. Run heapscan "
-           "in the "
-           "process's namespace, or as root of the host.";
+    return "heapscan runs in a different user namespace (a container) than the process; run "
+           "heapscan in the namespace of the process, or as root on the host";
   }
-  return "it may run in another user namespace, or a security module or seccomp filter forbids it. "
-         "Run "
-         "heapscan as root (sudo).";
+  return "it may run in another user namespace, or a security module or seccomp filter forbids it; "
+         "run heapscan as root (sudo)";
 }
 
 void check_architecture(int pid, const std::string& name) {
@@ -133,56 +126,56 @@ void check_architecture(int pid, const std::string& name) {
   if (header[EI_CLASS] == ELFCLASS64 && machine == EM_X86_64) return;
   if (header[EI_CLASS] == ELFCLASS32) {
     throw Error(ErrorKind::Unsupported,
-                "Cannot analyse " + process(pid, name) +
-                    ": it is a 32-bit program; heapscan reads 64-bit x86 processes only.");
+                "cannot analyse " + process(pid, name) +
+                    ": it is a 32-bit program, and heapscan supports only x86-64");
   }
   throw Error(ErrorKind::Unsupported,
-              "Cannot analyse " + process(pid, name) +
-                  ": its machine is not x86-64, the only one heapscan reads.");
+              "cannot analyse " + process(pid, name) +
+                  ": it is not an x86-64 program, and heapscan supports only x86-64");
 }
 
 void check_not_traced(const ProcessStatus& status, const std::string& who) {
   if (status.tracer == 0) return;
   const auto tracer = read_status(status.tracer);
-  throw Error(ErrorKind::Acquire, "Cannot attach to " + who + ": it is being traced by " +
-                                      process(status.tracer, tracer ? tracer->name : "") +
-                                      ", and a process can have one tracer only. End that first.");
+  throw Error(ErrorKind::Acquire,
+              "cannot attach to " + who + ": it is already traced by " +
+                  process(status.tracer, tracer ? tracer->name : "") +
+                  ", and a process can have only one tracer; end that one first");
 }
 
 [[noreturn]] void throw_missing(int pid) {
   if (pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM)) {
     throw Error(ErrorKind::Acquire,
-                "Process " + std::to_string(pid) +
-                    " is hidden: /proc is mounted with hidepid. Run heapscan as "
-                    "root (sudo).");
+                "cannot attach to process " + std::to_string(pid) +
+                    ": it is hidden, /proc is mounted with hidepid; run heapscan as root (sudo)");
   }
-  throw Error(ErrorKind::Acquire, "There is no process " + std::to_string(pid) +
-                                      ". `heapscan attach NAME` finds processes by name.");
+  throw Error(ErrorKind::Acquire, "there is no process " + std::to_string(pid) +
+                                      "; `ps -e` lists processes, `heapscan attach NAME` finds "
+                                      "them by name");
 }
 
 }  // namespace
 
 std::string explain_refusal(const AccessFacts& facts) {
-  return "Cannot attach to " + process(facts.pid, facts.name) + ": " + describe_errno(facts.error) +
-         ": " +
+  return "cannot attach to " + process(facts.pid, facts.name) + ": " + describe_errno(facts.error) +
+         "; " +
          (facts.we_may_trace_anything ? why_despite_capability(facts)
                                       : why_without_capability(facts));
 }
 
 void check_capturable(int pid) {
-  if (pid == ::getpid()) throw Error(ErrorKind::Acquire, "Cannot capture heapscan itself.");
+  if (pid == ::getpid()) throw Error(ErrorKind::Acquire, "cannot attach to heapscan itself");
   const auto status = read_status(pid);
   if (!status) throw_missing(pid);
   const std::string who = process(pid, status->name);
   const auto stat = read_task_stat(pid, pid);
   if (stat && stat->is_kernel_thread()) {
     throw Error(ErrorKind::Acquire,
-                "Cannot capture " + who + ": it is a kernel thread and has no memory of its own.");
+                "cannot attach to " + who + ": it is a kernel thread and has no memory of its own");
   }
   if (stat && stat->is_dead() && list_threads(pid).size() <= 1) {
-    throw Error(
-        ErrorKind::Acquire,
-        "Cannot capture " + who + ": it has ended already (a zombie) and its memory is gone.");
+    throw Error(ErrorKind::Acquire, "cannot attach to " + who +
+                                        ": it is a zombie, it has exited and its memory is gone");
   }
   check_not_traced(*status, who);
   check_architecture(pid, status->name);
@@ -190,7 +183,7 @@ void check_capturable(int pid) {
 
 void throw_gone(int pid) {
   throw Error(ErrorKind::Acquire,
-              "Process " + std::to_string(pid) + " ended before it could be captured.");
+              "process " + std::to_string(pid) + " exited before its memory could be copied");
 }
 
 void throw_refused(int pid, int tid, int error) {
@@ -204,18 +197,17 @@ void throw_unstoppable(int pid, int tid, const std::string& thread_name) {
   const auto stat = read_task_stat(pid, tid);
   const std::string place =
       read_text_file(process_folder(pid) + "/task/" + std::to_string(tid) + "/wchan", 256);
-  std::string message = "Process " + std::to_string(pid) +
-                        " could not be stopped in time: its thread " + std::to_string(tid) + " (" +
-                        escaped(thread_name) + ") did not come to a halt";
+  std::string message = "cannot stop process " + std::to_string(pid) + " in time: its thread " +
+                        std::to_string(tid) + " (" + escaped(thread_name) + ") did not stop";
   if (stat && stat->state == 'D') {
-    message += " because it waits inside the kernel";
+    message += " because it is waiting inside the kernel";
     if (!place.empty() && place != "0") message += " in " + escaped(place);
   }
   throw Error(
       ErrorKind::Acquire,
       message +
-          ". Nothing was changed. Try again later: a vfork, a hung disk or a hung network file "
-          "system holds a thread like this.");
+          "; the process runs on unchanged. Try again later: a vfork, a hung disk or a hung "
+          "network file system keeps a thread there");
 }
 
 }  // namespace heapscan

@@ -40,8 +40,8 @@ void TerminationWatch::finish() {
   const int signal = arrived.exchange(0);
   if (signal == 0) return;
   ::raise(signal);
-  throw Error(ErrorKind::Acquire, "Stopped by signal " + std::to_string(signal) +
-                                      " while copying; the process was released unharmed.");
+  throw Error(ErrorKind::Acquire, "interrupted by signal " + std::to_string(signal) +
+                                      " while copying; the process was released and runs on");
 }
 
 void TerminationWatch::restore() {

@@ -57,9 +57,9 @@ Thread read_registers(int tid, std::string name, Notes& notes) {
     return thread;
   }
   if (request.iov_len != sizeof thread.registers) {
-    throw Error(ErrorKind::Unsupported,
-                "Thread " + std::to_string(tid) +
-                    " runs 32-bit code; heapscan reads 64-bit x86 processes only.");
+    throw Error(ErrorKind::Unsupported, "cannot analyse this process: its thread " +
+                                            std::to_string(tid) +
+                                            " runs 32-bit code, and heapscan supports only x86-64");
   }
   thread.has_registers = true;
   thread.xsave = read_xsave(tid);

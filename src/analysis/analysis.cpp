@@ -33,11 +33,12 @@ void append(Notes& notes, const Notes& more) {
   notes.insert(notes.end(), more.begin(), more.end());
 }
 
-// The C library's and the loader's own types are read only when blocks name their code or data:
-// their debug information is on many machines, and seldom what a program's blocks are made of.
+// The C library's and the loader's own types are read only when blocks point to their code or data:
+// their debug information is on many machines, and seldom what a program's blocks are made of. That
+// a module exports malloc says nothing: programs define their own around the C library's.
 bool is_worth_reading(ModuleId module, const Symbols& symbols, const std::vector<bool>& named) {
-  const bool is_system =
-      symbols.exports(module, "malloc") || symbols.exports(module, "_rtld_global");
+  const bool is_system = symbols.exports(module, "gnu_get_libc_version") ||
+                         symbols.exports(module, "_rtld_global");
   return named[module.index()] || !is_system;
 }
 

@@ -66,9 +66,9 @@ MappedMemory MappedMemory::reserve(uint64_t bytes) {
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) {
     throw Error(ErrorKind::Acquire,
-                "Cannot reserve " + human_bytes(bytes) +
+                "cannot reserve " + human_bytes(bytes) +
                     " of address space: " + describe_errno(errno) +
-                    ". Raise `ulimit -v` or the memory limit heapscan runs under.");
+                    "; raise `ulimit -v` or the memory limit heapscan runs under");
   }
   return {static_cast<std::byte*>(at), bytes};
 }
@@ -77,8 +77,8 @@ MappedMemory MappedMemory::map_file(const Fd& file, uint64_t size, const std::st
   if (size == 0) return {};
   void* at = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (at == MAP_FAILED) {
-    throw Error(ErrorKind::Acquire, "Cannot map " + escaped(path) + " (" + human_bytes(size) +
-                                        "): " + describe_errno(errno) + ".");
+    throw Error(ErrorKind::Acquire, "cannot map " + escaped(path) + " (" + human_bytes(size) +
+                                        "): " + describe_errno(errno));
   }
   return {static_cast<std::byte*>(at), size};
 }

@@ -1,15 +1,19 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 #include <memory>
+#include <ostream>
 
 #include "cli/commands.h"
+#include "cli/message.h"
 #include "cli/options.h"
+#include "cli/output.h"
+#include "cli/pick_process.h"
 #include "cli/run_report.h"
-#include "cli/shell.h"
 #include "heapscan/acquire/live.h"
-#include "heapscan/base/text.h"
+#include "heapscan/base/error.h"
 
 namespace heapscan {
 
@@ -17,39 +21,10 @@ namespace {
 
 struct AttachOptions {
   std::string target;
+  Pick pick = Pick::TheOnlyOne;
   bool leave_calls = false;
   SharedOptions shared;
 };
-
-bool is_number(const std::string& text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-}
-
-int pid_from(const std::string& digits) {
-  constexpr uint64_t kLargestPid = 0x7fffffff;
-  const auto pid = parse_size(digits);
-  if (!pid || *pid == 0 || *pid > kLargestPid) {
-    throw Error(ErrorKind::Usage, fmt::format("{} is not a process id", digits));
-  }
-  return static_cast<int>(*pid);
-}
-
-int only_process_called(const std::string& name) {
-  const std::vector<ProcessMatch> matches = find_processes(name);
-  if (matches.empty()) {
-    throw Error(ErrorKind::Acquire,
-                fmt::format("no process is called \"{}\"; ps -e lists names and process ids",
-                            escaped(name)));
-  }
-  if (matches.size() == 1) return matches.front().pid;
-  std::string list;
-  for (const ProcessMatch& match : matches) {
-    list += fmt::format("\n  {:>8}  {}", match.pid, escaped(match.command_line));
-  }
-  throw Error(ErrorKind::Usage,
-              fmt::format("{} processes are called \"{}\"; give the process id of one of them:{}",
-                          matches.size(), escaped(name), list));
-}
 
 std::string listed(const PauseEstimate& estimate) {
   constexpr double kMillisecond = 1e-3;
@@ -64,9 +39,7 @@ std::string listed(const PauseEstimate& estimate) {
   return text;
 }
 
-int run_attach(const AttachOptions& options) {
-  const int pid =
-      is_number(options.target) ? pid_from(options.target) : only_process_called(options.target);
+int report_on(int pid, const AttachOptions& options, const SharedOptions& shared) {
   CaptureOptions capture;
   capture.leave_calls = options.leave_calls;
   if (options.shared.report.verbose) {
@@ -75,43 +48,80 @@ int run_attach(const AttachOptions& options) {
     };
   }
   return run_report(
-      options.shared,
-      fmt::format("heapscan attach {}{}", pid, options.leave_calls ? " --leave-calls" : ""),
+      shared, fmt::format("heapscan attach {}{}", pid, options.leave_calls ? " --leave-calls" : ""),
       [&] { return capture_process(pid, capture); });
+}
+
+// A report on each process, in files of their own where there is a file. What cannot be done of one
+// does not keep the others waiting.
+int report_on_each(const std::vector<int>& pids, const AttachOptions& options) {
+  int worst = kNothingLost;
+  for (const int pid : pids) {
+    SharedOptions shared = options.shared;
+    if (makes_file(shared.output)) {
+      shared.output = with_pid(shared.output, pid);
+    } else if (pid != pids.front() && shared.format == Format::Text) {
+      write_output(shared.output, [](std::ostream& out) { out << '\n'; });
+    }
+    try {
+      worst = std::max(worst, report_on(pid, options, shared));
+    } catch (const Error& error) {
+      say(error.what());
+      worst = std::max(worst, exit_code_of(error));
+    }
+  }
+  return worst;
+}
+
+int run_attach(const AttachOptions& options) {
+  const std::vector<int> pids = pick_processes(options.target, options.pick);
+  if (options.pick == Pick::All) return report_on_each(pids, options);
+  return report_on(pids.front(), options, options.shared);
 }
 
 }  // namespace
 
 void setup_attach(CLI::App& program, Run& run) {
-  CLI::App* const command =
-      program.add_subcommand("attach",
-                             "Look into a running process\n"
-                             "Stops it for a moment, copies its memory, lets it go on, and reports "
-                             "which of its malloc blocks nothing can reach "
-                             "any more. Nothing is injected, and what it allocated before counts "
-                             "as well. Needs the permission to trace it: "
-                             "the same user, or root.");
+  CLI::App* const command = program.add_subcommand(
+      "attach",
+      "Find leaked memory in a running process\n"
+      "Stops the process for a moment, copies its memory, lets it run on, and "
+      "reports which of its malloc blocks have become unreachable. Nothing "
+      "is injected, and blocks allocated before heapscan was started are "
+      "found as well. You need permission to trace the process: the same "
+      "user, or root.");
   const auto options = std::make_shared<AttachOptions>();
-  command
-      ->add_option("target", options->target, "Process id, or name of the only process so called")
+  command->add_option("target", options->target, "Process id, or process name")
       ->required()
       ->type_name("PID|NAME");
   command->add_flag("--leave-calls", options->leave_calls,
                     "Write to no register: system calls that the stop ends with EINTR stay ended");
+  CLI::Option* const newest = command->add_flag_callback(
+      "--newest", [options] { options->pick = Pick::Newest; },
+      "Of several processes of that name, the one started last");
+  CLI::Option* const oldest = command->add_flag_callback(
+      "--oldest", [options] { options->pick = Pick::Oldest; },
+      "Of several processes of that name, the one started first");
+  CLI::Option* const all = command->add_flag_callback(
+      "--all-matching", [options] { options->pick = Pick::All; },
+      "A report on each process of that name; with -o in a file each, FILE with the process id in "
+      "its name");
+  newest->excludes(oldest)->excludes(all);
+  oldest->excludes(all);
   add_shared_options(*command, options->shared);
   command->footer(examples({
       {"heapscan attach 4711",
-       "What has process 4711 lost? The verdict first, then the largest groups."},
-      {"heapscan attach nginx --format json -o nginx.json",
-       "The same for programs, in a file only you can read."},
+       "What has process 4711 leaked? Totals first, then the largest groups."},
+      {"heapscan attach nginx --newest --format json -o nginx.json",
+       "The nginx process started last; as JSON, in a file that only you can read."},
       {"heapscan attach 4711 --cluster 3f2a90c1",
-       "The group with that id from near: what every word of a block means, what leads to it."},
+       "Inspect one group in detail: what every word of a block means, what points to it."},
       {"heapscan attach 4711 --suppressions known.supp",
-       "Without the losses that the rules in known.supp match; exit code 0 when that is all."},
+       "Leave out leaks that a rule in known.supp matches; exit code 0 if there are no others."},
       {"heapscan attach 4711 --blocks lost --min-size 256 --max-size 256",
-       "Every lost block of 256 usable bytes, with its address and what still names it."},
+       "Every leaked block of 256 usable bytes, with its address and what still refers to it."},
       {"heapscan attach 4711 --kinds reachable --sort count -n 20",
-       "What is the memory that is not lost made of? The 20 most frequent sizes."},
+       "What is the live memory made of? The 20 groups with the most blocks."},
   }));
   command->callback([options, &run] { run = [options] { return run_attach(*options); }; });
 }

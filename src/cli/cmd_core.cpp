@@ -41,26 +41,28 @@ int run_core(const FileOptions& options) {
 void setup_core(CLI::App& program, Run& run) {
   CLI::App* const command =
       program.add_subcommand("core",
-                             "Look into a core dump\n"
-                             "Reads a core made by the kernel, gcore or coredumpctl (.zst too) and "
-                             "reports on it as attach does on a process. "
-                             "A core does not record what the kernel holds for the program, and "
-                             "may leave memory out: the report says so.");
+                             "Find leaked memory in a core dump\n"
+                             "Reads a core dump written by the kernel, gcore or coredumpctl (also "
+                             ".zst) and reports on it as attach does on a process. A core does not "
+                             "record what the kernel holds for the program and may lack part of "
+                             "the memory; the report says so.");
   const auto options = std::make_shared<FileOptions>();
   command->add_option("file", options->file, "The core dump")->required()->type_name("FILE");
   command
-      ->add_option("--sysroot", options->sysroot,
-                   "Look below DIR for the files the process had mapped")
+      ->add_option_function<std::string>(
+          "--sysroot",
+          [options](const std::string& text) { options->sysroot = folder_from("--sysroot", text); },
+          "Look in DIR for the files that the process had mapped")
       ->type_name("DIR");
   add_shared_options(*command, options->shared);
   command->footer(examples({
-      {"heapscan core core.4711", "What had the process lost when the core was made?"},
+      {"heapscan core core.4711", "What had the process leaked when the core was written?"},
       {"gcore -o core 4711 && heapscan core core.4711",
-       "Make the core now, look into it as often as you like."},
+       "Write a core now, analyse it as often as you like."},
       {"heapscan core core.4711 --sysroot /srv/images/web",
-       "The core comes from a container or another host whose files lie below /srv/images/web."},
+       "The core is from a container or another host whose files are in /srv/images/web."},
       {"heapscan core core.4711 --no-content -o report.txt",
-       "A report to pass on: without what the memory contains."},
+       "A report to pass on: it contains nothing of the target's memory."},
   }));
   command->callback([options, &run] { run = [options] { return run_core(*options); }; });
 }

@@ -116,8 +116,8 @@ class Message {
   message.add("heapscan: ");
   message.add(file);
   message.add(
-      " can no longer be read: it was cut short or its disk failed while heapscan was reading it. "
-      "There is no report, or it is not whole; run it again on a copy that stays as it is.");
+      " can no longer be read: it was cut short or its disk failed while heapscan was reading it; "
+      "there is no report, or it is not whole; run it again on a copy that stays as it is");
   message.write_line();
   ::_exit(kAcquireError);
 }

@@ -1,10 +1,13 @@
 #include "cli/options.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <map>
 
+#include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 
 namespace heapscan {
@@ -29,6 +32,11 @@ Value choice_from(const std::string& option, const std::map<std::string, Value>&
   for (const auto& [name, value] : choices) names += (names.empty() ? "" : ", ") + name;
   throw CLI::ValidationError(
       fmt::format("{} takes one of {}, not \"{}\"", option, names, escaped(text)));
+}
+
+std::string file_from(const std::string& option, const std::string& text) {
+  if (!text.empty()) return text;
+  throw CLI::ValidationError(fmt::format("{} takes the name of a file, not \"\"", option));
 }
 
 uint64_t number_from(const std::string& option, const std::string& text, uint64_t most) {
@@ -81,21 +89,25 @@ VerdictSet kinds_from(const std::string& text) {
 void add_output_options(CLI::App& command, SharedOptions& options) {
   add_choice<Format>(command, "--format", "--format", options.format,
                      {{"text", Format::Text}, {"json", Format::Json}},
-                     "How to write the report [text]", "text|json");
+                     "Format of the report [text]", "text|json");
   command
-      .add_option("-o,--output", options.output,
-                  "Write the report to FILE (mode 0600), not to standard output")
+      .add_option_function<std::string>(
+          "-o,--output",
+          [&options](const std::string& text) { options.output = file_from("--output", text); },
+          "Write the report to FILE (mode 0600) instead of standard output")
       ->type_name("FILE");
   add_choice<ColorMode>(
       command, "--color", "--color", options.color,
       {{"auto", ColorMode::Auto}, {"always", ColorMode::Always}, {"never", ColorMode::Never}},
-      "Colour the text report [auto: on a terminal, unless NO_COLOR is set]", "auto|always|never");
-  command.add_flag(
+      "Colour the text report [auto: on a terminal unless NO_COLOR is set]", "auto|always|never");
+  CLI::Option* const verbose = command.add_flag(
       "-v,--verbose", options.report.verbose,
-      "Show every note, all the evidence, exact totals, and what became of the words searched");
-  command.add_flag("-q,--quiet", options.report.quiet,
-                   "Show the verdict lines and the SUMMARY only; no progress");
-  command.add_flag("--timing", options.report.timing, "Show how long each phase took");
+      "Show all notes and all evidence, exact totals, and statistics of the search");
+  command
+      .add_flag("-q,--quiet", options.report.quiet,
+                "Show only the totals and the SUMMARY line; no progress")
+      ->excludes(verbose);
+  command.add_flag("--timing", options.report.timing, "Show how long each stage took");
 }
 
 void add_selection_options(CLI::App& command, ReportOptions& report) {
@@ -105,29 +117,30 @@ void add_selection_options(CLI::App& command, ReportOptions& report) {
           [&report](const std::string& text) {
             report.top = number_from("--top", text, 1000000000);
           },
-          "List at most N groups of lost and N of possibly lost blocks [10]")
+          "List at most N groups of leaked and N of possibly leaked blocks [10]")
       ->type_name("N");
-  add_choice<SortBy>(command, "--sort", "--sort", report.sort,
-                     {{"bytes", SortBy::ByBytes}, {"count", SortBy::ByCount}},
-                     "Which groups come first [bytes, with what is reached only through them]",
-                     "bytes|count");
+  add_choice<SortBy>(
+      command, "--sort", "--sort", report.sort,
+      {{"bytes", SortBy::ByBytes}, {"count", SortBy::ByCount}},
+      "Which groups come first [bytes, including what is reachable only through them]",
+      "bytes|count");
   add_size(command, "--min-size", report.min_size,
-           "Leave smaller blocks out of groups and lists; totals stay whole");
+           "Leave smaller blocks out of groups and lists; totals still count them");
   add_size(command, "--max-size", report.max_size,
-           "Leave larger blocks out of groups and lists; totals stay whole");
+           "Leave larger blocks out of groups and lists; totals still count them");
   command
       .add_option_function<std::string>(
           "--kinds", [&report](const std::string& text) { report.kinds = kinds_from(text); },
-          "Which blocks to group and list; any of definite, possible, indirect, reachable "
+          "Which blocks to group and list: any of definite, possible, indirect, reachable "
           "[definite,possible]")
       ->type_name("KIND,...");
   add_choice<BlockList>(
       command, "--blocks", "--blocks", report.blocks,
       {{"none", BlockList::None}, {"lost", BlockList::Lost}, {"all", BlockList::All}},
-      "List the blocks themselves, with what holds each [none]", "none|lost|all");
+      "List single blocks, with what refers to each [none]", "none|lost|all");
   command.add_flag_callback(
       "--no-content", [&report] { report.content = false; },
-      "Keep what the blocks contain out of the report");
+      "Show nothing of what the blocks contain");
 }
 
 std::string cluster_id_from(const std::string& text) {
@@ -148,21 +161,31 @@ void add_cluster_options(CLI::App& command, SharedOptions& options) {
       .add_option_function<std::string>(
           "--cluster",
           [&options](const std::string& text) { options.cluster = cluster_id_from(text); },
-          "Look at the group with this id from near: what every word of a typical block means")
+          "Inspect one group in detail: what every word of a typical block means")
       ->type_name("ID");
-  command.add_flag("--all", options.all_members, "With --cluster: list every block of it");
+  command.add_flag("--all", options.all_members, "With --cluster: list every block of the group");
   command
       .add_option("--suppressions", options.suppression_files,
-                  "Leave out lost blocks that a rule in FILE matches; may be repeated")
+                  "Leave out leaks that a rule in FILE matches; may be repeated")
       ->type_name("FILE")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_flag_callback(
       "--no-builtin-suppressions", [&options] { options.builtin_suppressions = false; },
-      "Report what libraries are known to keep where it cannot be seen, too");
+      "Report also what libraries are known to keep where heapscan cannot see it");
 }
 
 }  // namespace
+
+std::string folder_from(const std::string& option, const std::string& text) {
+  struct stat status {};
+  const int error = ::stat(text.c_str(), &status) != 0 ? errno
+                    : S_ISDIR(status.st_mode)          ? 0
+                                                       : ENOTDIR;
+  if (error == 0) return text;
+  throw CLI::ValidationError(fmt::format("{} takes a directory, not \"{}\": {}", option,
+                                         escaped(text), describe_errno(error)));
+}
 
 void add_shared_options(CLI::App& command, SharedOptions& options) {
   add_selection_options(command, options.report);
@@ -174,17 +197,23 @@ void add_shared_options(CLI::App& command, SharedOptions& options) {
           [&options](const std::string& text) {
             options.threads = static_cast<unsigned>(number_from("--threads", text, kMostThreads));
           },
-          "Analyse with N threads [0: one per processor]")
+          "Use N threads [0: one per processor]")
       ->type_name("N");
   command
-      .add_option("--debug-dir", options.debug_dirs,
-                  "Look for separate debug files here, before /usr/lib/debug; may be repeated")
+      .add_option_function<std::vector<std::string>>(
+          "--debug-dir",
+          [&options](const std::vector<std::string>& texts) {
+            options.debug_dirs.clear();
+            for (const std::string& text : texts)
+              options.debug_dirs.push_back(folder_from("--debug-dir", text));
+          },
+          "Look for separate debug files in DIR before /usr/lib/debug; may be repeated")
       ->type_name("DIR")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_flag_callback(
       "--no-debuginfod", [&options] { options.debuginfod = false; },
-      "Do not fetch debug files from the servers that DEBUGINFOD_URLS names");
+      "Do not fetch debug files from the servers in DEBUGINFOD_URLS");
 }
 
 std::string examples(

@@ -33,6 +33,9 @@ struct SharedOptions {
 
 void add_shared_options(CLI::App& command, SharedOptions& options);
 
+// The folder that `option` was given, if it is one. Throws CLI::ValidationError.
+[[nodiscard]] std::string folder_from(const std::string& option, const std::string& text);
+
 // "Examples:" and the lines, laid out for the foot of a help page.
 [[nodiscard]] std::string examples(
     const std::vector<std::pair<std::string, std::string>>& commands_and_meanings);

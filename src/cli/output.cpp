@@ -126,6 +126,10 @@ void write_to_device(const std::string& path, const std::function<void(std::ostr
 
 }  // namespace
 
+bool makes_file(const std::string& path) {
+  return !is_standard_output(path) && target_at(path) != Target::Other;
+}
+
 void check_output(const std::string& path) {
   if (is_standard_output(path)) return;
   switch (target_at(path)) {

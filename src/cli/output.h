@@ -7,6 +7,9 @@
 
 namespace heapscan {
 
+// Whether a report to `path` makes a file of that name: not standard output, no device or pipe.
+[[nodiscard]] bool makes_file(const std::string& path);
+
 // Throws Error when a report could not be written to `path` for a reason that is known beforehand,
 // so that no process is stopped in vain. "" and "-" stand for standard output.
 void check_output(const std::string& path);

@@ -65,9 +65,14 @@ std::string repeatable(const SharedOptions& options, std::string again) {
 }
 
 void check(const SharedOptions& options) {
-  if (options.all_members && options.cluster.empty()) {
+  const ReportOptions& report = options.report;
+  if (report.min_size > report.max_size) {
     throw Error(ErrorKind::Usage,
-                "--all lists the blocks of one group; say which one with --cluster ID");
+                fmt::format("--min-size {} is larger than --max-size {}: no block can match",
+                            report.min_size, report.max_size));
+  }
+  if (options.all_members && options.cluster.empty()) {
+    throw Error(ErrorKind::Usage, "--all needs --cluster ID, the group whose blocks it lists");
   }
 }
 
@@ -86,17 +91,18 @@ ClusterId choose_cluster(const Analysis& analysis, const std::string& id) {
   const ClusterChoice choice = find_cluster(analysis, id);
   if (choice.found.size() == 1) return choice.found.front();
   if (choice.found.empty() && choice.near.empty()) {
-    throw Error(ErrorKind::Usage,
-                fmt::format("there is no group {}: nothing is lost; --kinds reachable looks at "
-                            "blocks that are not",
-                            id));
+    throw Error(
+        ErrorKind::Usage,
+        fmt::format("there is no group {}: nothing is leaked; --kinds reachable groups live "
+                    "blocks as well",
+                    id));
   }
   if (choice.found.empty()) {
     throw Error(ErrorKind::Usage, fmt::format("there is no group {}; the nearest are {}", id,
                                               listed(analysis, choice.near)));
   }
-  throw Error(ErrorKind::Usage, fmt::format("{} begins the ids of several groups: {}", id,
-                                            listed(analysis, choice.found)));
+  throw Error(ErrorKind::Usage,
+              fmt::format("{} matches several groups: {}", id, listed(analysis, choice.found)));
 }
 
 ReportOptions report_options(const SharedOptions& options, const std::string& again,

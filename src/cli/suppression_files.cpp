@@ -17,10 +17,8 @@ std::string read_suppressions(const std::string& file) {
   errno = 0;
   std::string text = read_text_file(file);
   if (text.empty() && errno != 0) {
-    throw Error(ErrorKind::Usage,
-                fmt::format("cannot read the suppressions in {}: {}; name a file of lines such as "
-                            "leak:PATTERN",
-                            escaped(file), describe_errno(errno)));
+    throw Error(ErrorKind::Usage, fmt::format("cannot read the suppression file {}: {}",
+                                              escaped(file), describe_errno(errno)));
   }
   return text;
 }

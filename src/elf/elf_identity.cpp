@@ -75,7 +75,7 @@ const char* name_of_elf_type(uint16_t type) {
     case ET_DYN:
       return "a shared library or executable";
     case ET_CORE:
-      return "a core";
+      return "a core dump";
     default:
       return "an ELF file of unknown type";
   }
@@ -87,19 +87,19 @@ std::string why_not_x86_64_elf(Bytes bytes) {
     if (starts_with(bytes, magic.bytes)) return magic.meaning;
   }
   if (!has_elf_magic(bytes)) return "is not an ELF file";
-  if (bytes.size() < EI_NIDENT + 4) return "ends within its ELF header";
+  if (bytes.size() < EI_NIDENT + 4) return "is truncated within its ELF header";
   const auto elf_class = static_cast<unsigned>(bytes[EI_CLASS]);
   const bool big_endian = static_cast<unsigned>(bytes[EI_DATA]) == ELFDATA2MSB;
   const std::string machine =
       name_of_machine(field(bytes, offsetof(Elf64_Ehdr, e_machine), big_endian));
   const bool is_core = field(bytes, offsetof(Elf64_Ehdr, e_type), big_endian) == ET_CORE;
-  const std::string what = is_core ? "core" : "ELF file";
+  const std::string what = is_core ? "core dump" : "ELF file";
   if (elf_class == ELFCLASS32) return "is a 32-bit " + what + " (" + machine + ")";
   if (elf_class != ELFCLASS64) return "has an unknown ELF class";
   if (big_endian) return "is a big-endian " + what + " (" + machine + ")";
   if (static_cast<unsigned>(bytes[EI_DATA]) != ELFDATA2LSB) return "has an unknown byte order";
   if (machine != "x86-64") return "is a " + what + " for " + machine + ", not x86-64";
-  if (bytes.size() < sizeof(Elf64_Ehdr)) return "ends within its ELF header";
+  if (bytes.size() < sizeof(Elf64_Ehdr)) return "is truncated within its ELF header";
   return {};
 }
 

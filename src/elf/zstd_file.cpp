@@ -28,7 +28,7 @@ struct FreeStream {
 };
 
 [[noreturn]] void fail(const std::string& name, const std::string& why) {
-  throw Error(ErrorKind::Acquire, "Cannot unpack " + escaped(name) + ": " + why + ".");
+  throw Error(ErrorKind::Acquire, "cannot unpack " + escaped(name) + ": " + why);
 }
 
 std::string temporary_folder() {
@@ -43,7 +43,7 @@ Fd unnamed_file(const std::string& name) {
   std::string pattern = folder + "/heapscan-XXXXXX";
   file = Fd(::mkostemp(pattern.data(), O_CLOEXEC));
   if (!file.valid()) {
-    fail(name, "no temporary file can be made in " + escaped(folder) + " (" +
+    fail(name, "cannot create a temporary file in " + escaped(folder) + " (" +
                    describe_errno(errno) +
                    "); set TMPDIR to a folder with space for the whole core");
   }

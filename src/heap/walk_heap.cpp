@@ -1,7 +1,6 @@
 // The heap, from the allocator in charge to the sums.
 
 #include <algorithm>
-#include <cctype>
 
 #include "heap/ended_threads.h"
 #include "heap/glibc/glibc_heap.h"
@@ -22,9 +21,7 @@ std::string what_is_missing(const MemoryImage& image) {
   if (image.missing_bytes() == 0) return {};
   for (const Note& note : image.notes()) {
     if (note.kind != NoteKind::MissingMemory || note.text.empty()) continue;
-    std::string text = note.text;
-    text.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(text.front())));
-    return " " + text + ".";
+    return "; " + note.text;
   }
   return {};
 }
@@ -34,22 +31,21 @@ void require_understood(const MemoryImage& image, const AllocatorInCharge& alloc
                         const glibc::GlibcHeap& found) {
   const bool is_glibc = allocator.name == "glibc" || allocator.name == "unknown";
   if (!is_glibc) {
-    throw Error(ErrorKind::Unsupported, "This process allocates with " + allocator.name + " (" +
+    throw Error(ErrorKind::Unsupported, "this process uses " + allocator.name + "'s malloc (" +
                                             allocator.evidence +
-                                            "), and heapscan understands glibc's malloc only.");
+                                            "); heapscan supports only glibc's");
   }
   if (!found.libraries.empty()) return;
   if (allocator.name == "unknown") {
     throw Error(ErrorKind::Unsupported,
-                "No allocator was recognised in this process: no library exports malloc and no "
-                "memory looks like glibc's "
-                "heap. heapscan understands glibc's malloc only." +
+                "no allocator recognised in this process: no module exports malloc and no memory "
+                "looks like glibc's heap; heapscan supports only glibc's malloc" +
                     what_is_missing(image));
   }
-  throw Error(ErrorKind::Unsupported, "This process allocates with glibc (" + allocator.evidence +
-                                          "), but its main arena was not found in memory. If this "
-                                          "is a core dump, it may lack the data of the C "
-                                          "library (see /proc/PID/coredump_filter)." +
+  throw Error(ErrorKind::Unsupported, "this process uses glibc's malloc (" + allocator.evidence +
+                                          "), but its main arena was not found in memory; a core "
+                                          "dump may lack the data of the C library (see "
+                                          "/proc/PID/coredump_filter)" +
                                           what_is_missing(image));
 }
 

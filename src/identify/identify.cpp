@@ -160,7 +160,8 @@ void note_left_out(const Inputs& inputs, Notes& notes) {
                                  grouped(all), what)});
   };
   add(kMostIdentified, "named; the others are known by their size alone");
-  if (!inputs.types.empty()) add(kMostClustersTyped, "held against the types of debug information");
+  if (!inputs.types.empty())
+    add(kMostClustersTyped, "compared with the types in the debug information");
 }
 
 }  // namespace

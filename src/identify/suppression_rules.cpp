@@ -58,7 +58,7 @@ std::string read_rule(std::string_view line, SuppressionRule& rule) {
   const auto kind = kind_called(line.substr(0, colon));
   if (colon == std::string_view::npos || !kind) {
     return fmt::format(
-        "{} is no rule; write leak:PATTERN, type:PATTERN, module:PATTERN, size:BYTES, "
+        "{} is not a rule; write leak:PATTERN, type:PATTERN, module:PATTERN, size:BYTES, "
         "size:FROM-TO or id:ID",
         quoted(line));
   }
@@ -70,11 +70,11 @@ std::string read_rule(std::string_view line, SuppressionRule& rule) {
                        name_of(*kind));
   }
   if (*kind == SuppressionKind::Size && !read_sizes(pattern, rule)) {
-    return fmt::format("{} is no size; write one such as 256 or a range such as 1k-4k",
+    return fmt::format("{} is not a size; write one such as 256, or a range such as 1k-4k",
                        quoted(pattern));
   }
   if (*kind == SuppressionKind::Id && !is_id(pattern)) {
-    return fmt::format("{} is no id; copy the {} to {} hexadecimal digits of a group's id",
+    return fmt::format("{} is not an id; write {} to {} hexadecimal digits of a group's id",
                        quoted(pattern), kShortestId, kLongestId);
   }
   return "";
@@ -94,7 +94,7 @@ SuppressionRule builtin(const char* label, const char* reason) {
 const std::vector<SuppressionRule>& builtin_suppressions() {
   static const std::vector<SuppressionRule> kRules = {
       builtin("^struct link_map$",
-              "the loader's, one a library; it looks lost where the loader's own memory could not "
+              "the loader's, one per library; looks leaked where the loader's own memory could not "
               "be read"),
       builtin("^emergency pool of libstdc++$",
               "allocated once when libstdc++ is loaded, and never freed when it is unloaded"),

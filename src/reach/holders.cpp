@@ -317,20 +317,20 @@ std::string describe_root_word(const RootWord& word) {
   return text;
 }
 
+// Of a block that is in use.
 const char* state_of(const Holder& holder, const HeapModel& heap, const Reachability& reach) {
-  if (holder.kind == Holder::Kind::FreeBlock) return "free";
   if (heap.block(holder.block).state() == BlockState::Mapping) {
     return reach.verdict(holder.block) == Verdict::Reachable ? "a reachable mapping"
-                                                             : "a mapping nothing names";
+                                                             : "an unreachable mapping";
   }
   switch (reach.verdict(holder.block)) {
     case Verdict::Reachable:
       return "reachable";
     case Verdict::Possible:
-      return "possibly lost itself";
+      return "possibly leaked itself";
     case Verdict::Indirect:
     case Verdict::Definite:
-      return "lost itself";
+      return "leaked itself";
     case Verdict::NotJudged:
       return "free";
   }
@@ -349,26 +349,36 @@ std::vector<std::optional<Holder>> find_holders(const MemoryImage& image, const 
   return search.holders();
 }
 
+std::string describe_place(const Holder& holder, const MemoryImage& image, const HeapModel& heap,
+                           const Roots& roots, const Reachability& reach) {
+  if (holder.kind == Holder::Kind::Root) {
+    return holder.root >= roots.ranges.size()
+               ? describe_root_word(roots.words[holder.root - roots.ranges.size()])
+               : describe_root_range(roots.ranges[holder.root], holder.at, image);
+  }
+  const Block& block = heap.block(holder.block);
+  const std::string text =
+      "block " + hex(block.begin()) + " (+" + hex(holder.at - block.begin()) + ")";
+  if (holder.kind == Holder::Kind::FreeBlock) return "freed " + text;
+  return text + ", which is " + state_of(holder, heap, reach);
+}
+
+std::string describe_pointer(const Holder& holder) {
+  std::string text;
+  if (holder.into != 0) text += ", " + counted(holder.into, "byte") + " past its start";
+  if (holder.unaligned) text += ", in an unaligned word";
+  if (holder.tagged) text += ", in a word with tagged top bits";
+  return text;
+}
+
 std::string describe(const Holder& holder, const MemoryImage& image, const HeapModel& heap,
                      const Roots& roots, const Reachability& reach) {
-  std::string text;
-  if (holder.kind != Holder::Kind::Root) {
-    const Block& block = heap.block(holder.block);
-    text = "block " + hex(block.begin()) + " (+" + hex(holder.at - block.begin()) + "), which is " +
-           state_of(holder, heap, reach);
-  } else if (holder.root >= roots.ranges.size()) {
-    text = describe_root_word(roots.words[holder.root - roots.ranges.size()]);
-  } else {
-    text = describe_root_range(roots.ranges[holder.root], holder.at, image);
-  }
-  if (holder.into != 0) text += ", pointing " + counted(holder.into, "byte") + " into it";
+  std::string text = describe_place(holder, image, heap, roots, reach) + describe_pointer(holder);
   if (const StaleStretch* stale = reach.stale.stretch_at(holder.at);
       stale != nullptr && holder.kind != Holder::Kind::FreeBlock) {
     text += fmt::format(", a word of an array {} % of whose pointers lead to freed memory",
                         reach.stale.stores[stale->store].percent());
   }
-  if (holder.unaligned) text += ", in an unaligned word";
-  if (holder.tagged) text += ", in a word with tagged top bits";
   return text;
 }
 

@@ -74,7 +74,7 @@ void add_kernel_references(const MemoryImage& image, RootCollector& roots) {
     roots.add(Note{NoteKind::KernelReferences, "",
                    "what only the kernel holds (epoll data, timers, queued signals) is not known "
                    "here; a block that "
-                   "nothing else names looks lost"});
+                   "nothing else points to looks leaked"});
     return;
   }
   for (const KernelReference& reference : *image.kernel_references()) {

@@ -312,9 +312,9 @@ class Tracing {
     for (const LostBlock& lost : result.lost) lowered_.set(lost.block);
     result.notes.push_back(
         {NoteKind::MissingMemory, "",
-         counted(result.lost.size(), "block") + " that nothing names " +
-             (result.lost.size() == 1 ? "is" : "are") +
-             " called possible, not lost: " + human_bytes(image_.missing_bytes()) +
+         counted(result.lost.size(), "unreachable block") +
+             (result.lost.size() == 1 ? " is" : " are") +
+             " reported as possible, not leaked: " + human_bytes(image_.missing_bytes()) +
              " of the program's memory, registers and lists are missing and could not be "
              "searched"});
     result.lost.clear();
@@ -467,21 +467,21 @@ const char* name_of(Verdict verdict) {
 const char* name_of(Reason reason) {
   switch (reason) {
     case Reason::Interior:
-      return "held only by a pointer into its middle";
+      return "referenced only by an interior pointer";
     case Reason::WeakRoot:
-      return "held only by a word in memory of unknown use";
+      return "referenced only from memory of unknown use";
     case Reason::Unaligned:
-      return "held only by a word at an odd address";
+      return "referenced only by an unaligned word";
     case Reason::Tagged:
-      return "held only by a word with tags in its top bits";
+      return "referenced only by a pointer with tags in its top bits";
     case Reason::MayBeSignalStack:
-      return "never written and of a signal stack's size: the kernel may hold it";
+      return "never written and the size of a signal stack: the kernel may hold it";
     case Reason::MissingMemory:
-      return "nothing found names it, but not all memory was there to be searched";
+      return "no pointer to it found, but part of the memory could not be searched";
     case Reason::StaleWord:
-      return "held only by words that are no longer in use";
+      return "referenced only by words that are no longer in use";
     case Reason::ViaPossible:
-      return "held only by blocks that are themselves possible";
+      return "referenced only by blocks that are possibly leaked themselves";
   }
   return "unknown";
 }

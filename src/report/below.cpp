@@ -83,7 +83,7 @@ class TreeLine {
 
   [[nodiscard]] Part part_of(size_t node) const {
     const TreeNode& row = tree_.nodes[node];
-    const std::string label = label_of_one(analysis_, row.cluster);
+    const std::string label = label_of(analysis_, row.cluster);
     return {node, shortened(node == 0 ? label : without_place(label), kLongestLabel), row.blocks,
             row.repeats};
   }

@@ -76,7 +76,7 @@ void take_out(VerdictTotal& total, uint64_t bytes) {
 }
 
 // Moves suppressed blocks and mappings out of the totals of their verdicts.
-void describe_suppressed(const Analysis& analysis, const ReportOptions& options, Report& report) {
+void describe_suppressed(const Analysis& analysis, Report& report) {
   for (const BlockId id : analysis.suppressed.blocks) {
     const Block& block = analysis.heap.block(id);
     const bool is_mapping = block.state() == BlockState::Mapping;
@@ -86,11 +86,26 @@ void describe_suppressed(const Analysis& analysis, const ReportOptions& options,
     ++total.blocks;
     total.bytes += block.size();
   }
+}
+
+// Rules that left nothing out are told of where the user wrote them: they may be out of date.
+void describe_rules(const Analysis& analysis, const ReportOptions& options, Report& report) {
+  std::vector<const UsedSuppression*> uses(options.suppressions.size());
   for (const UsedSuppression& used : analysis.suppressed.used) {
     HS_CHECK(used.rule < options.suppressions.size());
-    const SuppressionRule& rule = options.suppressions[used.rule];
-    report.suppressions.push_back({escaped(fmt::format("{}:{}", name_of(rule.kind), rule.pattern)),
-                                   escaped(rule.source), rule.reason, used.blocks, used.bytes});
+    uses[used.rule] = &used;
+  }
+  for (size_t i = 0; i < uses.size(); ++i) {
+    const SuppressionRule& rule = options.suppressions[i];
+    SuppressionRow row{escaped(fmt::format("{}:{}", name_of(rule.kind), rule.pattern)),
+                       escaped(rule.source), rule.reason, 0, 0};
+    if (uses[i] != nullptr) {
+      row.blocks = uses[i]->blocks;
+      row.bytes = uses[i]->bytes;
+      report.suppressions.push_back(std::move(row));
+    } else if (rule.reason.empty()) {
+      report.unused_suppressions.push_back(std::move(row));
+    }
   }
 }
 
@@ -217,7 +232,8 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   describe_heap(analysis, report);
   report.verdicts = analysis.reach.totals;
   report.mapping_verdicts = analysis.reach.mapping_totals;
-  describe_suppressed(analysis, options, report);
+  describe_suppressed(analysis, report);
+  describe_rules(analysis, options, report);
   report.possible_for_lack_of_memory = possible_for_lack_of_memory(analysis);
   report.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
   report.funnel = analysis.reach.funnel;

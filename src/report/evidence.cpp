@@ -34,18 +34,23 @@ Hold kind_of(const Analysis& analysis, const Holder* holder) {
 
 std::string explain_block(const Analysis& analysis, Addr address, const Holder* holder) {
   const Hold hold = kind_of(analysis, holder);
-  if (hold == Hold::Nothing) return fmt::format("no word names {}", hex(address));
+  if (hold == Hold::Nothing)
+    return fmt::format("no pointer to {} found anywhere in the process", hex(address));
   const std::string where = escaped(
-      heapscan::describe(*holder, analysis.image, analysis.heap, analysis.roots, analysis.reach));
-  if (hold == Hold::NearestMiss) return fmt::format("{} was last named by {}", hex(address), where);
-  return fmt::format("{} is named by {}", hex(address), where);
+      describe_place(*holder, analysis.image, analysis.heap, analysis.roots, analysis.reach));
+  const std::string how = describe_pointer(*holder);
+  if (hold == Hold::NearestMiss) {
+    return fmt::format("{}: only a stale pointer in {} still refers to it{}", hex(address), where,
+                       how);
+  }
+  return fmt::format("{} is referenced by {}{}", hex(address), where, how);
 }
 
 std::span<const BlockId> explained_members(const BlockGroup& group) {
   return std::span(group.members).first(std::min(group.members.size(), kMembersExplained));
 }
 
-// "of the first 5: 4 named by nothing, 1 only by memory no longer in use".
+// "of the first 5: 4 unreferenced, 1 referenced only by a stale pointer".
 std::string survey(const Analysis& analysis, const BlockGroup& group, const HolderTable& holders) {
   std::map<Hold, size_t> counts;
   for (const BlockId member : explained_members(group))
@@ -55,19 +60,19 @@ std::string survey(const Analysis& analysis, const BlockGroup& group, const Hold
     if (!parts.empty()) parts += ", ";
     switch (hold) {
       case Hold::Nothing:
-        parts += fmt::format("{} named by nothing", count);
+        parts += fmt::format("{} unreferenced", count);
         break;
       case Hold::NearestMiss:
-        parts += fmt::format("{} only by memory no longer in use", count);
+        parts += fmt::format("{} referenced only by a stale pointer", count);
         break;
       case Hold::LostBlock:
-        parts += fmt::format("{} only by blocks that are lost too", count);
+        parts += fmt::format("{} referenced only by a leaked block", count);
         break;
       case Hold::StaleWord:
         parts += fmt::format("{} only by words among others that lead to freed memory", count);
         break;
       case Hold::Word:
-        parts += fmt::format("{} by a word", count);
+        parts += fmt::format("{} referenced by an interior or ambiguous pointer", count);
         break;
     }
   }

@@ -75,6 +75,10 @@ Json suppression_json(const SuppressionRow& row) {
           {"bytes", row.bytes}};
 }
 
+Json unused_suppression_json(const SuppressionRow& row) {
+  return {{"rule", row.rule}, {"source", row.source}};
+}
+
 Json timing_json(const Report& report) {
   Json timing = Json::object();
   if (!report.options.timing) return timing;
@@ -146,6 +150,7 @@ void render_json(const Report& report, std::ostream& out) {
   writer.array("mappings", report.mappings, mapping_json);
   writer.array("notes", report.notes, note_json);
   writer.array("suppressions", report.suppressions, suppression_json);
+  writer.array("unused_suppressions", report.unused_suppressions, unused_suppression_json);
   write_block_rows(report, writer);
   writer.member("timing", timing_json(report));
   writer.end();

@@ -136,6 +136,12 @@ std::string cut_in_the_middle(std::string_view name, size_t limit) {
                      name.substr(name.size() - end));
 }
 
+std::string unknown_type(const Cluster& cluster) {
+  const UsualSize usual = usual_size(cluster);
+  return usual.blocks == cluster.blocks ? fmt::format("unknown type ({} B)", grouped(usual.usable))
+                                        : "unknown type (several sizes)";
+}
+
 bool is_content(EvidenceKind kind) { return kind == EvidenceKind::Content; }
 
 size_t common_prefix(std::string_view a, std::string_view b) {
@@ -167,17 +173,7 @@ std::string label_of(const Analysis& analysis, ClusterId cluster) {
   if (!label.empty()) return escaped(label);
   const Cluster& row = analysis.clusters.rows[cluster];
   if (const std::string noun = noun_of(row.shape); !noun.empty()) return noun;
-  const UsualSize usual = usual_size(row);
-  if (usual.blocks == row.blocks) return fmt::format("{}-byte blocks", usual.usable);
-  return "blocks of several sizes";
-}
-
-std::string label_of_one(const Analysis& analysis, ClusterId cluster) {
-  const Cluster& row = analysis.clusters.rows[cluster];
-  const bool is_known =
-      !analysis.identities.rows[cluster].label.empty() || *noun_of(row.shape) != '\0';
-  if (is_known) return label_of(analysis, cluster);
-  return row.sizes.size() == 1 ? fmt::format("{}-byte block", row.sizes.front().first) : "block";
+  return unknown_type(row);
 }
 
 std::vector<IdentityRow> identity_of(const Analysis& analysis, ClusterId cluster, bool content) {

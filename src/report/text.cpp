@@ -122,12 +122,12 @@ class TextReport {
   void write_heap() {
     const HeapTotals& heap = report_.heap;
     std::string text =
-        fmt::format("{} in {}, {} ({}{}{})", human_bytes(heap.used.bytes),
+        fmt::format("{} in use in {}, {} ({}{}{})", human_bytes(heap.used.bytes),
                     counted(heap.used.blocks, "block"), counted(report_.arenas, "arena"),
                     report_.allocator, report_.version.empty() ? "" : " ", report_.version);
-    text += fmt::format("    free in arenas {}", human_bytes(heap.free.bytes + heap.top_bytes));
+    text += fmt::format("; {} free in arenas", human_bytes(heap.free.bytes + heap.top_bytes));
     if (heap.trimmable_bytes)
-      text += fmt::format(", trimmable {}", human_bytes(*heap.trimmable_bytes));
+      text += fmt::format(", {} trimmable", human_bytes(*heap.trimmable_bytes));
     heading("heap", text);
   }
 
@@ -136,17 +136,19 @@ class TextReport {
     const VerdictTotal& indirect = total_of(report_.verdicts, Verdict::Indirect);
     const VerdictTotal lost{definite.blocks + indirect.blocks, definite.bytes + indirect.bytes};
     if (lost.blocks == 0) {
-      heading("lost", "nothing");
+      heading("leaked", "nothing");
       return;
     }
     const auto groups = section(report_, is_lost);
     const Coverage coverage = coverage_of(groups, lost.bytes);
-    std::string text = fmt::format("{} ({} definite, {} indirect)", amount(lost),
+    std::string text = fmt::format("{} unreachable in {} ({} definite, {} indirect)",
+                                   human_bytes(lost.bytes), counted(lost.blocks, "block"),
                                    human_bytes(definite.bytes), human_bytes(indirect.bytes));
     if (coverage.percent > 0) {
-      text += fmt::format(", {} % in {}", coverage.percent, counted(coverage.groups, "group"));
+      text += fmt::format("; {} {} for {} %", counted(coverage.groups, "group"),
+                          coverage.groups == 1 ? "accounts" : "account", coverage.percent);
     }
-    heading("lost", style_.red(text));
+    heading("leaked", style_.red(text));
     if (!options_.quiet)
       write_groups(groups, std::min(coverage.groups, kDetailedGroups),
                    report_.groups_left_out.lost);
@@ -154,8 +156,8 @@ class TextReport {
 
   [[nodiscard]] std::string why_possible() const {
     const uint64_t unknown = report_.possible_for_lack_of_memory;
-    if (unknown == 0) return ", held only by interior or weak words";
-    return fmt::format(", {} of them only because memory is missing that might name {}",
+    if (unknown == 0) return ", referenced only by interior or ambiguous pointers";
+    return fmt::format(", {} of them only because memory that might point to {} is missing",
                        grouped(unknown), unknown == 1 ? "it" : "them");
   }
 
@@ -193,11 +195,16 @@ class TextReport {
       write_where_the_rest_is(left_out, kinds_option(options_), groups.size() + left_out);
   }
 
+  // "6 more groups, show with: heapscan attach 4711 -n 16".
+  [[nodiscard]] std::string more(uint64_t rest, const char* noun, const std::string& options) {
+    return fmt::format("  {} more {}{}, show with: {}{}\n", grouped(rest), noun,
+                       rest == 1 ? "" : "s", options_.command, options);
+  }
+
   // The command that shows `rest` groups more; `top`, unless it is 0, is how many of them to ask
   // for.
   void write_where_the_rest_is(uint64_t rest, const std::string& kinds, uint64_t top) {
-    out_ << fmt::format("  ... {} more: {}{}{}\n", counted(rest, "group"), options_.command, kinds,
-                        top > 0 ? fmt::format(" -n {}", top) : "");
+    out_ << more(rest, "group", kinds + (top > 0 ? fmt::format(" -n {}", top) : ""));
   }
 
   void write_mappings() {
@@ -206,7 +213,7 @@ class TextReport {
     const VerdictTotal& possible = total_of(report_.mapping_verdicts, Verdict::Possible);
     const uint64_t lost = definite.blocks + indirect.blocks;
     if (lost + possible.blocks == 0) return;
-    const std::string text = fmt::format("{} of {} lost, {} of {} possibly", lost,
+    const std::string text = fmt::format("{} leaked ({}), {} possibly leaked ({})", lost,
                                          human_bytes(definite.bytes + indirect.bytes),
                                          possible.blocks, human_bytes(possible.bytes));
     heading("mappings", lost > 0 ? style_.red(text) : style_.yellow(text));
@@ -224,17 +231,16 @@ class TextReport {
                           resident, name_of(row.verdict), row.evidence);
     }
     if (shown < report_.mappings.size()) {
-      out_ << fmt::format("  ... {} more: {} -v\n",
-                          counted(report_.mappings.size() - shown, "mapping"), options_.command);
+      out_ << more(report_.mappings.size() - shown, "mapping", " -v");
     }
   }
 
   void write_not_judged() {
     std::string text = human_bytes(report_.damaged_bytes + report_.missing_bytes);
     if (report_.damaged_bytes > 0)
-      text += fmt::format(", {} of it damaged heap", human_bytes(report_.damaged_bytes));
+      text += fmt::format(", {} of damaged heap", human_bytes(report_.damaged_bytes));
     if (report_.missing_bytes > 0) {
-      text += fmt::format(", {} of it memory that was not there to be searched",
+      text += fmt::format(", {} of memory that could not be searched",
                           human_bytes(report_.missing_bytes));
     }
     heading("not judged", text);
@@ -251,8 +257,7 @@ class TextReport {
                           note.where, note.text);
     }
     if (shown < report_.notes.size()) {
-      out_ << fmt::format("  ... {} more: {} -v\n", counted(report_.notes.size() - shown, "note"),
-                          options_.command);
+      out_ << more(report_.notes.size() - shown, "note", " -v");
     }
   }
 

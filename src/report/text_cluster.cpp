@@ -27,19 +27,19 @@ class ClusterWriter {
       : report_(report), map_(*report.cluster), style_(style), out_(out) {}
 
   void write() {
-    out_ << style_.bold(fmt::format("{:<11} {}: {}, {}", "cluster", map_.id, name(map_.label),
+    out_ << style_.bold(fmt::format("{:<11} {}: {}, {}", "group", map_.id, name(map_.label),
                                     amount(map_.blocks, map_.bytes)))
          << '\n';
     write_verdicts();
     write_sizes();
-    for (const IdentityRow& row : map_.identity) line("known by", spelled(row));
+    for (const IdentityRow& row : map_.identity) line("evidence", spelled(row));
     for (const Relation& parent : few(map_.parents)) {
       line("child of", fmt::format("{} (+{:#x}) {}, {}", name(parent.label), parent.offset,
                                    parent.cluster, amount(parent.blocks, parent.bytes)));
     }
     for (const Relation& child : few(map_.children)) {
-      line("leads to", fmt::format("+{:#x} -> {} {}, {}", child.offset, name(child.label),
-                                   child.cluster, amount(child.blocks, child.bytes)));
+      line("points to", fmt::format("+{:#x} -> {} {}, {}", child.offset, name(child.label),
+                                    child.cluster, amount(child.blocks, child.bytes)));
     }
     write_examples();
     write_words();
@@ -85,7 +85,8 @@ class ClusterWriter {
       text += row.label.empty() ? ": " : "; ";
       text += report_.options.verbose ? row.detail : shortened(row.detail, kLongestDetail);
     }
-    if (row.samples > 0) text += fmt::format(" ({} of {})", row.agreeing, row.samples);
+    if (row.samples > 0)
+      text += fmt::format(" ({} of {})", row.agreeing, counted(row.samples, "sample"));
     return text;
   }
 
@@ -103,12 +104,13 @@ class ClusterWriter {
   void write_words() {
     if (map_.rows.empty()) return;
     out_ << fmt::format(
-        "{:<11} of {} ({} B); agree: of {}, how many have such a word there, = the same one\n",
+        "{:<11} of block {} ({} B); %: how many of {} have the same kind of word there; =: the "
+        "same value in all\n",
         "words", hex(map_.example), grouped(map_.example_size),
         counted(map_.samples, "sampled block"));
     for (const MapRow& row : map_.rows) write_row(row);
     if (map_.rows_end < map_.example_size) {
-      out_ << fmt::format("  ... {} more\n", counted(map_.example_size - map_.rows_end, "byte"));
+      out_ << fmt::format("  {} more\n", counted(map_.example_size - map_.rows_end, "byte"));
     }
   }
 

@@ -33,8 +33,10 @@ bool is_plain_to_see(const IdentityRow& row) {
 }
 
 std::string spelled(const IdentityRow& row, bool verbose) {
-  std::string text = verbose ? row.detail : shortened(row.detail, kLongestFacts);
-  if (row.samples > 0) text += fmt::format(" ({} of {})", row.agreeing, row.samples);
+  std::string text = row.kind == name_of(EvidenceKind::Library) ? "recognised by: " : "";
+  text += verbose ? row.detail : shortened(row.detail, kLongestFacts);
+  if (row.samples > 0)
+    text += fmt::format(" ({} of {})", row.agreeing, counted(row.samples, "sample"));
   return text;
 }
 
@@ -54,8 +56,9 @@ void GroupWriter::write_headline(const LeakGroup& group) {
                   options_.verbose ? group.label : shortened(group.label, kLongestGroupLabel));
   if (group.verdict == Verdict::Indirect) line += "   (indirect)";
   if (group.indirect.blocks > 0) {
-    line += fmt::format("   + {} in {} reached only from {}", human_bytes(group.indirect.bytes),
-                        counted(group.indirect.blocks, "block"), group.blocks == 1 ? "it" : "them");
+    line +=
+        fmt::format("   + {} in {} reachable only through {}", human_bytes(group.indirect.bytes),
+                    counted(group.indirect.blocks, "block"), group.blocks == 1 ? "it" : "them");
   }
   out_ << line << '\n';
 }

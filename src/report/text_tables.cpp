@@ -10,6 +10,12 @@
 
 namespace heapscan {
 
+namespace {
+
+constexpr size_t kBriefUnusedRules = 5;
+
+}  // namespace
+
 void write_verdict_table(const Report& report, std::ostream& out) {
   out << fmt::format("verdicts    {:<12}{:>16}{:>20}{:>12}{:>20}\n", "", "blocks", "bytes",
                      "mappings", "bytes");
@@ -24,7 +30,8 @@ void write_verdict_table(const Report& report, std::ostream& out) {
 }
 
 void write_suppressions(const Report& report, std::ostream& out) {
-  if (report.suppressions.empty()) return;
+  const auto& unused = report.unused_suppressions;
+  if (report.suppressions.empty() && (unused.empty() || report.options.quiet)) return;
   out << fmt::format("suppressed  {} in {}", human_bytes(report.suppressed.bytes),
                      counted(report.suppressed.blocks, "block"));
   if (report.suppressed_mappings.blocks > 0) {
@@ -38,6 +45,16 @@ void write_suppressions(const Report& report, std::ostream& out) {
                        human_bytes(row.bytes), row.rule, row.source,
                        row.reason.empty() ? "" : ": " + row.reason);
   }
+  const size_t shown =
+      report.options.verbose ? unused.size() : std::min(unused.size(), kBriefUnusedRules);
+  for (size_t i = 0; i < shown; ++i)
+    out << fmt::format("  {:>14}  {:>10}  {} ({}): matches nothing\n", "0 blocks", "0 B",
+                       unused[i].rule, unused[i].source);
+  if (shown < unused.size()) {
+    const size_t rest = unused.size() - shown;
+    out << fmt::format("  {} more rule{} nothing, show with: {} -v\n", grouped(rest),
+                       rest == 1 ? " matches" : "s match", report.options.command);
+  }
 }
 
 void write_checks(const Report& report, std::ostream& out) {
@@ -45,7 +62,7 @@ void write_checks(const Report& report, std::ostream& out) {
                                     [](const Check& c) { return !c.ok; });
   if (report.checks.empty() || (failed == 0 && !report.options.verbose)) return;
   out << fmt::format(
-      "checks      {} of {} figures of the allocator's own agree with what was found\n",
+      "checks      {} of {} of the allocator's own figures agree with what was found\n",
       report.checks.size() - static_cast<size_t>(failed), report.checks.size());
   for (const Check& check : report.checks) {
     if (check.ok && !report.options.verbose) continue;
@@ -56,13 +73,17 @@ void write_checks(const Report& report, std::ostream& out) {
 
 void write_funnel(const Report& report, std::ostream& out) {
   if (report.funnel.empty()) return;
-  out << fmt::format("words       {:<20}{:>16}{:>16}{:>16}{:>16}{:>16}\n", "", "searched",
-                     "out of range", "no block", "known already", "followed");
+  out << "words       searched = no heap address + no block there + interior + reached before + "
+         "followed\n";
+  out << fmt::format("  {:<30}{:>16}{:>16}{:>16}{:>16}{:>16}{:>16}\n", "", "searched",
+                     "no heap address", "no block there", "interior", "reached before", "followed");
   for (const FunnelRow& row : report.funnel) {
     const Funnel& f = row.funnel;
-    out << fmt::format("  {:<30}{:>16}{:>16}{:>16}{:>16}{:>16}\n", row.source, grouped(f.words),
-                       grouped(f.out_of_range), grouped(f.no_block), grouped(f.duplicate),
-                       grouped(f.followed));
+    // What is left are pointers into the middle of a block that were set aside.
+    const uint64_t interior = f.words - f.out_of_range - f.no_block - f.duplicate - f.followed;
+    out << fmt::format("  {:<30}{:>16}{:>16}{:>16}{:>16}{:>16}{:>16}\n", row.source,
+                       grouped(f.words), grouped(f.out_of_range), grouped(f.no_block),
+                       grouped(interior), grouped(f.duplicate), grouped(f.followed));
   }
 }
 
@@ -97,7 +118,7 @@ void write_timing(const Report& report, std::ostream& out) {
     out << fmt::format("  {:<20}{:>10.3f} s\n", phase, seconds);
     total += seconds;
   }
-  out << fmt::format("  {:<20}{:>10.3f} s\n", "all", total);
+  out << fmt::format("  {:<20}{:>10.3f} s\n", "total", total);
 }
 
 }  // namespace heapscan

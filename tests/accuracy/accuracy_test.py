@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Tests the figures themselves: a handful of blocks, every number computed by hand."""
 import unittest
 from collections import Counter
@@ -38,7 +38,7 @@ def entry(name, label, verdict="definite", size=0, indirect=0):
 
 
 REPORT = {
-    "leaks": [entry("x", "Tree"), entry("y", "32-byte blocks"), entry("z", "struct Parser")],
+    "leaks": [entry("x", "Tree"), entry("y", "unknown type (32 B)"), entry("z", "struct Parser")],
     "blocks": [
         row(0x10, 32, "x"), row(0x20, 32, "x"), row(0x30, 32, "y", "indirect"), row(0x40, 48, "x"),
         row(0x50, 32, "x"), row(0x60, 32, "z"),
@@ -90,10 +90,10 @@ class Pairs(unittest.TestCase):
         self.assertEqual(evaluate.type_precision(self.blocks), Share(3, 6))
 
     def test_records_are_what_has_fields(self):
-        labels_of = {"struct A": True, "40-byte blocks": True, "array of struct A": True, "block naming x": True,
-                     "blocks of several sizes": True, "text": False, "text of std::string": False,
+        labels_of = {"struct A": True, "unknown type (40 B)": True, "array of struct A": True, "block pointing to x": True,
+                     "unknown type (several sizes)": True, "text": False, "text of std::string": False,
                      "char[]": False, "array of numbers": False, "array of pointers to struct A": False,
-                     "raw bytes": False, "untouched": False}
+                     "raw bytes": False, "zero-filled": False}
         blocks = [evaluate.Judged(40, True, "x", label, (), None) for label in labels_of]
         self.assertEqual({b.label: evaluate.is_record(b) for b in blocks}, labels_of)
         self.assertFalse(evaluate.is_record(evaluate.Judged(24, True, "x", "struct A", (), None)))
@@ -155,8 +155,8 @@ class Labels(unittest.TestCase):
             self.assertFalse(labels.is_same_type(claim, truth), claim)
 
     def test_words_for_bytes_claim_no_type(self):
-        for label in ("", "264-byte blocks", "raw bytes", "array of numbers", "block naming f",
-                      "blocks of several sizes"):
+        for label in ("", "unknown type (264 B)", "raw bytes", "array of numbers", "block pointing to f",
+                      "unknown type (several sizes)"):
             self.assertIsNone(labels.claimed_type(label), label)
 
     def test_the_share_of_the_first_entries(self):

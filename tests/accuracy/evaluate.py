@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """How well a report's clusters and labels agree with what is true of each block.
 
 The truth is a file of lines, written by truth_preload.c (module, chain, block ADDR USABLE CHAIN

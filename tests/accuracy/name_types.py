@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Adds to a truth what the blocks of each chain are: lines `type CHAIN NAME`.
 
 A compiler forgets which type memory was asked for, so this is read from the source, by hand, once

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Holds what truth_preload.c records against what a fixture program says of its own blocks."""
 import argparse
 import os

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The fixture programs whose blocks have known types: what heapscan has to make of them."""
 import argparse
 import json

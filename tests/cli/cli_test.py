@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """heapscan as a user meets it.
 
 usage: cli_test.py --heapscan PROGRAM --fixtures FOLDER [--regenerate] [SUITE...]
@@ -7,6 +7,7 @@ had to be skipped.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import unittest
 
-from heapscan_cli import fixture, healthy_process, normalised, run, run_until_mapped, why_ptrace_is_refused
+from heapscan_cli import fixture, healthy_process, normalised, run, run_until_mapped, traced, why_ptrace_is_refused
 from validate_json import parse, violations
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -52,7 +53,8 @@ class CliTest(unittest.TestCase):
     def assert_complains(self, result, code, *parts):
         self.assertEqual((result.code, result.out), (code, ""), result.err)
         self.assertTrue(result.err.startswith("heapscan: "), result.err)
-        self.assertTrue(result.err.endswith("\n"), result.err)
+        self.assertRegex(result.err, r"[^.\n]\n$", "no full stop")
+        self.assertNotRegex(result.err, r"^heapscan: [A-Z][a-z]", "no capital")
         for part in parts:
             self.assertIn(part, result.err)
 
@@ -63,6 +65,11 @@ class Help(CliTest):
             result = self.heapscan(word)
             self.assertEqual((result.code, result.err), (0, ""))
             self.assert_golden("help.txt", result.out)
+
+    def test_of_the_schema(self):
+        """A reader resolves references against the id, which has to be an absolute URI for that."""
+        schema = parse(SCHEMA.read_text(encoding="utf-8"))
+        self.assertRegex(schema["$id"], r"^[a-z][a-z0-9+.-]*:[^#]+$")
 
     def test_of_every_command(self):
         for command in ("attach", "core"):
@@ -96,7 +103,48 @@ class Usage(CliTest):
             self.assert_complains(self.heapscan(command), 2, f"{command} needs", f"heapscan {command} --help")
 
     def test_too_many_words(self):
-        self.assert_complains(self.heapscan("attach", "1", "2"), 2, '"2"')
+        self.assert_complains(self.heapscan("attach", "1", "2"), 2, 'attach takes one process id or name; "2" is one')
+
+    def test_the_first_wrong_word_is_the_one_named(self):
+        """The word itself, not a sentence of all that follows in some order."""
+        for words, said in (
+                (["10742", "-p"], 'there is no command "10742" (did you mean heapscan attach 10742?); see'),
+                (["b", "a", "diff"], 'there is no command "b"; see'),
+                (["atach", "1"], 'there is no command "atach" (did you mean heapscan attach?)'),
+                ([__file__], f'there is no command "{__file__}" (did you mean heapscan core {__file__}?)'),
+                (["attach", "/x", "--sysroot", "/"], "--sysroot is an option of core, not of attach; see"),
+                (["core", "x", "--newest"], "--newest is an option of attach, not of core; see"),
+                (["attach", "1", "--block", "all"], 'attach has no option "--block" (did you mean --blocks?); see'),
+                (["attach", "1", "--suppresions=x"], 'no option "--suppresions" (did you mean --suppressions?)'),
+                (["attach", "1", "-x", "--bogus"], 'attach has no option "-x"; see'),
+                (["--format", "json", "attach", "1"], 'options follow the command; "--format" comes before it; see'),
+                (["--nonsense"], 'there is no option "--nonsense"; see')):
+            with self.subTest(words=words):
+                self.assert_complains(self.heapscan(*words), 2, "heapscan: ", said)
+
+    def test_contradictions_are_refused(self):
+        file = self.folder() / "file"
+        file.write_text("")
+        for words, said in (
+                (["--min-size", "10k", "--max-size", "1k"], "--min-size 10240 is larger than --max-size 1024"),
+                (["-q", "-v"], "--quiet and --verbose exclude each other"),
+                (["-v", "-q"], "exclude each other"),
+                (["--newest", "--oldest"], "exclude each other"),
+                (["--all-matching", "--newest"], "exclude each other"),
+                (["--debug-dir", "/no/such/place"], '--debug-dir takes a directory, not "/no/such/place": No such file'),
+                (["--debug-dir", "/", "--debug-dir", file], "Not a directory"),
+                (["-o", ""], "--output takes the name of a file")):
+            with self.subTest(words=words):
+                self.assert_complains(self.heapscan("attach", "2147483647", *words), 2, said)
+        self.assert_complains(self.heapscan("core", __file__, "--sysroot", "/no/such/place"), 2,
+                              '--sysroot takes a directory, not "/no/such/place"')
+
+    def test_choices_need_a_name(self):
+        for choice in ("--newest", "--oldest", "--all-matching"):
+            self.assert_complains(self.heapscan("attach", "2147483647", choice), 2, "2147483647 is a process id")
+
+    def test_an_empty_word_is_no_process(self):
+        self.assert_complains(self.heapscan("attach", ""), 2, "a process id or name")
 
     def test_options_before_the_command(self):
         self.assert_complains(self.heapscan("--format", "json", "attach", "1"), 2, "--format")
@@ -139,7 +187,7 @@ class Usage(CliTest):
         bad = folder / "bad.supp"
         bad.write_text("# known\nleak:foo\nsize:lots\n")
         self.assert_complains(self.heapscan("attach", "2147483647", "--suppressions", bad), 2,
-                              f"{bad}:3: ", '"lots" is no size', "1k-4k")
+                              f"{bad}:3: ", '"lots" is not a size', "1k-4k")
         self.assert_complains(self.heapscan("attach", "2147483647", "--suppressions", folder / "missing"), 2,
                               str(folder / "missing"), "No such file")
         self.assert_complains(self.heapscan("attach", "2147483647", "--suppressions", folder), 2, "Is a directory")
@@ -157,16 +205,68 @@ class Usage(CliTest):
     def test_no_process_of_that_name(self):
         self.assert_complains(self.heapscan("attach", "no-such-name-anywhere"), 3, '"no-such-name-anywhere"')
 
-    def test_several_processes_of_one_name(self):
+    def twins(self):
+        """Two processes of one name, the one that was started first, first."""
         program = self.folder() / "heapscan-twin"
-        shutil.copy(shutil.which("sleep"), program)
-        with subprocess.Popen([program, "60"]) as one, subprocess.Popen([program, "61"]) as two:
-            try:
-                result = self.heapscan("attach", "heapscan-twin")
-                self.assert_complains(result, 2, "2 processes", f"{one.pid}  ", f"{two.pid}  ", "heapscan-twin 61")
-            finally:
-                one.kill()
-                two.kill()
+        shutil.copy(os.path.join(OPTIONS.fixtures, "fixture_strdup_loop"), program)
+        twins = contextlib.ExitStack()
+        self.addCleanup(twins.close)
+        one = twins.enter_context(fixture(str(program), "3"))
+        two = twins.enter_context(fixture(str(program), "5"))
+        return one.pid, two.pid
+
+    def test_several_processes_of_one_name(self):
+        one, two = self.twins()
+        result = self.heapscan("attach", "heapscan-twin")
+        self.assert_complains(result, 2, "2 processes", "--newest", "--oldest", "--all-matching", "heapscan-twin 5")
+        header, *rows = [line.split() for line in result.err.splitlines()[1:]]
+        self.assertEqual(header, ["PID", "AGE", "RSS", "COMMAND"])
+        self.assertEqual([row[0] for row in rows], sorted([str(one), str(two)], key=int))
+        for row in rows:
+            self.assertRegex(" ".join(row[1:5]), r"^\d+ (s|min) [\d.]+ [KM]iB$")
+
+    @needs_ptrace
+    def test_one_of_several_by_age(self):
+        one, two = self.twins()
+        for choice, pid in (("--oldest", one), ("--newest", two)):
+            result = self.heapscan("attach", "heapscan-twin", choice)
+            self.assertEqual((result.code, result.err), (1, ""))
+            self.assertTrue(result.out.startswith(f"heapscan: pid {pid} "), result.out)
+
+    @needs_ptrace
+    def test_all_of_several(self):
+        one, two = self.twins()
+        result = self.heapscan("attach", "heapscan-twin", "--all-matching")
+        self.assertEqual((result.code, result.err), (1, ""))
+        reports = result.out.split("\n\n")
+        self.assertEqual([report.split()[2] for report in reports], sorted([str(one), str(two)], key=int))
+        folder = self.folder()
+        result = self.heapscan("attach", "heapscan-twin", "--all-matching", "--format", "json", "-o", folder / "r.json")
+        self.assertEqual((result.code, result.out, result.err), (1, "", ""))
+        for pid in (one, two):
+            report = parse((folder / f"r.{pid}.json").read_text(encoding="utf-8"))
+            self.assertEqual(report["target"]["pid"], pid)
+        self.assertEqual(len(list(folder.iterdir())), 2)
+
+    @needs_ptrace
+    def test_the_exit_code_of_several_is_the_worst(self):
+        """One process of the name leaks, one is stopped by a tracer of its own."""
+        one, two = self.twins()
+        with traced(two):
+            result = self.heapscan("attach", "heapscan-twin", "--all-matching", "-q")
+        self.assertEqual(result.code, 3)
+        self.assertIn(f"cannot attach to process {two} ", result.err)
+        self.assertIn("\nSUMMARY: ", result.out)
+        self.assertEqual(self.heapscan("attach", "heapscan-twin", "--oldest", "-q").code, 1, one)
+
+    @needs_ptrace
+    def test_by_the_path_of_the_program(self):
+        program = self.folder() / "heapscan-path"
+        shutil.copy(os.path.join(OPTIONS.fixtures, "fixture_strdup_loop"), program)
+        with fixture(str(program)) as waiting:
+            result = self.heapscan("attach", program)
+            self.assertEqual((result.code, result.err), (1, ""))
+            self.assertTrue(result.out.startswith(f"heapscan: pid {waiting.pid} "), result.out)
 
     def test_no_such_core(self):
         missing = self.folder() / "missing"
@@ -255,7 +355,10 @@ class Output(CliTest):
 
     def on_terminal(self, *words, env):
         """What heapscan prints when its standard output is a terminal."""
-        ours, theirs = os.openpty()
+        try:
+            ours, theirs = os.openpty()
+        except OSError as error:
+            self.skipTest(f"no terminal device is to be had: {error}")
         try:
             result = self.heapscan("attach", self.pid, "-q", *words, env={"TERM": "xterm", **env}, stdout=theirs)
             self.assertEqual(result.code, 1, result.err)
@@ -298,7 +401,7 @@ class Reports(CliTest):
         with healthy_process() as process:
             result = self.heapscan("attach", process.pid)
         self.assertEqual((result.code, result.err), (0, ""), result.out)
-        self.assertIn("\nlost        nothing\n", result.out)
+        self.assertIn("\nleaked      nothing\n", result.out)
 
     def test_by_name(self):
         program = self.folder() / "heapscan-only"
@@ -315,7 +418,7 @@ class Reports(CliTest):
             self.assertEqual(command[:3], ["heapscan", "attach", str(waiting.pid)])
             second = self.heapscan(*command[1:])
         self.assertEqual((second.code, second.err), (1, ""))
-        self.assertIn("\ncluster     ", second.out)
+        self.assertIn("\ngroup       ", second.out)
 
     def test_no_content(self):
         """Nothing of what sessions and strings hold, in any way of looking at them."""
@@ -367,10 +470,10 @@ class Reports(CliTest):
     def test_suppressions(self):
         supp, result = self.suppressed("strdup_loop", "# known\nsize:24\nleak:never")
         self.assertEqual((result.code, result.err), (0, ""), result.out)
-        self.assertIn("\nlost        nothing\n", result.out)
+        self.assertIn("\nleaked      nothing\n", result.out)
         self.assertIn("\nsuppressed  46.9 KiB in 2,000 blocks\n", result.out)
         self.assertIn(f"    2,000 blocks    46.9 KiB  size:24 ({supp}:2)\n", result.out)
-        self.assertNotIn("never", result.out)
+        self.assertIn(f"         0 blocks         0 B  leak:never ({supp}:3): matches nothing\n", result.out)
         self.assertTrue(result.out.endswith("; 46.9 KiB suppressed\n"))
 
     def test_suppressed_blocks_take_what_hangs_below_along(self):
@@ -383,6 +486,20 @@ class Reports(CliTest):
         self.assertEqual(verdicts["suppressed"]["blocks"], 10000)
         self.assertEqual([(row["rule"], row["blocks"]) for row in report["suppressions"]], [("size:264", 10000)])
         self.assertEqual(sum(row["verdict"] == "suppressed" for row in report["blocks"]), 10000)
+        self.assertEqual(report["unused_suppressions"], [])
+
+    def test_suppressions_that_match_nothing_are_named(self):
+        supp, result = self.suppressed("strdup_loop", "leak:never\ntype:^nobody$\n", "--format", "json")
+        self.assertEqual((result.code, result.err), (1, ""))
+        report = parse(result.out)
+        self.assertEqual(violations(parse(SCHEMA.read_text(encoding="utf-8")), report), [])
+        self.assertEqual(report["unused_suppressions"],
+                         [{"rule": "leak:never", "source": f"{supp}:1"},
+                          {"rule": "type:^nobody$", "source": f"{supp}:2"}])
+        _, text = self.suppressed("strdup_loop", "leak:never")
+        self.assertIn("\nsuppressed  0 B in 0 blocks\n         0 blocks         0 B  leak:never (", text.out)
+        _, plain = self.suppressed("strdup_loop", "")
+        self.assertNotIn("\nsuppressed", plain.out, "the built-in ones are not named")
 
     def test_commands_keep_the_suppressions(self):
         supp, result = self.suppressed("sessions", "leak:never", "--no-builtin-suppressions")
@@ -431,6 +548,12 @@ class JsonReports(CliTest):
         self.assertEqual(verdicts["indirect"]["bytes"], sum(lost))
         addresses = [int(row["address"], 16) for row in report["blocks"]]
         self.assertEqual(addresses, sorted(set(addresses)))
+
+    def test_a_program_with_a_malloc_of_its_own_keeps_its_types(self):
+        with self.fixture("own_malloc") as waiting:
+            report = self.report(waiting)
+        self.assertEqual([group["label"] for group in report["leaks"]], ["struct parcel"])
+        self.assertIn("struct address", {row["label"] for row in report["leaks"][0]["below"]})
 
     def test_of_a_healthy_process(self):
         with healthy_process() as process:

@@ -139,6 +139,30 @@ def why_ptrace_is_refused():
     return None if error == 0 else f"ptrace of a sibling is refused: {os.strerror(error)}"
 
 
+@contextlib.contextmanager
+def traced(pid):
+    """A child of ours traces the process, for as long as the block runs."""
+    ptrace_seize = 0x4206
+    ready, started = os.pipe()
+    over, end = os.pipe()
+    tracer = os.fork()
+    if tracer == 0:
+        os.close(end)
+        seized = ctypes.CDLL(None, use_errno=True).ptrace(ptrace_seize, pid, 0, 0) == 0
+        os.write(started, b"y" if seized else b"n")
+        os.read(over, 1)  # until the other end is closed
+        os._exit(0)
+    try:
+        os.close(over)
+        if os.read(ready, 1) != b"y":
+            raise AssertionError("the process could not be traced")
+        yield
+    finally:
+        for descriptor in (end, ready, started):
+            os.close(descriptor)
+        os.waitpid(tracer, 0)
+
+
 def normalised(text):
     """The report without what differs between runs, hosts and C libraries."""
     rules = [

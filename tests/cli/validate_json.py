@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Holds a JSON report against its schema.
 
 Fields may be added within a version of the schema, so it lets unknown ones pass. What is written here and now may hold

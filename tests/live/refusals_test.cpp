@@ -131,7 +131,7 @@ TEST(LiveRefusals, VforkParentIsGivenUpAndReleased) {
   ASSERT_TRUE(wait_for_state(parent, 'D'));
   const Refusal refusal = refusal_of(parent, {std::chrono::milliseconds(100)});
   EXPECT_EQ(refusal.kind, ErrorKind::Acquire);
-  EXPECT_THAT(refusal.message, AllOf(HasSubstr("could not be stopped"), HasSubstr("vfork")));
+  EXPECT_THAT(refusal.message, AllOf(HasSubstr("cannot stop process"), HasSubstr("vfork")));
   EXPECT_EQ(testing::status_field(parent, "TracerPid"), "0");
   target.close_input();
   EXPECT_EQ(target.read_line(), "released");

@@ -22,6 +22,7 @@
 #include "real/http_client.h"
 #include "support/child_process.h"
 #include "support/fixture_process.h"
+#include "support/machine.h"
 #include "support/temp_folder.h"
 
 namespace heapscan {
@@ -148,6 +149,7 @@ class RealProgram : public testing::Test {
 };
 
 TEST_F(RealProgram, BashAtItsPrompt) {
+  if (const auto why = why_no_terminal()) GTEST_SKIP() << *why;
   ChildProcess bash =
       start({"bash", "--norc", "--noprofile", "-i"}, ChildProcess::Terminal::Pseudo);
   bash.write("PS1='ready> '\n");

@@ -321,7 +321,9 @@ std::string run_program(const std::vector<std::string>& arguments,
 std::optional<std::string> find_program(const std::string& program) {
   if (program.find('/') != std::string::npos) return program;
   const char* const variable = std::getenv("PATH");
-  std::string_view path = variable != nullptr ? variable : "/usr/bin:/bin";
+  // The distribution's programs before others of the name.
+  const std::string folders = std::string("/usr/bin:/bin:") + (variable != nullptr ? variable : "");
+  std::string_view path = folders;
   while (!path.empty()) {
     const std::string_view folder = path.substr(0, path.find(':'));
     path.remove_prefix(std::min(path.size(), folder.size() + 1));

@@ -16,6 +16,11 @@ FAILED = '<testcase name="f" status="fail"><failure message="Timeout"/></testcas
 SKIPPED = ('<testcase name="s" status="notrun">'
            '<skipped message="SKIP_REGULAR_EXPRESSION_MATCHED"/>'
            "<system-out>a.cpp:2: Skipped\nptrace is refused\n</system-out></testcase>")
+SKIPPED_BY_UNITTEST = (
+    '<testcase name="u" status="notrun"><skipped message="SKIP_RETURN_CODE=77"/><system-out>'
+    "test_a (m.T.test_a) ... ok\ntest_b (m.T.test_b) ... skipped 'no terminal'\n"
+    "test_c (m.T.test_c) ... skipped \"it's gone\"\ntest_d (m.T.test_d) ... skipped 'no terminal'\n"
+    "</system-out></testcase>")
 NOT_BUILT = ('<testcase name="n" status="notrun">'
              '<skipped message="Unable to find executable"/></testcase>')
 
@@ -59,6 +64,11 @@ class CountTests(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertEqual(lines, ["skipped: build0: s: ptrace is refused",
                                  "1 passed, 0 failed, 3 skipped"])
+
+    def test_unittest_says_its_reasons_in_its_own_way(self):
+        _, lines = count([PASSED, SKIPPED_BY_UNITTEST])
+        self.assertEqual(lines, ["skipped: build0: u: no terminal; it's gone",
+                                 "1 passed, 0 failed, 1 skipped"])
 
     def test_skipped_test_can_be_forbidden_by_label(self):
         code, lines = count([PASSED, SKIPPED], options=["--no-skipped", "live"])

@@ -35,13 +35,17 @@ struct CaptureOptions {
   std::function<void(const PauseEstimate&)> on_estimate;
 };
 
+// For a person to choose from.
 struct ProcessMatch {
   int pid = 0;
-  std::string command_line;  // for listing
+  std::string command_line;
+  uint64_t start_time = 0;  // in ticks since the system started
+  double age_seconds = 0;
+  uint64_t resident_bytes = 0;
 };
 
-// Processes whose comm, or whose executable's or argv[0]'s last path component, is `name`;
-// ourselves left out.
+// Processes whose comm, or whose executable's or argv[0]'s last path component, is `name`, or whose
+// executable is the file `name` if that is a path; ourselves left out. By pid.
 [[nodiscard]] std::vector<ProcessMatch> find_processes(const std::string& name);
 
 // Throws Error (Acquire, or Unsupported for a process that is not x86-64) naming cause and fix: no

@@ -29,15 +29,23 @@ struct Holder {
 };
 
 // For each of `blocks` (sorted) the strongest holder; of equals the lowest address. Nothing where
-// no word names it.
+// nothing points to it.
 [[nodiscard]] std::vector<std::optional<Holder>> find_holders(const MemoryImage& image,
                                                               const HeapModel& heap,
                                                               const Roots& roots,
                                                               const Reachability& reach,
                                                               std::span<const BlockId> blocks);
 
-// "block 0x… (+0x18), which is lost", "stack of thread 12 at 0x…", "register rbx of thread 9",
-// "libfoo.so data at 0x…".
+// Where the pointer is: "block 0x… (+0x18), which is leaked itself", "freed block 0x… (+0x18)",
+// "stack of thread 12 at 0x…", "register rbx of thread 9", "libfoo.so data at 0x…".
+[[nodiscard]] std::string describe_place(const Holder& holder, const MemoryImage& image,
+                                         const HeapModel& heap, const Roots& roots,
+                                         const Reachability& reach);
+
+// What is peculiar about the pointer: ", 16 bytes past its start"; empty when nothing is.
+[[nodiscard]] std::string describe_pointer(const Holder& holder);
+
+// The place, and what is peculiar.
 [[nodiscard]] std::string describe(const Holder& holder, const MemoryImage& image,
                                    const HeapModel& heap, const Roots& roots,
                                    const Reachability& reach);

@@ -26,9 +26,6 @@ struct IdentityRow {
 // shape and size.
 [[nodiscard]] std::string label_of(const Analysis& analysis, ClusterId cluster);
 
-// The same of a single block: "88-byte block".
-[[nodiscard]] std::string label_of_one(const Analysis& analysis, ClusterId cluster);
-
 // Escaped, strongest first. Without content, nothing that may quote it.
 [[nodiscard]] std::vector<IdentityRow> identity_of(const Analysis& analysis, ClusterId cluster,
                                                    bool content);

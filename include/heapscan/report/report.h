@@ -132,7 +132,8 @@ struct Report {
   std::array<VerdictTotal, kVerdictCount> mapping_verdicts{};
   VerdictTotal suppressed;
   VerdictTotal suppressed_mappings;
-  std::vector<SuppressionRow> suppressions;  // those that matched something, in their order
+  std::vector<SuppressionRow> suppressions;         // those that left something out, in their order
+  std::vector<SuppressionRow> unused_suppressions;  // of the user's, those that did not
   uint64_t possible_for_lack_of_memory = 0;  // blocks nothing found names, but memory is missing
   std::vector<LeakGroup> leaks;              // lost ones first, then possible, then reachable ones
   GroupsLeftOut groups_left_out;

@@ -124,7 +124,7 @@ void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<Ad
   if (unreadable != 0) {
     heap.notes.push_back(
         {NoteKind::MissingMemory, "",
-         human_bytes(unreadable) + " of the heap were not saved; blocks there are unknown"});
+         human_bytes(unreadable) + " of the heap were not saved; the blocks there are unknown"});
   }
 }
 

@@ -102,7 +102,7 @@ const char* noun_of(Shape shape) {
     case Shape::Raw:
       return "raw bytes";
     case Shape::Untouched:
-      return "untouched";
+      return "zero-filled";
   }
   return "";
 }

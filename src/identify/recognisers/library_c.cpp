@@ -106,15 +106,15 @@ bool is_list_of_interfaces(const Inputs& inputs, const Sample& sample) {
 }
 
 constexpr KnownStruct kCLibraryStructs[] = {
-    {"struct addrinfo", "it points at the socket address that follows it", 48 + 16,
+    {"struct addrinfo", "it points to the socket address that follows it", 48 + 16,
      48 + 28 + kBlockSlack, is_address_info},
-    {"iconv_t", "every step points at its own state", 16 + 48, 16 + 8 * 48 + kBlockSlack, is_iconv},
+    {"iconv_t", "every step points to its own state", 16 + 48, 16 + 8 * 48 + kBlockSlack, is_iconv},
     {"locale_t", "it has the tables and names of a locale", 232, 4096, is_locale},
     {"regex_t (re_dfa_t)", "its arrays are as long as it says", 224, 232 + kBlockSlack,
      is_regular_expression},
     {"regex_t", "its compiled form is as long as it says", 64, 64 + kBlockSlack,
      is_compiled_pattern},
-    {"struct ifaddrs", "every interface names what lies behind it", 176, 1 << 20,
+    {"struct ifaddrs", "every interface points to what follows it", 176, 1 << 20,
      is_list_of_interfaces},
 };
 

@@ -210,7 +210,7 @@ constexpr KnownStruct kGlibContainers[] = {
     {"GPtrArray", "pointers that fill a block, and references to it", 40, 40,
      is_glib_pointer_array},
     {"GString", "text and a block as long as it says", 24, 24, is_glib_string},
-    {"GList", "its neighbours name it", 24, 24, is_list_node},
+    {"GList", "its neighbours point to it", 24, 24, is_list_node},
 };
 
 }  // namespace

@@ -38,9 +38,9 @@ constexpr uint64_t kPoolBefore13 = 72'704;  // GCC 5 to 12
 constexpr uint64_t kPoolSince13 = 73'728;
 
 constexpr KnownStruct kRuntimeStructs[] = {
-    {"struct link_map", "it names itself and the dynamic section of a module", 600, 4096,
+    {"struct link_map", "it points to itself and to the dynamic section of a module", 600, 4096,
      is_link_map},
-    {"dynamic thread vector", "a thread's descriptor points at it", 32, kAnySize, is_thread_vector},
+    {"dynamic thread vector", "a thread's descriptor points to it", 32, kAnySize, is_thread_vector},
     {"emergency pool of libstdc++", "its size, and one free entry that fills it", kPoolBefore13,
      kPoolBefore13 + kBlockSlack, is_emergency_pool},
     {"emergency pool of libstdc++", "its size, and one free entry that fills it", kPoolSince13,

@@ -89,9 +89,9 @@ bool is_xpath_context(const Inputs& inputs, const Sample& sample) {
 }
 
 constexpr KnownStruct kXmlStructs[] = {
-    {"struct _xmlDoc", "a document that names itself", 160, 256, is_xml_document},
-    {"struct _xmlNode", "its type, and the document it names", 104, 144, is_xml_node},
-    {"struct _xmlAttr", "its type, and the document it names", 88, 128, is_xml_attribute},
+    {"struct _xmlDoc", "a document that points to itself", 160, 256, is_xml_document},
+    {"struct _xmlNode", "its type, and the document it points to", 104, 144, is_xml_node},
+    {"struct _xmlAttr", "its type, and the document it points to", 88, 128, is_xml_attribute},
     {"xmlXPathContext", "no position yet or one in its document, and a table of XPath's functions",
      328, 480, is_xpath_context},
 };

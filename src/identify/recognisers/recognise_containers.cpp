@@ -97,7 +97,7 @@ std::optional<Evidence> evidence_for(
     const std::string* const type = agreed(claims.types, met);
     if (type == nullptr) return std::nullopt;
     evidence.label = *type;
-    evidence.detail = "a std::function that calls it points at such blocks";
+    evidence.detail = "a std::function that calls it points to these blocks";
     evidence.unites = true;
     return evidence;
   }
@@ -109,7 +109,7 @@ std::optional<Evidence> evidence_for(
   const std::string where = common == nullptr ? "" : *common;
   evidence.label = base_label(answer.part) + where;
   evidence.unites = !where.empty();
-  evidence.detail = "the invariants of the containers hold that have such blocks";
+  evidence.detail = "the containers that own these blocks satisfy their invariants";
   return evidence;
 }
 
@@ -161,7 +161,7 @@ std::optional<Evidence> recognise_whole_container(const Inputs& inputs, ClusterI
   if (inputs.clusters.rows[cluster].shape == Shape::Text) return std::nullopt;
   Evidence evidence;
   evidence.kind = EvidenceKind::Container;
-  evidence.detail = "the invariants of such a container hold, and there is nothing else";
+  evidence.detail = "satisfies the invariants of such a container and of nothing else";
   const std::vector<Sample> samples = samples_of(inputs, cluster);
   for (const Sample& sample : samples) {
     const std::string label = whole_container(inputs, sample).label;

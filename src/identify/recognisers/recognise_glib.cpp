@@ -42,7 +42,7 @@ GlibAnswer answer_for_part(const GlibTypes::Owned& owned) {
     case GlibTypes::Part::Node:
       return {"struct _TypeNode", "GObject has a type there", false};
     case GlibTypes::Part::Data:
-      return {"union _TypeData", "the node of a type of GObject points at it", false};
+      return {"union _TypeData", "the node of one of GObject's types points to it", false};
     case GlibTypes::Part::Class:
       return {"class struct of " + owned.type->name,
               fmt::format("the type {} of GObject has its class there", owned.type->name),

@@ -67,7 +67,7 @@ std::string spelled(const Named& named) {
 
 std::string label_of(const std::vector<Named>& fields) {
   std::vector<std::string> names;
-  std::string label = "block naming ";
+  std::string label = "block pointing to ";
   for (const Named& field : fields) {
     if (names.size() == kMostNames) break;
     if (std::find(names.begin(), names.end(), field.name) != names.end()) continue;

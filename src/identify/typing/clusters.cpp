@@ -240,10 +240,10 @@ void ClusterTypes::take_text(ClusterId cluster, const Vote& vote) {
 
 std::string ClusterTypes::detail_of(const Vote& vote) const {
   const std::string member(vote.member);
-  if (!vote.owner.valid()) return "variable " + member + " points at such blocks";
+  if (!vote.owner.valid()) return "variable `" + member + "` points to these blocks";
   const std::string owner = inputs_.types.spelled(vote.owner);
-  if (member.empty()) return owner + " points at such blocks";
-  return "member " + member + " of " + owner + " points at such blocks";
+  if (member.empty()) return "`" + owner + "` points to these blocks";
+  return "member `" + member + "` of `" + owner + "` points to these blocks";
 }
 
 }  // namespace heapscan

@@ -125,10 +125,10 @@ class Typing {
       if (!extent || !is_believable(extent->type, words)) continue;
       const auto ranked = rank(checker_, catalogue_, id, words, {extent->type});
       if (clear_winner(checker_, ranked, kOfTagged, words.size()) == nullptr) continue;
-      types_.settle(
-          id, *extent, EvidenceKind::LooksLike,
-          fmt::format("has the {} of live {}", tag.member, inputs_.types.spelled(extent->type)),
-          true);
+      types_.settle(id, *extent, EvidenceKind::LooksLike,
+                    fmt::format("has the {} of live `{}` objects", tag.member,
+                                inputs_.types.spelled(extent->type)),
+                    true);
       return;
     }
   }
@@ -143,7 +143,9 @@ class Typing {
     if (!extent) return;
     const std::string count = (live->is_least ? "at least " : "") + grouped(live->blocks);
     types_.settle(id, *extent, EvidenceKind::LooksLike,
-                  "looks like " + count + " live " + inputs_.types.spelled(live->type), true);
+                  fmt::format("matches {} live `{}` object{}", count,
+                              inputs_.types.spelled(live->type), live->blocks == 1 ? "" : "s"),
+                  true);
   }
 
   void find_alike_arrays(ClusterId id, const std::vector<Words>& words) {
@@ -152,7 +154,7 @@ class Typing {
     const auto extent = extent_of_cluster(checker_, id, live->element);
     if (!extent || !extent->is_array) return;
     types_.settle(id, *extent, EvidenceKind::LooksLike,
-                  fmt::format("looks like {} live arrays of {}", grouped(live->blocks),
+                  fmt::format("matches {} live arrays of `{}`", grouped(live->blocks),
                               inputs_.types.spelled(live->element)),
                   true);
   }
@@ -200,7 +202,7 @@ class Typing {
     const auto extent = pointer.valid() ? extent_of_cluster(checker_, id, pointer) : std::nullopt;
     if (!extent || !extent->is_array) return;
     types_.settle(id, *extent, EvidenceKind::Fit,
-                  "all pointers lead to " + inputs_.types.spelled(pointee), false);
+                  fmt::format("all pointers lead to `{}`", inputs_.types.spelled(pointee)), false);
   }
 
   void settle(ClusterId id, const Candidate& winner, bool is_array) {
@@ -222,8 +224,8 @@ class Typing {
 
   static std::string detail_of(const Candidate& winner, uint32_t considered) {
     std::string text = considered == 1
-                           ? "the one type of that size fits"
-                           : "of " + grouped(considered) + " types of that size only this one fits";
+                           ? "the only type of that size fits"
+                           : "only this one of " + grouped(considered) + " types of that size fits";
     if (!winner.fields_named.empty()) text += ", by " + winner.fields_named;
     if (!winner.unset.empty()) text += fmt::format("; {} was never set", winner.unset);
     return text;

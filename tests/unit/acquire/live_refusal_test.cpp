@@ -80,7 +80,7 @@ TEST(LiveRefusal, UserNamespace) {
   EXPECT_THAT(explain_refusal(facts), HasSubstr("user namespace"));
   facts.we_may_trace_anything = true;
   EXPECT_THAT(explain_refusal(facts),
-              AllOf(HasSubstr("user namespace"), HasSubstr("root of the host")));
+              AllOf(HasSubstr("user namespace"), HasSubstr("root on the host")));
 }
 
 TEST(LiveRefusal, SecurityModule) {

@@ -70,13 +70,13 @@ TEST(ElfFile, SaysWhatAFileIsInstead) {
   ByteString bytes = small_library().write();
   EXPECT_EQ(why_not_x86_64_elf(bytes), "");
   EXPECT_EQ(why_not_x86_64_elf({}), "is empty");
-  EXPECT_EQ(why_not_x86_64_elf(Bytes(bytes).first(10)), "ends within its ELF header");
+  EXPECT_EQ(why_not_x86_64_elf(Bytes(bytes).first(10)), "is truncated within its ELF header");
   overwrite(bytes, offsetof(Elf64_Ehdr, e_machine), uint16_t{EM_AARCH64});
   EXPECT_THAT(why_not_x86_64_elf(bytes), HasSubstr("aarch64"));
   overwrite(bytes, EI_CLASS, uint8_t{ELFCLASS32});
   overwrite(bytes, offsetof(Elf64_Ehdr, e_machine), uint16_t{EM_386});
   overwrite(bytes, offsetof(Elf64_Ehdr, e_type), uint16_t{ET_CORE});
-  EXPECT_EQ(why_not_x86_64_elf(bytes), "is a 32-bit core (i386)");
+  EXPECT_EQ(why_not_x86_64_elf(bytes), "is a 32-bit core dump (i386)");
   const std::string xz("\xfd\x37zXZ\0more", 10);
   EXPECT_THAT(why_not_x86_64_elf(std::as_bytes(std::span(xz))), HasSubstr("xz -dk"));
 }

@@ -30,9 +30,9 @@ TEST(Identify, TheStrongestEvidenceGivesTheLabel) {
   const Identities identities = identify(world.inputs());
   EXPECT_EQ(identities.rows[parser].label, "Parser");
   ASSERT_EQ(identities.rows[parser].evidence.size(), 2U);
-  EXPECT_EQ(identities.rows[parser].evidence[1].label, "block naming idle_list");
+  EXPECT_EQ(identities.rows[parser].evidence[1].label, "block pointing to idle_list");
   EXPECT_EQ(identities.rows[parser].evidence[1].detail, "+0x10 -> idle_list");
-  EXPECT_EQ(identities.rows[named].label, "block naming idle_list");
+  EXPECT_EQ(identities.rows[named].label, "block pointing to idle_list");
   EXPECT_EQ(identities.rows[unknown].label, "");
 }
 
@@ -83,7 +83,7 @@ TEST(Identify, MarksOfTheLinkerAndChanceNameNothing) {
   }
   const Identities identities = identify(world.inputs());
   for (int i = 0; i < 3; ++i) EXPECT_EQ(identities.rows[clusters[i]].label, "") << i;
-  EXPECT_EQ(identities.rows[clusters[3]].label, "block naming server");
+  EXPECT_EQ(identities.rows[clusters[3]].label, "block pointing to server");
 }
 
 TEST(Identify, AnArrayOfPointersSaysWhatItPointsAt) {

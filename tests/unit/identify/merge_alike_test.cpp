@@ -115,8 +115,8 @@ TEST_F(MergeAlike, ArraysOfDifferentLengthAreOneThing) {
 }
 
 TEST_F(MergeAlike, WhatOnlyLooksAlikeStaysApart) {
-  add("block naming idle_list", false, 0, 2, 10, 40);
-  add("block naming idle_list", false, 1, 2, 10, 56);
+  add("block pointing to idle_list", false, 0, 2, 10, 40);
+  add("block pointing to idle_list", false, 1, 2, 10, 56);
   EXPECT_EQ(merged().first.rows.size(), 2U);
 }
 

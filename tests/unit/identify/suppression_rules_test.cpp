@@ -44,7 +44,7 @@ TEST(SuppressionRules, OnlyWholeLinesAreComments) {
 
 TEST(SuppressionRules, SayWhatIsWrongAndHowToWriteIt) {
   EXPECT_THAT(problem_of("leek:foo"), AllOf(HasSubstr("\"leek:foo\""), HasSubstr("leak:PATTERN")));
-  EXPECT_THAT(problem_of("foo"), HasSubstr("is no rule"));
+  EXPECT_THAT(problem_of("foo"), HasSubstr("is not a rule"));
   EXPECT_THAT(problem_of("leak:  "), HasSubstr("* for everything"));
   for (const char* line : {"size:x", "size:4k-1k", "size:-1", "size:1-", "size:1-2-3"})
     EXPECT_THAT(problem_of(line), HasSubstr("1k-4k")) << line;

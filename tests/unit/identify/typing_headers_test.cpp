@@ -236,7 +236,7 @@ TEST_F(TypingArrays, ArraysLookLikeLiveOnesWhoseMembersTakeTheSameFewValues) {
   const Evidence* const alike = find_kind(evidence[0], EvidenceKind::LooksLike);
   ASSERT_NE(alike, nullptr);
   EXPECT_EQ(alike->label, "struct value[4]");
-  EXPECT_EQ(alike->detail, "looks like 40 live arrays of struct value");
+  EXPECT_EQ(alike->detail, "matches 40 live arrays of `struct value`");
 }
 
 // union slot {struct head {long as; char tag;} head; struct entry {long as; char tag; char

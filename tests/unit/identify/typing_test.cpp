@@ -130,7 +130,7 @@ TEST_F(Typing, LostBlocksLookLikeLiveOnes) {
   const Evidence* const alike = find_kind(evidence[0], EvidenceKind::LooksLike);
   ASSERT_NE(alike, nullptr);
   EXPECT_EQ(alike->label, "struct session");
-  EXPECT_EQ(alike->detail, "looks like 2 live struct session");
+  EXPECT_EQ(alike->detail, "matches 2 live `struct session` objects");
   EXPECT_EQ(strongest_label(evidence[2]), "struct conn");
 }
 
@@ -207,7 +207,7 @@ TEST_F(Typing, PossibleBlocksAreNamedByTheVariablesThatLeadToThem) {
   p_.global_pointer("all", session_, blocks[0]);
   const auto evidence = ask();
   EXPECT_EQ(strongest_label(evidence[0]), "struct session");
-  EXPECT_EQ(evidence[0][0].detail, "variable all points at such blocks");
+  EXPECT_EQ(evidence[0][0].detail, "variable `all` points to these blocks");
 }
 
 TEST_F(Typing, VoidPointersGiveNoType) {

@@ -33,13 +33,13 @@ TEST_F(Holders, RootBeatsBlock) {
 TEST_F(Holders, LostBlock) {
   const Addr other = program_.block(104);
   program_.poke(other + 24, block_);
-  EXPECT_EQ(holder_of(block_), "block 0x7f5500000080 (+0x18), which is lost itself");
+  EXPECT_EQ(holder_of(block_), "block 0x7f5500000080 (+0x18), which is leaked itself");
 }
 
 TEST_F(Holders, FreeBlockIsTheLastResort) {
   const Addr cached = program_.block(104, BlockState::Tcache);
   program_.poke(cached + 24, block_);
-  EXPECT_EQ(holder_of(block_), "block 0x7f5500000080 (+0x18), which is free");
+  EXPECT_EQ(holder_of(block_), "freed block 0x7f5500000080 (+0x18)");
 }
 
 TEST_F(Holders, ItsOwnWordsDoNotCount) {

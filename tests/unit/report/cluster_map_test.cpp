@@ -139,7 +139,7 @@ TEST_F(ClusterMapTest, IsWrittenAsTextAndJson) {
                                     ": struct node, 560 B in 10 blocks\n"));
   EXPECT_THAT(text.str(), HasSubstr("hogoSET cret"));
   EXPECT_THAT(text.str(), HasSubstr(" --cluster " + id_of_label("struct node") + " --all\n"));
-  EXPECT_THAT(text.str(), Not(HasSubstr("\nlost  ")));
+  EXPECT_THAT(text.str(), Not(HasSubstr("\nleaked  ")));
   std::ostringstream json;
   render_json(report(true), json);
   const auto parsed = nlohmann::json::parse(json.str());

@@ -53,7 +53,7 @@ TEST(Describe, GroupsByVerdictAndCluster) {
   EXPECT_EQ(group.label, "struct session");
   EXPECT_NEAR(group.share, 112.0 / 152, 1e-9);
   EXPECT_EQ(report.leaks[1].id, id_of_size(40));
-  EXPECT_EQ(report.leaks[1].label, "40-byte blocks");
+  EXPECT_EQ(report.leaks[1].label, "unknown type (40 B)");
   EXPECT_EQ(report.leaks[2].verdict, Verdict::Possible);
   EXPECT_EQ(report.leaks[2].id, group.id);
   EXPECT_EQ(report.leaks[2].share, 1);
@@ -139,7 +139,7 @@ TEST(Describe, ShowsTheFirstBytes) {
   program.definite(40, std::string_view("\x01\x00\x02\\\x1b[31m", 8));
   const Analysis analysis = program.judge();
   const Report report = report_of(analysis);
-  EXPECT_EQ(report.leaks.at(0).label, "200-byte blocks") << "labels never show content";
+  EXPECT_EQ(report.leaks.at(0).label, "unknown type (200 B)") << "labels never show content";
   EXPECT_EQ(report.leaks[0].content_text, "GET /index.html?lang=en HTTP/1.1");
   EXPECT_THAT(report.leaks[0].content_hex, SizeIs(64));
   EXPECT_EQ(report.leaks[1].content_hex.substr(0, 16), "0100025c1b5b3331");
@@ -364,7 +364,9 @@ TEST(Describe, TakesSuppressedBlocksOutOfEverything) {
   SuppressionRule rule;
   rule.pattern = "\x1bknown";
   rule.source = "file:2";
-  options.suppressions = {rule, rule};
+  SuppressionRule builtin = rule;
+  builtin.reason = "kept by the loader";
+  options.suppressions = {rule, rule, builtin};
   options.blocks = BlockList::Lost;
   const Report report = report_of(analysis, options);
   EXPECT_THAT(group_sizes(report), ElementsAre(72, 56));
@@ -377,6 +379,7 @@ TEST(Describe, TakesSuppressedBlocksOutOfEverything) {
   ASSERT_THAT(report.suppressions, SizeIs(1));
   EXPECT_EQ(report.suppressions[0].rule, "leak:\\x1bknown");
   EXPECT_EQ(report.suppressions[0].source, "file:2");
+  EXPECT_THAT(report.unused_suppressions, SizeIs(1)) << "built-in ones are not told of";
   std::vector<Addr> listed;
   report.blocks.for_each([&](const BlockRow& row) { listed.push_back(row.address); });
   EXPECT_THAT(listed, ElementsAre(other));
@@ -393,7 +396,7 @@ TEST(Describe, KeepsContentOutWhenAsked) {
   ReportOptions options;
   options.content = false;
   const Report report = report_of(analysis, options);
-  EXPECT_EQ(report.leaks.at(0).label, "200-byte blocks");
+  EXPECT_EQ(report.leaks.at(0).label, "unknown type (200 B)");
   EXPECT_THAT(report.leaks[0].content_hex, IsEmpty());
   EXPECT_THAT(report.leaks[0].content_text, IsEmpty());
   EXPECT_THAT(report.leaks[0].strings, IsEmpty());
@@ -439,7 +442,8 @@ TEST(Describe, SaysThatNothingNamesABlock) {
   JudgedProgram program;
   const Addr block = program.definite(40);
   const Analysis analysis = program.judge();
-  EXPECT_THAT(report_of(analysis).leaks.at(0).evidence, ElementsAre("no word names " + hex(block)));
+  EXPECT_THAT(report_of(analysis).leaks.at(0).evidence,
+              ElementsAre("no pointer to " + hex(block) + " found anywhere in the process"));
 }
 
 TEST(Describe, NamesTheNearestMiss) {
@@ -450,7 +454,7 @@ TEST(Describe, NamesTheNearestMiss) {
   const Analysis analysis = program.judge();
   const Report report = report_of(analysis);
   ASSERT_THAT(report.leaks.at(0).evidence, SizeIs(1));
-  EXPECT_THAT(report.leaks[0].evidence[0], HasSubstr(hex(block) + " was last named by"));
+  EXPECT_THAT(report.leaks[0].evidence[0], HasSubstr(hex(block) + ": only a stale pointer in "));
   EXPECT_THAT(report.leaks[0].evidence[0], HasSubstr(hex(freed)));
 }
 
@@ -462,7 +466,7 @@ TEST(Describe, NamesWhatHoldsAPossibleBlock) {
   const auto evidence = report_of(analysis).leaks.at(0).evidence;
   ASSERT_THAT(evidence, SizeIs(2));
   EXPECT_EQ(evidence[0], std::string("1 block: ") + name_of(Reason::Interior));
-  EXPECT_THAT(evidence[1], HasSubstr(hex(block) + " is named by"));
+  EXPECT_THAT(evidence[1], HasSubstr(hex(block) + " is referenced by"));
   EXPECT_THAT(evidence[1], HasSubstr(hex(word)));
 }
 
@@ -490,7 +494,8 @@ TEST(Describe, ListsLostMappingsLargestFirst) {
   ASSERT_THAT(report.mappings, SizeIs(2));
   EXPECT_EQ(report.mappings[0].address, large);
   EXPECT_EQ(report.mappings[1].address, small);
-  EXPECT_EQ(report.mappings[1].evidence, "no word names " + hex(small));
+  EXPECT_EQ(report.mappings[1].evidence,
+            "no pointer to " + hex(small) + " found anywhere in the process");
   EXPECT_EQ(report.mappings[1].resident_bytes, std::nullopt);
   EXPECT_THAT(report.leaks, IsEmpty());
   EXPECT_TRUE(report.anything_definitely_lost());

@@ -100,13 +100,12 @@ TEST_F(ClusterNames, LabelsAreEscapedAndNeverEmpty) {
   EXPECT_EQ(label_of(analysis_, ClusterId(0)), "struct \\x1b[31m");
   Cluster& row = analysis_.clusters.rows[ClusterId(1)];
   row.sizes = {{40, row.blocks}};
-  EXPECT_EQ(label_of(analysis_, ClusterId(1)), "40-byte blocks");
+  EXPECT_EQ(label_of(analysis_, ClusterId(1)), "unknown type (40 B)");
   row.blocks = 4;
   row.sizes = {{40, 3}, {56, 1}};
-  EXPECT_EQ(label_of(analysis_, ClusterId(1)), "40-byte blocks");
+  EXPECT_EQ(label_of(analysis_, ClusterId(1)), "unknown type (40 B)");
   row.sizes = {{40, 1}, {4104, 3}};
-  EXPECT_EQ(label_of(analysis_, ClusterId(1)), "blocks of several sizes");
-  EXPECT_EQ(label_of_one(analysis_, ClusterId(1)), "block");
+  EXPECT_EQ(label_of(analysis_, ClusterId(1)), "unknown type (several sizes)");
   EXPECT_EQ(spelled_sizes(row.sizes), "40..4,104 B");
   row.shape = Shape::Text;
   EXPECT_EQ(label_of(analysis_, ClusterId(1)), "text");

@@ -12,6 +12,7 @@
 namespace heapscan {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -30,8 +31,9 @@ LeakGroup group(Verdict verdict, uint64_t size, uint64_t blocks) {
   group.blocks = blocks;
   group.bytes = size * blocks;
   group.sizes = {{size, blocks}};
-  group.label = std::to_string(size) + "-byte blocks";
-  group.evidence = {"no word names 0x55550010", "of the first 2: 2 named by nothing"};
+  group.label = "unknown type (" + std::to_string(size) + " B)";
+  group.evidence = {"no pointer to 0x55550010 found anywhere in the process",
+                    "of the first 2: 2 unreferenced"};
   group.content_hex = "00000000000000000100000000000000";
   group.content_text = "\\x00";
   group.example = Addr(0x55550010);
@@ -68,24 +70,24 @@ TEST(Text, SaysWhenMissingMemoryMadeBlocksPossible) {
   Report report = small_report();
   report.possible_for_lack_of_memory = 2;
   EXPECT_THAT(text_of(report),
-              HasSubstr("possible    120 B in 3 blocks, 2 of them only because memory is missing "
-                        "that might name them\n"));
+              HasSubstr("possible    120 B in 3 blocks, 2 of them only because memory that "
+                        "might point to them is missing\n"));
 }
 
 TEST(Text, FitsOneScreenAndBeginsWithTheVerdict) {
   EXPECT_EQ(text_of(small_report()),
             R"(heapscan: pid 4711 (fake), 9 threads, stopped for 38 ms
-heap        1.4 GiB in 3,104,220 blocks, 4 arenas (glibc 2.36)    free in arenas 210.0 MiB, trimmable 180.0 MiB
-lost        31.0 MiB in 127,010 blocks (31.0 MiB definite, 400 B indirect), 100 % in 1 group
-  #1    31.0 MiB  127,000 × 256 B   256-byte blocks   + 400 B in 10 blocks reached only from them
+heap        1.4 GiB in use in 3,104,220 blocks, 4 arenas (glibc 2.36); 210.0 MiB free in arenas, 180.0 MiB trimmable
+leaked      31.0 MiB unreachable in 127,010 blocks (31.0 MiB definite, 400 B indirect); 1 group accounts for 100 %
+  #1    31.0 MiB  127,000 × 256 B   unknown type (256 B)   + 400 B in 10 blocks reachable only through them
       at 0x55550010: 0000000000000000 0100000000000000
-      no word names 0x55550010
+      no pointer to 0x55550010 found anywhere in the process
       heapscan attach 4711 --cluster 19e0ab4c5d6f7081
-possible    120 B in 3 blocks, held only by interior or weak words
-  #2       120 B        3 × 40 B   40-byte blocks
+possible    120 B in 3 blocks, referenced only by interior or ambiguous pointers
+  #2       120 B        3 × 40 B   unknown type (40 B)
       at 0x55550010: 0000000000000000 0100000000000000
-      no word names 0x55550010
-      of the first 2: 2 named by nothing
+      no pointer to 0x55550010 found anywhere in the process
+      of the first 2: 2 unreferenced
       heapscan attach 4711 --cluster 19e0ab4c5d6f7081
 not judged  0 B
 SUMMARY: 31.0 MiB definitely lost in 127,000 blocks, 400 B indirectly, 120 B possibly
@@ -103,11 +105,11 @@ TEST(Text, SaysWhatAGroupIsAndHolds) {
   group.below_line = "127,000 × struct session{text}";
   group.sizes = {{40, 1000}, {256, 126000}};
   EXPECT_THAT(text_of(report), HasSubstr(R"(
-  #1    31.0 MiB  127,000 × 40..256 B   struct session   + 400 B in 10 blocks reached only from them
+  #1    31.0 MiB  127,000 × 40..256 B   struct session   + 400 B in 10 blocks reachable only through them
       "GET /index..."; +0x10 -> vtable for Conn; +0x28 -> &idle_list (50 %)
-      variable sessions points at them (63 of 64)
+      variable sessions points at them (63 of 64 samples)
       127,000 × struct session{text}
-      no word names 0x55550010
+      no pointer to 0x55550010 found anywhere in the process
       heapscan attach 4711 --cluster 19e0ab4c5d6f7081
 )"));
 }
@@ -147,12 +149,39 @@ TEST(Text, ListsWhatWasSuppressedAndWhy) {
   EXPECT_THAT(text, EndsWith("; 480 B suppressed\n"));
 }
 
+TEST(Text, NamesRulesThatMatchNothing) {
+  Report report = small_report();
+  for (int i = 1; i <= 7; ++i)
+    report.unused_suppressions.push_back({"leak:old" + std::to_string(i), "my.supp:9", "", 0, 0});
+  EXPECT_THAT(text_of(report),
+              HasSubstr("\nsuppressed  0 B in 0 blocks\n"
+                        "        0 blocks         0 B  leak:old1 (my.supp:9): matches nothing\n"));
+  EXPECT_THAT(text_of(report), HasSubstr("leak:old5 (my.supp:9): matches nothing\n"
+                                         "  2 more rules match nothing, show with: heapscan attach "
+                                         "4711 -v\n"));
+  report.options.verbose = true;
+  EXPECT_THAT(text_of(report), HasSubstr("leak:old7 (my.supp:9): matches nothing\n"));
+  report.options.verbose = false;
+  report.options.quiet = true;
+  EXPECT_THAT(text_of(report), Not(HasSubstr("suppressed")));
+}
+
+TEST(Text, ColumnsOfTheSearchAddUp) {
+  Report report = small_report();
+  report.options.verbose = true;
+  report.funnel = {{"stack", {1000, 900, 40, 25, 5}}};
+  EXPECT_THAT(text_of(report),
+              HasSubstr("\nwords       searched = no heap address + no block there "
+                        "+ interior + reached before + followed\n"));
+  EXPECT_THAT(text_of(report), ContainsRegex("stack +1,000 +900 +40 +30 +25 +5\n"));
+}
+
 TEST(Text, SaysWhenNothingIsLost) {
   Report report = small_report();
   report.leaks.clear();
   report.verdicts = {};
   const std::string text = text_of(report);
-  EXPECT_THAT(text, HasSubstr("\nlost        nothing\n"));
+  EXPECT_THAT(text, HasSubstr("\nleaked      nothing\n"));
   EXPECT_THAT(text, HasSubstr("\npossible    nothing\n"));
   EXPECT_THAT(
       text, EndsWith("\nSUMMARY: 0 B definitely lost in 0 blocks, 0 B indirectly, 0 B possibly\n"));
@@ -164,8 +193,8 @@ TEST(Text, QuietKeepsTheVerdictsOnly) {
   report.notes = {{NoteKind::Thread, "", "a note"}};
   EXPECT_EQ(
       text_of(report),
-      R"(lost        31.0 MiB in 127,010 blocks (31.0 MiB definite, 400 B indirect), 100 % in 1 group
-possible    120 B in 3 blocks, held only by interior or weak words
+      R"(leaked      31.0 MiB unreachable in 127,010 blocks (31.0 MiB definite, 400 B indirect); 1 group accounts for 100 %
+possible    120 B in 3 blocks, referenced only by interior or ambiguous pointers
 not judged  0 B
 SUMMARY: 31.0 MiB definitely lost in 127,000 blocks, 400 B indirectly, 120 B possibly
 )");
@@ -225,7 +254,7 @@ TEST(Text, SaysHowMuchTheFirstGroupsCover) {
                   group(Verdict::Definite, 90, 100)};
   set_total(report, Verdict::Definite, 470, 100000);
   set_total(report, Verdict::Indirect, 0, 0);
-  EXPECT_THAT(text_of(report), HasSubstr("91 % in 2 groups\n"));
+  EXPECT_THAT(text_of(report), HasSubstr("; 2 groups account for 91 %\n"));
 }
 
 TEST(Text, GivesGroupsBeyondMostOfTheLossOneLineEach) {
@@ -240,8 +269,10 @@ TEST(Text, GivesGroupsBeyondMostOfTheLossOneLineEach) {
 TEST(Text, SaysWhereTheOtherGroupsOfASectionAre) {
   Report report = small_report();
   report.groups_left_out = {12, 7, 0};
-  EXPECT_THAT(text_of(report), HasSubstr("\n  ... 12 groups more: heapscan attach 4711 -n 13\n"));
-  EXPECT_THAT(text_of(report), HasSubstr("\n  ... 7 groups more: heapscan attach 4711 -n 8\n"));
+  EXPECT_THAT(text_of(report),
+              HasSubstr("\n  12 more groups, show with: heapscan attach 4711 -n 13\n"));
+  EXPECT_THAT(text_of(report),
+              HasSubstr("\n  7 more groups, show with: heapscan attach 4711 -n 8\n"));
   report.options.kinds = VerdictSet{Verdict::Definite, Verdict::Possible};
   EXPECT_THAT(text_of(report), HasSubstr("attach 4711 --kinds definite,possible -n 13\n"));
 }
@@ -250,10 +281,11 @@ TEST(Text, CountsPossibleGroupsThatAreNotShownOnce) {
   Report report = small_report();
   for (int i = 0; i < 4; ++i) report.leaks.push_back(report.leaks.back());
   EXPECT_THAT(text_of(report),
-              HasSubstr("\n  ... 2 groups more: heapscan attach 4711 --kinds possible\n"));
+              HasSubstr("\n  2 more groups, show with: heapscan attach 4711 --kinds possible\n"));
   report.groups_left_out.possible = 7;
-  EXPECT_THAT(text_of(report),
-              HasSubstr("\n  ... 9 groups more: heapscan attach 4711 --kinds possible -n 12\n"));
+  EXPECT_THAT(
+      text_of(report),
+      HasSubstr("\n  9 more groups, show with: heapscan attach 4711 --kinds possible -n 12\n"));
 }
 
 TEST(Text, ShowsFivePerhapsAllNotes) {
@@ -262,8 +294,9 @@ TEST(Text, ShowsFivePerhapsAllNotes) {
     report.notes.push_back({NoteKind::MissingFile, "", "file " + std::to_string(i)});
   const std::string brief = text_of(report);
   EXPECT_THAT(brief, HasSubstr("\nnotes       7\n  missing-file: file 1\n"));
-  EXPECT_THAT(brief,
-              HasSubstr("  missing-file: file 5\n  ... 2 notes more: heapscan attach 4711 -v\n"));
+  EXPECT_THAT(
+      brief,
+      HasSubstr("  missing-file: file 5\n  2 more notes, show with: heapscan attach 4711 -v\n"));
   EXPECT_THAT(brief, Not(HasSubstr("file 6")));
   report.options.verbose = true;
   EXPECT_THAT(text_of(report), HasSubstr("file 7\n"));
@@ -275,7 +308,7 @@ TEST(Text, TellsOfFailedChecksUnasked) {
   const std::string text = text_of(report);
   EXPECT_THAT(
       text,
-      HasSubstr("\nchecks      1 of 2 figures of the allocator's own agree with what was found\n"));
+      HasSubstr("\nchecks      1 of 2 of the allocator's own figures agree with what was found\n"));
   EXPECT_THAT(text, HasSubstr("\n  differs mmapped chunks: 5, not 6\n"));
   EXPECT_THAT(text, Not(HasSubstr("system bytes")));
 }
@@ -293,12 +326,12 @@ TEST(Text, NamesTheCoreAndWhatKilledIt) {
 TEST(Text, CountsMappingsInTheSummary) {
   Report report = small_report();
   report.mapping_verdicts[static_cast<size_t>(Verdict::Definite)] = {1, 1 << 20};
-  report.mappings = {
-      {Addr(0x7f0000000000), 1 << 20, Verdict::Definite, 4096, "no word names 0x7f0000000000"}};
+  report.mappings = {{Addr(0x7f0000000000), 1 << 20, Verdict::Definite, 4096,
+                      "no pointer to 0x7f0000000000 found"}};
   const std::string text = text_of(report);
-  EXPECT_THAT(text, HasSubstr("\nmappings    1 of 1.0 MiB lost, 0 of 0 B possibly\n"));
+  EXPECT_THAT(text, HasSubstr("\nmappings    1 leaked (1.0 MiB), 0 possibly leaked (0 B)\n"));
   EXPECT_THAT(text, HasSubstr("\n  0x7f0000000000     1.0 MiB (4.0 KiB resident)  definite  no "
-                              "word names 0x7f0000000000\n"));
+                              "pointer to 0x7f0000000000 found\n"));
   EXPECT_THAT(text, EndsWith("; 1 mapping of 1.0 MiB definitely lost\n"));
 }
 

@@ -1,0 +1,16 @@
+// What this machine can do; a test that needs what it cannot is skipped with the reason.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace heapscan {
+
+// Why there is no terminal device to be had; nothing where there is.
+[[nodiscard]] std::optional<std::string> why_no_terminal();
+
+// Why memory that was mapped and never touched may be there all the same (huge pages for all,
+// locked memory); nothing where a byte written costs a page.
+[[nodiscard]] std::optional<std::string> why_untouched_memory_is_filled();
+
+}  // namespace heapscan
