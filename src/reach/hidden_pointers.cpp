@@ -3,9 +3,9 @@
 // answer is almost always "none here". Second, a user-space address has six bytes: the fifth and
 // sixth from below are the same for whole heaps (0x7f.., 0x55..) and the top two are zero.
 // Comparing sixteen positions at once for that sixth byte and the two zeros above it (SSE2, which
-// every x86-64 has) leaves a position in thousands to look at. Tagged words have the sixth byte and
-// something else on top of it; they are looked for at aligned positions only, since at odd ones any
-// text would do.
+// every x86-64 has) leaves a position in thousands to look at. Tagged words have the sixth byte,
+// but for its top bit, and something else on top of it; they are looked for at aligned positions
+// only, since at odd ones any text would do.
 #include "reach/hidden_pointers.h"
 
 #include <emmintrin.h>
@@ -15,6 +15,7 @@
 #include <bit>
 
 #include "heapscan/base/parallel.h"
+#include "reach/tagged_words.h"
 
 namespace heapscan {
 
@@ -23,20 +24,33 @@ namespace {
 constexpr size_t kPlacesPerPiece = 256;
 constexpr uint64_t kLargestPlace = 1 << 20;
 constexpr uint64_t kMargin = 32;
-constexpr uint64_t kHeader = 16;       // of a block, before it
-constexpr size_t kWordsPerPart = 256;  // of a bitmap; ranges are not joined across parts
-constexpr uint64_t kAddressMask = (uint64_t{1} << 48) - 1;
+constexpr uint64_t kHeader = 16;                // of a block, before it
+constexpr size_t kWordsPerPart = 256;           // of a bitmap; ranges are not joined across parts
 constexpr unsigned kAlignedPositions = 0x0101;  // of sixteen byte positions from an aligned one on
 
-// The values bits 40 to 47 of a candidate's address take.
+// The values that bits 40 to 46 of a candidate's address take, also where it is shifted as timers'
+// are.
 std::vector<uint8_t> sixth_bytes(const HeapModel& heap, const BlockBitmap& candidates) {
-  std::array<bool, 256> seen{};
-  candidates.for_each([&](BlockId id) { seen[heap.block(id).begin().value >> 40 & 0xff] = true; });
+  std::array<bool, 128> seen{};
+  candidates.for_each([&](BlockId id) {
+    const uint64_t address = heap.block(id).begin().value & kPlainMask;
+    seen[address >> 40] = true;
+    seen[address >> 41] = true;
+  });
   std::vector<uint8_t> values;
   for (size_t i = 0; i < seen.size(); ++i) {
     if (seen[i]) values.push_back(static_cast<uint8_t>(i));
   }
   return values;
+}
+
+// The candidate that a word with tags names; none when it names none.
+BlockId named_by_tagged(const HeapModel& heap, const BlockBitmap& candidates, uint64_t word) {
+  for (const uint64_t value : readings_of_tagged(word)) {
+    const BlockId id = heap.block_at(Addr(value));
+    if (id.valid() && candidates.test(id) && heap.block(id).begin().value == value) return id;
+  }
+  return BlockId::none();
 }
 
 class HiddenSearch {
@@ -52,9 +66,10 @@ class HiddenSearch {
     uint64_t p = 0;
     for (; p < count && p + 16 + 7 <= bytes.size(); p += 16) {
       const __m128i high = load16(data + p + 5);
+      const __m128i sixth = _mm_and_si128(high, _mm_set1_epi8(0x7f));
       __m128i match = _mm_setzero_si128();
       for (const uint8_t byte : sixth_) {
-        match = _mm_or_si128(match, _mm_cmpeq_epi8(high, _mm_set1_epi8(static_cast<char>(byte))));
+        match = _mm_or_si128(match, _mm_cmpeq_epi8(sixth, _mm_set1_epi8(static_cast<char>(byte))));
       }
       auto matches = static_cast<unsigned>(_mm_movemask_epi8(match));
       if (count - p < 16) matches &= (1U << (count - p)) - 1;
@@ -62,7 +77,8 @@ class HiddenSearch {
       const __m128i zeros =
           _mm_and_si128(_mm_cmpeq_epi8(load16(data + p + 6), _mm_setzero_si128()),
                         _mm_cmpeq_epi8(load16(data + p + 7), _mm_setzero_si128()));
-      const auto plain = matches & static_cast<unsigned>(_mm_movemask_epi8(zeros));
+      const auto plain = matches & static_cast<unsigned>(_mm_movemask_epi8(zeros)) &
+                         ~static_cast<unsigned>(_mm_movemask_epi8(high));
       const unsigned worth = (plain & ~kAlignedPositions) | (matches & ~plain & kAlignedPositions);
       for (unsigned rest = worth; rest != 0; rest &= rest - 1) {
         look(at, data, p + static_cast<unsigned>(std::countr_zero(rest)), found);
@@ -78,14 +94,20 @@ class HiddenSearch {
 
   void look(Addr at, const std::byte* data, uint64_t p, std::vector<HiddenPointer>& found) const {
     const auto word = load<uint64_t>(data + p);
-    const bool tagged = word > kAddressMask;
+    const bool tagged = has_high_tags(word);
     if (tagged == (p % 8 != 0)) return;
-    const Addr value(word & kAddressMask);
-    const BlockId id = heap_.block_at(value);
-    if (!id.valid() || !candidates_.test(id) || heap_.block(id).begin() != value) return;
+    const BlockId id = tagged ? named_by_tagged(heap_, candidates_, word) : named_by_plain(word);
+    if (!id.valid()) return;
     const Addr where = at + p;
     if (heap_.block(id).range().contains(where)) return;
-    found.push_back({value.value, where, tagged});
+    found.push_back({heap_.block(id).begin().value, where, tagged});
+  }
+
+  [[nodiscard]] BlockId named_by_plain(uint64_t word) const {
+    const BlockId id = heap_.block_at(Addr(word));
+    const bool is_start =
+        id.valid() && candidates_.test(id) && heap_.block(id).begin().value == word;
+    return is_start ? id : BlockId::none();
   }
 
   const HeapModel& heap_;
@@ -158,6 +180,18 @@ std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image, const 
   for (const auto& part : found) all.insert(all.end(), part.begin(), part.end());
   std::sort(all.begin(), all.end());
   return all;
+}
+
+std::vector<HiddenWord> find_hidden_words(const HeapModel& heap, const BlockBitmap& candidates,
+                                          std::span<const RootWord> words) {
+  std::vector<HiddenWord> found;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (strength_of(words[i].kind) == RootStrength::Diagnostic || !has_high_tags(words[i].value))
+      continue;
+    const BlockId id = named_by_tagged(heap, candidates, words[i].value);
+    if (id.valid()) found.push_back({heap.block(id).begin().value, i});
+  }
+  return found;
 }
 
 std::vector<AddrRange> places_to_search(const MemoryImage& image, const HeapModel& heap,

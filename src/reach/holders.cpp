@@ -179,6 +179,9 @@ class HolderSearch {
       if (verdict == Verdict::Reachable || verdict == Verdict::Possible) searched.set(BlockId(i));
     }
     const auto places = places_to_search(image_, heap_, roots_, searched);
+    for (const HiddenWord& hidden : find_hidden_words(heap_, candidates, roots_.words)) {
+      keep(heap_.block_at(Addr(hidden.value)), pack(kWeak, true, true, false, true, hidden.word));
+    }
     for (const HiddenPointer& hidden : find_hidden_pointers(image_, heap_, candidates, places)) {
       keep(heap_.block_at(Addr(hidden.value)),
            pack(kWeak, true, hidden.tagged, false, false, hidden.at.value));
@@ -262,7 +265,7 @@ class HolderSearch {
     if ((packed >> 56 & 1) != 0) {
       holder.kind = Holder::Kind::Root;
       holder.root = roots_.ranges.size() + address;
-      holder.into = Addr(roots_.words[address].value) - held.begin();
+      if (!hidden) holder.into = Addr(roots_.words[address].value) - held.begin();
       return holder;
     }
     holder.at = Addr(address);

@@ -276,6 +276,7 @@ MarkWorker::InFlight MarkWorker::arrive(BlockId id) {
 }
 
 void MarkWorker::scan_block(const InFlight& block) {
+  if (!walk_.hidden.empty()) offer_hidden(block.bytes);
   const bool is_whole =
       block.bytes.size() < kSmallestStaleStore || walk_.left_out.within(block.bytes).empty();
   if (is_whole && block.bytes.size() <= kMarkPieceBytes) {
@@ -295,6 +296,15 @@ void MarkWorker::scan_block(const InFlight& block) {
           }
         });
   });
+}
+
+void MarkWorker::offer_hidden(AddrRange block) {
+  auto next = std::lower_bound(walk_.hidden.begin(), walk_.hidden.end(), block.begin(),
+                               [](const HiddenPointer& h, Addr at) { return h.at < at; });
+  for (; next != walk_.hidden.end() && next->at < block.end(); ++next) {
+    ++row_->words;
+    if (!offer(next->value)) ++row_->out_of_range;
+  }
 }
 
 }  // namespace heapscan

@@ -12,6 +12,7 @@
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
+#include "reach/hidden_pointers.h"
 #include "reach/interior_rules.h"
 #include "reach/marker.h"
 
@@ -38,6 +39,7 @@ struct MarkWalk {
   BlockBitmap& open;             // not claimed
   const BlockBitmap& unreached;  // interior pointers at others are not worth handing back
   BlockBitmap& unscanned;
+  std::span<const HiddenPointer> hidden;  // taken for words of the blocks they lie in; by place
   size_t most_listed;  // claimed blocks a worker keeps in its list; further ones are in the bitmaps
                        // only
   std::atomic<size_t> next = 0;  // the next piece of work of the step that is on
@@ -104,6 +106,7 @@ class MarkWorker {
   void drain();
   [[nodiscard]] InFlight arrive(BlockId id);
   void scan_block(const InFlight& block);
+  void offer_hidden(AddrRange block);
 
   MarkWalk& walk_;
   const BlockIndex& index_;

@@ -16,6 +16,7 @@
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
 #include "heapscan/reach/stale_stores.h"
+#include "reach/hidden_pointers.h"
 #include "reach/interior_rules.h"
 
 namespace heapscan {
@@ -35,6 +36,10 @@ class Marker {
          const InteriorRules& rules, const StaleStores& left_out)
       : image_(image), heap_(heap), memory_(memory), rules_(rules), left_out_(left_out) {}
 
+  // From now on these, sorted by place, count as words of the blocks they lie in. Whoever hands
+  // them over keeps them.
+  void set_hidden(std::span<const HiddenPointer> hidden) { hidden_ = hidden; }
+
   // Follows the words of `ranges` and `words` of one strength, and `addresses` (each as if it had
   // been found in a heap block), then everything they lead to, claiming blocks in `open`. Words of
   // stale stretches are left out. Returns
@@ -52,6 +57,7 @@ class Marker {
   const BlockMemory& memory_;
   const InteriorRules& rules_;
   const StaleStores& left_out_;
+  std::span<const HiddenPointer> hidden_;
 };
 
 }  // namespace heapscan

@@ -8,10 +8,10 @@
 //     block that is named at several places is a pool: they count as explained, and both steps go
 //     on with that knowledge.
 //  3. What stale words alone name: possible when it is little, else left to be lost.
-//  4. Look through everything held so far, byte by byte, for hidden pointers at what is still
-//  unheld: possible.
-//  5. A raw mapping nobody names is lost, but we cannot know how it was used: heap blocks it names
+//  4. A raw mapping nobody names is lost, but we cannot know how it was used: heap blocks it names
 //  are possible.
+//  5. Look through everything held so far, byte by byte, for hidden pointers at what is still
+//  unheld, and go along the hidden pointers in that to the end: possible.
 //  6. What is left is lost. Its components and their heads tell definite from indirect.
 //  7. Lower what evidence we lack could overturn: memory that is missing, stacks the kernel may
 //  hold.
@@ -152,24 +152,37 @@ class Tracing {
     stale_held_ = std::move(leftovers.held);
   }
 
+  // Words hidden in blocks that are not held count as soon as those are. They are looked for once,
+  // and the marker takes them for words of their blocks: a chain of such words is one walk, however
+  // long it is.
   void mark_hidden() {
-    BlockBitmap searched = without(judged_, unheld_);
-    Roots no_roots;
-    for (int round = 0; round < kMostRounds && unheld_.any(); ++round) {
-      const std::vector<AddrRange> places =
-          places_to_search(image_, heap_, round == 0 ? roots_ : no_roots, searched);
-      const std::vector<HiddenPointer> found = find_hidden_pointers(image_, heap_, unheld_, places);
-      if (found.empty()) return;
-      std::vector<uint64_t> addresses;
-      for (const HiddenPointer& hidden : found) {
-        const BlockId id = heap_.block_at(Addr(hidden.value));
-        hidden_.emplace(id, hidden.tagged ? Reason::Tagged : Reason::Unaligned);
-        addresses.push_back(hidden.value);
-      }
-      const BlockBitmap before(unheld_);
-      follow_loosely(addresses);
-      searched = without(before, unheld_);
+    if (!unheld_.any()) return;
+    const std::vector<HiddenPointer> outside =
+        hidden_in(places_to_search(image_, heap_, roots_, without(judged_, unheld_)));
+    const std::vector<HiddenWord> words = find_hidden_words(heap_, unheld_, roots_.words);
+    if (outside.empty() && words.empty()) return;
+    std::vector<HiddenPointer> within =
+        hidden_in(places_to_search(image_, heap_, Roots(), unheld_));
+    std::sort(within.begin(), within.end(),
+              [](const HiddenPointer& a, const HiddenPointer& b) { return a.at < b.at; });
+
+    std::vector<uint64_t> addresses;
+    for (const HiddenPointer& hidden : outside) addresses.push_back(hidden.value);
+    for (const HiddenWord& hidden : words) addresses.push_back(hidden.value);
+    marker_.set_hidden(within);
+    follow_loosely(addresses);
+    marker_.set_hidden({});
+
+    for (const HiddenPointer& hidden : outside) note_hidden(hidden.value, hidden.tagged);
+    for (const HiddenWord& hidden : words) note_hidden(hidden.value, true);
+    for (const HiddenPointer& hidden : within) {
+      const BlockId holder = heap_.block_at(hidden.at);
+      if (holder.valid() && !unheld_.test(holder)) note_hidden(hidden.value, hidden.tagged);
     }
+    std::sort(hidden_.begin(), hidden_.end());
+    hidden_.erase(std::unique(hidden_.begin(), hidden_.end(),
+                              [](const auto& a, const auto& b) { return a.first == b.first; }),
+                  hidden_.end());
   }
 
   void mark_from_lost_mappings() {
@@ -262,6 +275,14 @@ class Tracing {
     Funnels funnels{};
     static_cast<void>(
         marker_.run(Marker::Mode::Loose, unheld_, unreached_, {}, {}, addresses, funnels));
+  }
+
+  [[nodiscard]] std::vector<HiddenPointer> hidden_in(std::span<const AddrRange> places) const {
+    return find_hidden_pointers(image_, heap_, unheld_, places);
+  }
+
+  void note_hidden(uint64_t value, bool tagged) {
+    hidden_.emplace_back(heap_.block_at(Addr(value)), tagged ? Reason::Tagged : Reason::Unaligned);
   }
 
   void keep_weak_rows(const Funnels& funnels) {
@@ -361,7 +382,10 @@ class Tracing {
         reason = Reason::Interior;
       } else if (in(weak, id)) {
         reason = Reason::WeakRoot;
-      } else if (const auto hidden = hidden_.find(id); hidden != hidden_.end()) {
+      } else if (const auto hidden = std::lower_bound(
+                     hidden_.begin(), hidden_.end(), id,
+                     [](const auto& row, BlockId block) { return row.first < block; });
+                 hidden != hidden_.end() && hidden->first == id) {
         reason = hidden->second;
       } else if (in(signal_stacks_, id)) {
         reason = Reason::MayBeSignalStack;
@@ -428,7 +452,7 @@ class Tracing {
   BlockBitmap lowered_{0};
   std::vector<uint64_t>
       interior_;  // unexplained pointers from reachable memory at blocks not reachable; sorted
-  std::map<BlockId, Reason> hidden_;
+  std::vector<std::pair<BlockId, Reason>> hidden_;  // sorted, each block once
   std::vector<StaleHeld> stale_held_;
   std::vector<RootRange> weak_mappings_;
   std::vector<BlockId> signal_stacks_;
@@ -443,8 +467,8 @@ Reachability trace(const MemoryImage& image, const HeapModel& heap, const Roots&
   tracing.mark_reachable();
   tracing.mark_possible();
   tracing.mark_stale();
-  if (options.find_unaligned) tracing.mark_hidden();
   tracing.mark_from_lost_mappings();
+  if (options.find_unaligned) tracing.mark_hidden();
   return tracing.judge();
 }
 

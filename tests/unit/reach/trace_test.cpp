@@ -187,6 +187,87 @@ TEST_F(Trace, HiddenPointersMakePossible) {
   EXPECT_EQ(verdict(tagged_interior), Verdict::Definite);
 }
 
+// One pass over memory serves a chain of any length.
+TEST_F(Trace, ChainOfTaggedWordsIsFollowedToItsEnd) {
+  constexpr uint64_t kCounter = uint64_t{0x0123} << 48;
+  std::vector<Addr> chain;
+  for (int i = 0; i < 1000; ++i) chain.push_back(program_.block(56 + 16 * (i % 3)));
+  const Addr below = program_.block(104);
+  for (size_t i = 0; i + 1 < chain.size(); ++i)
+    program_.poke(chain[i] + 8, chain[i + 1].value | kCounter * (i % 7 + 1) | i % 8);
+  program_.poke(chain.back() + 16, below);
+  program_.strong_root(chain[0].value | kCounter);
+  trace();
+  for (const Addr block : chain) {
+    EXPECT_EQ(verdict(block), Verdict::Possible);
+    EXPECT_EQ(reason(block), Reason::Tagged);
+  }
+  EXPECT_EQ(reason(below), Reason::ViaPossible);
+}
+
+TEST_F(Trace, HiddenAndPlainWordsTakeTurnsInAChain) {
+  std::vector<Addr> chain;
+  for (int i = 0; i < 300; ++i) chain.push_back(program_.block(56));
+  for (size_t i = 0; i + 1 < chain.size(); ++i) {
+    const Addr next = chain[i + 1];
+    if (i % 3 == 0) program_.poke(chain[i] + 8, next.value | uint64_t{1} << 63);
+    if (i % 3 == 1) program_.poke(chain[i] + 11, next);
+    if (i % 3 == 2) program_.poke(chain[i] + 16, next);
+  }
+  program_.strong_root(chain[0].value | uint64_t{1} << 63);
+  trace();
+  for (const Addr block : chain) EXPECT_EQ(verdict(block), Verdict::Possible);
+  EXPECT_EQ(reason(chain[1]), Reason::Tagged);
+  EXPECT_EQ(reason(chain[2]), Reason::Unaligned);
+  EXPECT_EQ(reason(chain[3]), Reason::ViaPossible);
+}
+
+TEST_F(Trace, ChainOfTaggedWordsThatNothingHoldsIsLost) {
+  std::vector<Addr> chain;
+  for (int i = 0; i < 20; ++i) chain.push_back(program_.block(56));
+  for (size_t i = 0; i + 1 < chain.size(); ++i)
+    program_.poke(chain[i] + 8, chain[i + 1].value | uint64_t{0x0123} << 48);
+  const Addr held = program_.block(104);
+  program_.strong_root(held.value | uint64_t{1} << 63);
+  trace();
+  for (const Addr block : chain) EXPECT_EQ(verdict(block), Verdict::Definite);
+  EXPECT_EQ(verdict(held), Verdict::Possible);
+}
+
+TEST_F(Trace, TagsOfEveryKindHideAPointer) {
+  struct Case {
+    const char* what;
+    uint64_t (*encode)(uint64_t);
+  };
+  const Case cases[] = {
+      {"bit 63", [](uint64_t a) { return a | uint64_t{1} << 63; }},
+      {"counter in the top 16 bits", [](uint64_t a) { return a | uint64_t{1} << 48; }},
+      {"all top 16 bits", [](uint64_t a) { return a | uint64_t{0xffff} << 48; }},
+      {"counter and low flags", [](uint64_t a) { return a | uint64_t{0x77} << 48 | 3; }},
+      {"bit 63 and all low flags", [](uint64_t a) { return a | uint64_t{1} << 63 | 7; }},
+      {"LuaJIT's 17 bits of type", [](uint64_t a) { return a | ~uint64_t{4} << 47; }},
+      {"bit 47 alone", [](uint64_t a) { return a | uint64_t{1} << 47; }},
+      {"glibc's timer", [](uint64_t a) { return a >> 1 | uint64_t{1} << 63; }},
+  };
+  std::vector<Addr> blocks;
+  for (const Case& c : cases) {
+    blocks.push_back(program_.block(104));
+    program_.strong_root(c.encode(blocks.back().value));
+  }
+  const Addr in_register = program_.block(104);
+  program_.add_root_word(
+      {RootKind::Register, in_register.value | uint64_t{0x77} << 48 | 1, 1, "rcx", false});
+  const Addr xored = program_.block(104);
+  program_.strong_root(xored.value ^ uint64_t{0x123456789});
+  trace();
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    EXPECT_EQ(verdict(blocks[i]), Verdict::Possible) << cases[i].what;
+    EXPECT_EQ(reason(blocks[i]), Reason::Tagged) << cases[i].what;
+  }
+  EXPECT_EQ(reason(in_register), Reason::Tagged);
+  EXPECT_EQ(verdict(xored), Verdict::Definite);
+}
+
 TEST_F(Trace, UnalignedWordAtEveryOffsetIsFound) {
   const Addr holder = program_.block(4000);
   program_.strong_root(holder);
