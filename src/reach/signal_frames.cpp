@@ -1,5 +1,7 @@
 #include "reach/signal_frames.h"
 
+#include <algorithm>
+
 namespace heapscan {
 
 namespace {
@@ -20,6 +22,7 @@ constexpr uint64_t kFrameSize = kFpState + 8;
 constexpr uint64_t kKnownFlags = 7;  // UC_FP_XSTATE, UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS
 constexpr uint16_t kUserCs = 0x33;
 constexpr uint64_t kLongestSearch = uint64_t{64} << 20;
+constexpr size_t kMostStacks = 1024;
 constexpr uint64_t kLargestStack = uint64_t{1} << 40;
 
 bool is_code(const MemoryImage& image, Addr a) {
@@ -29,22 +32,33 @@ bool is_code(const MemoryImage& image, Addr a) {
 
 uint64_t word(Bytes frame, uint64_t offset) { return load<uint64_t>(frame.data() + offset); }
 
-std::optional<SignalFrame> frame_at(const MemoryImage& image, Addr at, Bytes frame,
-                                    AddrRange own_stack) {
-  if (word(frame, kFlags) > kKnownFlags || word(frame, kLink) != 0) return std::nullopt;
-  if (static_cast<uint16_t>(word(frame, kCs)) != kUserCs) return std::nullopt;
-  const Addr sp(word(frame, kSp));
-  if (!own_stack.contains(sp)) return std::nullopt;
+// Whether the kernel may have written these bytes at `at`.
+bool is_frame(const MemoryImage& image, Addr at, Bytes frame) {
+  if (word(frame, kFlags) > kKnownFlags || word(frame, kLink) != 0) return false;
+  if (static_cast<uint16_t>(word(frame, kCs)) != kUserCs) return false;
   const Addr fp_state(word(frame, kFpState));
-  if (!fp_state.is_null() && fp_state <= at) return std::nullopt;
-  if (!is_code(image, Addr(word(frame, kRestorer))) || !is_code(image, Addr(word(frame, kPc)))) {
-    return std::nullopt;
-  }
-  SignalFrame found{at, sp, {}};
+  if (!fp_state.is_null() && fp_state <= at) return false;
+  return is_code(image, Addr(word(frame, kRestorer))) && is_code(image, Addr(word(frame, kPc)));
+}
+
+AddrRange alternate_stack_of(Bytes frame) {
   const uint64_t size = word(frame, kStackSize);
-  const AddrRange alternate = AddrRange::sized(Addr(word(frame, kStackBegin)), size);
-  if (size <= kLargestStack && alternate.contains(at)) found.alternate_stack = alternate;
-  return found;
+  if (size > kLargestStack) return {};
+  return AddrRange::sized(Addr(word(frame, kStackBegin)), size);
+}
+
+// Calls f(address, bytes) for each frame in `search`.
+template <typename F>
+void for_each_frame(const MemoryImage& image, AddrRange search, F&& f) {
+  const AddrRange bounded = search.intersect(AddrRange::sized(search.begin(), kLongestSearch));
+  image.for_each_span(bounded, [&](Addr begin, Bytes bytes) {
+    // The kernel puts a frame 8 bytes below a multiple of 16, as a call would.
+    const Addr first = (begin + 8).align_up(16) - 8;
+    for (uint64_t at = first - begin; at + kFrameSize <= bytes.size(); at += 16) {
+      const Bytes frame = bytes.subspan(at, kFrameSize);
+      if (is_frame(image, begin + at, frame)) f(begin + at, frame);
+    }
+  });
 }
 
 }  // namespace
@@ -52,16 +66,24 @@ std::optional<SignalFrame> frame_at(const MemoryImage& image, Addr at, Bytes fra
 std::optional<SignalFrame> find_signal_frame(const MemoryImage& image, AddrRange search,
                                              AddrRange own_stack) {
   std::optional<SignalFrame> best;
-  const AddrRange bounded = search.intersect(AddrRange::sized(search.begin(), kLongestSearch));
-  image.for_each_span(bounded, [&](Addr begin, Bytes bytes) {
-    // The kernel puts a frame 8 bytes below a multiple of 16, as a call would.
-    const Addr first = (begin + 8).align_up(16) - 8;
-    for (uint64_t at = first - begin; at + kFrameSize <= bytes.size(); at += 16) {
-      const auto frame = frame_at(image, begin + at, bytes.subspan(at, kFrameSize), own_stack);
-      if (frame && (!best || frame->interrupted_sp < best->interrupted_sp)) best = frame;
-    }
+  for_each_frame(image, search, [&](Addr at, Bytes frame) {
+    const Addr sp(word(frame, kSp));
+    if (!own_stack.contains(sp) || (best && best->interrupted_sp <= sp)) return;
+    const AddrRange alternate = alternate_stack_of(frame);
+    best = SignalFrame{at, sp, alternate.contains(at) ? alternate : AddrRange()};
   });
   return best;
+}
+
+std::vector<AddrRange> alternate_stacks_named(const MemoryImage& image, AddrRange search) {
+  std::vector<AddrRange> stacks;
+  for_each_frame(image, search, [&](Addr, Bytes frame) {
+    const AddrRange alternate = alternate_stack_of(frame);
+    if (!alternate.empty() && stacks.size() < kMostStacks) stacks.push_back(alternate);
+  });
+  std::sort(stacks.begin(), stacks.end());
+  stacks.erase(std::unique(stacks.begin(), stacks.end()), stacks.end());
+  return stacks;
 }
 
 }  // namespace heapscan

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "heapscan/base/addr.h"
 #include "heapscan/image/image.h"
@@ -21,5 +22,10 @@ struct SignalFrame {
 // then only the remains of an earlier signal, the one that leaves most of the stack alive.
 [[nodiscard]] std::optional<SignalFrame> find_signal_frame(const MemoryImage& image,
                                                            AddrRange search, AddrRange own_stack);
+
+// The alternative stacks that frames in `search` name, remains of earlier signals included; sorted,
+// each once.
+[[nodiscard]] std::vector<AddrRange> alternate_stacks_named(const MemoryImage& image,
+                                                            AddrRange search);
 
 }  // namespace heapscan

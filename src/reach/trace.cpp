@@ -19,7 +19,6 @@
 // The marker may run on any number of threads: each step's result is a set that does not depend on
 // the order.
 #include <algorithm>
-#include <map>
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
@@ -32,6 +31,7 @@
 #include "reach/lost_components.h"
 #include "reach/marker.h"
 #include "reach/pools.h"
+#include "reach/signal_stacks.h"
 #include "reach/stale_tracing.h"
 
 namespace heapscan {
@@ -40,9 +40,7 @@ namespace {
 
 constexpr int kMostRounds = 4;
 constexpr int kMostPoolRounds = 64;
-constexpr size_t kWordsPerPiece = 1024;          // of a bitmap: 64 blocks each
-constexpr uint64_t kSmallestSignalStack = 2048;  // MINSIGSTKSZ
-constexpr uint64_t kLargestSignalStack = 64 << 10;
+constexpr size_t kWordsPerPiece = 1024;  // of a bitmap: 64 blocks each
 
 std::vector<RootRange> ranges_of(const Roots& roots, RootStrength strength) {
   std::vector<RootRange> chosen;
@@ -291,40 +289,15 @@ class Tracing {
     }
   }
 
-  // A thread's alternative signal stack may be known to the kernel alone. It is of a usual size,
-  // was never written while no handler ran, and there is at most one per thread.
+  // What they hold is held like them.
   void spare_signal_stacks(Reachability& result) {
-    std::map<uint64_t, std::vector<BlockId>> untouched;  // by size
-    BlockBitmap has_members(heap_.blocks.size());
-    for (const LostBlock& lost : result.lost) {
-      if (lost.head != lost.block) has_members.set(lost.head);
-    }
-    for (const LostBlock& lost : result.lost) {
-      const Block& block = heap_.block(lost.block);
-      if (lost.head != lost.block || block.state() != BlockState::Used ||
-          has_members.test(lost.block) || block.size() < kSmallestSignalStack ||
-          block.size() > kLargestSignalStack || !is_zero(block)) {
-        continue;
-      }
-      untouched[block.size()].push_back(lost.block);
-    }
-    for (const auto& [size, blocks] : untouched) {
-      if (blocks.size() > image_.threads().size()) continue;
-      for (const BlockId id : blocks) signal_stacks_.push_back(id);
-    }
+    signal_stacks_ = find_signal_stacks(image_, heap_, result.lost);
     if (signal_stacks_.empty()) return;
-    std::sort(signal_stacks_.begin(), signal_stacks_.end());
-    for (const BlockId id : signal_stacks_) static_cast<void>(unheld_.claim(id));
-    std::erase_if(result.lost, [this](const LostBlock& lost) { return !unheld_.test(lost.block); });
-  }
-
-  [[nodiscard]] bool is_zero(const Block& block) const {
-    bool zero = true;
-    image_.for_each_span(block.range(), [&](Addr, Bytes bytes) {
-      zero = zero &&
-             std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
-    });
-    return zero;
+    std::vector<uint64_t> begins;
+    for (const PossibleBlock& stack : signal_stacks_)
+      begins.push_back(heap_.block(stack.block).begin().value);
+    follow_loosely(begins);
+    result.lost = find_lost_components(heap_, memory_, unheld_);
   }
 
   void lower_all(Reachability& result) {
@@ -387,8 +360,11 @@ class Tracing {
                      [](const auto& row, BlockId block) { return row.first < block; });
                  hidden != hidden_.end() && hidden->first == id) {
         reason = hidden->second;
-      } else if (in(signal_stacks_, id)) {
-        reason = Reason::MayBeSignalStack;
+      } else if (const auto stack = std::lower_bound(
+                     signal_stacks_.begin(), signal_stacks_.end(), id,
+                     [](const PossibleBlock& row, BlockId block) { return row.block < block; });
+                 stack != signal_stacks_.end() && stack->block == id) {
+        reason = stack->reason;
       } else if (is_stale(id)) {
         reason = Reason::StaleWord;
       } else if (lowered_.word_count() > id.index() / 64 && lowered_.test(id)) {
@@ -455,7 +431,7 @@ class Tracing {
   std::vector<std::pair<BlockId, Reason>> hidden_;  // sorted, each block once
   std::vector<StaleHeld> stale_held_;
   std::vector<RootRange> weak_mappings_;
-  std::vector<BlockId> signal_stacks_;
+  std::vector<PossibleBlock> signal_stacks_;  // sorted
   Funnels funnels_{};
 };
 
@@ -500,6 +476,8 @@ const char* name_of(Reason reason) {
       return "referenced only by a pointer with tags in its top bits";
     case Reason::MayBeSignalStack:
       return "never written and the size of a signal stack: the kernel may hold it";
+    case Reason::NamedAsSignalStack:
+      return "a signal frame names it as a signal stack: the kernel may hold it";
     case Reason::MissingMemory:
       return "no pointer to it found, but part of the memory could not be searched";
     case Reason::StaleWord:

@@ -58,10 +58,17 @@ FakeProgram::World FakeProgram::build() {
     region.bytes = builder.keep_copy(area->bytes);
     builder.add_region(region);
   }
+  const std::vector<std::byte> code_bytes(kCodeSize);
+  Region code;
+  code.range = AddrRange::sized(Addr(kCode), kCodeSize);
+  code.perms = {.read = true, .execute = true};
+  code.contents = Contents::Saved;
+  code.bytes = builder.keep_copy(code_bytes);
+  builder.add_region(code);
   Module module;
   module.path = "/fake/program";
   module.range = {Addr(kCode), Addr(kStrong + kAreaSize)};
-  module.segments = {{AddrRange::sized(Addr(kCode), 0x1000), false, true},
+  module.segments = {{AddrRange::sized(Addr(kCode), kCodeSize), false, true},
                      {AddrRange::sized(Addr(kStrong), kAreaSize), true, false}};
   builder.add_module(module);
   for (size_t i = 0; i < threads_; ++i) {

@@ -22,6 +22,7 @@ class FakeProgram {
   static constexpr uint64_t kWeak = 0x7f6600000000;    // weak root words
   static constexpr uint64_t kMappings = 0x7f7700000000;
   static constexpr uint64_t kCode = 0x555555550000;  // an executable segment of the one module
+  static constexpr uint64_t kCodeSize = 0x1000;
   static constexpr uint64_t kAreaSize = 1 << 16;
 
   // `size`: usable bytes, 8 mod 16 as of a glibc chunk; rounded up to that.

@@ -35,14 +35,15 @@ constexpr size_t kVerdictCount = 5;
 // Why a block is possible and not definite, or how an interior pointer was explained. Bits of a
 // set.
 enum class Reason : uint8_t {
-  Interior,          // an interior pointer nothing explains
-  WeakRoot,          // a start pointer in a weak root
-  Unaligned,         // a word at an odd address
-  Tagged,            // a word with its top 16 bits in use
-  MayBeSignalStack,  // never written and of a signal stack's size: the kernel may hold it
-  MissingMemory,     // nothing names it, but not all memory was there to be searched
-  StaleWord,         // only words that are no longer in use name it
-  ViaPossible,       // only blocks that are themselves possible name it
+  Interior,            // an interior pointer nothing explains
+  WeakRoot,            // a start pointer in a weak root
+  Unaligned,           // a word at an odd address
+  Tagged,              // a word with tags in its top bits
+  MayBeSignalStack,    // never written and of a signal stack's size: the kernel may hold it
+  NamedAsSignalStack,  // a signal frame names it as its thread's alternative stack
+  MissingMemory,       // nothing names it, but not all memory was there to be searched
+  StaleWord,           // only words that are no longer in use name it
+  ViaPossible,         // only blocks that are themselves possible name it
 };
 [[nodiscard]] const char* name_of(Reason reason);
 

@@ -414,6 +414,44 @@ TEST_F(Trace, UntouchedBlockMayBeASignalStack) {
   EXPECT_EQ(verdict(written), Verdict::Definite);
 }
 
+// What malloc returns for 64 KiB, for one minimum more, and for the sizes processors with large
+// registers ask for; larger ones are buffers.
+TEST_F(Trace, SignalStacksOfEveryUsualSize) {
+  std::vector<Addr> stacks;
+  for (const uint64_t size : {2056, 8200, 14344, 45064, 65544, 67592, 69640, 131080})
+    stacks.push_back(program_.block(size));
+  const Addr too_large = program_.block(262152);
+  const Addr too_small = program_.block(1032);
+  trace();
+  for (const Addr stack : stacks) EXPECT_EQ(reason(stack), Reason::MayBeSignalStack);
+  EXPECT_EQ(verdict(too_large), Verdict::Definite);
+  EXPECT_EQ(verdict(too_small), Verdict::Definite);
+}
+
+// A handler has run on it: the frame that it left names the stack.
+TEST_F(Trace, UsedSignalStackIsKnownByItsFrame) {
+  const auto put_frame = [&](Addr at, Addr stack, uint64_t size) {
+    program_.poke(at, FakeProgram::kCode + 0x100);
+    program_.poke(at + 8, uint64_t{7});
+    program_.poke(at + 24, stack);
+    program_.poke(at + 40, size);
+    program_.poke(at + 48 + 15 * 8, uint64_t{0x7ffffffde000});
+    program_.poke(at + 48 + 16 * 8, FakeProgram::kCode + 0x200);
+    program_.poke(at + 48 + 18 * 8, uint64_t{0x2b000000000033});
+    program_.poke(at + 48 + 23 * 8, at + 0x200);
+  };
+  const Addr stack = program_.block(16392);
+  put_frame(stack + 12008, stack, 16384);
+  const Addr left_on_it = program_.block(104);
+  program_.poke(stack + 15000, left_on_it);
+  const Addr names_another = program_.block(32776);
+  put_frame(names_another + 12008, Addr(0x7f1100000000), 16384);
+  trace();
+  EXPECT_EQ(reason(stack), Reason::NamedAsSignalStack);
+  EXPECT_EQ(reason(left_on_it), Reason::ViaPossible);
+  EXPECT_EQ(verdict(names_another), Verdict::Definite);
+}
+
 TEST_F(Trace, MoreUntouchedBlocksThanThreadsAreNoSignalStacks) {
   const Addr one = program_.block(16392);
   const Addr two = program_.block(16392);
