@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "heap/allocator_code.h"
 #include "heap/ended_threads.h"
 #include "heap/glibc/glibc_heap.h"
 #include "heap/intervals.h"
@@ -145,6 +146,7 @@ HeapModel walk_heap(const MemoryImage& image, const Symbols& symbols) {
   require_understood(image, allocator, found);
   heap.allocator = "glibc";
   heap.version = glibc::version_of(image, found);
+  heap.allocator_code = find_allocator_code(image, symbols, allocator.module);
   heap.found_by = found.libraries.front().ring.found_by;
   heap.arenas = arenas_of(found);
 

@@ -9,6 +9,7 @@
 #include "reach/root_collector.h"
 #include "reach/roots_registers.h"
 #include "reach/roots_threads.h"
+#include "reach/roots_transit.h"
 
 namespace heapscan {
 
@@ -112,6 +113,8 @@ const char* name_of(RootKind kind) {
       return "queued signal";
     case RootKind::SharedMemory:
       return "shared memory";
+    case RootKind::InTransit:
+      return "malloc or free under way";
     case RootKind::ThreadArgument:
       return "thread argument";
     case RootKind::DamagedHeap:
@@ -129,6 +132,7 @@ const char* name_of(RootKind kind) {
 RootStrength strength_of(RootKind kind) {
   switch (kind) {
     case RootKind::SharedMemory:
+    case RootKind::InTransit:
     case RootKind::ThreadArgument:
     case RootKind::DamagedHeap:
     case RootKind::UnknownMemory:
@@ -146,6 +150,7 @@ Roots find_roots(const MemoryImage& image, const HeapModel& heap) {
   for (const AddrRange& state : heap.allocator_state) roots.exclude(state);
   add_thread_roots(image, heap, roots);
   for (const Thread& thread : image.threads()) add_registers(thread, roots);
+  add_blocks_in_transit(image, heap, roots);
   for (const AddrRange& damaged : heap.damaged) {
     roots.add(RootRange{RootKind::DamagedHeap, damaged, 0, ModuleId::none()});
   }

@@ -340,18 +340,30 @@ class Tracing {
         [](const StaleHeld& a, const StaleHeld& b) { return a.block < b.block; });
   }
 
+  [[nodiscard]] std::vector<BlockId> blocks_in_transit() const {
+    std::vector<BlockId> blocks;
+    for (const RootWord& word : roots_.words) {
+      if (word.kind == RootKind::InTransit) blocks.push_back(heap_.block_at(Addr(word.value)));
+    }
+    std::sort(blocks.begin(), blocks.end());
+    return blocks;
+  }
+
   void list_possible(Reachability& result) const {
     const BlockBitmap possible = without(unreached_, unheld_);
     if (!possible.any()) return;
     std::vector<BlockId> interior;
     for (const uint64_t value : interior_) interior.push_back(heap_.block_at(Addr(value)));
     const std::vector<BlockId> weak = blocks_named_by_weak_roots();
+    const std::vector<BlockId> transit = blocks_in_transit();
     auto in = [](const std::vector<BlockId>& sorted, BlockId id) {
       return std::binary_search(sorted.begin(), sorted.end(), id);
     };
     possible.for_each([&](BlockId id) {
       Reason reason = Reason::ViaPossible;
-      if (in(interior, id)) {
+      if (in(transit, id)) {
+        reason = Reason::InTransit;
+      } else if (in(interior, id)) {
         reason = Reason::Interior;
       } else if (in(weak, id)) {
         reason = Reason::WeakRoot;
@@ -476,6 +488,8 @@ const char* name_of(Reason reason) {
       return "referenced only by a pointer with tags in its top bits";
     case Reason::MayBeSignalStack:
       return "never written and the size of a signal stack: the kernel may hold it";
+    case Reason::InTransit:
+      return "in transit: a thread was inside malloc or free";
     case Reason::NamedAsSignalStack:
       return "a signal frame names it as a signal stack: the kernel may hold it";
     case Reason::MissingMemory:

@@ -40,7 +40,7 @@ struct Judgement {
 // How exact the truth is.
 enum class Coverage {
   Whole,   // whatever is not listed is reachable or free
-  Listed,  // only what is listed can be judged: the program goes on allocating
+  Moving,  // the program goes on allocating: whatever is not listed is not lost
 };
 
 // Each contradiction between the analysis and the program's own words, with all that is needed to

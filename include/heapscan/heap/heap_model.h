@@ -72,6 +72,8 @@ struct HeapModel {
   std::vector<HeapRange> ranges;  // sorted, disjoint
   std::vector<AddrRange>
       allocator_state;  // main_arena, mp_, arena and heap headers, tcache structs: no roots. Sorted
+  std::vector<AddrRange> allocator_code;  // where malloc's and free's instructions lie; empty when
+                                          // unknown. Sorted, disjoint
   std::vector<AddrRange> damaged;  // parts of ranges that could not be parsed: weak roots. Sorted
   ThreadAreas threads;
   HeapTotals totals;

@@ -40,6 +40,7 @@ enum class Reason : uint8_t {
   Unaligned,           // a word at an odd address
   Tagged,              // a word with tags in its top bits
   MayBeSignalStack,    // never written and of a signal stack's size: the kernel may hold it
+  InTransit,           // a thread was inside malloc or free, at work on it
   NamedAsSignalStack,  // a signal frame names it as its thread's alternative stack
   MissingMemory,       // nothing names it, but not all memory was there to be searched
   StaleWord,           // only words that are no longer in use name it
