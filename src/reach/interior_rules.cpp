@@ -181,11 +181,33 @@ bool InteriorRules::is_slab(const Block& block, Bytes content) const {
          (next == 0 || has_head(next));
 }
 
+// Learnt from the process: see headers.h.
+bool InteriorRules::is_behind_header(uint64_t offset, Bytes content) const {
+  return std::any_of(headers_.begin(), headers_.end(), [&](const LearntHeader& header) {
+    return header.offset == offset &&
+           std::all_of(header.marks.begin(), header.marks.end(), [&](LearntHeader::Mark mark) {
+             return read_at<uint32_t>(content, mark.at) == mark.value;
+           });
+  });
+}
+
+// The hook of a doubly linked list: both neighbours lead back to this very address. A hook alone,
+// which leads to itself, proves nothing.
+bool InteriorRules::is_hook(uint64_t address) const {
+  const auto one = image_.read<uint64_t>(Addr(address));
+  const auto other = image_.read<uint64_t>(Addr(address) + 8);
+  if (!one || !other || *one % 8 != 0 || *other % 8 != 0 || *one == address || *other == address)
+    return false;
+  return image_.read<uint64_t>(Addr(*one) + 8) == address &&
+         image_.read<uint64_t>(Addr(*other)) == address;
+}
+
 bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) const {
   if (is_low_tag(block, value)) return true;
   const uint64_t offset = value - block.begin().value;
   if (std::binary_search(links_.begin(), links_.end(), LinkClass{block.size(), offset}))
     return true;
+  if (is_behind_header(offset, content)) return true;
   if (is_inline_name(block, offset, content)) return true;
   if (offset % 8 != 0) return false;
   if (is_array_cookie(block, offset, content) || is_length_prefixed(block, offset, content) ||
@@ -193,7 +215,7 @@ bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) c
       is_behind_hash(block, offset, content) || notes_own_begin(block, offset, content)) {
     return true;
   }
-  if (is_counted_object(offset, content) || is_slab(block, content)) return true;
+  if (is_counted_object(offset, content) || is_slab(block, content) || is_hook(value)) return true;
   if (content.size() < 16 || !is_vtable(word_at(content, 0))) return false;
   // std::make_shared: the control block's vtable, its two counts, the object.
   const auto use_count = read_at<uint32_t>(content, 8).value_or(0);

@@ -19,6 +19,18 @@ struct LinkClass {
   constexpr auto operator<=>(const LinkClass&) const = default;
 };
 
+// What stands in front of what the program points at, in blocks of any size.
+struct LearntHeader {
+  struct Mark {
+    uint32_t at = 0;
+    uint32_t value = 0;
+    constexpr auto operator<=>(const Mark&) const = default;
+  };
+  uint64_t offset = 0;      // its length
+  std::vector<Mark> marks;  // that all of its kind have; none when many sizes prove the header
+  auto operator<=>(const LearntHeader&) const = default;
+};
+
 class InteriorRules {
  public:
   explicit InteriorRules(const MemoryImage& image);
@@ -31,9 +43,15 @@ class InteriorRules {
   void set_links(std::vector<LinkClass> sorted) { links_ = std::move(sorted); }
   [[nodiscard]] const std::vector<LinkClass>& links() const { return links_; }
 
+  // Replaces the headers that count as explanations.
+  void set_headers(std::vector<LearntHeader> headers) { headers_ = std::move(headers); }
+  [[nodiscard]] const std::vector<LearntHeader>& headers() const { return headers_; }
+
  private:
   [[nodiscard]] bool is_vtable(uint64_t address) const;
   [[nodiscard]] bool is_type(uint64_t address) const;
+  [[nodiscard]] bool is_behind_header(uint64_t offset, Bytes content) const;
+  [[nodiscard]] bool is_hook(uint64_t address) const;
   [[nodiscard]] bool is_slab(const Block& block, Bytes content) const;
   [[nodiscard]] bool is_counted_object(uint64_t offset, Bytes content) const;
 
@@ -41,6 +59,7 @@ class InteriorRules {
   std::vector<AddrRange> modules_;  // where vtables can be; sorted
   std::vector<AddrRange> code_;     // executable segments; sorted
   std::vector<LinkClass> links_;    // sorted
+  std::vector<LearntHeader> headers_;
 };
 
 }  // namespace heapscan

@@ -12,8 +12,9 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kFewestPlaces = 4;       // named from outside
-constexpr size_t kFewestOwnPlaces = 8;    // named by the block itself
+constexpr size_t kFewestPlaces = 4;     // named from outside
+constexpr size_t kFewestOwnPlaces = 8;  // named by the block itself
+constexpr size_t kFewestOwnNames = 2;
 constexpr uint64_t kSearched = 64 << 10;  // bytes of a block searched for words that name its parts
 
 bool may_be_part(const Block& block, uint64_t value) {
@@ -35,6 +36,27 @@ size_t own_places(const MemoryImage& image, const Block& block) {
   });
   std::sort(places.begin(), places.end());
   return static_cast<size_t>(std::unique(places.begin(), places.end()) - places.begin());
+}
+
+// One such word may be a string's that holds its characters itself; a list's empty head has two, in
+// place.
+bool names_itself(const MemoryImage& image, const Block& block,
+                  std::span<const uint64_t> addresses) {
+  std::vector<size_t> own(addresses.size());
+  bool found = false;
+  const AddrRange searched = AddrRange::sized(block.begin(), kSearched).intersect(block.range());
+  image.for_each_span(searched, [&](Addr begin, Bytes bytes) {
+    for (uint64_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8) {
+      const auto value = load<uint64_t>(bytes.data() + i);
+      if (!block.range().contains(Addr(value)) || !may_be_part(block, value)) continue;
+      const auto at = std::lower_bound(addresses.begin(), addresses.end(), value);
+      if (at == addresses.end() || *at != value) continue;
+      const uint64_t place = (begin + i).value;
+      if (place == value || place == value + 8) continue;
+      found |= ++own[static_cast<size_t>(at - addresses.begin())] >= kFewestOwnNames;
+    }
+  });
+  return found;
 }
 
 }  // namespace
@@ -59,6 +81,25 @@ std::vector<uint64_t> find_pools(const MemoryImage& image, const HeapModel& heap
     }
   }
   return pools;
+}
+
+std::vector<uint64_t> find_self_named(const MemoryImage& image, const HeapModel& heap,
+                                      std::span<const uint64_t> interior) {
+  std::vector<uint64_t> begins;
+  size_t i = 0;
+  while (i < interior.size()) {
+    const BlockId id = heap.block_at(Addr(interior[i]));
+    if (!id.valid()) {
+      ++i;
+      continue;
+    }
+    const Block& block = heap.block(id);
+    const size_t first = i;
+    while (i < interior.size() && block.range().contains(Addr(interior[i]))) ++i;
+    if (names_itself(image, block, interior.subspan(first, i - first)))
+      begins.push_back(block.begin().value);
+  }
+  return begins;
 }
 
 }  // namespace heapscan

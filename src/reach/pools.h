@@ -15,4 +15,9 @@ namespace heapscan {
 [[nodiscard]] std::vector<uint64_t> find_pools(const MemoryImage& image, const HeapModel& heap,
                                                std::span<const uint64_t> interior);
 
+// The begins of blocks that themselves hold, twice or more, one of the addresses by which
+// `interior` names them: objects that know where they begin, behind something else. Ascending.
+[[nodiscard]] std::vector<uint64_t> find_self_named(const MemoryImage& image, const HeapModel& heap,
+                                                    std::span<const uint64_t> interior);
+
 }  // namespace heapscan

@@ -26,6 +26,7 @@
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/reach/reachability.h"
 #include "reach/consistent_links.h"
+#include "reach/headers.h"
 #include "reach/hidden_pointers.h"
 #include "reach/interior_rules.h"
 #include "reach/lost_components.h"
@@ -228,16 +229,18 @@ class Tracing {
   // Learns from interior pointers seen so far. True when that made more blocks reachable.
   bool explain_more(const std::vector<uint64_t>& seen) {
     const bool links = learn_links(seen);
-    if (links) follow_firmly(std::vector<uint64_t>(interior_));
+    const bool headers = learn_headers(seen);
+    if (links || headers) follow_firmly(std::vector<uint64_t>(interior_));
     bool pools = false;
     for (int round = 0; round < kMostPoolRounds; ++round) {
-      const std::vector<uint64_t> begins = find_pools(image_, heap_, interior_);
+      std::vector<uint64_t> begins = find_pools(image_, heap_, interior_);
+      merge(begins, find_self_named(image_, heap_, interior_));
       if (begins.empty()) break;
       follow_firmly(begins);
       pools = true;
     }
     const bool live = follow_live_slots();
-    return links || pools || live;
+    return links || headers || pools || live;
   }
 
   // True when that made more blocks reachable.
@@ -250,6 +253,17 @@ class Tracing {
       any = true;
     }
     return any;
+  }
+
+  bool learn_headers(const std::vector<uint64_t>& seen) {
+    std::vector<LearntHeader> headers = find_headers(image_, heap_, seen, rules_.links());
+    const size_t known = rules_.headers().size();
+    for (const LearntHeader& header : rules_.headers()) headers.push_back(header);
+    std::sort(headers.begin(), headers.end());
+    headers.erase(std::unique(headers.begin(), headers.end()), headers.end());
+    if (headers.size() == known) return false;
+    rules_.set_headers(std::move(headers));
+    return true;
   }
 
   bool learn_links(const std::vector<uint64_t>& seen) {

@@ -333,6 +333,126 @@ TEST_F(Trace, ConsistentLinksAreExplained) {
   for (const Addr node : too_few) EXPECT_EQ(verdict(node), Verdict::Possible);
 }
 
+// An allocation wrapper: whatever the size, the program is given what lies behind its header.
+TEST_F(Trace, HeaderInFrontOfBlocksOfManySizes) {
+  std::vector<Addr> blocks;
+  for (uint64_t i = 0; i < 18; ++i) {
+    blocks.push_back(program_.block(120 + 96 * (i % 6)));
+    program_.strong_root(blocks.back() + 24);
+  }
+  const Addr below = program_.block(56);
+  program_.poke(blocks[7] + 40, below);
+  const Addr smallest = program_.block(40);  // what is handed out of it is its last word
+  program_.strong_root(smallest + 24);
+  const Addr elsewhere = program_.block(120);
+  program_.strong_root(elsewhere + 64);
+  trace();
+  for (const Addr block : blocks) EXPECT_EQ(verdict(block), Verdict::Reachable);
+  EXPECT_EQ(verdict(below), Verdict::Reachable);
+  EXPECT_EQ(verdict(smallest), Verdict::Reachable);
+  EXPECT_EQ(verdict(elsewhere), Verdict::Possible);
+}
+
+// The root at the top is the only one, and the header is seen in what hangs below.
+TEST_F(Trace, HeaderIsLearntFromWhatIsPossible) {
+  const Addr top = program_.block(1000);
+  program_.strong_root(top + 24);
+  std::vector<Addr> blocks;
+  for (uint64_t i = 0; i < 18; ++i) {
+    blocks.push_back(program_.block(120 + 96 * (i % 6)));
+    program_.poke(top + 32 + 8 * i, blocks.back() + 24);
+  }
+  trace();
+  EXPECT_EQ(verdict(top), Verdict::Reachable);
+  for (const Addr block : blocks) EXPECT_EQ(verdict(block), Verdict::Reachable);
+}
+
+// Each offset by chance, in many sizes.
+TEST_F(Trace, ScatteredPointersIntoManySizesTeachNoHeader) {
+  std::mt19937_64 random(7);
+  std::vector<Addr> blocks;
+  for (uint64_t i = 0; i < 400; ++i) {
+    const uint64_t size = 200 + 16 * (random() % 40);
+    blocks.push_back(program_.block(size));
+    program_.poke(blocks.back(), uint64_t{0x1122334455667788});  // no hash table
+    program_.strong_root(blocks.back() + 8 * (9 + random() % (size / 8 - 9)));
+  }
+  trace();
+  for (const Addr block : blocks) EXPECT_EQ(verdict(block), Verdict::Possible);
+}
+
+// As talloc's: nearly all blocks have one size, but all headers begin with one number.
+TEST_F(Trace, HeaderOfOneSizeIsKnownInOthersByItsMark) {
+  constexpr uint64_t kMagic = 0xe8150c70;
+  const auto put_header = [&](Addr block, Addr next) {
+    program_.poke(block, kMagic | uint64_t{0x1234} << 32);
+    program_.poke(block + 8, next);
+  };
+  const Addr top = program_.block(120);
+  program_.strong_root(top + 96);
+  std::vector<Addr> holders;
+  std::vector<Addr> data;
+  for (int i = 0; i < 40; ++i) {
+    holders.push_back(program_.block(120));
+    data.push_back(program_.block(2152));
+    put_header(data.back(), Addr());
+    program_.poke(holders.back() + 104, data.back() + 96);
+  }
+  put_header(top, holders[0]);
+  for (size_t i = 0; i < holders.size(); ++i)
+    put_header(holders[i], i + 1 < holders.size() ? holders[i + 1] : Addr());
+  const Addr without_mark = program_.block(200);
+  program_.strong_root(without_mark + 96);
+  trace();
+  EXPECT_EQ(verdict(top), Verdict::Reachable);
+  for (const Addr block : holders) EXPECT_EQ(verdict(block), Verdict::Reachable);
+  for (const Addr block : data) EXPECT_EQ(verdict(block), Verdict::Reachable);
+  EXPECT_EQ(verdict(without_mark), Verdict::Possible);
+}
+
+TEST_F(Trace, ObjectThatKnowsItsOwnAddress) {
+  const Addr knows = program_.block(1560);
+  program_.strong_root(knows + 8);
+  program_.poke(knows + 88, knows + 8);
+  program_.poke(knows + 416, knows + 8);
+  const Addr below = program_.block(56);
+  program_.poke(knows + 200, below);
+  const Addr once = program_.block(104);  // a string that holds its characters itself
+  program_.strong_root(once + 40);
+  program_.poke(once + 24, once + 40);
+  const Addr empty_list = program_.block(104);
+  program_.strong_root(empty_list + 40);
+  program_.poke(empty_list + 40, empty_list + 40);
+  program_.poke(empty_list + 48, empty_list + 40);
+  trace();
+  EXPECT_EQ(verdict(knows), Verdict::Reachable);
+  EXPECT_EQ(verdict(below), Verdict::Reachable);
+  EXPECT_EQ(verdict(once), Verdict::Possible);
+  EXPECT_EQ(verdict(empty_list), Verdict::Possible);
+}
+
+TEST_F(Trace, HookOfADoublyLinkedList) {
+  const Addr owner = program_.block(200);
+  program_.strong_root(owner);
+  const Addr head = owner + 48;
+  const Addr one = program_.block(88);
+  const Addr two = program_.block(312);
+  program_.poke(head, one + 72);
+  program_.poke(one + 72, two + 16);
+  program_.poke(two + 16, head);
+  program_.poke(head + 8, two + 16);
+  program_.poke(two + 24, one + 72);
+  program_.poke(one + 80, head);
+  const Addr one_way = program_.block(312);
+  program_.poke(owner + 8, one_way + 16);
+  program_.poke(one_way + 16, head);
+  program_.poke(one_way + 24, head);
+  trace();
+  EXPECT_EQ(verdict(one), Verdict::Reachable);
+  EXPECT_EQ(verdict(two), Verdict::Reachable);
+  EXPECT_EQ(verdict(one_way), Verdict::Possible);
+}
+
 TEST_F(Trace, LinksAtScatteredOffsetsStayPossible) {
   std::vector<Addr> blocks;
   for (uint64_t i = 0; i < 40; ++i) {
