@@ -474,46 +474,4 @@ Reachability trace(const MemoryImage& image, const HeapModel& heap, const Roots&
   return tracing.judge();
 }
 
-const char* name_of(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::NotJudged:
-      return "not judged";
-    case Verdict::Reachable:
-      return "reachable";
-    case Verdict::Possible:
-      return "possible";
-    case Verdict::Indirect:
-      return "indirect";
-    case Verdict::Definite:
-      return "definite";
-  }
-  return "unknown";
-}
-
-const char* name_of(Reason reason) {
-  switch (reason) {
-    case Reason::Interior:
-      return "referenced only by an interior pointer";
-    case Reason::WeakRoot:
-      return "referenced only from memory of unknown use";
-    case Reason::Unaligned:
-      return "referenced only by an unaligned word";
-    case Reason::Tagged:
-      return "referenced only by a pointer with tags in its top bits";
-    case Reason::MayBeSignalStack:
-      return "never written and the size of a signal stack: the kernel may hold it";
-    case Reason::InTransit:
-      return "in transit: a thread was inside malloc or free";
-    case Reason::NamedAsSignalStack:
-      return "a signal frame names it as a signal stack: the kernel may hold it";
-    case Reason::MissingMemory:
-      return "no pointer to it found, but part of the memory could not be searched";
-    case Reason::StaleWord:
-      return "referenced only by words that are no longer in use";
-    case Reason::ViaPossible:
-      return "referenced only by blocks that are possibly leaked themselves";
-  }
-  return "unknown";
-}
-
 }  // namespace heapscan
