@@ -67,7 +67,7 @@ TEST_F(Typing, OneTypeOfAllFitsTheHeadAndNamesWhatItPointsAt) {
   ASSERT_NE(find_kind(evidence[2], EvidenceKind::Pointed), nullptr);
   EXPECT_EQ(find_kind(evidence[2], EvidenceKind::Pointed)->label, "struct conn");
   EXPECT_EQ(find_kind(evidence[2], EvidenceKind::Pointed)->detail,
-            "member conn of struct session points at such blocks");
+            "member `conn` of `struct session` points to these blocks");
 }
 
 TEST_F(Typing, TwoTypesThatFitAlikeAreNoAnswer) {
