@@ -385,7 +385,8 @@ class Reports(CliTest):
     def report(self, name, *words, arguments=()):
         with self.fixture(name, *arguments) as waiting:
             result = self.heapscan("attach", waiting.pid, *words)
-        self.assertEqual((result.code, result.err), (1, ""))
+        self.assertEqual(result.code, 1, result.err)
+        self.assertRegex(result.err, r"^heapscan: about .* to copy, .*\n$" if "-v" in words else "^$")
         return result.out
 
     def test_golden(self):
