@@ -14,6 +14,7 @@
 #include "cli/run_report.h"
 #include "heapscan/acquire/live.h"
 #include "heapscan/base/error.h"
+#include "heapscan/base/text.h"
 
 namespace heapscan {
 
