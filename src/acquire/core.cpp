@@ -102,8 +102,8 @@ void require_unchanged(const Capture& capture) {
   if (now.size == capture.source->size && now.modified_at == capture.source->modified_at) return;
   throw Error(ErrorKind::Acquire,
               escaped(capture.facts.source) +
-                  " was changed while it was read. Run heapscan again when nobody writes to it any "
-                  "more.");
+                  " was changed while it was read; run heapscan again when nobody writes to it any "
+                  "more");
 }
 
 Capture load_core(const std::string& path, const CoreOptions& options) {

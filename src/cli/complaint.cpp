@@ -111,14 +111,22 @@ std::string no_such_word(const CLI::App& program, const CLI::App& command,
 std::string complaint(const CLI::App& program, const CLI::App* command,
                       const CLI::ParseError& error) {
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    const std::vector<std::string> words = (command == nullptr ? program : *command).remaining();
-    if (words.empty()) return error.what();
-    return command == nullptr ? no_such_command(program, words.front())
-                              : no_such_word(program, *command, words.front());
+    // A word before the command is left over at the program, one behind it at the command.
+    if (const std::vector<std::string> words = program.remaining(); !words.empty())
+      return no_such_command(program, words.front());
+    const std::vector<std::string> words =
+        command == nullptr ? std::vector<std::string>() : command->remaining();
+    return words.empty() ? error.what() : no_such_word(program, *command, words.front());
   }
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     const std::string text = error.what();
     return text.substr(0, text.find(':')) + " needs a value";
+  }
+  if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
+    const std::string text = error.what();  // "Could not convert: --verbose = maybe"
+    const size_t begin = text.find("--");
+    if (begin != std::string::npos)
+      return text.substr(begin, text.find(' ', begin) - begin) + " takes no value";
   }
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && command != nullptr) {
     return fmt::format("{} needs {}", command->get_name(),

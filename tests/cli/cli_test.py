@@ -116,6 +116,7 @@ class Usage(CliTest):
                 (["core", "x", "--newest"], "--newest is an option of attach, not of core; see"),
                 (["attach", "1", "--block", "all"], 'attach has no option "--block" (did you mean --blocks?); see'),
                 (["attach", "1", "--suppresions=x"], 'no option "--suppresions" (did you mean --suppressions?)'),
+                (["attach", "1", "--verbose=maybe"], "--verbose takes no value; see"),
                 (["attach", "1", "-x", "--bogus"], 'attach has no option "-x"; see'),
                 (["--format", "json", "attach", "1"], 'options follow the command; "--format" comes before it; see'),
                 (["--nonsense"], 'there is no option "--nonsense"; see')):
@@ -127,7 +128,7 @@ class Usage(CliTest):
         file.write_text("")
         for words, said in (
                 (["--min-size", "10k", "--max-size", "1k"], "--min-size 10240 is larger than --max-size 1024"),
-                (["-q", "-v"], "--quiet and --verbose exclude each other"),
+                (["-q", "-v"], "--verbose and --quiet exclude each other"),
                 (["-v", "-q"], "exclude each other"),
                 (["--newest", "--oldest"], "exclude each other"),
                 (["--all-matching", "--newest"], "exclude each other"),
@@ -474,7 +475,7 @@ class Reports(CliTest):
         self.assertIn("\nleaked      nothing\n", result.out)
         self.assertIn("\nsuppressed  46.9 KiB in 2,000 blocks\n", result.out)
         self.assertIn(f"    2,000 blocks    46.9 KiB  size:24 ({supp}:2)\n", result.out)
-        self.assertIn(f"         0 blocks         0 B  leak:never ({supp}:3): matches nothing\n", result.out)
+        self.assertIn(f"        0 blocks         0 B  leak:never ({supp}:3): matches nothing\n", result.out)
         self.assertTrue(result.out.endswith("; 46.9 KiB suppressed\n"))
 
     def test_suppressed_blocks_take_what_hangs_below_along(self):
@@ -498,7 +499,7 @@ class Reports(CliTest):
                          [{"rule": "leak:never", "source": f"{supp}:1"},
                           {"rule": "type:^nobody$", "source": f"{supp}:2"}])
         _, text = self.suppressed("strdup_loop", "leak:never")
-        self.assertIn("\nsuppressed  0 B in 0 blocks\n         0 blocks         0 B  leak:never (", text.out)
+        self.assertIn("\nsuppressed  0 B in 0 blocks\n        0 blocks         0 B  leak:never (", text.out)
         _, plain = self.suppressed("strdup_loop", "")
         self.assertNotIn("\nsuppressed", plain.out, "the built-in ones are not named")
 

@@ -32,8 +32,9 @@ Check check_system_mem(const GlibcHeap& found) {
     if (arena.in_flux) differing += " (in flux)";
     check.ok = check.ok && arena.in_flux;
   }
-  check.detail = fmt::format("{} arenas have {} bytes and say {}{}", found.arenas.size(),
-                             grouped(found_bytes), grouped(counted_bytes), differing);
+  check.detail =
+      fmt::format("{} with {} bytes, malloc says {}{}", counted(found.arenas.size(), "arena"),
+                  grouped(found_bytes), grouped(counted_bytes), differing);
   return check;
 }
 
@@ -83,9 +84,9 @@ Check check_tcaches(const GlibcHeap& found) {
                                : 0;
   const std::string flux = marks.miscounted != 0 && marks.miscounted <= allowed ? " (in flux)" : "";
   return {"tcache_counts", marks.miscounted <= allowed,
-          fmt::format("{} caches hold {} blocks in {} lists; {} lists are not as long as counted{}",
-                      found.tcaches.size(), grouped(marks.blocks), grouped(marks.bins),
-                      grouped(marks.miscounted), flux)};
+          fmt::format("{} in {} of {}; {} not as long as counted{}", counted(marks.blocks, "block"),
+                      counted(marks.bins, "list"), counted(found.tcaches.size(), "cache"),
+                      counted(marks.miscounted, "list"), flux)};
 }
 
 Check check_bins_of_all(const GlibcHeap& found) {
@@ -100,7 +101,7 @@ Check check_bins_of_all(const GlibcHeap& found) {
     check.ok = check.ok && (bins.ok || bins.tolerated);
   }
   check.detail =
-      wrong == 0 ? fmt::format("{} free chunks, each linked exactly once", grouped(chunks))
+      wrong == 0 ? counted(chunks, "free chunk") + ", each linked exactly once"
                  : fmt::format("{} free chunks, {} contradictions with the bins{}", grouped(chunks),
                                grouped(wrong), in_flux && check.ok ? " (in flux)" : "");
   return check;
@@ -110,8 +111,8 @@ Check check_rings(const GlibcHeap& found) {
   const auto open = std::count_if(found.libraries.begin(), found.libraries.end(),
                                   [](const Library& library) { return !library.ring.is_closed; });
   return {"arena_ring", open == 0,
-          open == 0 ? fmt::format("{} arenas, linked in a ring", found.arenas.size())
-                    : fmt::format("{} arenas; their ring does not close", found.arenas.size())};
+          open == 0 ? counted(found.arenas.size(), "arena") + " linked in a ring"
+                    : counted(found.arenas.size(), "arena") + "; their ring does not close"};
 }
 
 // Every byte of the arenas' heaps is a block, a header, padding or known to be damaged.
