@@ -1,8 +1,10 @@
 // Words that the kernel holds for a process, as /proc shows them. The parsers are pure.
 // Formats: fdinfo of an epoll instance, /proc/PID/timers (Linux
-// Documentation/filesystems/proc.rst).
+// Documentation/filesystems/proc.rst), fdinfo of an io_uring (io_uring/fdinfo.c).
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +16,13 @@ namespace heapscan {
 
 [[nodiscard]] std::vector<KernelReference> parse_epoll_fdinfo(int epoll_fd, std::string_view text);
 [[nodiscard]] std::vector<KernelReference> parse_timers(std::string_view text);
+struct RingReferences {
+  std::vector<KernelReference> words;  // of requests and completions that wait, of buffers
+  uint64_t in_flight = 0;              // requests whose words nothing shows; at most
+};
+[[nodiscard]] RingReferences parse_io_uring_fdinfo(int ring_fd, std::string_view text);
+// The inodes of /proc/PID/net/unix, ascending.
+[[nodiscard]] std::vector<uint64_t> parse_local_sockets(std::string_view text);
 
 // Descriptors of a process that kernel references hang on. Finding them in a process with very many
 // descriptors takes long, so it is done before the stop; refresh() then looks only at what is new.
@@ -22,7 +31,10 @@ class WatchedDescriptors {
   explicit WatchedDescriptors(std::string process_folder);
   void refresh();
   [[nodiscard]] const std::vector<int>& epoll() const { return epoll_; }
-  [[nodiscard]] bool has_io_uring() const { return has_io_uring_; }
+  [[nodiscard]] const std::vector<int>& rings() const { return rings_; }  // io_uring
+  // A reading end of each pipe that the process has both ends of.
+  [[nodiscard]] std::vector<int> pipes() const;
+  [[nodiscard]] const std::vector<int>& sockets() const { return sockets_; }  // local ones
 
  private:
   void look_at(int fd);
@@ -30,10 +42,17 @@ class WatchedDescriptors {
   std::string folder_;
   std::vector<int> seen_;  // ascending
   std::vector<int> epoll_;
-  bool has_io_uring_ = false;
+  std::vector<int> rings_;
+  struct PipeEnds {
+    int reading = -1;
+    bool has_writing = false;
+  };
+  std::map<std::string, PipeEnds> pipes_;
+  std::vector<uint64_t> local_sockets_;  // inodes, ascending
+  std::vector<int> sockets_;
 };
 
-// All epoll and timer references. What could not be read becomes a note.
+// All references of epoll, timers and io_uring. What could not be read becomes a note.
 [[nodiscard]] std::vector<KernelReference> read_kernel_references(
     const std::string& process_folder, const WatchedDescriptors& descriptors, Notes& notes);
 

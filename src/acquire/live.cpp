@@ -16,6 +16,7 @@
 
 #include "acquire/copy_plan.h"
 #include "acquire/destination.h"
+#include "acquire/kernel_queues.h"
 #include "acquire/kernel_references.h"
 #include "acquire/live_image.h"
 #include "acquire/memory_copy.h"
@@ -262,11 +263,12 @@ void add_references(std::vector<KernelReference> found, std::vector<KernelRefere
   std::move(found.begin(), found.end(), std::back_inserter(all));
 }
 
-std::vector<KernelReference> collect_references(const StoppedProcess& process,
+std::vector<KernelReference> collect_references(int pid, const StoppedProcess& process,
                                                 const std::string& folder,
                                                 WatchedDescriptors& descriptors, Notes& notes) {
   descriptors.refresh();
   std::vector<KernelReference> references = read_kernel_references(folder, descriptors, notes);
+  add_references(read_queues(pid, folder, descriptors, notes), references);
   bool shared_read = false;
   for (const SeizedThread& thread : process.threads()) {
     if (!thread.stopped()) continue;
@@ -333,7 +335,8 @@ FrozenProcess freeze(Preparation& p) {
   p.destination.reserve(frozen.plan.stored_runs());
   frozen.aux = read_aux(folder);
   parts.end_of("read maps");
-  frozen.kernel_references = collect_references(process, folder, p.descriptors, frozen.notes);
+  frozen.kernel_references =
+      collect_references(p.pid, process, folder, p.descriptors, frozen.notes);
   parts.end_of("kernel references");
   frozen.unreadable = copy_planned(p.pid, tid, frozen.plan, p.destination, *p.crew);
   parts.end_of("copy");

@@ -27,6 +27,12 @@ const char* name_of(KernelReference::Kind kind) {
       return "timer";
     case KernelReference::Kind::QueuedSignal:
       return "queued signal";
+    case KernelReference::Kind::Queue:
+      return "pipe or socket";
+    case KernelReference::Kind::IoUring:
+      return "io_uring";
+    case KernelReference::Kind::Unseen:
+      return "unseen";
   }
   return "kernel";
 }

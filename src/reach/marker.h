@@ -21,7 +21,7 @@
 
 namespace heapscan {
 
-constexpr size_t kRootKinds = static_cast<size_t>(RootKind::CachedStack) + 1;
+constexpr size_t kRootKinds = static_cast<size_t>(RootKind::IoUring) + 1;
 constexpr size_t kHeapRow = kRootKinds;  // the funnel's row for words in blocks
 using Funnels = std::array<Funnel, kRootKinds + 1>;
 

@@ -35,6 +35,12 @@ const char* name_of(Reason reason) {
       return "in transit: a thread was inside malloc or free";
     case Reason::NamedAsSignalStack:
       return "a signal frame names it as a signal stack: the kernel may hold it";
+    case Reason::HeldByKernel:
+      return "referenced only from the kernel: a word in a pipe, a socket or an io_uring";
+    case Reason::KernelMayHold:
+      return "no pointer to it found, but the kernel may hold one where nobody can see it";
+    case Reason::BesideReserved:
+      return "adjoins reserved memory that is in use, and may be a part of it";
     case Reason::MissingMemory:
       return "no pointer to it found, but part of the memory could not be searched";
     case Reason::StaleWord:

@@ -66,6 +66,11 @@ RootKind kind_of(KernelReference::Kind kind) {
       return RootKind::Timer;
     case KernelReference::Kind::QueuedSignal:
       return RootKind::QueuedSignal;
+    case KernelReference::Kind::Queue:
+      return RootKind::KernelQueue;
+    case KernelReference::Kind::IoUring:
+    case KernelReference::Kind::Unseen:
+      return RootKind::IoUring;
   }
   return RootKind::Epoll;
 }
@@ -79,6 +84,7 @@ void add_kernel_references(const MemoryImage& image, RootCollector& roots) {
     return;
   }
   for (const KernelReference& reference : *image.kernel_references()) {
+    if (reference.kind == KernelReference::Kind::Unseen) continue;
     roots.add(RootWord{kind_of(reference.kind), reference.value, 0, reference.detail, false});
   }
 }
@@ -111,6 +117,10 @@ const char* name_of(RootKind kind) {
       return "timer";
     case RootKind::QueuedSignal:
       return "queued signal";
+    case RootKind::KernelQueue:
+      return "pipe or socket";
+    case RootKind::IoUring:
+      return "io_uring";
     case RootKind::SharedMemory:
       return "shared memory";
     case RootKind::InTransit:
@@ -131,6 +141,8 @@ const char* name_of(RootKind kind) {
 
 RootStrength strength_of(RootKind kind) {
   switch (kind) {
+    case RootKind::KernelQueue:
+    case RootKind::IoUring:
     case RootKind::SharedMemory:
     case RootKind::InTransit:
     case RootKind::ThreadArgument:

@@ -19,6 +19,7 @@
 // The marker may run on any number of threads: each step's result is a set that does not depend on
 // the order.
 #include <algorithm>
+#include <string>
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
@@ -29,9 +30,11 @@
 #include "reach/headers.h"
 #include "reach/hidden_pointers.h"
 #include "reach/interior_rules.h"
+#include "reach/kernel_use.h"
 #include "reach/lost_components.h"
 #include "reach/marker.h"
 #include "reach/pools.h"
+#include "reach/reserved_memory.h"
 #include "reach/signal_stacks.h"
 #include "reach/stale_tracing.h"
 
@@ -126,6 +129,7 @@ class Tracing {
                             ranges_of(roots_, RootStrength::Strong),
                             words_of(roots_, RootStrength::Strong), {}, funnels_);
     forget_reached_interior();
+    follow_reservations();
     static_cast<void>(follow_live_slots());
   }
 
@@ -184,6 +188,16 @@ class Tracing {
                   hidden_.end());
   }
 
+  void mark_beside_reservations() {
+    const std::vector<BlockId> beside = beside_reservations(image_, heap_, unheld_);
+    std::vector<uint64_t> addresses;
+    for (const BlockId id : beside) {
+      hidden_.emplace_back(id, Reason::BesideReserved);
+      addresses.push_back(heap_.block(id).begin().value);
+    }
+    if (!addresses.empty()) follow_loosely(addresses);
+  }
+
   void mark_from_lost_mappings() {
     std::vector<RootRange> lost_mappings;
     unheld_.for_each([&](BlockId id) {
@@ -209,7 +223,11 @@ class Tracing {
     Reachability result;
     result.lost = find_lost_components(heap_, memory_, unheld_);
     spare_signal_stacks(result);
-    if (image_.missing_bytes() != 0 && !result.lost.empty()) lower_all(result);
+    if (image_.missing_bytes() != 0 && !result.lost.empty()) {
+      lower_all(result);
+    } else if (!result.lost.empty()) {
+      lower_what_the_kernel_may_hold(result);
+    }
     list_possible(result);
     give_verdicts(result);
     result.stale = stale_.stores();
@@ -283,6 +301,14 @@ class Tracing {
     forget_reached_interior();
   }
 
+  // To the end: what one reservation names may be the beginning of another.
+  void follow_reservations() {
+    for (auto begun = reservations_begun(image_, heap_, unreached_); !begun.empty();
+         begun = reservations_begun(image_, heap_, unreached_)) {
+      follow_firmly(begun);
+    }
+  }
+
   void follow_loosely(const std::vector<uint64_t>& addresses) {
     Funnels funnels{};
     static_cast<void>(
@@ -328,6 +354,34 @@ class Tracing {
     result.lost.clear();
   }
 
+  void lower_what_the_kernel_may_hold(Reachability& result) {
+    const std::vector<BlockId> heads =
+        heads_the_kernel_may_hold(image_, heap_, result.lost, result.notes);
+    if (heads.empty()) return;
+    may_be_held_ = without(judged_, judged_);
+    for (const BlockId id : heads) may_be_held_.set(id);
+    for (const LostBlock& lost : result.lost) {
+      if (may_be_held_.test(lost.head)) static_cast<void>(unheld_.claim(lost.block));
+    }
+    std::erase_if(result.lost, [this](const LostBlock& lost) { return !unheld_.test(lost.block); });
+  }
+
+  [[nodiscard]] static bool is_held_by_kernel(const RootWord& word) {
+    return word.kind == RootKind::KernelQueue || word.kind == RootKind::IoUring;
+  }
+
+  // Of words that are no memory: those the kernel holds, or the others.
+  [[nodiscard]] std::vector<BlockId> blocks_named_by_weak_words(bool held_by_kernel) const {
+    std::vector<BlockId> named;
+    for (const RootWord& word : words_of(roots_, RootStrength::Weak)) {
+      const BlockId id = heap_.block_at(Addr(word.value));
+      const bool counts = is_held_by_kernel(word) == held_by_kernel;
+      if (counts && id.valid() && unreached_.test(id) && !unheld_.test(id)) named.push_back(id);
+    }
+    std::sort(named.begin(), named.end());
+    return named;
+  }
+
   [[nodiscard]] std::vector<BlockId> blocks_named_by_weak_roots() const {
     std::vector<BlockId> named;
     auto add = [&](uint64_t value) {
@@ -343,7 +397,7 @@ class Tracing {
         }
       });
     }
-    for (const RootWord& word : words_of(roots_, RootStrength::Weak)) add(word.value);
+    for (const BlockId id : blocks_named_by_weak_words(false)) named.push_back(id);
     std::sort(named.begin(), named.end());
     return named;
   }
@@ -370,6 +424,7 @@ class Tracing {
     for (const uint64_t value : interior_) interior.push_back(heap_.block_at(Addr(value)));
     const std::vector<BlockId> weak = blocks_named_by_weak_roots();
     const std::vector<BlockId> transit = blocks_in_transit();
+    const std::vector<BlockId> queued = blocks_named_by_weak_words(true);
     auto in = [](const std::vector<BlockId>& sorted, BlockId id) {
       return std::binary_search(sorted.begin(), sorted.end(), id);
     };
@@ -381,6 +436,8 @@ class Tracing {
         reason = Reason::Interior;
       } else if (in(weak, id)) {
         reason = Reason::WeakRoot;
+      } else if (in(queued, id)) {
+        reason = Reason::HeldByKernel;
       } else if (const auto hidden = std::lower_bound(
                      hidden_.begin(), hidden_.end(), id,
                      [](const auto& row, BlockId block) { return row.first < block; });
@@ -395,6 +452,8 @@ class Tracing {
         reason = Reason::StaleWord;
       } else if (lowered_.word_count() > id.index() / 64 && lowered_.test(id)) {
         reason = Reason::MissingMemory;
+      } else if (may_be_held_.word_count() > id.index() / 64 && may_be_held_.test(id)) {
+        reason = Reason::KernelMayHold;
       }
       result.possible.push_back({id, reason});
     });
@@ -452,6 +511,7 @@ class Tracing {
   BlockBitmap unreached_;  // judged, not reachable
   BlockBitmap unheld_;     // judged, neither reachable nor possible
   BlockBitmap lowered_{0};
+  BlockBitmap may_be_held_{0};
   std::vector<uint64_t>
       interior_;  // unexplained pointers from reachable memory at blocks not reachable; sorted
   std::vector<std::pair<BlockId, Reason>> hidden_;  // sorted, each block once
@@ -469,6 +529,7 @@ Reachability trace(const MemoryImage& image, const HeapModel& heap, const Roots&
   tracing.mark_reachable();
   tracing.mark_possible();
   tracing.mark_stale();
+  tracing.mark_beside_reservations();
   tracing.mark_from_lost_mappings();
   if (options.find_unaligned) tracing.mark_hidden();
   return tracing.judge();

@@ -12,7 +12,7 @@
 
 namespace heapscan {
 
-constexpr size_t kReasonCount = static_cast<size_t>(Reason::ViaPossible) + 1;
+constexpr size_t kReasonCount = static_cast<size_t>(Reason::BesideReserved) + 1;
 
 struct BlockGroup {
   Verdict verdict = Verdict::Definite;

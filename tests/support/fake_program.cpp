@@ -77,6 +77,7 @@ FakeProgram::World FakeProgram::build() {
     builder.add_thread(thread);
   }
   builder.add_missing_bytes(missing_);
+  if (kernel_references_) builder.set_kernel_references(*kernel_references_);
 
   World world;
   world.image = builder.freeze();

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "heapscan/heap/heap_model.h"
@@ -37,6 +38,9 @@ class FakeProgram {
   void add_root_word(RootWord word) { roots_.words.push_back(std::move(word)); }
   void add_threads(size_t count) { threads_ = count; }
   void lose_memory(uint64_t bytes) { missing_ = bytes; }
+  void set_kernel_references(std::vector<KernelReference> references) {
+    kernel_references_ = std::move(references);
+  }
 
   struct World {
     MemoryImage image;
@@ -67,6 +71,7 @@ class FakeProgram {
   uint64_t weak_used_ = 0;
   size_t threads_ = 1;
   uint64_t missing_ = 0;
+  std::optional<std::vector<KernelReference>> kernel_references_;
   Roots roots_;
 };
 

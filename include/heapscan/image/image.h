@@ -132,7 +132,14 @@ struct Thread {
 
 // A word the kernel holds for the program and will hand back to it. Known of a live process only.
 struct KernelReference {
-  enum class Kind : uint8_t { Epoll, Timer, QueuedSignal };
+  enum class Kind : uint8_t {
+    Epoll,
+    Timer,
+    QueuedSignal,
+    Queue,    // in a pipe or socket: somebody may read it
+    IoUring,  // of a request or a completion in the rings, or a registered buffer
+    Unseen,   // no word, but how many at most there are that nobody can see
+  };
   Kind kind = Kind::Epoll;
   uint64_t value = 0;
   std::string detail;  // "epoll fd 7 watching fd 12"

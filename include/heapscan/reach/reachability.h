@@ -45,6 +45,9 @@ enum class Reason : uint8_t {
   MissingMemory,       // nothing names it, but not all memory was there to be searched
   StaleWord,           // only words that are no longer in use name it
   ViaPossible,         // only blocks that are themselves possible name it
+  HeldByKernel,        // a word in a pipe, a socket or an io_uring
+  KernelMayHold,       // nothing names it, but the kernel may hold words that nobody can see
+  BesideReserved,      // a mapping that touches reserved memory in use: it may be a part of it
 };
 [[nodiscard]] const char* name_of(Reason reason);
 

@@ -37,6 +37,8 @@ enum class RootKind : uint8_t {
   UnknownMemory,   // anything else writable: weak
   DeadStack,       // below SP: diagnostic
   CachedStack,     // stacks and TLS of finished threads: diagnostic
+  KernelQueue,     // a word in a pipe or socket: weak
+  IoUring,         // a word of a request, a completion or a registered buffer: weak
 };
 [[nodiscard]] const char* name_of(RootKind kind);
 

@@ -96,5 +96,41 @@ TEST(LiveParsers, Timers) {
   EXPECT_EQ(found[1].detail, "POSIX timer 3");
 }
 
+TEST(LiveParsers, IoUring) {
+  const RingReferences found = parse_io_uring_fdinfo(
+      9,
+      "pos:\t0\nSqMask:\t0x3f\nSqHead:\t20\nSqTail:\t21\nCachedSqHead:\t20\nCqMask:\t0x7f\n"
+      "CqHead:\t4\nCqTail:\t5\nCachedCqTail:\t5\nSQEs:\t1\n"
+      "   20: opcode:READ, fd:5, flags:0, off:0, addr:0x7fffe9011000, rw_flags:0x0, buf_index:0 "
+      "user_data:140737103327232\n"
+      "CQEs:\t1\n    4: user_data:255, res:0, flags:0\n"
+      "SqThread:\t-1\nUserFiles:\t0\nUserBufs:\t1\n    0: 0x7fffe9022000/4096\n"
+      "PollList:\n  op=6, task_works=0\nCqOverflowList:\n  user_data=77, res=1, flags=0\n");
+  std::vector<uint64_t> values;
+  for (const KernelReference& word : found.words) values.push_back(word.value);
+  EXPECT_THAT(values, testing::UnorderedElementsAre(0x7fffe9011000, 140737103327232, 255,
+                                                    0x7fffe9022000, 77));
+  EXPECT_EQ(found.in_flight, 15U);
+  EXPECT_EQ(found.words[0].kind, KernelReference::Kind::IoUring);
+}
+
+TEST(LiveParsers, RequestsThatCompleteOftenAreInTheListOfPolls) {
+  EXPECT_EQ(parse_io_uring_fdinfo(9,
+                                  "SqHead:\t2\nCqTail:\t90\nPollList:\n  op=6, a\n  op=6, b\n"
+                                  "CqOverflowList:\n")
+                .in_flight,
+            2U);
+  EXPECT_EQ(parse_io_uring_fdinfo(9, "SqHead:\t7\nCqTail:\t7\nPollList:\n").in_flight, 0U);
+  EXPECT_EQ(parse_io_uring_fdinfo(9, "").in_flight, 0U);
+}
+
+TEST(LiveParsers, LocalSockets) {
+  EXPECT_THAT(parse_local_sockets(
+                  "Num       RefCount Protocol Flags    Type St Inode Path\n"
+                  "ffff8d1a2b3c4d00: 00000002 00000000 00010000 0001 01 18642 /run/x\n"
+                  "0000000000000000: 00000003 00000000 00000000 0001 03 17001\nshort line\n"),
+              testing::ElementsAre(17001, 18642));
+}
+
 }  // namespace
 }  // namespace heapscan

@@ -594,6 +594,41 @@ TEST_F(Trace, MissingMemoryLowersEveryLostBlock) {
   EXPECT_EQ(reach_.notes[0].kind, NoteKind::MissingMemory);
 }
 
+TEST_F(Trace, WhatTheKernelMayHoldIsPossibleButNotMoreThanItCanHold) {
+  program_.set_kernel_references({{KernelReference::Kind::Unseen, 3, "io_uring fd 5"}});
+  std::vector<Addr> few;
+  std::vector<Addr> many;
+  for (int i = 0; i < 3; ++i) few.push_back(program_.block(104));
+  for (int i = 0; i < 4; ++i) many.push_back(program_.block(200));
+  const Addr below = program_.block(40);
+  program_.poke(few[0], below);
+  trace();
+  for (const Addr block : few) {
+    EXPECT_EQ(verdict(block), Verdict::Possible);
+    EXPECT_EQ(reason(block), Reason::KernelMayHold);
+  }
+  for (const Addr block : many) EXPECT_EQ(verdict(block), Verdict::Definite);
+  EXPECT_EQ(verdict(below), Verdict::Possible);
+  EXPECT_EQ(reason(below), Reason::ViaPossible);
+  ASSERT_EQ(reach_.notes.size(), 1U);
+  EXPECT_NE(reach_.notes[0].text.find("io_uring fd 5"), std::string::npos);
+}
+
+TEST_F(Trace, WordsInQueuesMakePossible) {
+  const Addr queued = program_.block(104);
+  const Addr below = program_.block(104);
+  program_.poke(queued + 8, below);
+  RootWord word;
+  word.kind = RootKind::KernelQueue;
+  word.value = queued.value;
+  word.name = "pipe fd 7";
+  program_.add_root_word(word);
+  trace();
+  EXPECT_EQ(verdict(queued), Verdict::Possible);
+  EXPECT_EQ(reason(queued), Reason::HeldByKernel);
+  EXPECT_EQ(verdict(below), Verdict::Possible);
+}
+
 TEST_F(Trace, RootWordsCountByTheirKind) {
   const Addr in_register = program_.block(104);
   const Addr in_argument = program_.block(104);
