@@ -40,9 +40,10 @@ class TransitSearch {
   TransitSearch(const MemoryImage& image, const HeapModel& heap, RootCollector& roots)
       : image_(image), heap_(heap), roots_(roots), found_(heap.blocks.size()) {}
 
-  void look_into(const Thread& thread) {
+  // True when the thread is inside the allocator.
+  bool look_into(const Thread& thread) {
     const auto depth = depth_inside(thread);
-    if (!depth) return;
+    if (!depth) return false;
     tid_ = thread.tid;
     for (size_t r = 0; r < kRegisterCount; ++r) {
       look_at(thread.registers[r], std::string("in ") + name_of(static_cast<Register>(r)));
@@ -53,6 +54,19 @@ class TransitSearch {
     for (uint64_t at = 0; at < *depth; at += 8) {
       const Addr where = thread.sp().align_down(8) + at;
       if (const auto word = image_.read<uint64_t>(where)) look_at(*word, "at " + hex(where));
+    }
+    return true;
+  }
+
+  // Compilers keep the number of a list's members in a register while members are put into it: the
+  // list is longer than its number says.
+  void look_behind_lists() {
+    tid_ = 0;
+    for (size_t i = 0; i < heap_.blocks.size(); ++i) {
+      const Block& block = heap_.blocks[i];
+      const BlockState state = block.state();
+      if (state == BlockState::Tcache || state == BlockState::Fastbin) follow_list(BlockId(i));
+      if (state == BlockState::Bookkeeping) follow_cache(block);
     }
   }
 
@@ -144,7 +158,10 @@ class TransitSearch {
     for (uint64_t at = 0; at + 8 <= block.size(); at += 8) {
       const auto word = image_.read<uint64_t>(block.begin() + at);
       if (!word || *word == 0) continue;
-      if (const BlockId id = block_that_begins(*word); id.valid()) follow_list(id);
+      const BlockId id = block_that_begins(*word);
+      if (!id.valid()) continue;
+      if (heap_.block(id).is_judged()) add(id, "in a list");
+      follow_list(id);
     }
   }
 
@@ -161,7 +178,9 @@ class TransitSearch {
 void add_blocks_in_transit(const MemoryImage& image, const HeapModel& heap, RootCollector& roots) {
   if (heap.allocator_code.empty()) return;
   TransitSearch search(image, heap, roots);
-  for (const Thread& thread : image.threads()) search.look_into(thread);
+  bool any_inside = false;
+  for (const Thread& thread : image.threads()) any_inside |= search.look_into(thread);
+  if (any_inside) search.look_behind_lists();
 }
 
 }  // namespace heapscan

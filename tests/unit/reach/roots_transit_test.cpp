@@ -108,6 +108,23 @@ TEST_F(InTransit, MembersOfAListThatIsBeingEmptied) {
   EXPECT_THAT(found(), UnorderedElementsAre(block(1), block(3), block(6), block(2), block(5)));
 }
 
+// Its number of members lags behind: 1 is known to be cached, 3 and 6 hang behind it.
+TEST_F(InTransit, MembersThatAListDoesNotCountYet) {
+  const auto mix = [](Addr at, Addr value) { return at.value >> 12 ^ value.value; };
+  free_block(1, BlockState::Tcache);
+  process_.poke(block(1), mix(block(1), block(3)));
+  process_.poke(block(3), mix(block(3), block(6)));
+  process_.poke(block(6), mix(block(6), Addr()));
+  EXPECT_THAT(found(), ElementsAre(block(3), block(6)));
+}
+
+TEST_F(InTransit, ListsAreFollowedOnlyWhileAThreadIsInside) {
+  set(Register::Rip, kOutside);
+  free_block(1, BlockState::Tcache);
+  process_.poke(block(1), block(1).value >> 12 ^ block(3).value);
+  EXPECT_THAT(found(), IsEmpty());
+}
+
 // Where a list leads back into itself, the walk ends.
 TEST_F(InTransit, RingsEnd) {
   set(Register::Rbx, block(1) - 16);
