@@ -129,7 +129,8 @@ TEST(LiveRefusals, VforkParentIsGivenUpAndReleased) {
   ASSERT_TRUE(target.is_ready());
   const int parent = std::stoi(target.fact("parent").at(0));
   ASSERT_TRUE(wait_for_state(parent, 'D'));
-  const Refusal refusal = refusal_of(parent, {std::chrono::milliseconds(100)});
+  const Refusal refusal =
+      refusal_of(parent, {.stop_limit = std::chrono::milliseconds(100), .on_estimate = {}});
   EXPECT_EQ(refusal.kind, ErrorKind::Acquire);
   EXPECT_THAT(refusal.message, AllOf(HasSubstr("cannot stop process"), HasSubstr("vfork")));
   EXPECT_EQ(testing::status_field(parent, "TracerPid"), "0");

@@ -11,7 +11,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr Addr kLibc{0x7ffff7a00000};
+constexpr Addr kCodeLibc{0x7ffff7a00000};
 
 struct Function {
   const char* name;
@@ -22,11 +22,11 @@ struct Function {
 // The library's code is its first page.
 std::vector<AddrRange> code_with(std::initializer_list<Function> functions) {
   FakeProcess process;
-  const ModuleId libc = process.add_module("/lib/libc.so.6", kLibc, 0x3000);
+  const ModuleId libc = process.add_module("/lib/libc.so.6", kCodeLibc, 0x3000);
   const MemoryImage image = process.build();
   SymbolsBuilder builder(image);
   for (const Function& f : functions)
-    builder.add(libc, {.name = f.name, .address = kLibc + f.offset, .size = f.size});
+    builder.add(libc, {.name = f.name, .address = kCodeLibc + f.offset, .size = f.size});
   return find_allocator_code(image, builder.freeze(), libc);
 }
 
@@ -37,12 +37,12 @@ TEST(AllocatorCode, ReachesFromNeighbourToNeighbour) {
                          {"free", 0x600, 0x40},
                          {"malloc_info", 0x800, 0x36},
                          {"mcheck", 0x900, 0x10}}),
-              ElementsAre(AddrRange(kLibc + 0x140, kLibc + 0x900)));
+              ElementsAre(AddrRange(kCodeLibc + 0x140, kCodeLibc + 0x900)));
 }
 
 TEST(AllocatorCode, EndsWithTheCode) {
   EXPECT_THAT(code_with({{"malloc", 0x400, 0x90}, {"free", 0x600, 0x40}}),
-              ElementsAre(AddrRange(kLibc, kLibc + 0x1000)));
+              ElementsAre(AddrRange(kCodeLibc, kCodeLibc + 0x1000)));
 }
 
 TEST(AllocatorCode, IsUnknownWithoutNames) {
