@@ -76,19 +76,29 @@ void GroupWriter::write_detail(const LeakGroup& group) {
 }
 
 void GroupWriter::write_facts(const LeakGroup& group) {
-  std::vector<std::string> facts = group.strings;
+  // What the blocks hold and point at stands on one line, text behind their pointers on the next.
+  const auto lies_in_blocks = [](const std::string& text) {
+    return text.starts_with('"') || text.starts_with("such as ");
+  };
+  std::vector<std::string> facts;
+  std::vector<std::string> behind;
+  for (const std::string& text : group.strings) {
+    (lies_in_blocks(text) ? facts : behind).push_back(text);
+  }
   for (const GroupPointer& pointer : group.pointers) {
     facts.push_back(spelled(pointer, options_.verbose));
   }
-  std::string line;
-  for (const std::string& fact : facts) {
-    if (!options_.verbose && !line.empty() && line.size() + fact.size() > kLongestFacts) {
-      line += "; ...";
-      break;
+  for (const std::vector<std::string>& row : {facts, behind}) {
+    std::string line;
+    for (const std::string& fact : row) {
+      if (!options_.verbose && !line.empty() && line.size() + fact.size() > kLongestFacts) {
+        line += "; ...";
+        break;
+      }
+      line += (line.empty() ? "" : "; ") + fact;
     }
-    line += (line.empty() ? "" : "; ") + fact;
+    if (!line.empty()) out_ << kIndent << line << '\n';
   }
-  if (!line.empty()) out_ << kIndent << line << '\n';
 }
 
 void GroupWriter::write_identity(const LeakGroup& group) {
