@@ -64,9 +64,9 @@ TEST(Identify, SaysWhenThereAreTooManyGroupsForTypes) {
   EXPECT_TRUE(notes_of(2'001, false).empty());
   const Notes notes = notes_of(2'001, true);
   ASSERT_EQ(notes.size(), 1U);
-  EXPECT_EQ(
-      notes[0].text,
-      "only the 2,000 largest of 2,001 groups were held against the types of debug information");
+  EXPECT_EQ(notes[0].text,
+            "only the 2,000 largest of 2,001 groups were compared with the types in the debug "
+            "information");
 }
 
 TEST(Identify, MarksOfTheLinkerAndChanceNameNothing) {

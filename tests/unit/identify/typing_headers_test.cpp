@@ -80,7 +80,7 @@ TEST_F(TypingHeaders, TheTagSaysWhichOfTwoTypesThatAreAlike) {
   const Evidence* const found = find_kind(evidence[0], EvidenceKind::LooksLike);
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(found->label, "struct string");
-  EXPECT_EQ(found->detail, "has the tag of live struct string");
+  EXPECT_EQ(found->detail, "has the tag of live `struct string` objects");
   EXPECT_EQ(strongest_label(evidence[1]), "struct table");
 }
 
@@ -113,7 +113,7 @@ TEST_F(TypingHeaders, ATagThatNoKnownBlockHasIsLearntByElimination) {
   const auto evidence = ask();
   ASSERT_NE(find_kind(evidence[0], EvidenceKind::LooksLike), nullptr);
   EXPECT_EQ(find_kind(evidence[0], EvidenceKind::LooksLike)->detail,
-            "has the tag of live struct symbol");
+            "has the tag of live `struct symbol` objects");
 }
 
 // struct widget {widget *parent; long x, y;}; struct button {widget widget; void (*pressed)();};

@@ -27,7 +27,7 @@ TEST_F(Holders, RootBeatsBlock) {
   const Addr other = program_.block(104);
   program_.poke(other, block_);
   program_.strong_root(block_ + 40);
-  EXPECT_EQ(holder_of(block_), "program data at 0x555555558000, pointing 40 bytes into it");
+  EXPECT_EQ(holder_of(block_), "program data at 0x555555558000, 40 bytes past its start");
 }
 
 TEST_F(Holders, LostBlock) {
@@ -49,7 +49,7 @@ TEST_F(Holders, ItsOwnWordsDoNotCount) {
 
 TEST_F(Holders, Register) {
   program_.add_root_word({RootKind::Register, block_.value + 8, 17, "rbx", false});
-  EXPECT_EQ(holder_of(block_), "register rbx of thread 17, pointing 8 bytes into it");
+  EXPECT_EQ(holder_of(block_), "register rbx of thread 17, 8 bytes past its start");
 }
 
 TEST_F(Holders, UnalignedWord) {

@@ -135,7 +135,7 @@ TEST_F(ClusterMapTest, RelatesClustersThatHangTogether) {
 TEST_F(ClusterMapTest, IsWrittenAsTextAndJson) {
   std::ostringstream text;
   render_text(report(true), false, text);
-  EXPECT_THAT(text.str(), HasSubstr("\ncluster     " + id_of_label("struct node") +
+  EXPECT_THAT(text.str(), HasSubstr("\ngroup       " + id_of_label("struct node") +
                                     ": struct node, 560 B in 10 blocks\n"));
   EXPECT_THAT(text.str(), HasSubstr("hogoSET cret"));
   EXPECT_THAT(text.str(), HasSubstr(" --cluster " + id_of_label("struct node") + " --all\n"));

@@ -479,9 +479,10 @@ TEST(Describe, SurveysTheFirstMembers) {
   program.program().poke(freed, second);
   program.program().poke(second, first);
   const Analysis analysis = program.judge();
-  EXPECT_THAT(report_of(analysis).leaks.at(0).evidence.back(),
-              "of the first 3: 1 named by nothing, 1 only by memory no longer in use, 1 only by "
-              "blocks that are lost too");
+  EXPECT_THAT(
+      report_of(analysis).leaks.at(0).evidence.back(),
+      "of the first 3: 1 unreferenced, 1 referenced only by a stale pointer, 1 referenced only by "
+      "a leaked block");
 }
 
 TEST(Describe, ListsLostMappingsLargestFirst) {

@@ -359,7 +359,7 @@ TEST(Text, ShowsTimingOnRequest) {
   EXPECT_THAT(text_of(report), HasSubstr("timing\n"
                                          "  acquire                  0.250 s\n"
                                          "  trace                    1.500 s\n"
-                                         "  all                      1.750 s\n"));
+                                         "  total                    1.750 s\n"));
 }
 
 }  // namespace
