@@ -26,8 +26,6 @@ class TraitMixture {
   [[nodiscard]] Trait commonest() const;
   // Nearly always used, and for one kind of word: what somebody writes, not what was left behind.
   [[nodiscard]] bool is_field() const;
-  // Nothing of it was ever written.
-  [[nodiscard]] bool is_unwritten() const;
   // Both name tables of functions, and none of them is the same.
   [[nodiscard]] bool names_other_tables(const TraitMixture& other) const;
 
@@ -41,8 +39,7 @@ class TraitMixture {
   [[nodiscard]] float weight_of(uint64_t identity) const;
   [[nodiscard]] float zero_evidence(const TraitMixture& other) const;
   [[nodiscard]] float unwritten_evidence(const TraitMixture& other) const;
-  [[nodiscard]] float number_evidence(const TraitMixture& other) const;
-  [[nodiscard]] float weight_of_kinds(uint32_t kinds) const;
+  [[nodiscard]] float heap_pointers() const;
   [[nodiscard]] float kind_evidence(const TraitMixture& other) const;
   [[nodiscard]] float identity_evidence(const TraitMixture& other) const;
 
@@ -73,8 +70,6 @@ class ClusterEvidence {
   // The same for `larger`, whose blocks have two words more: of those only the words count that
   // blocks of this size have, too.
   [[nodiscard]] float agreement_with_larger(const ClusterEvidence& larger) const;
-  // Whether the allocator's links are still where the program would have begun to write.
-  [[nodiscard]] bool was_never_written() const;
   // Whether one of the last `words` words is a field of its own.
   [[nodiscard]] bool uses_last(size_t words) const;
   [[nodiscard]] ClusterOutline outline() const;

@@ -5,7 +5,6 @@
 #include "identify/clustering/merge_groups.h"
 
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <unordered_map>
 
@@ -44,18 +43,6 @@ class Merger {
     return cluster;
   }
 
-  // The first cluster that was never written, and all others like it: what they hold is left over
-  // from earlier owners.
-  static void join_unwritten(const std::vector<ClusterEvidence>& clusters,
-                             std::vector<uint32_t>& into) {
-    std::optional<uint32_t> first;
-    for (uint32_t i = 0; i < clusters.size(); ++i) {
-      if (into[i] != i || !clusters[i].was_never_written()) continue;
-      if (!first) first = i;
-      std::replace(into.begin(), into.end(), i, *first);
-    }
-  }
-
   // Joins clusters that agree; the result says which cluster each became, numbered without gaps.
   [[nodiscard]] std::vector<uint32_t> join() {
     const size_t count = clusters_.size();
@@ -83,7 +70,6 @@ class Merger {
         if (i != a && into[i] == i) compare(a, i);
       }
     }
-    join_unwritten(clusters_, into);
     std::vector<uint32_t> number(count);
     uint32_t next = 0;
     for (size_t i = 0; i < count; ++i) number[i] = into[i] == i ? next++ : number[into[i]];
@@ -169,7 +155,6 @@ struct Bucket {
   std::vector<uint32_t> cluster_of;      // one per group, in the order of the bucket
   std::vector<ClusterOutline> outlines;  // one per cluster
   // Of records of kMostKept bytes at most, one per cluster.
-  Shape shape = Shape::Record;
   uint64_t size = 0;
   std::vector<ClusterEvidence> evidence;
   std::vector<uint64_t> blocks;
@@ -203,7 +188,6 @@ class BucketMerger {
     Bucket bucket = collect(merger, members, shape);
     if (shape == Shape::Record && size <= Bucket::kMostKept) keep_evidence(merger, members, bucket);
     bucket.size = size;
-    bucket.shape = shape;
     return bucket;
   }
 
@@ -225,9 +209,7 @@ class BucketMerger {
     for (TextGroup& member : members) member.cluster = joined[member.cluster];
     if (shape == Shape::Text) count = split_templates(members, count);
     bucket.outlines.resize(count);
-    for (ClusterOutline& outline : bucket.outlines) {
-      if (outline.shape != Shape::Untouched) outline.shape = shape;
-    }
+    for (ClusterOutline& outline : bucket.outlines) outline.shape = shape;
     for (const TextGroup& member : members) bucket.cluster_of.push_back(member.cluster);
     return bucket;
   }
@@ -246,25 +228,6 @@ class BucketMerger {
   ModuleTables tables_;
   std::vector<uint32_t> joined_;  // cluster before joining -> after
 };
-
-// Blocks that were never written, and hold nothing or what was there before.
-std::vector<Joined> find_unwritten(const std::vector<Bucket>& buckets,
-                                   const std::vector<uint32_t>& first) {
-  std::unordered_map<uint64_t, uint32_t> untouched;  // by size
-  for (size_t i = 0; i < buckets.size(); ++i) {
-    if (buckets[i].shape == Shape::Untouched) untouched[buckets[i].size] = first[i];
-  }
-  std::vector<Joined> joined;
-  for (size_t i = 0; i < buckets.size(); ++i) {
-    const auto zero = untouched.find(buckets[i].size);
-    if (zero == untouched.end()) continue;
-    for (uint32_t k = 0; k < buckets[i].evidence.size(); ++k) {
-      if (buckets[i].evidence[k].was_never_written())
-        joined.push_back({first[i] + k, zero->second});
-    }
-  }
-  return joined;
-}
 
 // Blocks that only malloc made larger than others of their kind. `first`: the number of each
 // bucket's first cluster.
@@ -313,9 +276,7 @@ MergedGroups merge_groups(const std::vector<SignatureGroup>& groups, const Memor
       result.cluster_of[rows[begins[i] + k].group] = first.back() + buckets[i].cluster_of[k];
     outlines.insert(outlines.end(), buckets[i].outlines.begin(), buckets[i].outlines.end());
   }
-  std::vector<Joined> alike = find_rests_in(buckets, first);
-  for (const Joined& pair : find_unwritten(buckets, first)) alike.push_back(pair);
-  const std::vector<uint32_t> joined = join_sizes(outlines, alike);
+  const std::vector<uint32_t> joined = join_sizes(outlines, find_rests_in(buckets, first));
   for (uint32_t& cluster : result.cluster_of) cluster = joined[cluster];
   for (size_t i = 0; i < outlines.size(); ++i) {
     if (joined[i] == result.shapes.size()) result.shapes.push_back(outlines[i].shape);

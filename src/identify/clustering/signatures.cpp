@@ -23,7 +23,6 @@ constexpr uint64_t kSearchedForZero = 1 << 20;  // bytes of a block
 constexpr uint64_t kAnnounced = 128;            // bytes of a block
 constexpr size_t kLinks = 2;                    // words of a free block that the allocator uses
 constexpr uint64_t kUnwritten = 1;              // added to a hash
-constexpr uint64_t kFewestUnwritten = 64;       // bytes of a block that may not have been written
 
 // A word of which only the lower bytes were overwritten, with zeros: an empty string over what a
 // block's last owner had left.
@@ -209,7 +208,7 @@ Signature SignatureMaker::signature_of(BlockId id) {
         signature.size = kTiny;
         signature.traits = kTiny / 8;
       } else {
-        describe_record(id, head, signature);
+        describe_record(head, signature);
       }
       break;
     case Shape::Text:  // of wide characters
@@ -236,33 +235,8 @@ Trait SignatureMaker::trait_of_word(uint64_t word, WordKind kind) const {
   return trait;
 }
 
-// Facts: glibc malloc.c. A chunk in a bin is linked in both directions, with chunks or with the
-// bin; one in a thread's cache in one, and since 2.32 with its own page number mixed in.
-bool SignatureMaker::has_links(BlockId id, Bytes head) const {
-  if (head.size() < kFewestUnwritten) return false;
-  const auto first = load<uint64_t>(head.data());
-  const auto second = load<uint64_t>(head.data() + 8);
-  if (second != 0) return is_chunk_or_list(first) && is_chunk_or_list(second);
-  constexpr int kPageBits = 12;
-  const uint64_t next = first ^ heap_.block(id).begin().value >> kPageBits;
-  if (first == 0 || next == first) return false;
-  if (next == 0) return true;
-  const BlockId target = addresses_.block_of(next);
-  return target.valid() && heap_.block(target).begin().value == next &&
-         heap_.block(target).size() == heap_.block(id).size();
-}
-
-bool SignatureMaker::is_chunk_or_list(uint64_t word) const {
-  constexpr uint64_t kChunkHeader = 16;
-  if (is_allocators(word)) return true;
-  const BlockId target = addresses_.block_of(word + kChunkHeader);
-  return target.valid() && heap_.block(target).begin().value == word + kChunkHeader;
-}
-
-void SignatureMaker::describe_record(BlockId id, Bytes head, Signature& signature) {
+void SignatureMaker::describe_record(Bytes head, Signature& signature) {
   const size_t words = head.size() / 8;
-  const bool is_linked = has_links(id, head);
-  if (is_linked) kinds_[0] = kinds_[1] = WordKind::Zero;
   // What the allocator wrote there while the block was free.
   if (words > 1 && signature.size == head.size() &&
       load<uint64_t>(head.data() + head.size() - 8) == signature.size + 8)
@@ -271,8 +245,7 @@ void SignatureMaker::describe_record(BlockId id, Bytes head, Signature& signatur
   for (size_t i = 0; i < fields; ++i)
     signature.trait[i] = trait_of_word(load<uint64_t>(head.data() + i * 8), kinds_[i]);
   for (size_t i = 0; i < std::min(fields, kLinks); ++i)
-    signature.trait[i].is_unwritten =
-        is_linked || is_allocators(load<uint64_t>(head.data() + i * 8));
+    signature.trait[i].is_unwritten = is_allocators(load<uint64_t>(head.data() + i * 8));
   signature.traits = fields;
   const bool may_be_empty =
       signature.size <= kTiny || (words > 1 && is_allocators(load<uint64_t>(head.data() + 8)));

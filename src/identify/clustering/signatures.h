@@ -99,10 +99,7 @@ class SignatureMaker {
   [[nodiscard]] bool is_allocators(uint64_t word) const;  // points at the allocator's own memory
   [[nodiscard]] bool was_emptied(uint64_t word) const;
   [[nodiscard]] Trait trait_of_word(uint64_t word, WordKind kind) const;
-  void describe_record(BlockId id, Bytes head, Signature& signature);
-  // Whether the two words a free block has for links still are that.
-  [[nodiscard]] bool has_links(BlockId id, Bytes head) const;
-  [[nodiscard]] bool is_chunk_or_list(uint64_t word) const;
+  void describe_record(Bytes head, Signature& signature);
   void describe_array(Bytes head, Signature& signature) const;
 
   const HeapModel& heap_;
