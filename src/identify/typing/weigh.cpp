@@ -1,7 +1,5 @@
 #include "identify/typing/weigh.h"
 
-#include "identify/typing/chosen_arms.h"
-
 #include <algorithm>
 #include <unordered_map>
 #include <vector>
@@ -15,8 +13,6 @@ constexpr size_t kFewestLeaves = 6;  // of a type one of whose members may be un
 constexpr int kUnset = -30;          // what speaks against the type then
 // An array counts as so many of its elements, however long it is.
 constexpr int kTimesCounted = 2;
-// A member that says how much there is where another points, or which arm of a union is in use.
-constexpr Reading kAgreesWithAnother{false, 40, 2};
 
 class Weighing {
  public:
@@ -35,10 +31,6 @@ class Weighing {
       if (!add(leaf, false)) return std::nullopt;
     }
     if (layout_.has_tail && !add(Leaf(), true)) return std::nullopt;
-    for (const Counted& counted : find_counted(checker_.inputs(), layout_, specimens_)) {
-      add_agreement(*counted.count, counted.specimens);
-      name_field(*counted.count);
-    }
     int weight = 0;
     size_t evidence = 0;
     for (const Tally& tally : tallies_) {
@@ -89,17 +81,8 @@ class Weighing {
     ++tally.times;
     tally.weight += weight;
     tally.evidence += evidence;
-    if (leaf.kind == LeafKind::Union &&
-        chooser_of(checker_, layout_, leaf, candidate_.type, cluster_, specimens_) != nullptr)
-      add_agreement(leaf, specimens_.size());
     if (evidence * 2 >= specimens_.size()) name_field(leaf);
     return true;
-  }
-
-  void add_agreement(const Leaf& leaf, size_t specimens) {
-    Tally& tally = tallies_[tally_of(leaf)];
-    tally.weight += kAgreesWithAnother.weight * static_cast<int>(specimens);
-    tally.evidence += kAgreesWithAnother.evidence * specimens;
   }
 
   // False when too many specimens contradict.

@@ -8,9 +8,14 @@
 #include <string_view>
 
 #include "identify/typing/check.h"
-#include "identify/typing/counted.h"
 
 namespace heapscan {
+
+// A place where a value may begin.
+struct Specimen {
+  const Words* words = nullptr;
+  uint64_t base = 0;
+};
 
 struct Candidate {
   TypeId type;
