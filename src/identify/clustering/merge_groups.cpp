@@ -9,7 +9,6 @@
 #include <unordered_map>
 
 #include "heapscan/base/parallel.h"
-#include "identify/clustering/merge_rests.h"
 #include "identify/clustering/merge_sizes.h"
 #include "identify/clustering/merge_texts.h"
 #include "identify/clustering/module_tables.h"
@@ -76,8 +75,8 @@ class Merger {
     return number;
   }
 
-  [[nodiscard]] const ClusterEvidence& evidence(uint32_t cluster) const {
-    return clusters_[cluster];
+  [[nodiscard]] ClusterOutline outline(uint32_t cluster) const {
+    return clusters_[cluster].outline();
   }
 
  private:
@@ -154,11 +153,6 @@ void forget_identities(Signature& signature) {
 struct Bucket {
   std::vector<uint32_t> cluster_of;      // one per group, in the order of the bucket
   std::vector<ClusterOutline> outlines;  // one per cluster
-  // Of records of kMostKept bytes at most, one per cluster.
-  uint64_t size = 0;
-  std::vector<ClusterEvidence> evidence;
-  std::vector<uint64_t> blocks;
-  static constexpr uint64_t kMostKept = 2048;
 };
 
 class BucketMerger {
@@ -172,12 +166,10 @@ class BucketMerger {
     Merger merger;
     std::vector<TextGroup> members;
     Shape shape = Shape::Record;
-    uint64_t size = 0;
     for (const Bucketed& row : rows) {
       const SignatureGroup& group = groups_[row.group];
       Signature signature = signature_of(group);
       shape = signature.shape;
-      size = signature.size;
       if (signature.says_little() && !owners.contains(signature.owner)) signature.owner = 0;
       uint64_t begin = 0;
       if (shape == Shape::Text) std::swap(begin, signature.trait[0].identity);
@@ -185,10 +177,7 @@ class BucketMerger {
       const uint32_t cluster = merger.add(ClusterEvidence(signature, group.blocks), kinds);
       members.push_back({cluster, begin, group.blocks});
     }
-    Bucket bucket = collect(merger, members, shape);
-    if (shape == Shape::Record && size <= Bucket::kMostKept) keep_evidence(merger, members, bucket);
-    bucket.size = size;
-    return bucket;
+    return collect(merger, std::move(members), shape);
   }
 
  private:
@@ -198,14 +187,13 @@ class BucketMerger {
     tables_.judge_constants(signature);
     return signature;
   }
-  Bucket collect(Merger& merger, std::vector<TextGroup>& members, Shape shape) {
-    joined_ = merger.join();
-    const std::vector<uint32_t>& joined = joined_;
+  static Bucket collect(Merger& merger, std::vector<TextGroup> members, Shape shape) {
+    const std::vector<uint32_t> joined = merger.join();
     uint32_t count = 1 + *std::max_element(joined.begin(), joined.end());
     Bucket bucket;
     bucket.outlines.resize(count);
     for (auto i = static_cast<uint32_t>(joined.size()); i-- > 0;)
-      bucket.outlines[joined[i]] = merger.evidence(i).outline();
+      bucket.outlines[joined[i]] = merger.outline(i);
     for (TextGroup& member : members) member.cluster = joined[member.cluster];
     if (shape == Shape::Text) count = split_templates(members, count);
     bucket.outlines.resize(count);
@@ -213,34 +201,12 @@ class BucketMerger {
     for (const TextGroup& member : members) bucket.cluster_of.push_back(member.cluster);
     return bucket;
   }
-  // Of clusters that were joined the first has what all of them have.
-  void keep_evidence(const Merger& merger, const std::vector<TextGroup>& members, Bucket& bucket) {
-    for (uint32_t i = 0; i < joined_.size(); ++i) {
-      if (joined_[i] == bucket.evidence.size()) bucket.evidence.push_back(merger.evidence(i));
-    }
-    bucket.blocks.resize(bucket.evidence.size());
-    for (const TextGroup& member : members) bucket.blocks[member.cluster] += member.blocks;
-  }
 
   const std::vector<SignatureGroup>& groups_;
   std::span<const BlockId> blocks_;
   SignatureMaker maker_;
   ModuleTables tables_;
-  std::vector<uint32_t> joined_;  // cluster before joining -> after
 };
-
-// Blocks that only malloc made larger than others of their kind. `first`: the number of each
-// bucket's first cluster.
-std::vector<Joined> find_rests_in(const std::vector<Bucket>& buckets,
-                                  const std::vector<uint32_t>& first) {
-  std::vector<SizedCluster> clusters;
-  for (size_t i = 0; i < buckets.size(); ++i) {
-    for (uint32_t k = 0; k < buckets[i].evidence.size(); ++k)
-      clusters.push_back(
-          {first[i] + k, buckets[i].size, buckets[i].blocks[k], &buckets[i].evidence[k]});
-  }
-  return find_rests(clusters);
-}
 
 // Where the buckets begin; one more at the end.
 std::vector<size_t> begins_of(const std::vector<Bucketed>& rows) {
@@ -269,14 +235,13 @@ MergedGroups merge_groups(const std::vector<SignatureGroup>& groups, const Memor
   MergedGroups result;
   result.cluster_of.resize(groups.size());
   std::vector<ClusterOutline> outlines;
-  std::vector<uint32_t> first;
   for (size_t i = 0; i < buckets.size(); ++i) {
-    first.push_back(static_cast<uint32_t>(outlines.size()));
+    const auto first = static_cast<uint32_t>(outlines.size());
     for (size_t k = 0; k < buckets[i].cluster_of.size(); ++k)
-      result.cluster_of[rows[begins[i] + k].group] = first.back() + buckets[i].cluster_of[k];
+      result.cluster_of[rows[begins[i] + k].group] = first + buckets[i].cluster_of[k];
     outlines.insert(outlines.end(), buckets[i].outlines.begin(), buckets[i].outlines.end());
   }
-  const std::vector<uint32_t> joined = join_sizes(outlines, find_rests_in(buckets, first));
+  const std::vector<uint32_t> joined = join_sizes(outlines);
   for (uint32_t& cluster : result.cluster_of) cluster = joined[cluster];
   for (size_t i = 0; i < outlines.size(); ++i) {
     if (joined[i] == result.shapes.size()) result.shapes.push_back(outlines[i].shape);
