@@ -40,6 +40,7 @@ struct Judgement {
 // How exact the truth is.
 enum class Coverage {
   Whole,   // whatever is not listed is reachable or free
+  Heads,   // as Whole, but that a library took more memory for what is listed: that is indirect
   Moving,  // the program goes on allocating: whatever is not listed is not lost
 };
 
