@@ -127,7 +127,11 @@ std::vector<TcacheCandidate> candidates_in_tls(const MemoryImage& image, const H
       if (area.static_tls.size() <= kMostTls)
         tls = AddrRange(area.static_tls.begin(), std::max(pointer, area.static_tls.end()));
     }
-    for (Addr at = tls.begin().align_up(8); at + 8 <= tls.end(); at = at + 8) {
+    // By offsets: what a register claims may lie at the end of the address space, where addresses
+    // do not grow any more.
+    const Addr first = tls.begin().align_up(8);
+    for (uint64_t offset = 0; offset + 8 <= tls.end() - first; offset += 8) {
+      const Addr at = first + offset;
       const auto word = reader.word(at);
       if (!word || *word == 0) continue;
       const BlockId id = block_starting_at(heap, *word);

@@ -38,6 +38,15 @@ TEST(Damage, TextWrittenPastTheEndOfABlock) {
   EXPECT_TRUE(heap.damaged[0].contains(row.blocks[6]));
 }
 
+// Registers of a damaged core hold anything; a search that goes by address must end there too.
+TEST(Damage, AThreadPointerAtTheEndOfTheAddressSpace) {
+  Row row;
+  row.fake.process.add_thread(77, Addr(~uint64_t{0}), FakeProcess::kFirstStack);
+  const HeapModel heap = row.fake.walk();
+  expect_consistent(heap);
+  EXPECT_EQ(state_at(heap, row.blocks[5]), "used");
+}
+
 TEST(Damage, LowByteOfASizeOverwritten) {
   for (const uint64_t low : {0x00U, 0x41U, 0x20U, 0xffU}) {
     Row row;
