@@ -16,8 +16,6 @@ namespace heapscan {
 struct StaleStore {
   BlockId block;    // none: memory of a root
   AddrRange range;  // from the first such word to the last
-  // Behind what is in use, as the block's owner says: nothing had to be counted.
-  bool is_rest = false;
   uint64_t words = 0;  // pointers among them
   // Of those: lead to freed memory, or into blocks in a way nothing explains.
   uint64_t dangling = 0;
