@@ -71,6 +71,27 @@ void look(Addr begin, Bytes bytes, const Extents& extents, std::vector<Pointer>&
   }
 }
 
+// What the C library keeps for itself. A thread's stack may begin where a store ends, and the
+// numbers near that, such as the processor in rseq's area, change from one look to the next.
+class LibraryMemory {
+ public:
+  LibraryMemory(const HeapModel& heap, const Roots& roots) {
+    for (const ThreadArea& area : heap.threads.areas)
+      ranges_.push_back(AddrRange::sized(area.descriptor, area.descriptor_size));
+    for (const RootRange& root : roots.ranges) {
+      if (root.kind == RootKind::LoaderMemory || root.kind == RootKind::Dtv)
+        ranges_.push_back(root.range);
+    }
+  }
+  [[nodiscard]] bool contains(Addr at) const {
+    return std::any_of(ranges_.begin(), ranges_.end(),
+                       [&](const AddrRange& range) { return range.contains(at); });
+  }
+
+ private:
+  std::vector<AddrRange> ranges_;
+};
+
 // The lowest of each store.
 std::vector<Pointer> few_of_each(std::vector<Pointer> pointers) {
   std::sort(pointers.begin(), pointers.end());
@@ -84,7 +105,8 @@ std::vector<Pointer> few_of_each(std::vector<Pointer> pointers) {
 }
 
 std::vector<Pointer> find_pointers(const MemoryImage& image, const HeapModel& heap,
-                                   const Roots& roots, const Extents& extents) {
+                                   const Roots& roots, const LibraryMemory& library,
+                                   const Extents& extents) {
   std::vector<std::vector<Pointer>> parts((heap.blocks.size() + kBlocksPerPiece - 1) /
                                           kBlocksPerPiece);
   parallel_for_pieces(heap.blocks.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
@@ -101,6 +123,7 @@ std::vector<Pointer> find_pointers(const MemoryImage& image, const HeapModel& he
     if (strength_of(root.kind) == RootStrength::Diagnostic) continue;
     image.for_each_span(root.range, [&](Addr at, Bytes bytes) { look(at, bytes, extents, all); });
   }
+  std::erase_if(all, [&](const Pointer& pointer) { return library.contains(Addr(pointer.at)); });
   for (const RootWord& word : roots.words) {
     const size_t store = extents.named_by(word.value);
     if (store != Extents::kNone) all.push_back({store, 0, word.value});
@@ -112,8 +135,12 @@ std::vector<Pointer> find_pointers(const MemoryImage& image, const HeapModel& he
 // Collects the cursors of one store.
 class Cursors {
  public:
-  Cursors(const MemoryImage& image, AddrRange extent, Addr first_slot)
-      : image_(image), origins_{extent.begin(), first_slot}, extent_(extent) {}
+  Cursors(const MemoryImage& image, const LibraryMemory& library, AddrRange extent,
+          Addr first_slot)
+      : image_(image),
+        library_(library),
+        origins_{extent.begin(), first_slot},
+        extent_(extent) {}
 
   void add_pointer(uint64_t value) { close_.push_back(value); }
 
@@ -121,8 +148,10 @@ class Cursors {
   void add_numbers_in(AddrRange range, AddrRange centre) {
     const AddrRange close(centre.begin() - kClose, centre.end() + kClose);
     image_.for_each_span(range, [&](Addr begin, Bytes bytes) {
-      for (size_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8)
+      for (size_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8) {
+        if (library_.contains(begin + i)) continue;
         add_number(load<uint64_t>(bytes.data() + i), close.contains(begin + i) ? close_ : slots_);
+      }
     });
   }
 
@@ -165,6 +194,7 @@ class Cursors {
     }
   }
   const MemoryImage& image_;
+  const LibraryMemory& library_;
   const Addr origins_[2];
   const AddrRange extent_;
   std::vector<uint64_t> slots_;
@@ -209,7 +239,8 @@ AddrRange root_around(const Roots& roots, AddrRange slots) {
 std::vector<SlotCursors> find_slot_cursors(const MemoryImage& image, const HeapModel& heap,
                                            const Roots& roots, const StaleStores& stale) {
   const Extents extents(heap, stale);
-  const std::vector<Pointer> pointers = find_pointers(image, heap, roots, extents);
+  const LibraryMemory library(heap, roots);
+  const std::vector<Pointer> pointers = find_pointers(image, heap, roots, library, extents);
   std::vector<SlotCursors> result;
   auto next = pointers.begin();
   for (size_t i = 0; i < stale.stores.size(); ++i) {
@@ -217,7 +248,7 @@ std::vector<SlotCursors> find_slot_cursors(const MemoryImage& image, const HeapM
     const AddrRange extent = extent_of(store, heap);
     const AddrRange around = store.block.valid() ? extent : root_around(roots, store.range);
     const AddrRange row(begin_of_row(image, heap, store.range, around.begin()), store.range.end());
-    Cursors cursors(image, store.block.valid() ? extent : row, row.begin());
+    Cursors cursors(image, library, store.block.valid() ? extent : row, row.begin());
     add_neighbours(cursors, row, around, store.block.valid() ? kNearSlots : kNearVariable);
     for (; next != pointers.end() && next->store == i; ++next) {
       cursors.add_pointer(next->value);

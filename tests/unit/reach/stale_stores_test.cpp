@@ -95,6 +95,23 @@ TEST_F(StaleStore, APointerAtTheSlotIsAnIndex) {
   EXPECT_EQ(verdict(2031), Verdict::Reachable);
 }
 
+// A thread's stack may begin where the ring ends. The numbers near that word are the C library's
+// own; one of them is the processor the thread runs on.
+TEST_F(StaleStore, ThreadDescriptorsHoldNoIndex) {
+  fill([](size_t i) { return i % 50 == 20 || i == 2031; });
+  const Addr stack_begin = program_.strong_root(ring_ + kSlots * 8 + 8);
+  program_.strong_root(uint64_t{2031});
+  world_ = program_.build();
+  reach_ = world_.trace();
+  EXPECT_EQ(verdict(2031), Verdict::Reachable);
+  ThreadArea area;
+  area.descriptor = stack_begin;
+  area.descriptor_size = 0x40;
+  world_.heap.threads.areas.push_back(area);
+  reach_ = world_.trace();
+  EXPECT_EQ(verdict(2031), Verdict::Definite);
+}
+
 TEST_F(StaleStore, WaitingMessagesInARowAreInUse) {
   fill([](size_t i) { return i % 50 == 20 || (i >= 1000 && i < 1015); });
   trace();
