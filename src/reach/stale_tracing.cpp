@@ -33,6 +33,10 @@ const SlotCursors& StaleTracing::cursors_of(uint32_t store) {
 
 std::vector<uint64_t> StaleTracing::live_words(const BlockBitmap& unreached) {
   std::vector<uint64_t> words;
+  if (stores_.stretches.empty()) return words;
+  const uint64_t left = unreached.count();
+  if (left == left_before_) return words;  // the set only shrinks
+  left_before_ = left;
   for (const StaleStretch& stretch : stores_.stretches) {
     if (!is_reached(stores_.stores[stretch.store], unreached)) continue;
     for (const Slot& slot :

@@ -42,8 +42,9 @@ class StaleTracing {
   const HeapModel& heap_;
   const Roots& roots_;
   const StaleStores stores_;
-  std::vector<SlotCursors> cursors_;  // looked up when first needed
-  std::vector<uint64_t> handed_out_;  // sorted
+  std::vector<SlotCursors> cursors_;     // looked up when first needed
+  std::vector<uint64_t> handed_out_;     // sorted
+  uint64_t left_before_ = ~uint64_t{0};  // blocks not reached when last asked
 };
 
 }  // namespace heapscan
