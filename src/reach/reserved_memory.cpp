@@ -37,20 +37,25 @@ std::vector<ReservedMapping> reserved_mappings(const MemoryImage& image, const H
   return found;
 }
 
-BlockId mapping_at(const HeapModel& heap, Addr at) {
+// The mapping at `at`. Shared memory is never part of a reservation, which is private.
+BlockId private_mapping_at(const MemoryImage& image, const HeapModel& heap, Addr at) {
   const BlockId id = heap.block_at(at);
-  return id.valid() && heap.block(id).state() == BlockState::Mapping ? id : BlockId::none();
+  if (!id.valid() || heap.block(id).state() != BlockState::Mapping) return BlockId::none();
+  const Region* const region = image.region_at(at);
+  return region != nullptr && !region->perms.shared ? id : BlockId::none();
 }
 
 // The mapping that touches it from below (above), if it may be its first (last) part.
-BlockId part_below(const HeapModel& heap, const ReservedMapping& reserved) {
-  const BlockId id = mapping_at(heap, heap.block(reserved.id).begin() - 1);
+BlockId part_below(const MemoryImage& image, const HeapModel& heap,
+                   const ReservedMapping& reserved) {
+  const BlockId id = private_mapping_at(image, heap, heap.block(reserved.id).begin() - 1);
   const bool may_be = id.valid() && is_more_than_a_guard(reserved.at_begin, heap.block(id).size());
   return may_be ? id : BlockId::none();
 }
 
-BlockId part_above(const HeapModel& heap, const ReservedMapping& reserved) {
-  const BlockId id = mapping_at(heap, heap.block(reserved.id).range().end());
+BlockId part_above(const MemoryImage& image, const HeapModel& heap,
+                   const ReservedMapping& reserved) {
+  const BlockId id = private_mapping_at(image, heap, heap.block(reserved.id).range().end());
   const bool may_be = id.valid() && is_more_than_a_guard(reserved.at_end, heap.block(id).size());
   return may_be ? id : BlockId::none();
 }
@@ -61,7 +66,7 @@ std::vector<uint64_t> reservations_begun(const MemoryImage& image, const HeapMod
                                          const BlockBitmap& unreached) {
   std::vector<uint64_t> begun;
   for (const ReservedMapping& reserved : reserved_mappings(image, heap)) {
-    const BlockId below = part_below(heap, reserved);
+    const BlockId below = part_below(image, heap, reserved);
     if (below.valid() && unreached.test(reserved.id) && !unreached.test(below))
       begun.push_back(heap.block(reserved.id).begin().value);
   }
@@ -73,7 +78,8 @@ std::vector<BlockId> beside_reservations(const MemoryImage& image, const HeapMod
   std::vector<BlockId> beside;
   for (const ReservedMapping& reserved : reserved_mappings(image, heap)) {
     if (unheld.test(reserved.id)) continue;
-    for (const BlockId id : {part_below(heap, reserved), part_above(heap, reserved)}) {
+    for (const BlockId id :
+         {part_below(image, heap, reserved), part_above(image, heap, reserved)}) {
       if (id.valid() && unheld.test(id)) beside.push_back(id);
     }
   }
