@@ -4,7 +4,8 @@
 // other block of the ring has its size, and every block that names it is named by it (which a
 // node's children, say, or an array of them, are not). Where two blocks are like that, as a header
 // and its only node are, it is the one that is named by its middle alone: containers are members
-// more often than nodes are.
+// more often than nodes are. Failing that, the one block that most of the others name is what they
+// belong to: a document that all its nodes refer to, a node's parent.
 #include "reach/ring_heads.h"
 
 #include <algorithm>
@@ -15,6 +16,7 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kMostCandidates = 8;  // all that name them are looked through
+constexpr size_t kFewestOwned = 3;     // blocks that name their owner
 
 using Edge = std::pair<uint32_t, uint32_t>;
 
@@ -39,6 +41,26 @@ class Ring {
     };
     see(head);
     for (size_t i = 0; i < members_.size(); ++i) for_each_naming(members_[i], see);
+  }
+
+  // The block that at least half of the others name, more than name any other.
+  [[nodiscard]] std::optional<uint32_t> owner() const {
+    if (members_.size() < kFewestOwned + 1) return std::nullopt;
+    uint32_t most_named = 0;
+    size_t most = 0;
+    bool is_alone = false;
+    for (size_t i = 0, end = 0; i < named_by_.size(); i = end) {
+      while (end < named_by_.size() && named_by_[end].first == named_by_[i].first) ++end;
+      if (end - i == most) is_alone = false;
+      if (end - i <= most) continue;
+      most_named = named_by_[i].first;
+      most = end - i;
+      is_alone = true;
+    }
+    const bool is_owner = is_alone && most >= kFewestOwned && 2 * most + 1 >= members_.size();
+    if (!is_owner || std::find(members_.begin(), members_.end(), most_named) == members_.end())
+      return std::nullopt;
+    return most_named;
   }
 
   [[nodiscard]] std::optional<uint32_t> header() const {
@@ -131,9 +153,10 @@ void choose_ring_heads(const HeapModel& heap, const BlockMemory& memory, const L
     if (!is_ring[head]) continue;
     const size_t end = head + 1 < graph.size() ? end_of[head + 1] : below.size();
     const auto nodes = std::span(below).subspan(end_of[head], end - end_of[head]);
-    const auto header = Ring(heap, memory, graph, nodes, head).header();
-    if (!header || *header == head) continue;
-    for (const uint32_t node : nodes) head_of[node] = *header;
+    const Ring ring(heap, memory, graph, nodes, head);
+    const uint32_t chosen = ring.header().value_or(ring.owner().value_or(head));
+    if (chosen == head) continue;
+    for (const uint32_t node : nodes) head_of[node] = chosen;
   }
 }
 

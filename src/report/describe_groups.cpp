@@ -87,6 +87,8 @@ LeakGroup describe_group(const Analysis& analysis, const AddressMap& addresses,
   group.blocks = from.blocks;
   group.bytes = from.bytes;
   group.indirect = from.indirect;
+  group.indirect_alike = from.indirect_alike;
+  group.kind = from.kind;
   group.share = share_of(report, group);
   group.label = label_of(analysis, from.cluster);
   group.identity = identity_of(analysis, from.cluster, report.options.content);

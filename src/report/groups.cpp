@@ -55,6 +55,7 @@ class GroupMaker {
     for (const LostBlock& lost : analysis_.reach.lost) {
       if (lost.block != lost.head) credit_head(lost);
     }
+    total_kinds();
     for (const PossibleBlock& possible : analysis_.reach.possible) count_reason(possible);
     for (const StaleHeld& held : analysis_.reach.stale_held) count_stale(held);
     return std::move(groups_);
@@ -92,8 +93,25 @@ class GroupMaker {
       last_group_ = group_of(lost.head);
     }
     if (last_group_ == nullptr) return;
-    ++last_group_->indirect.blocks;
-    last_group_->indirect.bytes += block.size();
+    add(block, last_group_->indirect);
+    if (analysis_.clusters.of(lost.block) == last_group_->cluster)
+      add(block, last_group_->indirect_alike);
+  }
+
+  // What hangs below others counts as well: of a thousand documents most may hang below the few
+  // that are found first, or below something else.
+  void total_kinds() {
+    BlockListing::Filter lost = filter_;
+    lost.verdicts = {Verdict::Definite, Verdict::Indirect};
+    for_each_grouped(analysis_, lost, [&](BlockId block, ClusterId cluster) {
+      const uint32_t number = numbers_.of(Verdict::Definite, cluster);
+      if (number != GroupNumbers::kNone) add(analysis_.heap.block(block), groups_[number].kind);
+    });
+  }
+
+  static void add(const Block& block, VerdictTotal& total) {
+    ++total.blocks;
+    total.bytes += block.size();
   }
 
   void count_reason(const PossibleBlock& possible) {
@@ -131,8 +149,8 @@ size_t section_of(Verdict verdict) {
 
 // Smaller sorts first. Addresses settle ties, so the order never depends on anything else.
 auto rank(const BlockGroup& group, SortBy sort) {
-  const uint64_t weight =
-      sort == SortBy::ByCount ? group.blocks : group.bytes + group.indirect.bytes;
+  const uint64_t weight = sort == SortBy::ByCount ? std::max(group.blocks, group.kind.blocks)
+                                                  : group.bytes + group.indirect.bytes;
   return std::tuple(section_of(group.verdict), ~weight, ~group.bytes,
                     -static_cast<int>(group.verdict), group.members.front());
 }

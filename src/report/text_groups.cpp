@@ -50,15 +50,21 @@ void GroupWriter::write(std::span<const LeakGroup> groups, size_t shown, size_t 
 }
 
 void GroupWriter::write_headline(const LeakGroup& group) {
+  const bool more_below = group.kind.blocks > group.blocks;
+  const uint64_t blocks = more_below ? group.kind.blocks : group.blocks;
   std::string line =
-      fmt::format("  #{:<3}{:>10}  {:>14}   {}", ++number_, human_bytes(group.bytes),
-                  fmt::format("{} × {}", grouped(group.blocks), spelled_sizes(group.sizes)),
+      fmt::format("  #{:<3}{:>10}  {:>14}   {}", ++number_,
+                  human_bytes(more_below ? group.kind.bytes : group.bytes),
+                  fmt::format("{} × {}", grouped(blocks), spelled_sizes(group.sizes)),
                   options_.verbose ? group.label : shortened(group.label, kLongestGroupLabel));
   if (group.verdict == Verdict::Indirect) line += "   (indirect)";
-  if (group.indirect.blocks > 0) {
-    line +=
-        fmt::format("   + {} in {} reachable only through {}", human_bytes(group.indirect.bytes),
-                    counted(group.indirect.blocks, "block"), group.blocks == 1 ? "it" : "them");
+  if (more_below) line += fmt::format("   ({} definite)", grouped(group.blocks));
+  const uint64_t others = group.indirect.blocks - group.indirect_alike.blocks;
+  if (others > 0) {
+    line += fmt::format("   + {} in {} reachable only through {}",
+                        human_bytes(group.indirect.bytes - group.indirect_alike.bytes),
+                        counted(others, more_below ? "other block" : "block"),
+                        blocks == 1 ? "it" : "them");
   }
   out_ << line << '\n';
 }

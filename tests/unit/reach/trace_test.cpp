@@ -315,6 +315,27 @@ TEST_F(Trace, RingHasOneHead) {
   }
 }
 
+// As the nodes of a document refer to it, and it to one of them only.
+TEST_F(Trace, RingOfABlockAndWhatBelongsToItHasTheOwnerAsHead) {
+  const Addr attribute = program_.block(88);
+  std::vector<Addr> nodes;
+  for (int i = 0; i < 4; ++i) nodes.push_back(program_.block(104));
+  const Addr document = program_.block(168);
+  program_.poke(document + 16, nodes[0]);
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    program_.poke(nodes[i] + 8, document);
+    program_.poke(nodes[i] + 24, nodes[(i + 1) % nodes.size()]);
+  }
+  program_.poke(nodes[2] + 40, attribute);
+  program_.poke(attribute + 8, document);
+  trace();
+  EXPECT_EQ(verdict(document), Verdict::Definite);
+  EXPECT_EQ(verdict(attribute), Verdict::Indirect);
+  for (const Addr node : nodes) EXPECT_EQ(verdict(node), Verdict::Indirect);
+  for (const LostBlock& lost : reach_.lost)
+    EXPECT_EQ(world_.heap.block(lost.head).begin(), document);
+}
+
 TEST_F(Trace, ConsistentLinksAreExplained) {
   std::vector<Addr> nodes;
   for (int i = 0; i < 50; ++i) nodes.push_back(program_.block(104));
