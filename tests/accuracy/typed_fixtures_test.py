@@ -55,6 +55,17 @@ class TypedFixtures(unittest.TestCase):
     def test_what_the_c_library_hands_out(self):
         self.expect("typed_library", right=0.9)
 
+    def test_frames_of_coroutines(self):
+        for name, function in ("coroutines", " of (anonymous namespace)::fetch_quote"), ("coroutines_stripped", ""):
+            program = arguments.fixtures / f"fixture_{name}"
+            if function == "" and not program.exists():
+                continue  # made by a compiler whose frames say nothing without symbols
+            _, blocks = judge(program)
+            frames = {b.label for b in blocks if b.lost and b.type == "frame"}
+            self.assertEqual(frames, {"coroutine frame" + function})
+            others = [b.label for b in blocks if b.type == "Callbacks" and "coroutine" in b.label]
+            self.assertEqual(others, [], "two functions of different names, one of which calls the other")
+
     def test_classes_with_debug_information(self):
         self.expect("typed_classes", right=0.9)
 
