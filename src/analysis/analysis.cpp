@@ -4,6 +4,8 @@
 #include <chrono>
 #include <tuple>
 
+#include "heapscan/identify/program_name.h"
+
 namespace heapscan {
 
 namespace {
@@ -140,7 +142,8 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
     return identify(a.image, a.symbols, a.types, a.heap, a.roots, a.reach, a.clusters);
   });
   std::tie(a.clusters, a.identities) = stages.run("merge alike", [&] {
-    return merge_alike(a.heap, std::move(a.clusters), std::move(a.identities));
+    return merge_alike(a.heap, std::move(a.clusters), std::move(a.identities),
+                       name_of_program(a.image));
   });
   a.lines = stages.run("find source lines", [&] { return find_lines(a, debug_info); });
   a.suppressed = stages.run("suppress", [&] {

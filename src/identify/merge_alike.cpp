@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "heapscan/identify/identities.h"
+#include "heapscan/identify/program_name.h"
 #include "identify/clustering/cluster_rows.h"
 #include "identify/fingerprint_hash.h"
 
@@ -21,6 +22,15 @@ std::string without_length(const std::string& label) {
   const std::string_view count = std::string_view(label).substr(open + 1, label.size() - open - 2);
   const bool is_count = !count.empty() && count.find_first_not_of("0123456789") == count.npos;
   return is_count ? "array of " + label.substr(0, open) : label;
+}
+
+// Parts of the standard containers are in every program.
+bool is_general(const Identity& identity) {
+  for (const Evidence& evidence : identity.evidence) {
+    if (!evidence.label.empty() && evidence.label == identity.label)
+      return evidence.kind == EvidenceKind::Container || evidence.kind == EvidenceKind::Content;
+  }
+  return true;
 }
 
 // The label that makes clusters one; empty when there is none.
@@ -57,7 +67,7 @@ struct Merged {
   std::vector<ClusterId> target;  // one per old cluster
 };
 
-Merged join(const Clusters& clusters, const Identities& identities) {
+Merged join(const Clusters& clusters, const Identities& identities, std::string_view program) {
   Merged merged;
   std::unordered_map<std::string, ClusterId> by_label;
   for (size_t i = 0; i < clusters.rows.size(); ++i) {
@@ -70,7 +80,10 @@ Merged join(const Clusters& clusters, const Identities& identities) {
     if (target.index() == merged.rows.size()) {
       merged.rows.push_back(cluster);
       merged.identities.push_back(identity);
-      if (!label.empty()) merged.rows[target].fingerprint = hash_of(label);
+      if (!label.empty()) {
+        const uint64_t name = hash_of(label);
+        merged.rows[target].fingerprint = is_general(identity) ? mix(name, hash_of(program)) : name;
+      }
       continue;
     }
     Identity& joined = merged.identities[target];
@@ -79,6 +92,27 @@ Merged join(const Clusters& clusters, const Identities& identities) {
     add_evidence(joined.evidence, identity.evidence);
   }
   return merged;
+}
+
+// No two groups have one id. Those that nothing tells apart are numbered, in an order that another
+// run most probably has as well.
+void number_equals(Column<ClusterId, Cluster>& rows) {
+  std::vector<ClusterId> ids;
+  for (size_t i = 0; i < rows.size(); ++i) ids.emplace_back(i);
+  const auto key = [&](ClusterId id) {
+    const Cluster& row = rows[id];
+    const uint64_t size = row.sizes.empty() ? 0 : row.sizes.front().first;
+    return std::tuple(row.fingerprint, row.shape, size, ~row.blocks, id);
+  };
+  std::sort(ids.begin(), ids.end(), [&](ClusterId a, ClusterId b) { return key(a) < key(b); });
+  uint64_t before = 0;
+  uint64_t number = 0;
+  for (const ClusterId id : ids) {
+    const uint64_t fingerprint = rows[id].fingerprint;
+    number = fingerprint == before ? number + 1 : 0;
+    before = fingerprint;
+    if (number > 0) rows[id].fingerprint = mix(fingerprint, number);
+  }
 }
 
 // Old positions in their new order.
@@ -97,8 +131,9 @@ std::vector<ClusterId> order_of(const Column<ClusterId, Cluster>& rows) {
 }  // namespace
 
 std::pair<Clusters, Identities> merge_alike(const HeapModel& heap, Clusters clusters,
-                                            Identities identities) {
-  Merged merged = join(clusters, identities);
+                                            Identities identities, std::string_view program) {
+  Merged merged = join(clusters, identities, program);
+  number_equals(merged.rows);
   const std::vector<ClusterId> order = order_of(merged.rows);
   std::vector<ClusterId> place(order.size());
   Identities named;
@@ -114,6 +149,22 @@ std::pair<Clusters, Identities> merge_alike(const HeapModel& heap, Clusters clus
   clusters.rows = std::move(rows);
   fill_rows(heap, clusters);
   return {std::move(clusters), std::move(named)};
+}
+
+std::pair<Clusters, Identities> merge_alike(const HeapModel& heap, Clusters clusters,
+                                            Identities identities) {
+  return merge_alike(heap, std::move(clusters), std::move(identities), {});
+}
+
+std::string_view name_of_program(const MemoryImage& image) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  for (const Module& module : image.modules()) {
+    if (!module.is_executable) continue;
+    std::string_view name = module.file_name();
+    if (name.ends_with(kDeleted)) name.remove_suffix(kDeleted.size());
+    return name;
+  }
+  return {};
 }
 
 }  // namespace heapscan

@@ -19,7 +19,7 @@ import tempfile
 import unittest
 
 from heapscan_cli import fixture, healthy_process, normalised, run, run_until_mapped, traced, why_ptrace_is_refused
-from validate_json import parse, violations
+from validate_json import parse, repeated_keys, violations
 
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE / "golden"
@@ -570,6 +570,42 @@ class JsonReports(CliTest):
                 ids.append([group["id"] for group in self.report(waiting)["leaks"]])
         self.assertEqual(ids[0], ids[1])
         self.assertTrue(ids[0])
+
+    def ids_of(self, name, path):
+        """Of the fixture program when it is installed as `path`."""
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(os.path.join(OPTIONS.fixtures, "fixture_" + name), path)
+        with fixture(path) as waiting:
+            return [group["id"] for group in self.report(waiting)["leaks"]]
+
+    def test_ids_of_text_are_those_of_one_program(self):
+        folder = self.folder()
+        shop = self.ids_of("strdup_loop", folder / "bin" / "shop")
+        self.assertEqual(len(shop), 1)
+        self.assertEqual(self.ids_of("strdup_loop", folder / "sbin" / "shop"), shop, "wherever it is installed")
+        bank = self.ids_of("strdup_loop", folder / "bin" / "bank")
+        self.assertNotEqual(bank, shop, "text is text in every program")
+
+    def test_ids_of_types_are_those_of_the_type(self):
+        folder = self.folder()
+        session = self.ids_of("sessions", folder / "shop")[0]
+        self.assertEqual(self.ids_of("sessions", folder / "bank")[0], session)
+
+    def test_a_rule_for_an_id_works(self):
+        with self.fixture("strdup_loop") as waiting:
+            rule = "id:" + self.report(waiting)["leaks"][0]["id"]
+            supp = self.folder() / "my.supp"
+            supp.write_text(rule)
+            report = self.report(waiting, "--suppressions", supp)
+        self.assertEqual(report["leaks"], [])
+        self.assertEqual([row["rule"] for row in report["suppressions"]], [rule])
+
+    def test_id_and_verdict_are_a_key(self):
+        for name in ("chains", "rings", "cpp_containers", "typed_objects"):
+            with self.subTest(fixture=name), self.fixture(name) as waiting:
+                report = self.report(waiting, "-n", 1000, "--kinds", "definite,possible,indirect,reachable")
+                self.assertEqual(repeated_keys(report), [])
+                self.assertGreater(len(report["leaks"]), 1)
 
     def test_cluster(self):
         with self.fixture("chains") as waiting:

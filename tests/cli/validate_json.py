@@ -2,7 +2,7 @@
 """Holds a JSON report against its schema.
 
 Fields may be added within a version of the schema, so it lets unknown ones pass. What is written here and now may hold
-no field that the schema does not know.
+no field that the schema does not know. Every group must have a key of its own: its id and its verdict.
 
 usage: validate_json.py SCHEMA FILE
 Prints one line per violation. Exit code 0 valid, 1 violations, 2 a file could not be read.
@@ -45,6 +45,12 @@ def violations(schema, report):
     return [f"{'/'.join(str(part) for part in error.path) or '(top)'}: {error.message}" for error in found]
 
 
+def repeated_keys(report):
+    """Groups with the id and the verdict of another one."""
+    keys = [(group["id"], group["verdict"]) for group in report["leaks"]]
+    return [f"leaks: {key} appears twice" for key in sorted(set(keys)) if keys.count(key) > 1]
+
+
 def main(arguments):
     if len(arguments) != 3:
         print(__doc__.strip(), file=sys.stderr)
@@ -57,7 +63,7 @@ def main(arguments):
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    found = violations(schema, report)
+    found = violations(schema, report) or repeated_keys(report)
     for line in found:
         print(line)
     return 1 if found else 0

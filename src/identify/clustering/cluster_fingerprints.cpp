@@ -5,7 +5,9 @@
 //
 // How often a field is used and how large its numbers are changes from run to run, so only a few
 // coarse classes are told apart, with limits far from where real programs gather. Groups that would
-// be called the same for that are told apart by what else they have.
+// be called the same for that are told apart by what else they have. What the program is called
+// goes in as well: text, or a struct of two numbers, is in every program, and not the same thing
+// there.
 #include "identify/clustering/cluster_fingerprints.h"
 
 #include <algorithm>
@@ -15,6 +17,7 @@
 #include <string>
 
 #include "heapscan/base/parallel.h"
+#include "heapscan/identify/program_name.h"
 #include "identify/clustering/profile_fields.h"
 #include "identify/clustering/shapes.h"
 #include "identify/clustering/signatures.h"
@@ -101,6 +104,8 @@ class Fingerprints {
     refine_equal(result, [&](size_t i) { return with_owner(i, result[i], alone); });
     refine_equal(result, [&](size_t i) { return with_kinds(i, result[i]); });
     refine_equal(result, [&](size_t i) { return with_offsets(i, result[i]); });
+    const uint64_t program = hash_of(name_of_program(image_));
+    for (uint64_t& fingerprint : result) fingerprint = mix(fingerprint, program);
     return result;
   }
 

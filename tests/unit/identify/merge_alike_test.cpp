@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "heapscan/identify/identities.h"
+#include "heapscan/identify/program_name.h"
 
 namespace heapscan {
 namespace {
@@ -37,13 +37,13 @@ class MergeAlike : public testing::Test {
     identities_.rows.push_back(std::move(identity));
   }
 
-  std::pair<Clusters, Identities> merged() {
+  std::pair<Clusters, Identities> merged(std::string_view program = {}) {
     std::sort(members_.begin(), members_.end());
     for (const auto& [block, id] : members_) {
       clusters_.blocks.push_back(block);
       clusters_.cluster_of.push_back(id);
     }
-    return merge_alike(heap(), clusters_, identities_);
+    return merge_alike(heap(), clusters_, identities_, program);
   }
 
   [[nodiscard]] HeapModel heap() const {
@@ -63,6 +63,32 @@ class MergeAlike : public testing::Test {
   std::vector<std::pair<BlockId, ClusterId>> members_;
   std::map<BlockId, uint64_t> sizes_;
 };
+
+TEST_F(MergeAlike, PartsOfContainersAreThoseOfOneProgram) {
+  const auto id_in = [&](EvidenceKind kind, std::string_view program) {
+    clusters_ = {};
+    identities_ = {};
+    members_.clear();
+    sizes_.clear();
+    add("text of std::string", true, 0, 1, 10, 40);
+    identities_.rows[ClusterId(0)].evidence[0].kind = kind;
+    return merged(program).first.rows[ClusterId(0)].fingerprint;
+  };
+  EXPECT_NE(id_in(EvidenceKind::Container, "shop"), id_in(EvidenceKind::Container, "bank"));
+  EXPECT_EQ(id_in(EvidenceKind::Container, "shop"), id_in(EvidenceKind::Container, "shop"));
+  EXPECT_EQ(id_in(EvidenceKind::Vtable, "shop"), id_in(EvidenceKind::Vtable, "bank"))
+      << "a class is known by its name";
+}
+
+TEST_F(MergeAlike, NoTwoGroupsHaveOneId) {
+  for (size_t i = 0; i < 3; ++i) add("", false, i, 3, 100 + i, 40);
+  for (Cluster& row : clusters_.rows) row.fingerprint = 7;
+  const auto [clusters, identities] = merged();
+  std::map<uint64_t, uint64_t> blocks;
+  for (const Cluster& row : clusters.rows) blocks[row.fingerprint] = row.blocks;
+  EXPECT_EQ(blocks.size(), 3U);
+  EXPECT_EQ(blocks[7], 102U) << "the first keeps it";
+}
 
 TEST_F(MergeAlike, OneClassIsOneCluster) {
   add("Other", true, 0, 3, 200, 64);
