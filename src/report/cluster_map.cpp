@@ -9,7 +9,9 @@
 #include "heapscan/base/bytes.h"
 #include "heapscan/base/text.h"
 #include "heapscan/identify/field_meaning.h"
+#include "heapscan/identify/long_profile.h"
 #include "report/below.h"
+#include "report/fold_fields.h"
 #include "report/member_names.h"
 #include "report/pointers.h"
 
@@ -17,8 +19,11 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kMapped = Profile::kProfiled;
-constexpr size_t kMostMembers = 4;  // named of one row
+// Looked at word by word; what lies between the two is told from zeros only.
+constexpr uint64_t kHead = 256 << 10;
+constexpr uint64_t kTail = 16 << 10;
+constexpr uint64_t kCompared = 64 << 10;  // of all samples
+constexpr size_t kMostMembers = 4;        // named of one row
 
 // How many words of a sample are of the kind that most samples have there.
 size_t agreement(const Analysis& analysis, const AddressMap& addresses, const Profile& profile,
@@ -102,16 +107,46 @@ void compare(const AddressMap& addresses, const Profile& profile, const FieldMea
   row.constant = row.constant && any;
 }
 
+// "240 more numbers", "the 3 rows above, 1,024 times more".
+std::string spelled_fold(const FieldRun& run, Meaning meaning) {
+  if (run.period > 1) {
+    return fmt::format("the {} rows above, {} times more", run.period,
+                       grouped(run.fields / run.period));
+  }
+  if (run.period == 0) return fmt::format("{} more fields, not shown", grouped(run.fields));
+  switch (meaning) {
+    case Meaning::Zero:
+    case Meaning::Integer:
+    case Meaning::Pair:
+    case Meaning::Float:
+    case Meaning::Time:
+    case Meaning::Value:
+      return fmt::format("{} more fields with numbers", grouped(run.fields));
+    default:
+      return fmt::format("{} more like the row above", grouped(run.fields));
+  }
+}
+
+bool is_zero(const MemoryImage& image, AddrRange range) {
+  bool zero = true;
+  image.for_each_span(range, [&](Addr, Bytes bytes) {
+    zero = zero &&
+           std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+  });
+  return zero;
+}
+
 class Mapper {
  public:
-  Mapper(const Analysis& analysis, ClusterId cluster, bool content)
+  Mapper(const Analysis& analysis, ClusterId cluster, bool content, double captured_at)
       : analysis_(analysis),
         cluster_(cluster),
         type_(type_of(analysis, cluster)),
         content_(content),
+        captured_at_(captured_at),
         addresses_(analysis.image, analysis.heap),
-        profile_(
-            make_profile(analysis.image, addresses_, analysis.heap, analysis.clusters, cluster)) {}
+        profile_(make_long_profile(analysis.image, addresses_, analysis.heap, analysis.clusters,
+                                   cluster, kCompared)) {}
 
   void describe_words(ClusterMap& map) {
     map.samples = profile_.samples;
@@ -122,13 +157,70 @@ class Mapper {
     map.example_size = block.size();
     const FieldContext context{analysis_.image, analysis_.symbols, analysis_.heap, addresses_,
                                analysis_.clusters};
-    for (const FieldMeaning& field : field_meanings(context, sample, kMapped)) {
-      map.rows.push_back(describe_row(block, field));
-      map.rows_end = field.offset + field.length;
-    }
+    const bool is_long = block.size() > kHead + kTail;
+    const uint64_t head = is_long ? kHead : block.size();
+    const uint64_t tail = is_long ? block.size() / 8 * 8 - kTail : head;
+    add_rows(map, block, field_meanings(context, sample, head));
+    if (!is_long) return;
+    add_gap(map, block, tail);
+    add_rows(map, block, field_meanings(context, sample, block.size(), tail));
   }
 
  private:
+  void add_rows(ClusterMap& map, const Block& block, std::vector<FieldMeaning> fields) const {
+    for (FieldMeaning& field : fields) doubt_time(field);
+    for (const FieldRun& run : fold_fields(fields)) {
+      const FieldMeaning& field = fields[run.first];
+      const FieldMeaning& last = fields[run.first + run.fields - 1];
+      map.rows.push_back(run.is_folded() ? describe_fold(block, run, field, last)
+                                         : describe_row(block, field));
+      map.rows_end = last.offset + last.length;
+    }
+  }
+
+  void add_gap(ClusterMap& map, const Block& block, uint64_t end) const {
+    MapRow row;
+    row.offset = map.rows_end;
+    row.length = end - row.offset;
+    const bool zero =
+        is_zero(analysis_.image, AddrRange::sized(block.begin() + row.offset, row.length));
+    row.kind = zero ? name_of(Meaning::Zero) : MapRow::kFolded;
+    row.meaning = zero ? "0" : "not looked at word by word";
+    row.folded = zero ? 0 : row.length / 8;
+    map.rows.push_back(std::move(row));
+    map.rows_end = end;
+  }
+
+  // What would be a time long before the program was looked at, or long after, or where most other
+  // blocks have none, is some other number.
+  void doubt_time(FieldMeaning& field) const {
+    constexpr double kYear = 365.25 * 86'400;
+    if (field.meaning != Meaning::Time) return;
+    const double second = static_cast<double>(seconds_of_time(field.value));
+    const bool is_far = captured_at_ > 0 &&
+                        (second < captured_at_ - 20 * kYear || second > captured_at_ + 10 * kYear);
+    const size_t at = field.offset / 8;
+    const bool is_alone = at < profile_.fields.size() &&
+                          profile_.fields[at].kind != WordKind::Time &&
+                          profile_.fields[at].kind != WordKind::Zero;
+    if (is_far || is_alone) field.meaning = Meaning::Value;
+  }
+
+  [[nodiscard]] MapRow describe_fold(const Block& block, const FieldRun& run,
+                                     const FieldMeaning& first, const FieldMeaning& last) const {
+    MapRow row;
+    row.offset = first.offset;
+    row.length = last.offset + last.length - first.offset;
+    row.kind = MapRow::kFolded;
+    row.meaning = spelled_fold(run, first.meaning);
+    row.folded = run.fields;
+    FieldMeaning all;
+    all.offset = row.offset;
+    all.length = row.length;
+    if (run.period == 1) describe_member(block.size(), all, row);
+    return row;
+  }
+
   [[nodiscard]] MapRow describe_row(const Block& block, const FieldMeaning& field) const {
     MapRow row;
     row.offset = field.offset;
@@ -166,6 +258,7 @@ class Mapper {
   const ClusterId cluster_;
   const TypeId type_;
   const bool content_;
+  const double captured_at_;
   const AddressMap addresses_;
   const Profile profile_;
 };
@@ -201,7 +294,8 @@ void describe_members(const Analysis& analysis, ClusterId cluster, ClusterMap& m
 
 }  // namespace
 
-ClusterMap map_cluster(const Analysis& analysis, ClusterId cluster, bool content) {
+ClusterMap map_cluster(const Analysis& analysis, ClusterId cluster, bool content,
+                       double captured_at) {
   const Cluster& row = analysis.clusters.rows[cluster];
   ClusterMap map;
   map.id = id_of(analysis, cluster);
@@ -211,7 +305,7 @@ ClusterMap map_cluster(const Analysis& analysis, ClusterId cluster, bool content
   map.bytes = row.bytes;
   map.sizes = row.sizes;
   map.identity = identity_of(analysis, cluster, content);
-  Mapper(analysis, cluster, content).describe_words(map);
+  Mapper(analysis, cluster, content, captured_at).describe_words(map);
   map.parents = parents_of(analysis, cluster);
   map.children = children_of(analysis, cluster);
   describe_members(analysis, cluster, map);

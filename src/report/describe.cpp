@@ -246,7 +246,7 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   describe_groups(analysis, groups.groups, holders, report);
   report.groups_left_out = groups.left_out;
   if (options.cluster.valid()) {
-    report.cluster = map_cluster(analysis, options.cluster, options.content);
+    report.cluster = map_cluster(analysis, options.cluster, options.content, target.captured_at);
   }
   for (const BlockId mapping : mappings)
     report.mappings.push_back(describe_mapping(analysis, mapping, holders));

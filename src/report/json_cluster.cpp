@@ -18,7 +18,8 @@ Json json_of_row(const MapRow& row) {
           {"samples", row.samples},
           {"agreeing", row.agreeing},
           {"mostly", or_null(row.mostly)},
-          {"constant", row.constant}};
+          {"constant", row.constant},
+          {"folded", row.folded}};
 }
 
 Json json_of_relations(const std::vector<Relation>& relations) {

@@ -31,6 +31,9 @@ struct MapRow {
   uint64_t samples = 0;   // that are long enough
   uint64_t agreeing = 0;  // of them, those whose words here are of the commonest kind, or zero
   bool constant = false;  // all samples have the same value here
+  // Words or runs of words that the row stands for without showing them; 0: it shows what it holds.
+  uint64_t folded = 0;
+  static constexpr const char* kFolded = "folded";  // the kind of such a row
   static constexpr uint64_t kMostBytes = 16;
 };
 
@@ -64,6 +67,8 @@ struct ClusterMap {
   static constexpr size_t kExamples = 5;
 };
 
-[[nodiscard]] ClusterMap map_cluster(const Analysis& analysis, ClusterId cluster, bool content);
+// `captured_at` is when the image was taken, in seconds since the epoch; 0: unknown.
+[[nodiscard]] ClusterMap map_cluster(const Analysis& analysis, ClusterId cluster, bool content,
+                                     double captured_at = 0);
 
 }  // namespace heapscan

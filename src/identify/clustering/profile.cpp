@@ -1,4 +1,5 @@
 // Samples are read word by word; each place is summed up by itself.
+#include "heapscan/identify/long_profile.h"
 #include "identify/clustering/profile_fields.h"
 
 #include <algorithm>
@@ -73,8 +74,14 @@ std::vector<Field> profile_fields(const MemoryImage& image, const AddressMap& ad
 
 Profile make_profile(const MemoryImage& image, const AddressMap& addresses, const HeapModel& heap,
                      const Clusters& clusters, ClusterId id) {
+  return make_long_profile(image, addresses, heap, clusters, id, Profile::kProfiled);
+}
+
+Profile make_long_profile(const MemoryImage& image, const AddressMap& addresses,
+                          const HeapModel& heap, const Clusters& clusters, ClusterId id,
+                          uint64_t limit) {
   return {clusters.rows[id].samples.size(),
-          profile_fields(image, addresses, heap, clusters, id, Profile::kProfiled)};
+          profile_fields(image, addresses, heap, clusters, id, limit)};
 }
 
 }  // namespace heapscan

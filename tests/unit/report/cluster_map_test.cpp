@@ -92,6 +92,123 @@ TEST_F(ClusterMapTest, TellsOfEveryWordOfATypicalBlock) {
   EXPECT_THAT(row(map, 24).meaning, HasSubstr("hogoSET cret"));
 }
 
+// A block of `size` bytes, of a cluster of its own.
+class LongBlock : public ::testing::Test {
+ protected:
+  explicit LongBlock(uint64_t size = 24 << 10) {
+    program_.label("struct table");
+    block_ = program_.definite(size + 8);
+    program_.label("element");
+    target_ = program_.definite(40);
+  }
+  void poke(uint64_t offset, uint64_t value) { program_.program().poke(block_ + offset, value); }
+  ClusterMap map() {
+    analysis_ = program_.judge();
+    return map_cluster(analysis_, analysis_.clusters.of(analysis_.heap.block_at(block_)), true,
+                       1.8e9);
+  }
+  // The rows must tell of every byte, in order.
+  static void expect_whole(const ClusterMap& map) {
+    uint64_t next = 0;
+    for (const MapRow& row : map.rows) {
+      EXPECT_EQ(row.offset, next);
+      next += row.length;
+    }
+    EXPECT_EQ(next, map.example_size);
+    EXPECT_EQ(map.rows_end, map.example_size);
+  }
+  static const MapRow& row_at(const ClusterMap& map, uint64_t offset) {
+    for (const MapRow& row : map.rows) {
+      if (offset >= row.offset && offset < row.offset + row.length) return row;
+    }
+    throw std::out_of_range("no such row");
+  }
+  JudgedProgram program_;
+  Addr block_;
+  Addr target_;
+  Analysis analysis_;
+};
+
+TEST_F(LongBlock, IsShownToItsEnd) {
+  poke(0x5000, FakeProgram::kCode + 0x40);
+  const ClusterMap map = this->map();
+  expect_whole(map);
+  EXPECT_EQ(row_at(map, 0x5000).kind, "function");
+  EXPECT_EQ(row_at(map, 0x4000).kind, "zero");
+  EXPECT_LT(map.rows.size(), 10U);
+}
+
+TEST_F(LongBlock, FoldsElementsThatRepeat) {
+  for (uint64_t i = 0; i < 512; ++i) {
+    poke(24 * i, target_.value);
+    poke(24 * i + 8, FakeProgram::kCode + 0x40);
+    poke(24 * i + 16, 1000 + 7 * i);
+  }
+  const ClusterMap map = this->map();
+  expect_whole(map);
+  EXPECT_LT(map.rows.size(), 10U);
+  EXPECT_EQ(row_at(map, 3 * 8).folded, 511 * 3U);
+  EXPECT_EQ(row_at(map, 3 * 8).kind, "folded");
+  EXPECT_THAT(row_at(map, 3 * 8).meaning, HasSubstr("the 3 rows above, 511 times more"));
+}
+
+TEST_F(LongBlock, FoldsNumbersOnlyWhereTheyAreMany) {
+  for (uint64_t i = 0; i < 20; ++i) poke(8 * i, 1000 + 7 * i);
+  poke(8 * 20, FakeProgram::kCode + 0x40);
+  for (uint64_t i = 21; i < 1000; ++i) poke(8 * i, 70'000 + 7 * i);
+  const ClusterMap map = this->map();
+  expect_whole(map);
+  EXPECT_EQ(row_at(map, 8 * 19).folded, 0U) << "counters of a struct";
+  EXPECT_GT(row_at(map, 8 * 900).folded, 900U);
+  EXPECT_EQ(row_at(map, 8 * 20).kind, "function");
+}
+
+TEST_F(LongBlock, HasABoundedNumberOfRowsWhateverItHolds) {
+  uint64_t state = 1;
+  for (uint64_t i = 0; i < 3000; ++i) {
+    state = state * 6364136223846793005 + 1442695040888963407;
+    const uint64_t kind = state >> 60 & 3;
+    poke(8 * i, kind == 0   ? 5 + i
+                : kind == 1 ? FakeProgram::kCode + i % 1024
+                : kind == 2 ? target_.value
+                            : FakeProgram::kStrong + 8 * i);
+  }
+  const ClusterMap map = this->map();
+  expect_whole(map);
+  EXPECT_LE(map.rows.size(), 256U);
+  EXPECT_THAT(row_at(map, 8 * 2000).meaning, HasSubstr("not shown"));
+}
+
+TEST_F(LongBlock, TimesAreThoseOfTheProgramsDays) {
+  poke(0, 1'795'168'800);
+  poke(8, FakeProgram::kCode + 0x40);
+  poke(16, 1'000'000'000);  // 2001
+  const ClusterMap map = this->map();
+  EXPECT_EQ(row_at(map, 0).kind, "time");
+  EXPECT_EQ(row_at(map, 16).kind, "value");
+}
+
+class HugeBlock : public LongBlock {
+ protected:
+  HugeBlock() : LongBlock(8 << 20) {}
+};
+
+TEST_F(HugeBlock, IsLookedAtFromBothEnds) {
+  poke(0, FakeProgram::kCode + 0x40);
+  poke(8 << 20, FakeProgram::kCode + 0x40);
+  const ClusterMap map = this->map();
+  expect_whole(map);
+  EXPECT_EQ(row_at(map, 8 << 20).kind, "function");
+  EXPECT_EQ(row_at(map, 4 << 20).kind, "zero");
+}
+
+TEST_F(HugeBlock, SaysWhatItDidNotLookAt) {
+  poke(4 << 20, 7);
+  const ClusterMap map = this->map();
+  expect_whole(map);
+  EXPECT_EQ(row_at(map, 4 << 20).kind, "folded");
+}
+
 TEST_F(ClusterMapTest, NamesMembersOfAKnownType) {
   TypesBuilder builder;
   const TypeId number = builder.add({.kind = TypeKind::Integer, .size = 4, .name = "int"});
