@@ -39,8 +39,8 @@ void append(Notes& notes, const Notes& more) {
 // their debug information is on many machines, and seldom what a program's blocks are made of. That
 // a module exports malloc says nothing: programs define their own around the C library's.
 bool is_worth_reading(ModuleId module, const Symbols& symbols, const std::vector<bool>& named) {
-  const bool is_system = symbols.exports(module, "gnu_get_libc_version") ||
-                         symbols.exports(module, "_rtld_global");
+  const bool is_system =
+      symbols.exports(module, "gnu_get_libc_version") || symbols.exports(module, "_rtld_global");
   return named[module.index()] || !is_system;
 }
 

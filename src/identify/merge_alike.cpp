@@ -7,7 +7,6 @@
 #include <unordered_map>
 
 #include "heapscan/identify/identities.h"
-#include "heapscan/identify/program_name.h"
 #include "identify/clustering/cluster_rows.h"
 #include "identify/fingerprint_hash.h"
 
@@ -149,22 +148,6 @@ std::pair<Clusters, Identities> merge_alike(const HeapModel& heap, Clusters clus
   clusters.rows = std::move(rows);
   fill_rows(heap, clusters);
   return {std::move(clusters), std::move(named)};
-}
-
-std::pair<Clusters, Identities> merge_alike(const HeapModel& heap, Clusters clusters,
-                                            Identities identities) {
-  return merge_alike(heap, std::move(clusters), std::move(identities), {});
-}
-
-std::string_view name_of_program(const MemoryImage& image) {
-  constexpr std::string_view kDeleted = " (deleted)";
-  for (const Module& module : image.modules()) {
-    if (!module.is_executable) continue;
-    std::string_view name = module.file_name();
-    if (name.ends_with(kDeleted)) name.remove_suffix(kDeleted.size());
-    return name;
-  }
-  return {};
 }
 
 }  // namespace heapscan

@@ -9,7 +9,6 @@
 #include "heapscan/base/bytes.h"
 #include "heapscan/base/text.h"
 #include "heapscan/identify/field_meaning.h"
-#include "heapscan/identify/long_profile.h"
 #include "report/below.h"
 #include "report/fold_fields.h"
 #include "report/member_names.h"
@@ -145,8 +144,8 @@ class Mapper {
         content_(content),
         captured_at_(captured_at),
         addresses_(analysis.image, analysis.heap),
-        profile_(make_long_profile(analysis.image, addresses_, analysis.heap, analysis.clusters,
-                                   cluster, kCompared)) {}
+        profile_(make_profile(analysis.image, addresses_, analysis.heap, analysis.clusters, cluster,
+                              kCompared)) {}
 
   void describe_words(ClusterMap& map) {
     map.samples = profile_.samples;

@@ -15,7 +15,7 @@ constexpr size_t kFewestRepeats = 3;   // beyond the first
 constexpr size_t kFewestFolded = 8;    // fields
 constexpr size_t kFewestNumbers = 32;
 constexpr size_t kNumbersShown = 8;
-constexpr size_t kTail = 32;  // rows kept at the end when the middle is folded
+constexpr size_t kRowsAtEnd = 32;  // kept at the end when the middle is folded
 
 bool is_number(Meaning meaning) {
   return meaning == Meaning::Integer || meaning == Meaning::Pair || meaning == Meaning::Float ||
@@ -89,8 +89,8 @@ class Folder {
   }
 
   void fold_middle() {
-    const size_t head = kMostRuns - kTail - 1;
-    const size_t tail = runs_.size() - kTail;
+    const size_t head = kMostRuns - kRowsAtEnd - 1;
+    const size_t tail = runs_.size() - kRowsAtEnd;
     FieldRun middle{runs_[head].first, runs_[tail].first - runs_[head].first, 0};
     runs_.erase(runs_.begin() + static_cast<std::ptrdiff_t>(head),
                 runs_.begin() + static_cast<std::ptrdiff_t>(tail));

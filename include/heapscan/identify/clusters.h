@@ -98,7 +98,9 @@ struct ClusterOptions {
                                const HeapModel& heap, const Reachability& reach,
                                const ClusterOptions& options = {});
 
+// Of the first `limit` bytes of the cluster's samples.
 [[nodiscard]] Profile make_profile(const MemoryImage& image, const AddressMap& addresses,
-                                   const HeapModel& heap, const Clusters& clusters, ClusterId id);
+                                   const HeapModel& heap, const Clusters& clusters, ClusterId id,
+                                   uint64_t limit = Profile::kProfiled);
 
 }  // namespace heapscan

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -77,9 +78,11 @@ struct Identities {
 [[nodiscard]] Identities without_heap_names(Identities identities);
 
 // Joins clusters whose identities say they are one thing (the same type, class or container part),
-// and gives every cluster its final fingerprint. Returns both tables anew, in the order of
-// Clusters.
+// and gives every cluster its final fingerprint, that of no other cluster. What every program has,
+// such as parts of standard containers, gets one of this `program`. Returns both tables anew, in
+// the order of Clusters.
 [[nodiscard]] std::pair<Clusters, Identities> merge_alike(const HeapModel& heap, Clusters clusters,
-                                                          Identities identities);
+                                                          Identities identities,
+                                                          std::string_view program);
 
 }  // namespace heapscan

@@ -1,5 +1,4 @@
 // Samples are read word by word; each place is summed up by itself.
-#include "heapscan/identify/long_profile.h"
 #include "identify/clustering/profile_fields.h"
 
 #include <algorithm>
@@ -73,13 +72,7 @@ std::vector<Field> profile_fields(const MemoryImage& image, const AddressMap& ad
 }
 
 Profile make_profile(const MemoryImage& image, const AddressMap& addresses, const HeapModel& heap,
-                     const Clusters& clusters, ClusterId id) {
-  return make_long_profile(image, addresses, heap, clusters, id, Profile::kProfiled);
-}
-
-Profile make_long_profile(const MemoryImage& image, const AddressMap& addresses,
-                          const HeapModel& heap, const Clusters& clusters, ClusterId id,
-                          uint64_t limit) {
+                     const Clusters& clusters, ClusterId id, uint64_t limit) {
   return {clusters.rows[id].samples.size(),
           profile_fields(image, addresses, heap, clusters, id, limit)};
 }

@@ -158,7 +158,7 @@ TEST(Identify, DamageNeitherStopsItNorMakesItDependOnThreads) {
                                           inputs.reach, inputs.clusters);
       const Identities named = identify(inputs.image, inputs.symbols, inputs.types, inputs.heap,
                                         inputs.roots, inputs.reach, split);
-      const auto [clusters, identities] = merge_alike(inputs.heap, split, named);
+      const auto [clusters, identities] = merge_alike(inputs.heap, split, named, "program");
       std::vector<std::string> result;
       for (size_t i = 0; i < clusters.rows.size(); ++i)
         result.push_back(identities.rows[ClusterId(i)].label + " " +

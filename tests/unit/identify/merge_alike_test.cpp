@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "heapscan/identify/program_name.h"
+#include "heapscan/identify/identities.h"
 
 namespace heapscan {
 namespace {
