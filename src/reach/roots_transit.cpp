@@ -28,7 +28,6 @@ constexpr uint64_t kLastFrame = 384;  // of the one that the program called
 constexpr uint64_t kLongestCall = 7;  // instruction
 constexpr uint64_t kSmallestCache = 512;  // a thread's cache of free blocks: 0x240 to 0x2f8 bytes
 constexpr uint64_t kLargestCache = 1024;
-constexpr uint64_t kMostFollowed = 1 << 20;  // blocks
 
 bool any_contains(const std::vector<AddrRange>& ranges, Addr a) {
   return std::any_of(ranges.begin(), ranges.end(),
@@ -38,7 +37,11 @@ bool any_contains(const std::vector<AddrRange>& ranges, Addr a) {
 class TransitSearch {
  public:
   TransitSearch(const MemoryImage& image, const HeapModel& heap, RootCollector& roots)
-      : image_(image), heap_(heap), roots_(roots), found_(heap.blocks.size()) {}
+      : image_(image),
+        heap_(heap),
+        roots_(roots),
+        found_(heap.blocks.size()),
+        followed_(heap.blocks.size()) {}
 
   // True when the thread is inside the allocator.
   bool look_into(const Thread& thread) {
@@ -129,17 +132,16 @@ class TransitSearch {
     return id.valid() && heap_.block(id).begin().value == address ? id : BlockId::none();
   }
 
-  bool add(BlockId id, const std::string& where) {
-    if (found_.test(id)) return false;
+  void add(BlockId id, const std::string& where) {
+    if (found_.test(id)) return;
     found_.set(id);
     roots_.add(RootWord{RootKind::InTransit, heap_.block(id).begin().value, tid_, where, true});
-    return true;
   }
 
   // The members behind `id` that no list of the allocator's has any more.
   void follow_list(BlockId id) {
-    while (followed_ < kMostFollowed) {
-      ++followed_;
+    while (!followed_.test(id)) {
+      followed_.set(id);
       const Addr begin = heap_.block(id).begin();
       const uint64_t link = image_.read<uint64_t>(begin).value_or(0);
       const uint64_t unmixed = link ^ begin.value >> 12;
@@ -147,7 +149,8 @@ class TransitSearch {
       for (const uint64_t address : {unmixed, unmixed + kHeader, link + kHeader}) {
         if (!next.valid()) next = block_that_begins(address);
       }
-      if (!next.valid() || !heap_.block(next).is_judged() || !add(next, "in a list")) return;
+      if (!next.valid() || !heap_.block(next).is_judged()) return;
+      add(next, "in a list");
       id = next;
     }
   }
@@ -169,7 +172,7 @@ class TransitSearch {
   const HeapModel& heap_;
   RootCollector& roots_;
   BlockBitmap found_;
-  uint64_t followed_ = 0;
+  BlockBitmap followed_;  // whose link was looked at
   int tid_ = 0;
 };
 

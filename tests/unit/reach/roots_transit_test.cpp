@@ -118,6 +118,17 @@ TEST_F(InTransit, MembersThatAListDoesNotCountYet) {
   EXPECT_THAT(found(), ElementsAre(block(3), block(6)));
 }
 
+// Block 1 lies behind free memory that a register names, and is a list's second member as well.
+TEST_F(InTransit, ListsGoOnBehindMembersFoundOtherwise) {
+  free_block(0, BlockState::Binned);
+  set(Register::Rbx, block(0) - 16);
+  free_block(2, BlockState::Tcache);
+  process_.poke(block(2), block(2).value >> 12 ^ block(1).value);
+  process_.poke(block(1), block(1).value >> 12 ^ block(5).value);
+  process_.poke(block(5), block(5).value >> 12);
+  EXPECT_THAT(found(), ElementsAre(block(1), block(5)));
+}
+
 TEST_F(InTransit, ListsAreFollowedOnlyWhileAThreadIsInside) {
   set(Register::Rip, kOutside);
   free_block(1, BlockState::Tcache);
