@@ -13,6 +13,8 @@
 #include <map>
 #include <set>
 
+#include "reach/named_blocks.h"
+
 namespace heapscan {
 
 namespace {
@@ -35,23 +37,6 @@ struct OffsetCount {
 
 using OffsetCounts = std::array<OffsetCount, kOffsets + 1>;  // by offset / 8
 
-// Calls f(block, its interior pointers) for each block.
-template <typename F>
-void for_each_block(const HeapModel& heap, std::span<const uint64_t> interior, F&& f) {
-  size_t i = 0;
-  while (i < interior.size()) {
-    const BlockId id = heap.block_at(Addr(interior[i]));
-    if (!id.valid()) {
-      ++i;
-      continue;
-    }
-    const Block& block = heap.block(id);
-    const size_t first = i;
-    while (i < interior.size() && block.range().contains(Addr(interior[i]))) ++i;
-    f(block, interior.subspan(first, i - first));
-  }
-}
-
 // The last word before the next block does not count: the allocator's own chunk addresses point
 // there.
 bool may_be_header(const Block& block, uint64_t offset) {
@@ -60,7 +45,7 @@ bool may_be_header(const Block& block, uint64_t offset) {
 
 OffsetCounts count_offsets(const HeapModel& heap, std::span<const uint64_t> interior) {
   OffsetCounts counts;
-  for_each_block(heap, interior, [&](const Block& block, std::span<const uint64_t> pointers) {
+  for_each_named_block(heap, interior, [&](const Block& block, std::span<const uint64_t> pointers) {
     for (const uint64_t pointer : pointers) {
       const uint64_t offset = pointer - block.begin().value;
       if (!may_be_header(block, offset)) continue;
@@ -90,12 +75,13 @@ class MarkSearch {
   [[nodiscard]] std::vector<LearntHeader::Mark> find(std::span<const uint64_t> interior,
                                                      LinkClass link) const {
     std::vector<Addr> samples;
-    for_each_block(heap_, interior, [&](const Block& block, std::span<const uint64_t> pointers) {
-      const bool is_member =
-          block.size() == link.size && samples.size() < kMostSamples &&
-          std::binary_search(pointers.begin(), pointers.end(), block.begin().value + link.offset);
-      if (is_member) samples.push_back(block.begin());
-    });
+    for_each_named_block(
+        heap_, interior, [&](const Block& block, std::span<const uint64_t> pointers) {
+          const bool is_member = block.size() == link.size && samples.size() < kMostSamples &&
+                                 std::binary_search(pointers.begin(), pointers.end(),
+                                                    block.begin().value + link.offset);
+          if (is_member) samples.push_back(block.begin());
+        });
     std::vector<LearntHeader::Mark> marks;
     if (samples.size() < kFewestBlocks) return marks;
     for (uint32_t at = 0; at + 4 <= link.offset; at += 4) {

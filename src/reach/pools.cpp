@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "reach/named_blocks.h"
+
 namespace heapscan {
 
 namespace {
@@ -64,41 +66,21 @@ bool names_itself(const MemoryImage& image, const Block& block,
 std::vector<uint64_t> find_pools(const MemoryImage& image, const HeapModel& heap,
                                  std::span<const uint64_t> interior) {
   std::vector<uint64_t> pools;
-  size_t i = 0;
-  while (i < interior.size()) {
-    const BlockId id = heap.block_at(Addr(interior[i]));
-    if (!id.valid()) {
-      ++i;
-      continue;
-    }
-    const Block& block = heap.block(id);
-    size_t places = 0;
-    for (; i < interior.size() && block.range().contains(Addr(interior[i])); ++i) {
-      places += may_be_part(block, interior[i]) ? 1 : 0;
-    }
-    if (places >= kFewestPlaces || (places > 0 && own_places(image, block) >= kFewestOwnPlaces)) {
+  for_each_named_block(heap, interior, [&](const Block& block, std::span<const uint64_t> named) {
+    const auto places = static_cast<size_t>(std::count_if(
+        named.begin(), named.end(), [&](uint64_t pointer) { return may_be_part(block, pointer); }));
+    if (places >= kFewestPlaces || (places > 0 && own_places(image, block) >= kFewestOwnPlaces))
       pools.push_back(block.begin().value);
-    }
-  }
+  });
   return pools;
 }
 
 std::vector<uint64_t> find_self_named(const MemoryImage& image, const HeapModel& heap,
                                       std::span<const uint64_t> interior) {
   std::vector<uint64_t> begins;
-  size_t i = 0;
-  while (i < interior.size()) {
-    const BlockId id = heap.block_at(Addr(interior[i]));
-    if (!id.valid()) {
-      ++i;
-      continue;
-    }
-    const Block& block = heap.block(id);
-    const size_t first = i;
-    while (i < interior.size() && block.range().contains(Addr(interior[i]))) ++i;
-    if (names_itself(image, block, interior.subspan(first, i - first)))
-      begins.push_back(block.begin().value);
-  }
+  for_each_named_block(heap, interior, [&](const Block& block, std::span<const uint64_t> named) {
+    if (names_itself(image, block, named)) begins.push_back(block.begin().value);
+  });
   return begins;
 }
 

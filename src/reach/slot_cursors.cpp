@@ -135,12 +135,8 @@ std::vector<Pointer> find_pointers(const MemoryImage& image, const HeapModel& he
 // Collects the cursors of one store.
 class Cursors {
  public:
-  Cursors(const MemoryImage& image, const LibraryMemory& library, AddrRange extent,
-          Addr first_slot)
-      : image_(image),
-        library_(library),
-        origins_{extent.begin(), first_slot},
-        extent_(extent) {}
+  Cursors(const MemoryImage& image, const LibraryMemory& library, AddrRange extent, Addr first_slot)
+      : image_(image), library_(library), origins_{extent.begin(), first_slot}, extent_(extent) {}
 
   void add_pointer(uint64_t value) { close_.push_back(value); }
 

@@ -21,7 +21,6 @@
 #include <algorithm>
 #include <string>
 
-#include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
@@ -37,6 +36,7 @@
 #include "reach/reserved_memory.h"
 #include "reach/signal_stacks.h"
 #include "reach/stale_tracing.h"
+#include "reach/verdict_table.h"
 
 namespace heapscan {
 
@@ -44,7 +44,6 @@ namespace {
 
 constexpr int kMostRounds = 4;
 constexpr int kMostPoolRounds = 64;
-constexpr size_t kWordsPerPiece = 1024;  // of a bitmap: 64 blocks each
 
 std::vector<RootRange> ranges_of(const Roots& roots, RootStrength strength) {
   std::vector<RootRange> chosen;
@@ -60,20 +59,6 @@ std::vector<RootWord> words_of(const Roots& roots, RootStrength strength) {
     if (strength_of(root.kind) == strength) chosen.push_back(root);
   }
   return chosen;
-}
-
-BlockBitmap judged_blocks(const HeapModel& heap) {
-  BlockBitmap judged(heap.blocks.size());
-  parallel_for_pieces(judged.word_count(), kWordsPerPiece, [&](size_t begin, size_t end) {
-    for (size_t w = begin; w < end; ++w) {
-      uint64_t bits = 0;
-      for (size_t i = 0; i < 64 && w * 64 + i < heap.blocks.size(); ++i) {
-        bits |= uint64_t{heap.blocks[w * 64 + i].is_judged()} << i;
-      }
-      judged.set_word(w, bits);
-    }
-  });
-  return judged;
 }
 
 // Bits of `a` that are not in `b`.
@@ -94,20 +79,6 @@ void merge(std::vector<uint64_t>& into, const std::vector<uint64_t>& more) {
   merged.reserve(into.size() + more.size());
   std::set_union(into.begin(), into.end(), more.begin(), more.end(), std::back_inserter(merged));
   into = std::move(merged);
-}
-
-using VerdictTotals = std::array<VerdictTotal, kVerdictCount>;
-
-struct Totals {
-  VerdictTotals blocks{};
-  VerdictTotals mappings{};
-};
-
-void add(VerdictTotals& sum, const VerdictTotals& part) {
-  for (size_t i = 0; i < sum.size(); ++i) {
-    sum[i].blocks += part[i].blocks;
-    sum[i].bytes += part[i].bytes;
-  }
 }
 
 class Tracing {
@@ -229,7 +200,7 @@ class Tracing {
       lower_what_the_kernel_may_hold(result);
     }
     list_possible(result);
-    give_verdicts(result);
+    give_verdicts(heap_, judged_, unreached_, unheld_, result);
     result.stale = stale_.stores();
     result.stale_held = stale_held_;
     result.funnel = funnel_rows();
@@ -457,37 +428,6 @@ class Tracing {
       }
       result.possible.push_back({id, reason});
     });
-  }
-
-  void give_verdicts(Reachability& result) const {
-    const size_t count = heap_.blocks.size();
-    result.verdicts = GrowingArray<Verdict>(count);
-    result.verdicts.resize(count);
-    BlockBitmap heads(count);
-    for (const LostBlock& lost : result.lost) {
-      if (lost.head == lost.block) heads.set(lost.block);
-    }
-    std::vector<Totals> totals((judged_.word_count() + kWordsPerPiece - 1) / kWordsPerPiece);
-    parallel_for_pieces(judged_.word_count(), kWordsPerPiece, [&](size_t begin, size_t end) {
-      Totals& sums = totals[begin / kWordsPerPiece];
-      for (size_t i = begin * 64; i < std::min(end * 64, count); ++i) {
-        const BlockId id(i);
-        const Verdict verdict = !judged_.test(id)      ? Verdict::NotJudged
-                                : !unreached_.test(id) ? Verdict::Reachable
-                                : !unheld_.test(id)    ? Verdict::Possible
-                                : heads.test(id)       ? Verdict::Definite
-                                                       : Verdict::Indirect;
-        result.verdicts[i] = verdict;
-        const Block& block = heap_.blocks[i];
-        auto& rows = block.state() == BlockState::Mapping ? sums.mappings : sums.blocks;
-        rows[static_cast<size_t>(verdict)].blocks += 1;
-        rows[static_cast<size_t>(verdict)].bytes += block.size();
-      }
-    });
-    for (const Totals& sums : totals) {
-      add(result.totals, sums.blocks);
-      add(result.mapping_totals, sums.mappings);
-    }
   }
 
   [[nodiscard]] std::vector<FunnelRow> funnel_rows() const {
