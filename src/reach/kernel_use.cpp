@@ -223,7 +223,7 @@ std::vector<BlockId> heads_the_kernel_may_hold(const MemoryImage& image, const H
   }
   if (heads.empty()) return heads;
   notes.push_back({NoteKind::KernelReferences, "",
-                   counted(heads.size(), "block") + " that nothing names " +
+                   counted(heads.size(), "block") + " that nothing points to " +
                        (heads.size() == 1 ? "is" : "are") +
                        " called possible, not lost: the kernel may hold what cannot be seen (" +
                        holders + "). More than " + std::to_string(most) +

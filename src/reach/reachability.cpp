@@ -34,7 +34,7 @@ const char* name_of(Reason reason) {
     case Reason::InTransit:
       return "in transit: a thread was inside malloc or free";
     case Reason::NamedAsSignalStack:
-      return "a signal frame names it as a signal stack: the kernel may hold it";
+      return "a signal frame gives it as the signal stack: the kernel may hold it";
     case Reason::HeldByKernel:
       return "referenced only from the kernel: a word in a pipe, a socket or an io_uring";
     case Reason::KernelMayHold:

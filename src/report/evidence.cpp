@@ -69,7 +69,7 @@ std::string survey(const Analysis& analysis, const BlockGroup& group, const Hold
         parts += fmt::format("{} referenced only by a leaked block", count);
         break;
       case Hold::StaleWord:
-        parts += fmt::format("{} only by words among others that lead to freed memory", count);
+        parts += fmt::format("{} referenced only by words that are no longer in use", count);
         break;
       case Hold::Word:
         parts += fmt::format("{} referenced by an interior or ambiguous pointer", count);

@@ -228,7 +228,7 @@ void add_unlisted_arenas(WordReader& reader, const MemoryImage& image, std::vect
       RingWalk walk = follow_ring(reader, state, row);
       ring.is_closed = walk.closed;
       ring.states = std::move(walk.states);
-      ring.found_by = "a heap header that names its arena";
+      ring.found_by = "a heap header that points to its arena";
       const auto main = std::find_if(ring.states.begin(), ring.states.end(),
                                      [&](Addr a) { return !is_heap_arena(reader, a); });
       if (main != ring.states.end()) {

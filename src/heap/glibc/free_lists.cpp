@@ -60,7 +60,7 @@ uint64_t mark_fastbins(WordReader& reader, HeapModel& heap, Addr state, const Ar
       if (!id.valid()) {
         damage.add(
             Addr(mem),
-            "malloc(): memory corruption (fast): a fastbin names a place where no block begins" +
+            "malloc(): memory corruption (fast): a fastbin points to a place where no block begins" +
                 which);
         break;
       }

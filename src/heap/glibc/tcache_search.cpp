@@ -302,7 +302,7 @@ TcacheMarks mark_tcaches(const MemoryImage& image, HeapModel& heap,
         if (!id.valid()) {
           damage.add(
               Addr(mem),
-              "free(): invalid pointer: a tcache names a place where no block begins" + which());
+              "free(): invalid pointer: a tcache points to a place where no block begins" + which());
           break;
         }
         Block& block = heap.blocks[id.index()];
