@@ -2,9 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <iostream>
 #include <memory>
-#include <ostream>
 
 #include "cli/commands.h"
 #include "cli/message.h"
@@ -30,8 +28,7 @@ struct AttachOptions {
 std::string listed(const PauseEstimate& estimate) {
   constexpr double kMillisecond = 1e-3;
   std::string text = fmt::format(
-      "heapscan: about {} to copy, {} to stop; expected pause {:.{}f} ms",
-      human_bytes(estimate.bytes),
+      "about {} to copy, {} to stop; expected pause {:.{}f} ms", human_bytes(estimate.bytes),
       estimate.threads == 1 ? "1 thread" : fmt::format("{} threads", estimate.threads),
       estimate.pause_seconds / kMillisecond, estimate.pause_seconds < 10 * kMillisecond ? 1 : 0);
   if (estimate.available_bytes != 0) {
@@ -44,9 +41,7 @@ int report_on(int pid, const AttachOptions& options, const SharedOptions& shared
   CaptureOptions capture;
   capture.leave_calls = options.leave_calls;
   if (options.shared.report.verbose) {
-    capture.on_estimate = [](const PauseEstimate& estimate) {
-      std::cerr << listed(estimate) << std::endl;
-    };
+    capture.on_estimate = [](const PauseEstimate& estimate) { say(listed(estimate)); };
   }
   return run_report(
       shared, fmt::format("heapscan attach {}{}", pid, options.leave_calls ? " --leave-calls" : ""),
@@ -57,15 +52,12 @@ int report_on(int pid, const AttachOptions& options, const SharedOptions& shared
 // does not keep the others waiting.
 int report_on_each(const std::vector<int>& pids, const AttachOptions& options) {
   int worst = kNothingLost;
+  SharedOptions shared = options.shared;
   for (const int pid : pids) {
-    SharedOptions shared = options.shared;
-    if (makes_file(shared.output)) {
-      shared.output = with_pid(shared.output, pid);
-    } else if (pid != pids.front() && shared.format == Format::Text) {
-      write_output(shared.output, [](std::ostream& out) { out << '\n'; });
-    }
+    if (makes_file(options.shared.output)) shared.output = with_pid(options.shared.output, pid);
     try {
       worst = std::max(worst, report_on(pid, options, shared));
+      shared.follows_another = shared.output == options.shared.output;
     } catch (const Error& error) {
       say(error.what());
       worst = std::max(worst, exit_code_of(error));

@@ -28,6 +28,8 @@ struct SharedOptions {
   bool builtin_suppressions = true;
   std::string cluster;       // the id, or how it begins; empty: no single one
   bool all_members = false;  // list every block of that cluster
+  bool follows_another =
+      false;  // a report in text that comes after another one: an empty line first
   ReportOptions report;
 };
 

@@ -122,6 +122,7 @@ void render(const SharedOptions& options, const Report& report) {
     if (options.format == Format::Json) {
       render_json(report, out);
     } else {
+      if (options.follows_another) out << '\n';
       render_text(report, wants_color(options), out);
     }
   });

@@ -261,6 +261,17 @@ class Usage(CliTest):
         self.assertEqual(self.heapscan("attach", "heapscan-twin", "--oldest", "-q").code, 1, one)
 
     @needs_ptrace
+    def test_reports_that_could_not_be_made_leave_no_empty_lines(self):
+        one, two = self.twins()
+        for refused in (one, two):
+            with self.subTest(first=refused == one), traced(refused):
+                result = self.heapscan("attach", "heapscan-twin", "--all-matching", "-q")
+                self.assertRegex(result.out, r"\Aleaked [^\0]*\nSUMMARY: [^\n]*\n\Z")
+                self.assertNotIn("\n\n", result.out)
+        with traced(one), traced(two):
+            self.assert_complains(self.heapscan("attach", "heapscan-twin", "--all-matching"), 3, "already traced by")
+
+    @needs_ptrace
     def test_by_the_path_of_the_program(self):
         program = self.folder() / "heapscan-path"
         shutil.copy(os.path.join(OPTIONS.fixtures, "fixture_strdup_loop"), program)
