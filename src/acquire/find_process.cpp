@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "acquire/module_map.h"
+#include "acquire/proc_errors.h"
 #include "acquire/proc_status.h"
 #include "heapscan/acquire/live.h"
 #include "heapscan/base/fd.h"
@@ -58,6 +59,7 @@ uint64_t resident_bytes_of(const std::string& folder) {
 std::vector<ProcessMatch> find_processes(const std::string& name) {
   std::vector<ProcessMatch> matches;
   if (name.empty()) return matches;
+  require_proc();
   const std::string file = file_named(name);
   const double now = seconds_since_boot();
   const auto ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));

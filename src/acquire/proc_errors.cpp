@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "acquire/proc_status.h"
+#include "heapscan/acquire/live.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/fd.h"
 #include "heapscan/base/text.h"
@@ -144,6 +145,7 @@ void check_not_traced(const ProcessStatus& status, const std::string& who) {
 }
 
 [[noreturn]] void throw_missing(int pid) {
+  require_proc();
   if (pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM)) {
     throw Error(ErrorKind::Acquire,
                 "cannot attach to process " + std::to_string(pid) +
@@ -155,6 +157,20 @@ void check_not_traced(const ProcessStatus& status, const std::string& who) {
 }
 
 }  // namespace
+
+void require_proc() {
+  if (::access("/proc/self/status", R_OK) == 0) return;
+  const int error = errno;
+  throw Error(ErrorKind::Acquire,
+              "cannot read /proc/self/status: " + describe_errno(error) +
+                  "; /proc is not mounted here, or is that of another pid namespace. Run `mount -t "
+                  "proc proc /proc` as root");
+}
+
+bool hides_processes() {
+  constexpr int kFirst = 1;  // there always is one
+  return !read_status(kFirst) && (::kill(kFirst, 0) == 0 || errno == EPERM);
+}
 
 std::string explain_refusal(const AccessFacts& facts) {
   return "cannot attach to " + process(facts.pid, facts.name) + ": " + describe_errno(facts.error) +
@@ -175,7 +191,8 @@ void check_capturable(int pid) {
   }
   if (stat && stat->is_dead() && list_threads(pid).size() <= 1) {
     throw Error(ErrorKind::Acquire, "cannot attach to " + who +
-                                        ": it is a zombie, it has exited and its memory is gone");
+                                        ": it is a zombie, it has exited and its memory is gone; "
+                                        "if it left a core dump, run `heapscan core FILE`");
   }
   check_not_traced(*status, who);
   check_architecture(pid, status->name);

@@ -30,6 +30,9 @@ struct AccessFacts {
 // process, ourselves, a zombie, a kernel thread, already traced, 32-bit or of another architecture.
 void check_capturable(int pid);
 
+// Throws Error when there is no /proc of ours.
+void require_proc();
+
 [[noreturn]] void throw_gone(int pid);
 // `tid` is the thread that could not be attached to.
 [[noreturn]] void throw_refused(int pid, int tid, int error);

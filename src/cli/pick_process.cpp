@@ -63,9 +63,12 @@ std::vector<int> pick_processes(const std::string& target, Pick pick) {
     throw Error(ErrorKind::Usage, "attach needs a process id or name, not an empty word");
   std::vector<ProcessMatch> matches = find_processes(target);
   if (matches.empty()) {
-    throw Error(ErrorKind::Acquire,
-                fmt::format("no process is called \"{}\"; `ps -e` lists names and process ids",
-                            escaped(target)));
+    throw Error(
+        ErrorKind::Acquire,
+        fmt::format("no process is called \"{}\"; {}", escaped(target),
+                    hides_processes() ? "/proc is mounted with hidepid and hides those of other "
+                                        "users, run heapscan as root (sudo) to find them"
+                                      : "`ps -e` lists names and process ids"));
   }
   if (pick == Pick::TheOnlyOne && matches.size() > 1) {
     throw Error(ErrorKind::Usage,

@@ -32,9 +32,13 @@ void require_understood(const MemoryImage& image, const AllocatorInCharge& alloc
                         const glibc::GlibcHeap& found) {
   const bool is_glibc = allocator.name == "glibc" || allocator.name == "unknown";
   if (!is_glibc) {
+    const std::string way_out = allocator.name == "musl"
+                                    ? "build the program for a system with glibc"
+                                    : "start or build the program without it (see LD_PRELOAD and "
+                                      "the libraries it is linked with)";
     throw Error(ErrorKind::Unsupported, "this process uses " + allocator.name + "'s malloc (" +
                                             allocator.evidence +
-                                            "); heapscan supports only glibc's");
+                                            "); heapscan supports only glibc's, " + way_out);
   }
   if (!found.libraries.empty()) return;
   if (allocator.name == "unknown") {

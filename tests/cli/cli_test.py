@@ -271,6 +271,39 @@ class Usage(CliTest):
         with traced(one), traced(two):
             self.assert_complains(self.heapscan("attach", "heapscan-twin", "--all-matching"), 3, "already traced by")
 
+    def without_own_proc(self, *prepare):
+        """Runs a command line in a mount namespace of its own, after `prepare` has changed /proc there."""
+        return ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c",
+                f'{" ".join(prepare)} || exit 77; exec "$@"', "sh"]
+
+    def run_without_own_proc(self, command, *words):
+        if shutil.which("unshare") is None:
+            self.skipTest("unshare is not in PATH")
+        result = run(command[0], *command[1:], OPTIONS.heapscan, *words)
+        if result.code == 77 or result.err.startswith("unshare:"):
+            self.skipTest(f"/proc cannot be replaced in a mount namespace here: {result.err.strip()}")
+        return result
+
+    def test_without_proc(self):
+        command = self.without_own_proc("mount -t tmpfs none /proc")
+        for target in ("1", "no-such-name-anywhere"):
+            result = self.run_without_own_proc(command, "attach", target)
+            self.assert_complains(result, 3, "/proc is not mounted here", "`mount -t proc proc /proc`")
+
+    def test_a_proc_that_hides_processes(self):
+        if os.geteuid() != 0:
+            self.skipTest("mounting /proc with hidepid needs root")
+        if shutil.which("setpriv") is None:
+            self.skipTest("setpriv is not in PATH")
+        if subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", OPTIONS.heapscan, "--version"],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            self.skipTest("another user cannot run heapscan here")
+        command = [*self.without_own_proc("mount -t proc -o hidepid=2 proc /proc"),
+                   "setpriv", "--reuid=65534", "--clear-groups"]
+        self.assert_complains(self.run_without_own_proc(command, "attach", "1"), 3, "hidepid", "as root (sudo)")
+        self.assert_complains(self.run_without_own_proc(command, "attach", "no-such-name-anywhere"), 3,
+                              '"no-such-name-anywhere"; /proc is mounted with hidepid', "as root (sudo)")
+
     @needs_ptrace
     def test_by_the_path_of_the_program(self):
         program = self.folder() / "heapscan-path"

@@ -71,7 +71,8 @@ TEST(LiveRefusals, Zombie) {
   Target target(PROGRAM_ECHO);
   target.close_input();
   ASSERT_TRUE(wait_for_state(target.pid(), 'Z'));
-  EXPECT_THAT(refusal_of(target.pid()).message, HasSubstr("zombie"));
+  EXPECT_THAT(refusal_of(target.pid()).message,
+              AllOf(HasSubstr("zombie"), HasSubstr("heapscan core FILE")));
 }
 
 TEST(LiveRefusals, KernelThread) {

@@ -45,8 +45,12 @@ struct ProcessMatch {
 };
 
 // Processes whose comm, or whose executable's or argv[0]'s last path component, is `name`, or whose
-// executable is the file `name` if that is a path; ourselves left out. By pid.
+// executable is the file `name` if that is a path; ourselves left out. By pid. Throws Error when
+// there is no /proc.
 [[nodiscard]] std::vector<ProcessMatch> find_processes(const std::string& name);
+
+// Whether /proc keeps processes of other users from our sight (hidepid).
+[[nodiscard]] bool hides_processes();
 
 // Throws Error (Acquire, or Unsupported for a process that is not x86-64) naming cause and fix: no
 // such process, exited meanwhile, permission (yama, capability, other user, user namespace, not
