@@ -10,7 +10,7 @@ std::string hex(Addr address) { return fmt::format("{:#x}", address.value); }
 std::string hex(uint64_t value) { return fmt::format("{:#x}", value); }
 
 std::string human_bytes(uint64_t bytes) {
-  if (bytes < 1024) return fmt::format("{} B", bytes);
+  if (bytes < 1024) return grouped(bytes) + " B";
   static constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   double scaled = static_cast<double>(bytes) / 1024;
   size_t unit = 0;

@@ -313,9 +313,12 @@ std::string describe_root_range(const RootRange& root, Addr at, const MemoryImag
   return text + " at " + hex(at);
 }
 
+// "register rbx of thread 12", "pipe fd 7": names of what the kernel holds begin with its kind.
 std::string describe_root_word(const RootWord& word) {
-  std::string text = word.name.empty() ? std::string(name_of(word.kind))
-                                       : std::string(name_of(word.kind)) + " " + word.name;
+  const bool says_kind = word.kind == RootKind::Epoll || word.kind == RootKind::Timer ||
+                         word.kind == RootKind::KernelQueue;
+  std::string text = says_kind && !word.name.empty() ? "" : name_of(word.kind);
+  if (!word.name.empty()) text += (text.empty() ? "" : " ") + word.name;
   if (word.tid != 0) text += " of thread " + std::to_string(word.tid);
   return text;
 }

@@ -86,7 +86,7 @@ class ClusterWriter {
       text += report_.options.verbose ? row.detail : shortened(row.detail, kLongestDetail);
     }
     if (row.samples > 0)
-      text += fmt::format(" ({} of {})", row.agreeing, counted(row.samples, "sample"));
+      text += fmt::format(" ({} of {})", grouped(row.agreeing), counted(row.samples, "sample"));
     return text;
   }
 
@@ -103,11 +103,14 @@ class ClusterWriter {
 
   void write_words() {
     if (map_.rows.empty()) return;
-    out_ << fmt::format(
-        "{:<11} of block {} ({} B); %: how many of {} have the same kind of word there; =: the "
-        "same value in all\n",
-        "words", hex(map_.example), grouped(map_.example_size),
-        counted(map_.samples, "sampled block"));
+    const std::string legend = map_.samples == 1
+                                   ? ", the only one sampled"
+                                   : fmt::format(
+                                         "; %: how many of {} sampled blocks have the same kind of "
+                                         "word there; =: the same value in all",
+                                         grouped(map_.samples));
+    out_ << fmt::format("{:<11} of block {} ({} B){}\n", "words", hex(map_.example),
+                        grouped(map_.example_size), legend);
     for (const MapRow& row : map_.rows) write_row(row);
     if (map_.rows_end < map_.example_size) {
       out_ << fmt::format("  {} more\n", counted(map_.example_size - map_.rows_end, "byte"));

@@ -36,7 +36,7 @@ std::string spelled(const IdentityRow& row, bool verbose) {
   std::string text = row.kind == name_of(EvidenceKind::Library) ? "recognised by: " : "";
   text += verbose ? row.detail : shortened(row.detail, kLongestFacts);
   if (row.samples > 0)
-    text += fmt::format(" ({} of {})", row.agreeing, counted(row.samples, "sample"));
+    text += fmt::format(" ({} of {})", grouped(row.agreeing), counted(row.samples, "sample"));
   return text;
 }
 

@@ -507,6 +507,13 @@ class Reports(CliTest):
             self.assert_complains(self.heapscan("attach", waiting.pid, "--cluster", wrong), 2,
                                   f"there is no group {wrong}", group["id"])
 
+    def test_a_group_of_one_block(self):
+        with self.fixture("chains") as waiting:
+            group = parse(self.heapscan("attach", waiting.pid, "--format", "json").out)["leaks"][0]
+            self.assertEqual(group["blocks"], 1)
+            text = self.heapscan("attach", waiting.pid, "--cluster", group["id"]).out
+        self.assertRegex(text, r"\nwords {7}of block 0x[0-9a-f]+ \([\d,]+ B\), the only one sampled\n")
+
     def suppressed(self, name, rules, *words):
         supp = self.folder() / "my.supp"
         supp.write_text(rules)

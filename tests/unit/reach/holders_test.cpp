@@ -52,6 +52,17 @@ TEST_F(Holders, Register) {
   EXPECT_EQ(holder_of(block_), "register rbx of thread 17, 8 bytes past its start");
 }
 
+TEST_F(Holders, WhatTheKernelHoldsIsNamedOnce) {
+  program_.add_root_word({RootKind::KernelQueue, block_.value, 0, "pipe fd 7", false});
+  EXPECT_EQ(holder_of(block_), "pipe fd 7");
+  const Addr watched = program_.block(104);
+  program_.add_root_word({RootKind::Epoll, watched.value, 0, "epoll fd 7 watching fd 12", false});
+  EXPECT_EQ(holder_of(watched), "epoll fd 7 watching fd 12");
+  const Addr asked = program_.block(104);
+  program_.add_root_word({RootKind::IoUring, asked.value, 0, "fd 9", false});
+  EXPECT_EQ(holder_of(asked), "io_uring fd 9");
+}
+
 TEST_F(Holders, UnalignedWord) {
   const Addr other = program_.block(104);
   program_.strong_root(other);
