@@ -51,7 +51,7 @@ void describe_program(CLI::App& program) {
       "  1  definite leaks found\n"
       "  2  wrong command line\n"
       "  3  the process or file cannot be read, or the report cannot be written\n"
-      "  4  the allocator of the process is not supported\n");
+      "  4  its allocator is not supported, or it is no 64-bit x86 program\n");
 }
 
 // The chosen command's help, or the program's.
