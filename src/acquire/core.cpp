@@ -57,6 +57,13 @@ std::string executable_of(const MemoryImage& image) {
   return name ? image.read_string(Addr(*name), 4096).value_or("") : "";
 }
 
+// gcore takes for a name what follows the last slash of the command line, which of a program that
+// writes a title there is the end of some argument: " -c nginx.conf".
+std::string command_of(const std::string& noted, const std::string& executable) {
+  if (!noted.empty() && noted.front() != ' ') return noted;
+  return executable.substr(executable.rfind('/') + 1);
+}
+
 Capture build_capture(const CoreInput& input, const CoreOptions& options, ImageBuilder builder) {
   CoreFile core = read_core_file(input.bytes, input.name);
   if (!input.incomplete.empty()) {
@@ -81,7 +88,6 @@ Capture build_capture(const CoreInput& input, const CoreOptions& options, ImageB
   Capture capture;
   capture.facts.kind = CaptureFacts::Kind::Core;
   capture.facts.pid = core.pid ? *core.pid : core.threads.empty() ? 0 : core.threads.front().tid;
-  capture.facts.command = core.command;
   capture.facts.source = input.name;
   capture.facts.captured_at = input.captured_at;
   capture.facts.signal = core.signal;
@@ -91,6 +97,7 @@ Capture build_capture(const CoreInput& input, const CoreOptions& options, ImageB
   capture.image = builder.freeze();
   capture.files = std::move(modules.files);
   capture.facts.executable = executable_of(capture.image);
+  capture.facts.command = command_of(core.command, capture.facts.executable);
   return capture;
 }
 

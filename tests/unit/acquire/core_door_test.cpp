@@ -86,6 +86,21 @@ TEST(CoreDoor, GivesMemoryThreadsAndFacts) {
   EXPECT_EQ(capture.image.missing_bytes(), 0U);
 }
 
+TEST(CoreDoor, NameThatIsTheEndOfATitle) {
+  const auto name_in = [](std::string_view noted) {
+    ByteString page;
+    append_text(page, "/usr/sbin/nginx");
+    page.resize(0x1000);
+    CoreWriter core;
+    core.thread(42, 0x1000, kStack + 0x100, 0x7000).process(42, noted);
+    core.segment(kStack, std::move(page), kRw).aux(AT_EXECFN, kStack);
+    return loaded(core.write()).facts.command;
+  };
+  EXPECT_EQ(name_in(" -c nginx.conf"), "nginx");
+  EXPECT_EQ(name_in(""), "nginx");
+  EXPECT_EQ(name_in("Web Content"), "Web Content");
+}
+
 TEST(CoreDoor, IsNotCopied) {
   const ByteString bytes = small_core().write();
   const Capture capture = loaded(bytes);
