@@ -72,8 +72,9 @@ class Clustering {
       const auto groups =
           group_equal(signatures_, std::max(kFewestGroups, blocks_.size() / kBlocksPerGroup),
                       [this](uint32_t number) { return size_class(number); });
-      MergedGroups merged = merge_groups(groups, image_, symbols_, addresses_, blocks_,
-                                         [this] { return make_maker(); });
+      MergedGroups merged = merge_groups(
+          groups, image_, symbols_, addresses_, blocks_, [this] { return make_maker(); },
+          round + 1 == kRounds ? Rests::Join : Rests::Leave);
       groups_.resize(blocks_.size());
       parallel_for_pieces(blocks_.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
         for (size_t i = begin; i < end; ++i) groups_[i] = merged.cluster_of[signatures_[i]];

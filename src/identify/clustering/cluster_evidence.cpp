@@ -194,6 +194,11 @@ float TraitMixture::identity_evidence(const TraitMixture& other) const {
   return kIdentityWeight * sum;
 }
 
+bool TraitMixture::is_field() const {
+  const float most = *std::max_element(kinds_.begin() + 1, kinds_.end());
+  return total_ > 0 && most >= kNearlyAll * total_;
+}
+
 bool TraitMixture::names_other_tables(const TraitMixture& other) const {
   const auto table = static_cast<size_t>(TraitKind::Table);
   if (kinds_[table] == 0 || other.kinds_[table] == 0) return false;
@@ -242,22 +247,36 @@ ClusterOutline ClusterEvidence::outline() const {
 
 float ClusterEvidence::agreement(const ClusterEvidence& other) const {
   if (places_[0].names_other_tables(other.places_[0])) return -1e6F;
-  return (predicts(other) + other.predicts(*this)) / 2;
+  return (predicts(other, frame()) + other.predicts(*this, frame())) / 2;
 }
 
-float ClusterEvidence::weight_of(size_t place) const {
-  if (shape_ != Shape::Record || traits_ <= 1) return 1;
-  const bool is_last = place + 1 == traits_;
-  if (traits_ > kSmallestFields) return is_last ? kLastFieldWeight : 1;
+float ClusterEvidence::agreement_with_larger(const ClusterEvidence& larger) const {
+  if (places_[0].names_other_tables(larger.places_[0])) return -1e6F;
+  const Frame common{std::min(traits_, Signature::kFields), says_little_};
+  return (predicts(larger, common) + larger.predicts(*this, common)) / 2;
+}
+
+bool ClusterEvidence::uses_last(size_t words) const {
+  const size_t fields = std::min(traits_, Signature::kFields);
+  return std::any_of(places_.begin() + static_cast<ptrdiff_t>(fields - std::min(words, fields)),
+                     places_.begin() + static_cast<ptrdiff_t>(traits_),
+                     [](const TraitMixture& place) { return place.is_field(); });
+}
+
+float ClusterEvidence::weight_of(size_t place, size_t traits) const {
+  if (shape_ != Shape::Record || traits <= 1) return 1;
+  const bool is_last = place + 1 == traits;
+  if (traits > kSmallestFields) return is_last ? kLastFieldWeight : 1;
   if (place == 0) return kOnlyFieldWeight;
   return is_last ? kSlackWeight : 1;
 }
 
-float ClusterEvidence::predicts(const ClusterEvidence& other) const {
-  float sum = (says_little_ ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.names(other.owner_);
-  if (shape_ == Shape::Record && traits_ <= kSmallestFields)
+float ClusterEvidence::predicts(const ClusterEvidence& other, const Frame& frame) const {
+  float sum = (frame.says_little ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.names(other.owner_);
+  if (shape_ == Shape::Record && frame.traits <= kSmallestFields)
     sum += places_[0].use_evidence(other.places_[0]);
-  for (size_t i = 0; i < traits_; ++i) sum += weight_of(i) * places_[i].predicts(other.places_[i]);
+  for (size_t i = 0; i < frame.traits; ++i)
+    sum += weight_of(i, frame.traits) * places_[i].predicts(other.places_[i]);
   return sum;
 }
 

@@ -24,6 +24,8 @@ class TraitMixture {
   [[nodiscard]] float use_evidence(const TraitMixture& other) const;
   // The commonest kind but zero, with the identity nearly all have; zero when that is rare.
   [[nodiscard]] Trait commonest() const;
+  // Nearly always used, and for one kind of word: what somebody writes, not what was left behind.
+  [[nodiscard]] bool is_field() const;
   // Both name tables of functions, and none of them is the same.
   [[nodiscard]] bool names_other_tables(const TraitMixture& other) const;
 
@@ -65,11 +67,22 @@ class ClusterEvidence {
 
   // In nats, the same for both directions; above 0 the two are likelier one kind than two.
   [[nodiscard]] float agreement(const ClusterEvidence& other) const;
+  // The same for `larger`, whose blocks have two words more: of those only the words count that
+  // blocks of this size have, too.
+  [[nodiscard]] float agreement_with_larger(const ClusterEvidence& larger) const;
+  // Whether one of the last `words` words is a field of its own.
+  [[nodiscard]] bool uses_last(size_t words) const;
   [[nodiscard]] ClusterOutline outline() const;
 
  private:
-  [[nodiscard]] float predicts(const ClusterEvidence& other) const;
-  [[nodiscard]] float weight_of(size_t place) const;
+  // How words are compared: as those of records with so many traits.
+  struct Frame {
+    size_t traits = 0;
+    bool says_little = false;
+  };
+  [[nodiscard]] Frame frame() const { return {traits_, says_little_}; }
+  [[nodiscard]] float predicts(const ClusterEvidence& other, const Frame& frame) const;
+  [[nodiscard]] float weight_of(size_t place, size_t traits) const;
 
   Shape shape_;
   bool says_little_;

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "heapscan/base/parallel.h"
+#include "identify/clustering/merge_rests.h"
 #include "identify/clustering/merge_sizes.h"
 #include "identify/clustering/merge_texts.h"
 #include "identify/clustering/module_tables.h"
@@ -75,8 +76,8 @@ class Merger {
     return number;
   }
 
-  [[nodiscard]] ClusterOutline outline(uint32_t cluster) const {
-    return clusters_[cluster].outline();
+  [[nodiscard]] const ClusterEvidence& evidence(uint32_t cluster) const {
+    return clusters_[cluster];
   }
 
  private:
@@ -153,6 +154,11 @@ void forget_identities(Signature& signature) {
 struct Bucket {
   std::vector<uint32_t> cluster_of;      // one per group, in the order of the bucket
   std::vector<ClusterOutline> outlines;  // one per cluster
+  // Of records of kMostKept bytes at most, one per cluster.
+  uint64_t size = 0;
+  std::vector<ClusterEvidence> evidence;
+  std::vector<uint64_t> blocks;
+  static constexpr uint64_t kMostKept = 2048;
 };
 
 class BucketMerger {
@@ -166,34 +172,60 @@ class BucketMerger {
     Merger merger;
     std::vector<TextGroup> members;
     Shape shape = Shape::Record;
+    uint64_t size = 0;
     for (const Bucketed& row : rows) {
       const SignatureGroup& group = groups_[row.group];
-      Signature signature = signature_of(group);
+      Signature signature = signature_of(group, owners);
       shape = signature.shape;
-      if (signature.says_little() && !owners.contains(signature.owner)) signature.owner = 0;
+      size = signature.size;
       uint64_t begin = 0;
       if (shape == Shape::Text) std::swap(begin, signature.trait[0].identity);
       const uint64_t kinds = mix(group.signature >> 32, signature.owner);
       const uint32_t cluster = merger.add(ClusterEvidence(signature, group.blocks), kinds);
       members.push_back({cluster, begin, group.blocks});
     }
-    return collect(merger, std::move(members), shape);
+    Bucket bucket = collect(merger, members, shape);
+    if (shape == Shape::Record && size <= Bucket::kMostKept) keep_evidence(merger, members, bucket);
+    bucket.size = size;
+    return bucket;
+  }
+
+  // Of the groups of `bucket`, whose rows are `rows`, those that belong to a cluster of blocks that
+  // are smaller. The largest group of each cluster stays.
+  [[nodiscard]] std::vector<Joined> find_strays(std::span<const Bucketed> rows,
+                                                const Bucket& bucket, StrayRests strays) {
+    const std::set<uint32_t> owners = main_owners(groups_, rows);
+    std::vector<bool> is_founded(bucket.evidence.size(), false);
+    for (size_t i = 0; i < std::min(rows.size(), kThorough); ++i) {
+      const uint32_t cluster = bucket.cluster_of[i];
+      const SignatureGroup& group = groups_[rows[i].group];
+      if (is_founded[cluster]) {
+        const ClusterEvidence evidence(signature_of(group, owners), group.blocks);
+        strays.look_at(rows[i].group, evidence, group.blocks,
+                       bucket.evidence[cluster].agreement(evidence));
+      }
+      is_founded[cluster] = true;
+    }
+    return strays.found();
   }
 
  private:
-  [[nodiscard]] Signature signature_of(const SignatureGroup& group) {
+  [[nodiscard]] Signature signature_of(const SignatureGroup& group,
+                                       const std::set<uint32_t>& owners) {
     Signature signature = maker_.signature_of(blocks_[group.example]);
     if (group.is_rest()) forget_identities(signature);
     tables_.judge_constants(signature);
+    if (signature.says_little() && !owners.contains(signature.owner)) signature.owner = 0;
     return signature;
   }
-  static Bucket collect(Merger& merger, std::vector<TextGroup> members, Shape shape) {
-    const std::vector<uint32_t> joined = merger.join();
+  Bucket collect(Merger& merger, std::vector<TextGroup>& members, Shape shape) {
+    joined_ = merger.join();
+    const std::vector<uint32_t>& joined = joined_;
     uint32_t count = 1 + *std::max_element(joined.begin(), joined.end());
     Bucket bucket;
     bucket.outlines.resize(count);
     for (auto i = static_cast<uint32_t>(joined.size()); i-- > 0;)
-      bucket.outlines[joined[i]] = merger.outline(i);
+      bucket.outlines[joined[i]] = merger.evidence(i).outline();
     for (TextGroup& member : members) member.cluster = joined[member.cluster];
     if (shape == Shape::Text) count = split_templates(members, count);
     bucket.outlines.resize(count);
@@ -201,11 +233,20 @@ class BucketMerger {
     for (const TextGroup& member : members) bucket.cluster_of.push_back(member.cluster);
     return bucket;
   }
+  // Of clusters that were joined the first has what all of them have.
+  void keep_evidence(const Merger& merger, const std::vector<TextGroup>& members, Bucket& bucket) {
+    for (uint32_t i = 0; i < joined_.size(); ++i) {
+      if (joined_[i] == bucket.evidence.size()) bucket.evidence.push_back(merger.evidence(i));
+    }
+    bucket.blocks.resize(bucket.evidence.size());
+    for (const TextGroup& member : members) bucket.blocks[member.cluster] += member.blocks;
+  }
 
   const std::vector<SignatureGroup>& groups_;
   std::span<const BlockId> blocks_;
   SignatureMaker maker_;
   ModuleTables tables_;
+  std::vector<uint32_t> joined_;  // cluster before joining -> after
 };
 
 // Where the buckets begin; one more at the end.
@@ -218,30 +259,93 @@ std::vector<size_t> begins_of(const std::vector<Bucketed>& rows) {
   return begins;
 }
 
+// All buckets, and how their clusters and groups are numbered.
+class Buckets {
+ public:
+  Buckets(std::vector<Bucketed> rows, const std::function<BucketMerger()>& make_merger, Rests rests)
+      : rows_(std::move(rows)), begins_(begins_of(rows_)), buckets_(begins_.size() - 1) {
+    parallel_for(buckets_.size(), [&](size_t i) { buckets_[i] = make_merger().merge(rows_of(i)); });
+    uint32_t next = 0;
+    for (const Bucket& bucket : buckets_) {
+      first_.push_back(next);
+      next += static_cast<uint32_t>(bucket.outlines.size());
+    }
+    if (rests == Rests::Join) find_rests_in(make_merger);
+  }
+
+  // Group -> cluster, before clusters of several sizes are joined.
+  [[nodiscard]] std::vector<uint32_t> cluster_of() const {
+    std::vector<uint32_t> result(rows_.size());
+    for (size_t i = 0; i < buckets_.size(); ++i) {
+      for (size_t k = 0; k < buckets_[i].cluster_of.size(); ++k)
+        result[rows_[begins_[i] + k].group] = first_[i] + buckets_[i].cluster_of[k];
+    }
+    for (const Joined& stray : strays_) result[stray.cluster] = stray.with;
+    return result;
+  }
+  [[nodiscard]] std::vector<ClusterOutline> outlines() const {
+    std::vector<ClusterOutline> outlines;
+    for (const Bucket& bucket : buckets_)
+      outlines.insert(outlines.end(), bucket.outlines.begin(), bucket.outlines.end());
+    return outlines;
+  }
+  // Clusters of blocks that only malloc made larger than others of their kind.
+  [[nodiscard]] const std::vector<Joined>& rests() const { return rests_; }
+
+ private:
+  [[nodiscard]] std::span<const Bucketed> rows_of(size_t bucket) const {
+    return std::span(rows_).subspan(begins_[bucket], begins_[bucket + 1] - begins_[bucket]);
+  }
+  [[nodiscard]] std::vector<SizedCluster> records_of(size_t i) const {
+    std::vector<SizedCluster> clusters;
+    const Bucket& bucket = buckets_[i];
+    for (uint32_t k = 0; k < bucket.evidence.size(); ++k)
+      clusters.push_back({first_[i] + k, bucket.size, bucket.blocks[k], &bucket.evidence[k]});
+    return clusters;
+  }
+  void find_rests_in(const std::function<BucketMerger()>& make_merger) {
+    std::vector<SizedCluster> all;
+    std::unordered_map<uint64_t, size_t> of_size;
+    for (size_t i = 0; i < buckets_.size(); ++i) {
+      const std::vector<SizedCluster> clusters = records_of(i);
+      all.insert(all.end(), clusters.begin(), clusters.end());
+      if (!clusters.empty()) of_size[buckets_[i].size] = i;
+    }
+    rests_ = find_rests(all);
+    std::vector<std::vector<Joined>> strays(buckets_.size());
+    parallel_for(buckets_.size(), [&](size_t i) {
+      const auto usual = of_size.find(buckets_[i].size - kRest);
+      if (buckets_[i].evidence.empty() || usual == of_size.end()) return;
+      strays[i] =
+          make_merger().find_strays(rows_of(i), buckets_[i], StrayRests(records_of(usual->second)));
+    });
+    for (const auto& some : strays) strays_.insert(strays_.end(), some.begin(), some.end());
+  }
+
+  std::vector<Bucketed> rows_;
+  std::vector<size_t> begins_;  // of each bucket in rows_; one more at the end
+  std::vector<Bucket> buckets_;
+  std::vector<uint32_t> first_;  // the number of each bucket's first cluster
+  std::vector<Joined> rests_;
+  std::vector<Joined> strays_;  // a group, and the cluster it belongs to
+};
+
 }  // namespace
 
 MergedGroups merge_groups(const std::vector<SignatureGroup>& groups, const MemoryImage& image,
                           const Symbols& symbols, const AddressMap& addresses,
                           std::span<const BlockId> blocks,
-                          const std::function<SignatureMaker()>& make_maker) {
-  const std::vector<Bucketed> rows = sort_into_buckets(groups, blocks, make_maker);
-  const std::vector<size_t> begins = begins_of(rows);
-  std::vector<Bucket> buckets(begins.size() - 1);
-  parallel_for(buckets.size(), [&](size_t i) {
-    BucketMerger merger(groups, blocks, make_maker(), ModuleTables(image, symbols, addresses));
-    buckets[i] = merger.merge(std::span(rows).subspan(begins[i], begins[i + 1] - begins[i]));
-  });
-
+                          const std::function<SignatureMaker()>& make_maker, Rests rests) {
+  const Buckets buckets(
+      sort_into_buckets(groups, blocks, make_maker),
+      [&] {
+        return BucketMerger(groups, blocks, make_maker(), ModuleTables(image, symbols, addresses));
+      },
+      rests);
   MergedGroups result;
-  result.cluster_of.resize(groups.size());
-  std::vector<ClusterOutline> outlines;
-  for (size_t i = 0; i < buckets.size(); ++i) {
-    const auto first = static_cast<uint32_t>(outlines.size());
-    for (size_t k = 0; k < buckets[i].cluster_of.size(); ++k)
-      result.cluster_of[rows[begins[i] + k].group] = first + buckets[i].cluster_of[k];
-    outlines.insert(outlines.end(), buckets[i].outlines.begin(), buckets[i].outlines.end());
-  }
-  const std::vector<uint32_t> joined = join_sizes(outlines);
+  result.cluster_of = buckets.cluster_of();
+  const std::vector<ClusterOutline> outlines = buckets.outlines();
+  const std::vector<uint32_t> joined = join_sizes(outlines, buckets.rests());
   for (uint32_t& cluster : result.cluster_of) cluster = joined[cluster];
   for (size_t i = 0; i < outlines.size(); ++i) {
     if (joined[i] == result.shapes.size()) result.shapes.push_back(outlines[i].shape);

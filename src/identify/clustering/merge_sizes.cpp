@@ -84,23 +84,27 @@ std::vector<uint64_t> keys_of(const ClusterOutline& cluster) {
 
 }  // namespace
 
-std::vector<uint32_t> join_sizes(const std::vector<ClusterOutline>& clusters) {
+std::vector<uint32_t> join_sizes(const std::vector<ClusterOutline>& clusters,
+                                 std::span<const Joined> joined) {
   std::vector<uint32_t> into(clusters.size());
   std::iota(into.begin(), into.end(), 0);
   const auto root_of = [&](uint32_t cluster) {
     while (into[cluster] != cluster) cluster = into[cluster] = into[into[cluster]];
     return cluster;
   };
+  const auto join = [&](uint32_t first, uint32_t second) {
+    const uint32_t a = root_of(first);
+    const uint32_t b = root_of(second);
+    into[std::max(a, b)] = std::min(a, b);
+  };
   std::unordered_map<uint64_t, uint32_t> first_with;
   for (uint32_t i = 0; i < clusters.size(); ++i) {
     for (const uint64_t k : keys_of(clusters[i])) {
       const auto [first, is_new] = first_with.try_emplace(k, i);
-      if (is_new) continue;
-      const uint32_t a = root_of(first->second);
-      const uint32_t b = root_of(i);
-      into[std::max(a, b)] = std::min(a, b);
+      if (!is_new) join(first->second, i);
     }
   }
+  for (const Joined& pair : joined) join(pair.cluster, pair.with);
   std::vector<uint32_t> number(clusters.size());
   uint32_t count = 0;
   for (uint32_t i = 0; i < clusters.size(); ++i)

@@ -48,14 +48,19 @@ void put_best_first(std::vector<Candidate>& candidates) {
 bool leaves_fields(const Layout& layout, const std::vector<Words>& samples) {
   size_t numbers = 0;
   size_t pointers = 0;
+  size_t asked = 0;
+  uint64_t usual = ~uint64_t{0};  // others are larger only because malloc did not split them
+  for (const Words& sample : samples) usual = std::min(usual, sample.size);
   for (const Words& sample : samples) {
+    if (sample.size != usual) continue;
+    ++asked;
     const WordFact* const last = sample.size >= 8 ? sample.at(sample.size - 8) : nullptr;
     if (last == nullptr || layout.has_tail || layout.size + 8 > sample.size) return false;
     const bool may_be_a_size = last->value >= 32 && last->value % 16 == 0;
     numbers += last->kind == WordKind::Small && !may_be_a_size ? 1 : 0;
     pointers += is_block_pointer(last->kind) ? 1 : 0;
   }
-  return numbers * 5 >= samples.size() || pointers * 2 >= samples.size();
+  return numbers * 5 >= asked || pointers * 2 >= asked;
 }
 
 Catalogue::Catalogue(const MemoryImage& image, Layouts& layouts)

@@ -101,6 +101,25 @@ TEST_F(ClusterTest, OptionalFieldsDoNotSplit) {
   expect_apart("record", "other");
 }
 
+// Every tenth block is 16 bytes larger, and whatever was there before is still in them.
+TEST_F(ClusterTest, BlocksThatMallocDidNotSplitAreOfTheirKind) {
+  for (uint64_t size : {24, 40, 88, 200}) {
+    const std::string kind = "kind of " + std::to_string(size);
+    const Addr owned = block("owned by " + kind, 312, {1, 2, 3, kFunction});
+    for (uint64_t i = 0; i < 100; ++i) {
+      const bool is_larger = i % 10 == 3;
+      const Addr at = block(kind, is_larger ? size + 16 : size, {kFunction + size, owned.value});
+      if (!is_larger) continue;
+      program_.poke(at + size, i % 20 == 3 ? 0x6f6e657962616460 : uint64_t{0});
+      program_.poke(at + size + 8, i % 30 == 3 ? kFunction + i : uint64_t{0});
+    }
+  }
+  run();
+  for (uint64_t size : {24, 40, 88, 200}) expect_one("kind of " + std::to_string(size));
+  expect_apart("kind of 24", "kind of 40");
+  expect_apart("kind of 88", "kind of 200");
+}
+
 TEST_F(ClusterTest, AsManyLargerBlocksAreAKindOfTheirOwn) {
   const Addr owned = block("owned", 312, {1, 2, 3, kFunction});
   for (uint64_t i = 0; i < 100; ++i) block("small", 40, {i + 1, owned.value, 5});
