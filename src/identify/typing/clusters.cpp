@@ -13,10 +13,15 @@ namespace {
 
 constexpr uint64_t kClusterBytes = 4096;
 constexpr uint64_t kCharactersAsked = 64;  // bytes
-constexpr int kMuch = 10;                  // in what types weigh
+constexpr Demand kOfHinted{.score = 10, .evidence = 5};
+constexpr int kMuch = 10;  // in what types weigh
 
 // Where few of a cluster's blocks are pointed at, the others may be strangers.
 bool are_enough(uint64_t votes, uint64_t blocks) { return votes * 4 >= blocks; }
+// What fewer say is a hint; an array says less of itself than a struct does.
+bool are_too_few(uint64_t votes, uint64_t blocks, bool is_array) {
+  return votes * (is_array ? 16 : 64) < blocks;
+}
 bool are_many(uint64_t votes, uint64_t blocks) { return votes * 2 >= blocks; }
 
 // Members that were not cleared may lead to what has long been something else.
@@ -184,7 +189,11 @@ void ClusterTypes::count_votes(ClusterId cluster) {
     if (!extent->is_array && may_be_derived(cluster, extent->type)) return;
     const bool is_plain = extent->is_array && !checker_.layouts().of(extent->type).holds_pointers();
     if (is_plain && !are_many(agreeing, blocks)) return;  // numbers fit everywhere
-    if (!are_enough(agreeing, blocks) && !fits_as_well_as_any(cluster, *extent)) return;
+    if (are_too_few(agreeing, blocks, extent->is_array)) {
+      if (!fits_better_than_any(cluster, *extent)) return;
+    } else if (!are_enough(agreeing, blocks) && !fits_as_well_as_any(cluster, *extent)) {
+      return;
+    }
     pointed_[cluster] = 1;
     return settle(cluster, *extent, EvidenceKind::Pointed, detail_of(vote), vote.sure);
   }
@@ -200,11 +209,22 @@ bool ClusterTypes::may_be_derived(ClusterId cluster, TypeId type) {
   });
 }
 
-bool ClusterTypes::fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent) {
+std::vector<Candidate> ClusterTypes::rank_all(ClusterId cluster, const std::vector<Words>& words) {
   const Cluster& row = inputs_.clusters.rows[cluster];
-  const auto words = sample_words(inputs_, row, kClusterBytes);
-  const auto ranked =
-      rank(checker_, catalogue_, cluster, words, catalogue_.for_cluster(inputs_, row));
+  return rank(checker_, catalogue_, cluster, words, catalogue_.for_cluster(inputs_, row));
+}
+
+bool ClusterTypes::fits_better_than_any(ClusterId cluster, const ClusterExtent& extent) {
+  if (extent.is_array) return false;
+  const auto words = sample_words(inputs_, inputs_.clusters.rows[cluster], kClusterBytes);
+  const auto ranked = rank_all(cluster, words);
+  const Candidate* const winner = clear_winner(checker_, ranked, kOfHinted, words.size());
+  return winner != nullptr && winner->type == extent.type;
+}
+
+bool ClusterTypes::fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent) {
+  const auto words = sample_words(inputs_, inputs_.clusters.rows[cluster], kClusterBytes);
+  const auto ranked = rank_all(cluster, words);
   if (extent.is_array) return !may_be_one(ranked);
   const auto own = std::find_if(ranked.begin(), ranked.end(),
                                 [&](const Candidate& c) { return c.type == extent.type; });

@@ -57,6 +57,8 @@ class ClusterTypes {
  private:
   void cast_votes(ClusterId from);
   void count_votes(ClusterId cluster);
+  [[nodiscard]] std::vector<Candidate> rank_all(ClusterId cluster, const std::vector<Words>& words);
+  [[nodiscard]] bool fits_better_than_any(ClusterId cluster, const ClusterExtent& extent);
   [[nodiscard]] bool fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent);
   [[nodiscard]] bool may_be_characters(ClusterId cluster) const;
   void take_text(ClusterId cluster, const Vote& vote);

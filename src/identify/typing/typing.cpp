@@ -24,11 +24,25 @@ namespace {
 constexpr size_t kMostCandidates = 64;
 constexpr int kTypingRounds = 4;
 constexpr uint64_t kTypingBytes = 1024;
+constexpr uint64_t kTimesMore = 16;  // than live blocks: then these alone do not name them
 // An array repeats the little that its elements say; that little must be the more certain.
 constexpr Demand kOfOne{.score = 30, .evidence = 15};
 constexpr Demand kOfElement{.score = 60, .evidence = 10};
 // What is left to say when a tag has named the type.
 constexpr Demand kOfTagged{.score = 30, .evidence = 10};
+
+// Whether two types have members of the same size and kind at the same places.
+bool is_laid_out_alike(Layouts& layouts, TypeId a, TypeId b) {
+  const Layout& first = layouts.of(a);
+  const Layout& second = layouts.of(b);
+  const auto is_alike = [](const Leaf& x, const Leaf& y) {
+    const bool are_pointers = x.kind >= LeafKind::CodePointer && y.kind >= LeafKind::CodePointer;
+    return x.offset == y.offset && x.size == y.size && (x.kind == y.kind || are_pointers);
+  };
+  return first.size == second.size &&
+         std::equal(first.leaves.begin(), first.leaves.end(), second.leaves.begin(),
+                    second.leaves.end(), is_alike);
+}
 
 class Typing {
  public:
@@ -118,7 +132,7 @@ class Typing {
         std::equal_range(live_.ones.begin(), live_.ones.end(), words.front().size, BySize());
     const LiveType* const live = look_alike(checker_, {of_size.first, of_size.second}, words);
     if (live == nullptr || !is_believable(live->type, words)) return;
-    if (types_.may_be_derived(id, live->type)) return;
+    if (types_.may_be_derived(id, live->type) || has_rival(id, *live, words)) return;
     const auto extent = extent_of_cluster(checker_, id, live->type);
     if (!extent) return;
     const std::string count = (live->is_least ? "at least " : "") + grouped(live->blocks);
@@ -126,6 +140,35 @@ class Typing {
                   fmt::format("matches {} live `{}` object{}", count,
                               inputs_.types.spelled(live->type), live->blocks == 1 ? "" : "s"),
                   true);
+  }
+
+  // Whether the blocks may as well be of another type: of one of the same layout, of which none is
+  // alive to be compared with; where there are many more blocks than live ones, of any.
+  [[nodiscard]] bool has_rival(ClusterId id, const LiveType& live,
+                               const std::vector<Words>& words) {
+    const Cluster& row = inputs_.clusters.rows[id];
+    const bool are_few = live.blocks * kTimesMore < row.blocks;
+    std::vector<TypeId> types{live.type};
+    for (const TypeId other : catalogue_.for_cluster(inputs_, row)) {
+      if (inputs_.types.type(other).name == inputs_.types.type(live.type).name) continue;
+      if (are_few || (!is_alive(other) && is_laid_out_alike(layouts_, other, live.type)))
+        types.push_back(other);
+    }
+    if (types.size() == 1) return false;
+    const std::vector<Candidate> ranked = rank(checker_, catalogue_, id, words, types);
+    const auto own = std::find_if(ranked.begin(), ranked.end(),
+                                  [&](const Candidate& c) { return c.type == live.type; });
+    if (own == ranked.end()) return true;
+    const auto score_of = [&](const Candidate& c) {
+      return c.score - catalogue_.prior(c.type, words.front().size);
+    };
+    return std::any_of(ranked.begin(), ranked.end(), [&](const Candidate& c) {
+      return c.type != live.type && c.evidence >= own->evidence && score_of(c) >= score_of(*own);
+    });
+  }
+  [[nodiscard]] bool is_alive(TypeId type) const {
+    return std::any_of(live_.ones.begin(), live_.ones.end(),
+                       [&](const LiveType& live) { return live.type == type; });
   }
 
   void find_alike_arrays(ClusterId id, const std::vector<Words>& words) {

@@ -99,6 +99,31 @@ TEST_F(TypingLikeness, PointersThatMostlyLeadElsewhereAreNotAlike) {
   EXPECT_EQ(find_kind(ask()[0], EvidenceKind::LooksLike), nullptr);
 }
 
+TEST_F(TypingLikeness, AFewLiveBlocksNameManyThatNothingElseFits) {
+  live_lists(3);
+  const auto lost = p_.cluster(64, 40);
+  poke_all(lost, 32, kDrop + 16);
+  const auto evidence = ask();
+  const Evidence* const alike = find_kind(evidence[0], EvidenceKind::LooksLike);
+  ASSERT_NE(alike, nullptr);
+  EXPECT_EQ(alike->label, "struct list");
+}
+
+// None of the other is alive to be compared with.
+TEST_F(TypingLikeness, OneOfTwoTypesOfOneLayoutIsNotNamedByBeingAlive) {
+  const TypeId twin = p_.record("queue", 40);
+  const TypeId function = p_.pointer_to(p_.function());
+  p_.members(twin, {{.offset = 0, .type = p_.pointer_to(twin), .name = "next"},
+                    {.offset = 8, .type = p_.pointer_to(item_), .name = "head"},
+                    {.offset = 16, .type = p_.pointer_to(item_), .name = "tail"},
+                    {.offset = 24, .type = function, .name = "push"},
+                    {.offset = 32, .type = function, .name = "pop"}});
+  live_lists(9);
+  const auto lost = p_.cluster(6, 40);
+  poke_all(lost, 32, kDrop + 16);
+  EXPECT_EQ(strongest_label(ask()[0]), "");
+}
+
 // Where 16 bytes are left over, malloc gives them too.
 TEST_F(TypingLikeness, BlocksWithWhatWasLeftOverAreOfTheTypeOfTheOthers) {
   const TypeId op = p_.record("op", 8);

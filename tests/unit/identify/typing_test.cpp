@@ -391,6 +391,24 @@ TEST_F(Typing, AFewPointersDoNotNameAClusterOfStrangers) {
   EXPECT_TRUE(ask()[0].empty());
 }
 
+// Each could be an array of aliases, and a variable of a library leads to one of them.
+TEST_F(Typing, OneVariableDoesNotNameManyBlocksAsArrays) {
+  for (const size_t count : {8, 200}) {
+    p_ = TypingProgram();
+    const TypeId alias = p_.record("alias", 16);
+    p_.members(alias, {{.offset = 0, .type = p_.pointer_to(p_.character()), .name = "alias"},
+                       {.offset = 8, .type = p_.pointer_to(p_.character()), .name = "value"}});
+    const auto texts = p_.cluster(3, 24, Shape::Text);
+    for (const Addr text : texts) p_.poke_text(text, "a word or two");
+    const auto arrays = p_.cluster(count, 72);
+    for (const Addr array : arrays) {
+      for (uint64_t at = 0; at < 64; at += 8) p_.program.poke(array + at, texts[at / 8 % 3]);
+    }
+    p_.global_pointer("map", alias, arrays[5]);
+    EXPECT_EQ(find_kind(ask()[1], EvidenceKind::Pointed) != nullptr, count == 8) << count;
+  }
+}
+
 TEST_F(Typing, MarksAreNoPointers) {
   declare_session();
   const TypeId other = p_.record("request", 48);
