@@ -93,7 +93,8 @@ class Pairs(unittest.TestCase):
         labels_of = {"struct A": True, "unknown type (40 B)": True, "array of struct A": True, "block pointing to x": True,
                      "unknown type (several sizes)": True, "text": False, "text of std::string": False,
                      "char[]": False, "array of numbers": False, "array of pointers to struct A": False,
-                     "raw bytes": False, "zero-filled": False}
+                     "raw bytes": False, "zero-filled": False,
+                     "untouched since allocation": False}
         blocks = [evaluate.Judged(40, True, "x", label, (), None) for label in labels_of]
         self.assertEqual({b.label: evaluate.is_record(b) for b in blocks}, labels_of)
         self.assertFalse(evaluate.is_record(evaluate.Judged(24, True, "x", "struct A", (), None)))

@@ -11,10 +11,12 @@ OBJECT, TEXT, ELEMENTS, BUCKETS = "object", "text", "elements", "buckets"
 
 # Labels that describe bytes and claim no type.
 NO_CLAIM = re.compile(r"^$|^unknown type\b|^raw bytes$|^array of (numbers|pointers)$|^zero-filled$|"
-                      r"^(numbers|pointers|zeros)\b|^block pointing to |^nothing but zeros$")
+                      r"^(numbers|pointers|zeros)\b|^block pointing to |^nothing but zeros$|"
+                      r"^untouched since allocation$")
 IS_TEXT = re.compile(r'^(text|string|strings|wide text)\b|^"|::text$')
 # Blocks that say little about who made them: text, buffers, arrays of no told type.
-SAYS_LITTLE = re.compile(r"^(text|char|wide text|string|array of (numbers|pointers)|raw bytes|zero-filled|zeros)\b")
+SAYS_LITTLE = re.compile(r"^(text|char|wide text|string|array of (numbers|pointers)|raw bytes|zero-filled|zeros|"
+                         r"untouched since allocation)\b")
 TEXT_TYPES = {"char", "unsigned char", "signed char", "wchar_t", "char16_t", "char32_t"}
 
 # The part a block is of a container, as heapscan says it and as the library's own type says it.

@@ -31,7 +31,7 @@ enum class Shape : uint8_t {
   Pointers,  // an array of pointers, of any length
   Numbers,   // an array of numbers, of any length
   Raw,       // anything else that has no structure: buffers, compressed or encrypted data
-  Untouched  // nothing but zeros
+  Untouched  // nothing was ever written: zeros, or what earlier owners left
 };
 [[nodiscard]] const char* name_of(Shape shape);
 // What a block of that shape is called for want of a better name: "array of pointers". Empty for

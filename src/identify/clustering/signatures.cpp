@@ -23,6 +23,7 @@ constexpr uint64_t kSearchedForZero = 1 << 20;  // bytes of a block
 constexpr uint64_t kAnnounced = 128;            // bytes of a block
 constexpr size_t kLinks = 2;                    // words of a free block that the allocator uses
 constexpr uint64_t kUnwritten = 1;              // added to a hash
+constexpr uint64_t kFewestUnwritten = 64;       // bytes of a block that may not have been written
 
 // A word of which only the lower bytes were overwritten, with zeros: an empty string over what a
 // block's last owner had left.
@@ -183,6 +184,10 @@ Signature SignatureMaker::signature_of(BlockId id) {
   const Bytes head = head_of(id);
   Signature signature;
   if (!known_.owner_of.empty()) signature.owner = known_.owner_of[numbers_.number_of(id)];
+  if (has_links(id, head)) {
+    signature.size = size;
+    return signature;
+  }
   if (is_text(id, head)) {
     signature.shape = Shape::Text;
     signature.traits = 1;
@@ -233,6 +238,29 @@ Trait SignatureMaker::trait_of_word(uint64_t word, WordKind kind) const {
     if (target.valid()) trait.identity = known_.group_of[numbers_.number_of(target)] + uint64_t{1};
   }
   return trait;
+}
+
+// Facts: glibc malloc.c. A chunk in a bin is linked in both directions, with chunks or with the
+// bin; one in a thread's cache in one, and since 2.32 with its own page number mixed in.
+bool SignatureMaker::has_links(BlockId id, Bytes head) const {
+  if (head.size() < kFewestUnwritten) return false;
+  const auto first = load<uint64_t>(head.data());
+  const auto second = load<uint64_t>(head.data() + 8);
+  if (second != 0) return is_chunk_or_list(first) && is_chunk_or_list(second);
+  constexpr int kPageBits = 12;
+  const uint64_t next = first ^ heap_.block(id).begin().value >> kPageBits;
+  if (first == 0 || next == first) return false;
+  if (next == 0) return true;
+  const BlockId target = addresses_.block_of(next);
+  return target.valid() && heap_.block(target).begin().value == next &&
+         heap_.block(target).size() == heap_.block(id).size();
+}
+
+bool SignatureMaker::is_chunk_or_list(uint64_t word) const {
+  constexpr uint64_t kChunkHeader = 16;
+  if (is_allocators(word)) return true;
+  const BlockId target = addresses_.block_of(word + kChunkHeader);
+  return target.valid() && heap_.block(target).begin().value == word + kChunkHeader;
 }
 
 void SignatureMaker::describe_record(Bytes head, Signature& signature) {

@@ -100,6 +100,10 @@ class SignatureMaker {
   [[nodiscard]] bool was_emptied(uint64_t word) const;
   [[nodiscard]] Trait trait_of_word(uint64_t word, WordKind kind) const;
   void describe_record(Bytes head, Signature& signature);
+  // Whether the two words a free block has for links still are that: such a block was never
+  // written, whatever earlier owners left in it.
+  [[nodiscard]] bool has_links(BlockId id, Bytes head) const;
+  [[nodiscard]] bool is_chunk_or_list(uint64_t word) const;
   void describe_array(Bytes head, Signature& signature) const;
 
   const HeapModel& heap_;

@@ -61,6 +61,11 @@ uint32_t count(const std::vector<Sample>& samples, bool (*holds)(const Sample&))
   return static_cast<uint32_t>(std::count_if(samples.begin(), samples.end(), holds));
 }
 
+bool is_zero(const Sample& sample) {
+  return std::all_of(sample.bytes.begin(), sample.bytes.end(),
+                     [](std::byte b) { return b == std::byte{0}; });
+}
+
 }  // namespace
 
 std::optional<Evidence> recognise_content(const Inputs& inputs, ClusterId cluster) {
@@ -81,6 +86,10 @@ std::optional<Evidence> recognise_content(const Inputs& inputs, ClusterId cluste
     } else if (is_told) {
       return std::nullopt;
     }
+  }
+  if (shape == Shape::Untouched) {
+    const std::vector<Sample> samples = samples_of(inputs, cluster);
+    if (count(samples, is_zero) != samples.size()) evidence.label = "untouched since allocation";
   }
   if (evidence.label.empty()) return std::nullopt;
   return evidence;

@@ -409,6 +409,26 @@ TEST_F(ClusterTest, UntouchedBuffersAreOneClusterPerSize) {
   EXPECT_EQ(shape_of("buffer"), Shape::Untouched);
 }
 
+// What the allocator's lists and earlier owners left in them differs.
+TEST_F(ClusterTest, BlocksThatWereNeverWrittenAreOneClusterWhateverIsLeftInThem) {
+  const Addr list(kTable + 0x4000);
+  allocator_state_.push_back(AddrRange::sized(list, 0x1000));
+  const Addr owned = block("owned", 312, {1, 2, 3, kFunction});
+  for (uint64_t i = 0; i < 30; ++i) {
+    const std::string words = "text of an earlier owner, which was " + std::to_string(i);
+    const Addr left = text("never written", words + std::string(344 - words.size() - 1, '.'));
+    block("never written", 344, {list.value, list.value, kFunction, kFunction, owned.value});
+    const Addr zero = block("never written", 344, {});
+    const Addr cached = block("never written", 344, {0, 0, owned.value, owned.value, 0, i});
+    for (uint64_t at = 0; at < 16; at += 8) program_.poke(left + at, list.value + 16);
+    program_.poke(cached, zero.value ^ cached.value >> 12);
+    block("written", 344, {i + 1, list.value, kFunction, kFunction, owned.value});
+  }
+  run();
+  expect_one("never written");
+  expect_apart("never written", "written");
+}
+
 TEST_F(ClusterTest, OnlyUsedBlocksOfTheWantedVerdictsAreClustered) {
   const Addr held = block("held", 40, {1, 2, 3});
   const Addr lost = block("lost", 40, {1, 2, 3});
