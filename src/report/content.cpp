@@ -34,14 +34,21 @@ std::string bytes_of(const MemoryImage& image, AddrRange block, uint64_t most) {
   return image.read_bytes(block.begin(), out) ? bytes : std::string();
 }
 
-// The bytes of a block with its pointers blanked out.
+// Blanks the last bytes of a number that may be letters: "@" of 2.0.
+void blank_end_of_number(std::string& bytes, size_t at) {
+  size_t end = at + 8;
+  while (end > at && is_text_byte(bytes[end - 1])) bytes[--end] = '\0';
+}
+
+// The bytes of a block with its pointers blanked out, and where numbers end like text.
 std::string text_bytes_of(const MemoryImage& image, const AddressMap& addresses, AddrRange block) {
   std::string bytes = bytes_of(image, block, kSearchedBytes);
   const Bytes view = std::as_bytes(std::span(bytes.data(), bytes.size()));
   for (size_t at = 0; at + 8 <= bytes.size(); at += 8) {
     const auto word = load<uint64_t>(view.data() + at);
-    if (is_pointer(addresses.kind_of(word)))
-      std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), 8, '\0');
+    const WordKind kind = addresses.kind_of(word);
+    if (is_pointer(kind)) std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), 8, '\0');
+    if (kind == WordKind::Float) blank_end_of_number(bytes, at);
   }
   return bytes;
 }
@@ -72,11 +79,22 @@ std::string_view string_in(std::string_view bytes, size_t at) {
 
 size_t shortest_at(size_t place) { return place == 0 ? kShortestText : kShortestInner; }
 
+// Where a run of letters that begins at `at` is text: the last byte of a word most of which is
+// neither text nor zero is the end of a number.
+size_t begin_of_text(std::string_view bytes, size_t at) {
+  if (at % 8 != 7) return at;
+  const std::string_view before = bytes.substr(at - 7, 7);
+  const auto foreign = std::count_if(before.begin(), before.end(),
+                                     [](char c) { return c != '\0' && !is_text_byte(c); });
+  return foreign >= 4 && before.back() != '\0' ? at + 1 : at;
+}
+
 void add_places(std::string_view bytes, std::set<size_t>& places) {
   for (size_t at = 0; at < bytes.size() && places.size() < kMostPlaces;) {
+    at = begin_of_text(bytes, at);
     const std::string_view text = string_in(bytes, at);
     if (text.size() >= shortest_at(at)) places.insert(at);
-    const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(at);
+    const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(std::min(at, bytes.size()));
     const auto stop = std::find_if_not(begin, bytes.end(), is_text_byte);
     at = static_cast<size_t>(stop - bytes.begin()) + 1;
   }

@@ -62,7 +62,9 @@ void describe_content(const Analysis& analysis, const AddressMap& addresses, con
   const std::vector<AddrRange> blocks = sampled_blocks(analysis, from);
   const std::string known = spelled_known(analysis, from.cluster, blocks);
   if (!known.empty()) group.strings.push_back(known);
-  const bool is_text = analysis.clusters.rows[from.cluster].shape == Shape::Text;
+  const Shape shape = analysis.clusters.rows[from.cluster].shape;
+  if (shape == Shape::Untouched) return;  // what it holds is an earlier owner's
+  const bool is_text = shape == Shape::Text;
   for (std::string& text : common_strings(analysis.image, addresses, blocks, is_text))
     group.strings.push_back(std::move(text));
   for (std::string& text : pointed_texts(analysis, addresses, blocks))

@@ -185,6 +185,31 @@ TEST(Describe, FindsTextFurtherIn) {
   EXPECT_THAT(report.leaks.at(2).strings, ElementsAre("\"long enough for text\""));
 }
 
+// 2.5, 100.1 and a hash, before the text of a member.
+TEST(Describe, TextDoesNotBeginWithTheEndOfANumber) {
+  for (const std::string_view number :
+       {std::string_view("\0\0\0\0\0\0\x04@", 8), std::string_view("fffff\x06Y@", 8),
+        std::string_view("\x81\x92\x0f\xfe\x03\x80\x9fG", 8)}) {
+    JudgedProgram program;
+    program.label("a");
+    const std::string block = std::string(8, '\1') + std::string(number) + "EURUSD of a day";
+    for (int i = 0; i < 3; ++i) program.definite(56, block);
+    const Analysis analysis = program.judge();
+    EXPECT_THAT(report_of(analysis).leaks.at(0).strings,
+                ElementsAre("\"EURUSD of a day\" at +0x10"));
+  }
+}
+
+// A length of one byte, and a member of one.
+TEST(Describe, TextMayBeginAnywhere) {
+  JudgedProgram program;
+  program.label("a");
+  for (int i = 0; i < 3; ++i)
+    program.definite(56, std::string_view("\x01\0\0\0\0\0\x05name of a thing", 22));
+  const Analysis analysis = program.judge();
+  EXPECT_THAT(report_of(analysis).leaks.at(0).strings, ElementsAre("\"name of a thing\" at +0x7"));
+}
+
 TEST(Describe, ShowsWideText) {
   JudgedProgram program;
   program.label("text");
