@@ -271,6 +271,7 @@ TEST_F(RealProgram, GitServingObjects) {
 
 TEST_F(RealProgram, NginxMasterAndWorker) {
   if (!find_program("nginx")) GTEST_SKIP() << "nginx is not in PATH";
+  if (const auto why = why_no_loopback()) GTEST_SKIP() << *why;
   const uint16_t port = free_port();
   std::filesystem::create_directories(folder_ / "pages");
   std::ofstream(folder_ / "pages/index.html") << std::string(3000, 'p');

@@ -13,4 +13,10 @@ namespace heapscan {
 // locked memory); nothing where a byte written costs a page.
 [[nodiscard]] std::optional<std::string> why_untouched_memory_is_filled();
 
+// Why no connection can be made within this machine; nothing where it can.
+[[nodiscard]] std::optional<std::string> why_no_loopback();
+
+// Why the file behind a mapping cannot be opened once its name is gone; nothing where it can.
+[[nodiscard]] std::optional<std::string> why_mapped_files_need_a_name();
+
 }  // namespace heapscan
