@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -145,7 +146,6 @@ void check_not_traced(const ProcessStatus& status, const std::string& who) {
 }
 
 [[noreturn]] void throw_missing(int pid) {
-  require_proc();
   if (pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM)) {
     throw Error(ErrorKind::Acquire,
                 "cannot attach to process " + std::to_string(pid) +
@@ -159,12 +159,15 @@ void check_not_traced(const ProcessStatus& status, const std::string& who) {
 }  // namespace
 
 void require_proc() {
-  if (::access("/proc/self/status", R_OK) == 0) return;
-  const int error = errno;
+  std::array<char, 16> target{};
+  const ssize_t length = ::readlink("/proc/self", target.data(), target.size());
+  int pid = 0;
+  if (length > 0) std::from_chars(target.data(), target.data() + length, pid);
+  if (pid == ::getpid()) return;
   throw Error(ErrorKind::Acquire,
-              "cannot read /proc/self/status: " + describe_errno(error) +
-                  "; /proc is not mounted here, or is that of another pid namespace. Run `mount -t "
-                  "proc proc /proc` as root");
+              std::string("cannot read processes from /proc: ") +
+                  (pid == 0 ? "it is not mounted here" : "it is that of another pid namespace") +
+                  "; run `mount -t proc proc /proc` as root");
 }
 
 bool hides_processes() {
@@ -180,6 +183,7 @@ std::string explain_refusal(const AccessFacts& facts) {
 }
 
 void check_capturable(int pid) {
+  require_proc();
   if (pid == ::getpid()) throw Error(ErrorKind::Acquire, "cannot attach to heapscan itself");
   const auto status = read_status(pid);
   if (!status) throw_missing(pid);

@@ -30,7 +30,7 @@ struct AccessFacts {
 // process, ourselves, a zombie, a kernel thread, already traced, 32-bit or of another architecture.
 void check_capturable(int pid);
 
-// Throws Error when there is no /proc of ours.
+// Throws Error when /proc is not there, or lists another pid namespace than ours.
 void require_proc();
 
 [[noreturn]] void throw_gone(int pid);

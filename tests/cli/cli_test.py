@@ -288,7 +288,14 @@ class Usage(CliTest):
         command = self.without_own_proc("mount -t tmpfs none /proc")
         for target in ("1", "no-such-name-anywhere"):
             result = self.run_without_own_proc(command, "attach", target)
-            self.assert_complains(result, 3, "/proc is not mounted here", "`mount -t proc proc /proc`")
+            self.assert_complains(result, 3, "/proc: it is not mounted here", "`mount -t proc proc /proc`")
+
+    def test_a_proc_of_another_pid_namespace(self):
+        command = self.without_own_proc("true")
+        command[1:1] = ["--pid", "--fork"]
+        for target in ("2", "no-such-name-anywhere"):
+            result = self.run_without_own_proc(command, "attach", target)
+            self.assert_complains(result, 3, "/proc: it is that of another pid namespace")
 
     def test_a_proc_that_hides_processes(self):
         if os.geteuid() != 0:

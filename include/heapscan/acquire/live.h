@@ -46,7 +46,7 @@ struct ProcessMatch {
 
 // Processes whose comm, or whose executable's or argv[0]'s last path component, is `name`, or whose
 // executable is the file `name` if that is a path; ourselves left out. By pid. Throws Error when
-// there is no /proc.
+// /proc is not there, or not ours.
 [[nodiscard]] std::vector<ProcessMatch> find_processes(const std::string& name);
 
 // Whether /proc keeps processes of other users from our sight (hidepid).
