@@ -302,11 +302,10 @@ class Usage(CliTest):
             self.skipTest("mounting /proc with hidepid needs root")
         if shutil.which("setpriv") is None:
             self.skipTest("setpriv is not in PATH")
-        if subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", OPTIONS.heapscan, "--version"],
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        if run(as_nobody[0], *as_nobody[1:], OPTIONS.heapscan, "--version").code != 0:
             self.skipTest("another user cannot run heapscan here")
-        command = [*self.without_own_proc("mount -t proc -o hidepid=2 proc /proc"),
-                   "setpriv", "--reuid=65534", "--clear-groups"]
+        command = [*self.without_own_proc("mount -t proc -o hidepid=2 proc /proc"), *as_nobody]
         self.assert_complains(self.run_without_own_proc(command, "attach", "1"), 3, "hidepid", "as root (sudo)")
         self.assert_complains(self.run_without_own_proc(command, "attach", "no-such-name-anywhere"), 3,
                               '"no-such-name-anywhere"; /proc is mounted with hidepid', "as root (sudo)")
