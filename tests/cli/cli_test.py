@@ -570,6 +570,11 @@ class Reports(CliTest):
         for part in ("\nverdicts ", "\nwords ", "\nallocator ", "\nchecks ", "\ntiming\n", "  acquire ", "  report "):
             self.assertIn(part, report)
 
+    def test_stale_words_are_the_reason(self):
+        report = self.report("message_ring", "-n", "1")
+        self.assertRegex(report, r"\n      1,\d{3} blocks: held only by words of 0x[0-9a-f]+, 9\d % of whose pointers lead to "
+                                 r"freed memory\n")
+
     def test_filters(self):
         report = self.report("sessions", "--max-size", "263")
         self.assertNotIn("264 B", report)
