@@ -2,10 +2,13 @@
 // is complete: the kernel leaves bytes out but keeps the header, gcore leaves out the header too. A
 // sweep over both, cut again where modules begin and end, gives pieces about which every question
 // has one answer. Bytes that were not saved are then
-//   from the module's file  code and constants, and data that was never written (else the kernel
-//   had saved it); zero                    anonymous memory without a single page: never touched,
-//   as far as a core can tell; absent                  everything else; and missing when the
-//   program could have kept pointers there.
+//
+//   from the module's file   code and constants, and data that was never written (else the kernel
+//                            had saved it);
+//   zero                     anonymous memory without a single page: never touched, as far as a
+//                            core can tell;
+//   absent                   everything else; and missing when the program could have kept
+//                            pointers there.
 #include "acquire/core_regions.h"
 
 #include <algorithm>

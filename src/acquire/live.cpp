@@ -238,8 +238,7 @@ std::vector<AuxEntry> read_aux(const std::string& folder) {
   }
 }
 
-// ---- while it stands still
-// ------------------------------------------------------------------------------------------
+// ---- while it stands still ----------------------------------------------------------------------
 
 void read_threads(const StoppedProcess& process, FrozenProcess& frozen) {
   for (const SeizedThread& thread : process.threads()) {
@@ -348,7 +347,7 @@ FrozenProcess freeze(Preparation& p) {
   return frozen;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
+// ---- from the outside ---------------------------------------------------------------------------
 
 // On a thread of its own: when that has ended, the kernel has freed whatever it still traced.
 // join() comes back a little before that.

@@ -1,20 +1,19 @@
 // The verdicts, in the order in which they can be given.
 //
-//  1. Mark from the strong roots along start pointers and explained interior ones: reachable. Words
-//  of stale stretches are left out, but for the slots in use.
+//  1. Mark from the strong roots along start pointers and explained interior ones: reachable.
+//     Words of stale stretches are left out, but for the slots in use.
 //  2. Mark from the interior pointers left over and from the weak roots along every pointer:
-//  possible. If among what is
-//     held that way many blocks of one size hang on one offset, those are intrusive links, and a
-//     block that is named at several places is a pool: they count as explained, and both steps go
-//     on with that knowledge.
-//  3. What stale words alone name: possible when it is little, else left to be lost.
-//  4. A raw mapping nobody names is lost, but we cannot know how it was used: heap blocks it names
-//  are possible.
+//     possible. If among what is held that way many blocks of one size hang on one offset, those
+//     are intrusive links, and a block that is pointed at in several places is a pool: they count
+//     as explained, and both steps go on with that knowledge.
+//  3. What stale words alone point at: possible when it is little, else left to be lost.
+//  4. A raw mapping that nothing points at is lost, but we cannot know how it was used: heap blocks
+//     it points at are possible.
 //  5. Look through everything held so far, byte by byte, for hidden pointers at what is still
-//  unheld, and go along the hidden pointers in that to the end: possible.
+//     unheld, and go along the hidden pointers in that to the end: possible.
 //  6. What is left is lost. Its components and their heads tell definite from indirect.
 //  7. Lower what evidence we lack could overturn: memory that is missing, stacks the kernel may
-//  hold.
+//     hold.
 //
 // The marker may run on any number of threads: each step's result is a set that does not depend on
 // the order.
