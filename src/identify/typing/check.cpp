@@ -22,7 +22,9 @@ constexpr size_t kMostRemembered = 100'000;
 TypeId Beliefs::of(const WordFact& pointer) const {
   const auto found = blocks.find(pointer.block.value);
   if (found != blocks.end()) return found->second;
-  return pointer.cluster.valid() ? clusters[pointer.cluster] : TypeId::none();
+  if (!pointer.cluster.valid()) return TypeId::none();
+  const auto only_assumed = assumed.find(pointer.cluster.value);
+  return only_assumed != assumed.end() ? only_assumed->second : clusters[pointer.cluster];
 }
 
 Checker::Checker(const Inputs& inputs, Layouts& layouts, Beliefs& beliefs)
@@ -133,7 +135,9 @@ Reading Checker::read_vector(const Leaf& leaf, const Words& words, uint64_t offs
 // The elements of a vector that is as its room in memory says.
 Reading Checker::read_elements(TypeId type, BlockId block, uint64_t count) {
   const uint64_t key = uint64_t{block.value} << 32 | type.value;
-  if (const auto known = elements_.find(key); known != elements_.end()) return known->second;
+  const bool is_assuming = !beliefs_.assumed.empty();
+  const auto remembered = is_assuming ? elements_.end() : elements_.find(key);
+  if (remembered != elements_.end()) return remembered->second;
   is_looking_ = true;
   const Words words = read_words(inputs_, block, kBytesBehind);
   const Layout& layout = layouts_.of(type);
@@ -149,7 +153,7 @@ Reading Checker::read_elements(TypeId type, BlockId block, uint64_t count) {
   is_looking_ = false;
   sum.weight = std::clamp(sum.weight, 0, kMostOfElements);
   const Reading answer = sum.contradicts ? kElsewhere : sum;
-  if (elements_.size() < kMostRemembered) elements_.emplace(key, answer);
+  if (!is_assuming && elements_.size() < kMostRemembered) elements_.emplace(key, answer);
   return answer;
 }
 
@@ -201,6 +205,20 @@ Reading Checker::read_tail_elements(const Layout& layout, const Words& words,
     sum.evidence = std::max(sum.evidence, reading.evidence);
   }
   return sum;
+}
+
+uint32_t Checker::fitting_arms(const Layout& layout, const Leaf& leaf, const Words& words,
+                               const Question& question) {
+  uint32_t fitting = 0;
+  for (uint32_t i = 0; i < std::min<uint32_t>(leaf.arms, 32); ++i) {
+    const std::vector<Leaf>& arm = layout.arms[leaf.first_arm + i];
+    const bool fits = std::none_of(arm.begin(), arm.end(), [&](const Leaf& part) {
+      const Reading reading = read_leaf(part, words, question);
+      return reading.contradicts || reading.is_mark || reading.weight <= kElsewhere.weight;
+    });
+    if (fits) fitting |= 1U << i;
+  }
+  return fitting;
 }
 
 const std::vector<Leaf>* Checker::arm_in_use(const Layout& layout, const Leaf& leaf,
@@ -317,7 +335,10 @@ bool Checker::may_point_at(TypeId type, const WordFact& pointer) {
 // Whether a block of the right size, of which nothing is known, can be what a pointer says it is.
 Reading Checker::look_behind(TypeId type, BlockId block) {
   const uint64_t key = uint64_t{block.value} << 32 | type.value;
-  if (const auto known = behind_.find(key); known != behind_.end()) return known->second;
+  // What is only assumed is not remembered.
+  const bool is_assuming = !beliefs_.assumed.empty();
+  const auto remembered = is_assuming ? behind_.end() : behind_.find(key);
+  if (remembered != behind_.end()) return remembered->second;
   is_looking_ = true;
   const Words words = read_words(inputs_, block, kBytesBehind);
   const Layout& layout = layouts_.of(type);
@@ -331,7 +352,7 @@ Reading Checker::look_behind(TypeId type, BlockId block) {
   sum.weight = std::clamp(sum.weight, kElsewhere.weight, kMostBehind);
   is_looking_ = false;
   const Reading answer = sum.contradicts ? kElsewhere : sum;
-  if (behind_.size() < kMostRemembered) behind_.emplace(key, answer);
+  if (!is_assuming && behind_.size() < kMostRemembered) behind_.emplace(key, answer);
   return answer;
 }
 

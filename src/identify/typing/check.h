@@ -22,7 +22,8 @@ namespace heapscan {
 // What is believed of blocks so far. A type here is that of the block's begin: an element's when
 // the block is an array.
 struct Beliefs {
-  std::unordered_map<uint32_t, TypeId> blocks;  // those that typed variables lead to
+  std::unordered_map<uint32_t, TypeId> blocks;   // those that typed variables lead to
+  std::unordered_map<uint32_t, TypeId> assumed;  // of clusters, for the sake of the argument
   Column<ClusterId, TypeId> clusters;
   Column<ClusterId, std::vector<TypeId>> candidates;  // of clusters not settled
 
@@ -52,6 +53,9 @@ class Checker {
   // Which arm of a union is in use; nothing when none or several can be.
   [[nodiscard]] const std::vector<Leaf>* arm_in_use(const Layout& layout, const Leaf& leaf,
                                                     const Words& words, const Question& question);
+  // All that can be: a bit for each of the first 32.
+  [[nodiscard]] uint32_t fitting_arms(const Layout& layout, const Leaf& leaf, const Words& words,
+                                      const Question& question);
   // The class whose vtable the word names, when DWARF describes it and it is the primary one.
   [[nodiscard]] TypeId class_at(const WordFact& word) { return object_at(word).type; }
   // Whether the word is a vtable's, described or not.

@@ -16,6 +16,7 @@
 #include "identify/typing/live.h"
 #include "identify/typing/look.h"
 #include "identify/typing/pointers.h"
+#include "identify/typing/together.h"
 
 namespace heapscan {
 
@@ -69,12 +70,8 @@ class Typing {
     for_each_open(
         [&](ClusterId id, const std::vector<Words>& words) { find_alike_arrays(id, words); });
     types_.spread();
-    for (int round = 0; round < kTypingRounds; ++round) {
-      is_changed_ = round == 0;
-      for_each_open([&](ClusterId id, const std::vector<Words>& words) { fit(id, words, round); });
-      if (!is_changed_) break;
-      types_.spread();
-    }
+    fit_all(0);
+    for (int round = 0; round < kTypingRounds && fit_together(); ++round) fit_all(1);
     for_each_open([&](ClusterId id, const std::vector<Words>& words) { fit_pointers(id, words); });
     return types_.take_evidence();
   }
@@ -99,6 +96,32 @@ class Typing {
       const std::vector<Words> words = sample_words(inputs_, cluster, kTypingBytes);
       if (!words.empty()) f(id, words);
     }
+  }
+
+  // Until nothing changes; in round 0 all types of a cluster's size are asked.
+  void fit_all(int first) {
+    for (int round = first; round < kTypingRounds; ++round) {
+      is_changed_ = round == 0;
+      for_each_open([&](ClusterId id, const std::vector<Words>& words) { fit(id, words, round); });
+      if (!is_changed_) break;
+      types_.spread();
+    }
+  }
+
+  bool fit_together() {
+    is_changed_ = false;
+    Together together(checker_, catalogue_);
+    for_each_open([&](ClusterId id, const std::vector<Words>& words) {
+      const bool is_record = inputs_.clusters.rows[id].shape == Shape::Record;
+      if (!is_record || beliefs_.candidates[id].empty()) return;
+      const std::vector<Candidate> ranked = together.rank(id);
+      const Candidate* const winner = clear_winner(checker_, ranked, kOfOne, words.size());
+      // That clusters lead to each other as the type says is what was assumed, and no proof.
+      if (winner == nullptr || winner->agreements == 0) return;
+      if (is_believable(winner->type, words)) settle(id, *winner, false);
+    });
+    types_.spread();
+    return is_changed_;
   }
 
   // The class's name is another recogniser's evidence; what its members point at is ours.

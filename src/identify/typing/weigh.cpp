@@ -1,5 +1,7 @@
 #include "identify/typing/weigh.h"
 
+#include "identify/typing/chosen_arms.h"
+
 #include <algorithm>
 #include <unordered_map>
 #include <vector>
@@ -13,6 +15,8 @@ constexpr size_t kFewestLeaves = 6;  // of a type one of whose members may be un
 constexpr int kUnset = -30;          // what speaks against the type then
 // An array counts as so many of its elements, however long it is.
 constexpr int kTimesCounted = 2;
+// A member that says how much there is where another points, or which arm of a union is in use.
+constexpr Reading kAgreesWithAnother{false, 40, 2};
 
 class Weighing {
  public:
@@ -31,6 +35,10 @@ class Weighing {
       if (!add(leaf, false)) return std::nullopt;
     }
     if (layout_.has_tail && !add(Leaf(), true)) return std::nullopt;
+    for (const Counted& counted : find_counted(checker_.inputs(), layout_, specimens_)) {
+      add_agreement(*counted.count, counted.specimens);
+      name_field(*counted.count);
+    }
     int weight = 0;
     size_t evidence = 0;
     for (const Tally& tally : tallies_) {
@@ -81,8 +89,18 @@ class Weighing {
     ++tally.times;
     tally.weight += weight;
     tally.evidence += evidence;
+    if (leaf.kind == LeafKind::Union &&
+        chooser_of(checker_, layout_, leaf, candidate_.type, cluster_, specimens_) != nullptr)
+      add_agreement(leaf, specimens_.size());
     if (evidence * 2 >= specimens_.size()) name_field(leaf);
     return true;
+  }
+
+  void add_agreement(const Leaf& leaf, size_t specimens) {
+    ++candidate_.agreements;
+    Tally& tally = tallies_[tally_of(leaf)];
+    tally.weight += kAgreesWithAnother.weight * static_cast<int>(specimens);
+    tally.evidence += kAgreesWithAnother.evidence * specimens;
   }
 
   // False when too many specimens contradict.

@@ -8,14 +8,9 @@
 #include <string_view>
 
 #include "identify/typing/check.h"
+#include "identify/typing/counted.h"
 
 namespace heapscan {
-
-// A place where a value may begin.
-struct Specimen {
-  const Words* words = nullptr;
-  uint64_t base = 0;
-};
 
 struct Candidate {
   TypeId type;
@@ -23,6 +18,7 @@ struct Candidate {
   int evidence = 0;          // members that are evidence, likewise
   uint32_t fields = 0;       // those that are in at least half of the specimens
   uint32_t agreeing = 0;     // specimens without a contradiction
+  uint32_t agreements = 0;   // members that agree with another: a count, the tag of a union
   std::string fields_named;  // "next, handler, name"
   std::string_view unset;    // the one member that holds what it cannot, as if it was never set
 };

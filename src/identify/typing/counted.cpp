@@ -1,0 +1,107 @@
+// Small numbers agree by chance: a count tells something where the block is larger than the
+// smallest there is, or a text longer than a few letters, and where it is not always the same.
+#include "identify/typing/counted.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kMostNumbers = 16;   // members that are tried as a count
+constexpr size_t kMostPointers = 16;  // members that are tried as what is counted
+constexpr size_t kFewestRooms = 3;
+constexpr uint64_t kTellingText = 3;       // characters
+constexpr uint64_t kTellingConstant = 40;  // bytes, where all are alike
+constexpr uint64_t kMostCounted = uint64_t{1} << 40;
+constexpr size_t kLongestText = 4096;
+
+// What a pointer leads to.
+struct Room {
+  size_t specimen = 0;
+  Requests requests;
+  std::optional<uint64_t> text;  // its length
+};
+
+bool may_count(const Leaf& leaf) {
+  return leaf.kind == LeafKind::Integer && (leaf.size == 4 || leaf.size == 8);
+}
+
+bool may_be_counted(const Leaf& leaf) {
+  return is_followed(leaf) && !leaf.of_string && !leaf.begins_vector;
+}
+
+uint64_t element_of(const Inputs& inputs, const Leaf& leaf) {
+  if (leaf.kind == LeafKind::TextPointer) return 1;
+  return leaf.target.valid() ? inputs.types.type(leaf.target).size : 0;
+}
+
+std::vector<Room> rooms_of(const Inputs& inputs, const Leaf& leaf,
+                           std::span<const Specimen> specimens) {
+  std::vector<Room> rooms;
+  for (size_t i = 0; i < specimens.size(); ++i) {
+    const WordFact* const word = specimens[i].words->at(specimens[i].base + leaf.offset);
+    if (word == nullptr || word->kind != WordKind::BlockStart) continue;
+    Room room{i, requests_for(inputs.heap.block(word->block)), std::nullopt};
+    if (leaf.kind == LeafKind::TextPointer) {
+      if (const auto text = inputs.image.read_string(Addr(word->value), kLongestText))
+        room.text = text->size();
+    }
+    rooms.push_back(room);
+  }
+  return rooms;
+}
+
+bool counts(const Leaf& number, uint64_t element, const std::vector<Room>& rooms,
+            std::span<const Specimen> specimens) {
+  size_t wrong = 0;
+  size_t telling = 0;
+  size_t large = 0;
+  std::optional<uint64_t> first;
+  bool differs = false;
+  for (const Room& room : rooms) {
+    const Specimen& specimen = specimens[room.specimen];
+    const uint64_t offset = specimen.base + number.offset;
+    if (offset + number.size > specimen.words->bytes()) return false;
+    const uint64_t value = specimen.words->integer(offset, number.size);
+    const bool is_count = value != 0 && value <= kMostCounted / element;
+    const bool fills = is_count && (room.requests.has(value * element) ||
+                                    (element == 1 && room.requests.has(value + 1)));
+    const bool measures = is_count && room.text && (*room.text == value || *room.text + 1 == value);
+    if (!fills && !measures) {
+      if (++wrong * 20 > rooms.size()) return false;
+      continue;
+    }
+    telling += (fills && room.requests.least != 0) || (measures && value >= kTellingText) ? 1 : 0;
+    large += room.requests.most >= kTellingConstant ? 1 : 0;
+    differs |= first.value_or(value) != value;
+    first = value;
+  }
+  return telling * 2 >= rooms.size() && (differs || large == rooms.size());
+}
+
+}  // namespace
+
+std::vector<Counted> find_counted(const Inputs& inputs, const Layout& layout,
+                                  std::span<const Specimen> specimens) {
+  std::vector<Counted> found;
+  size_t pointers = 0;
+  for (const Leaf& leaf : layout.leaves) {
+    if (!may_be_counted(leaf) || ++pointers > kMostPointers) continue;
+    const uint64_t element = element_of(inputs, leaf);
+    if (element == 0) continue;
+    const std::vector<Room> rooms = rooms_of(inputs, leaf, specimens);
+    if (rooms.size() < kFewestRooms) continue;
+    size_t numbers = 0;
+    for (const Leaf& number : layout.leaves) {
+      if (!may_count(number) || ++numbers > kMostNumbers) continue;
+      if (!counts(number, element, rooms, specimens)) continue;
+      found.push_back({&leaf, &number, rooms.size()});
+      break;
+    }
+  }
+  return found;
+}
+
+}  // namespace heapscan
