@@ -12,13 +12,15 @@ namespace {
 
 constexpr size_t kRestWords = 2;
 constexpr uint64_t kTimesRarer = 4;       // than the blocks of the usual size
-constexpr uint64_t kTimesMuchRarer = 12;  // then what the additional words hold is left over
+constexpr uint64_t kTimesMuchRarer = 12;  // then what the additional words hold is left over,
+constexpr uint64_t kMostAlike = 8;        // but hardly the same in more blocks than this
 constexpr float kLeastAgreement = 1;
 constexpr float kMoreThanOwn = 0.3F;  // for a stray to leave the cluster it is in
 
 bool may_be_rests(const ClusterEvidence& larger, uint64_t blocks, const SizedCluster& usual) {
   if (blocks * kTimesRarer > usual.blocks) return false;
-  return blocks * kTimesMuchRarer <= usual.blocks || !larger.uses_last(kRestWords);
+  const bool may_be_alike = blocks <= kMostAlike && blocks * kTimesMuchRarer <= usual.blocks;
+  return may_be_alike || !larger.uses_last(kRestWords);
 }
 
 // The place in `usual` of the cluster that agrees best, and by more than `least`.
