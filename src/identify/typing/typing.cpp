@@ -209,7 +209,22 @@ class Typing {
     const auto denied = std::count_if(
         words.begin(), words.end(), [&](const Words& sample) { return tags_.deny(type, sample); });
     if (static_cast<size_t>(denied) * 20 > words.size()) return false;
+    if (ends_in_anything(type, words)) return false;
     return !catalogue_.needs_own_module(type) || name_own_module(inputs_, layouts_, type, words);
+  }
+
+  // Whether the type ends in void pointers, and most blocks have some: it is right of every array of
+  // pointers.
+  [[nodiscard]] bool ends_in_anything(TypeId type, const std::vector<Words>& words) {
+    const Layout& layout = layouts_.of(type);
+    if (!layout.has_tail || !layout.tail_element.valid()) return false;
+    const Layout& element = layouts_.of(layout.tail_element);
+    if (element.leaves.size() != 1 || element.leaves.front().kind != LeafKind::AnyPointer)
+      return false;
+    const auto with_tail = std::count_if(words.begin(), words.end(), [&](const Words& sample) {
+      return sample.size >= layout.tail + 8;
+    });
+    return static_cast<size_t>(with_tail) * 2 > words.size();
   }
 
   void fit(ClusterId id, const std::vector<Words>& words, int round) {
