@@ -37,6 +37,7 @@ constexpr size_t kSmallestFields = 3;
 constexpr float kOnlyFieldWeight = 1.5F;
 constexpr float kSlackWeight = 0.15F;
 constexpr float kUnwrittenWeight = 4;
+constexpr float kNumberForPointer = 1.5F;  // a number where the other has a pointer
 constexpr float kOwnerWeight = 0.4F;
 constexpr float kOwnerWeightOfTiny = 3;  // also of text and arrays
 
@@ -50,6 +51,9 @@ constexpr uint32_t bit(TraitKind kind) { return 1U << static_cast<unsigned>(kind
 
 constexpr uint32_t kHeapPointers =
     bit(TraitKind::Block) | bit(TraitKind::Free) | bit(TraitKind::Interior);
+constexpr uint32_t kNumbers = bit(TraitKind::Integer) | bit(TraitKind::Pair) |
+                              bit(TraitKind::Number) | bit(TraitKind::Float) |
+                              bit(TraitKind::Random);
 constexpr uint32_t kPointers = kHeapPointers | bit(TraitKind::Code) | bit(TraitKind::Constant) |
                                bit(TraitKind::Table) | bit(TraitKind::Data) |
                                bit(TraitKind::Elsewhere);
@@ -126,7 +130,7 @@ float TraitMixture::weight_of(uint64_t identity) const {
 
 float TraitMixture::predicts(const TraitMixture& other) const {
   if (total_ == 0 || other.total_ == 0) return 0;
-  float sum = zero_evidence(other) + unwritten_evidence(other);
+  float sum = zero_evidence(other) + unwritten_evidence(other) + number_evidence(other);
   if (nonzero() > 0 && other.nonzero() > 0) sum += kind_evidence(other);
   if (named_weight_ > 0 && other.named_weight_ > 0) sum += identity_evidence(other);
   return sum;
@@ -141,13 +145,22 @@ float TraitMixture::names(const TraitMixture& other) const {
 
 // A pointer is set sooner or later; what was never written is the slack behind something shorter.
 float TraitMixture::unwritten_evidence(const TraitMixture& other) const {
-  const float both = heap_pointers() * other.unwritten_ + other.heap_pointers() * unwritten_;
+  const float both = weight_of_kinds(kHeapPointers) * other.unwritten_ +
+                     other.weight_of_kinds(kHeapPointers) * unwritten_;
   return -kUnwrittenWeight * both / (total_ * other.total_);
 }
 
-float TraitMixture::heap_pointers() const {
+// Of many blocks; what one or two have may be a remainder, or the other arm of a union.
+float TraitMixture::number_evidence(const TraitMixture& other) const {
+  const float both = weight_of_kinds(kHeapPointers) * other.weight_of_kinds(kNumbers) +
+                     other.weight_of_kinds(kHeapPointers) * weight_of_kinds(kNumbers);
+  const float observations = damped(std::min(total_, other.total_)) / kMostObservations;
+  return -kNumberForPointer * observations * both / (total_ * other.total_);
+}
+
+float TraitMixture::weight_of_kinds(uint32_t kinds) const {
   float sum = 0;
-  for (uint32_t rest = kHeapPointers; rest != 0; rest &= rest - 1)
+  for (uint32_t rest = kinds; rest != 0; rest &= rest - 1)
     sum += kinds_[static_cast<size_t>(std::countr_zero(rest))];
   return sum;
 }

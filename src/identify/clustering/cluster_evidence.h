@@ -39,7 +39,8 @@ class TraitMixture {
   [[nodiscard]] float weight_of(uint64_t identity) const;
   [[nodiscard]] float zero_evidence(const TraitMixture& other) const;
   [[nodiscard]] float unwritten_evidence(const TraitMixture& other) const;
-  [[nodiscard]] float heap_pointers() const;
+  [[nodiscard]] float number_evidence(const TraitMixture& other) const;
+  [[nodiscard]] float weight_of_kinds(uint32_t kinds) const;
   [[nodiscard]] float kind_evidence(const TraitMixture& other) const;
   [[nodiscard]] float identity_evidence(const TraitMixture& other) const;
 

@@ -429,6 +429,18 @@ TEST_F(ClusterTest, BlocksThatWereNeverWrittenAreOneClusterWhateverIsLeftInThem)
   expect_apart("never written", "written");
 }
 
+TEST_F(ClusterTest, NumbersAndPointersAtOnePlaceAreTwoKinds) {
+  for (uint64_t i = 0; i < 100; ++i) {
+    const Addr payload =
+        text("payload", "payload of a job that is forgotten: " + std::to_string(i));
+    block("job", 40, {i, payload.value, 37, 40, 0});
+    block("addresses", 40, {i << 32 | i, i << 32 | i, i << 32 | i, i << 32 | i, 0});
+  }
+  run();
+  expect_one("job");
+  expect_apart("job", "addresses");
+}
+
 TEST_F(ClusterTest, OnlyUsedBlocksOfTheWantedVerdictsAreClustered) {
   const Addr held = block("held", 40, {1, 2, 3});
   const Addr lost = block("lost", 40, {1, 2, 3});
