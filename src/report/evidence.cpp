@@ -43,7 +43,8 @@ std::string explain_block(const Analysis& analysis, Addr address, const Holder* 
     return fmt::format("{}: only a stale pointer in {} still refers to it{}", hex(address), where,
                        how);
   }
-  return fmt::format("{} is referenced by {}{}", hex(address), where, how);
+  const char* const stale = hold == Hold::StaleWord ? ", by a word that is no longer in use" : "";
+  return fmt::format("{} is referenced by {}{}{}", hex(address), where, how, stale);
 }
 
 std::span<const BlockId> explained_members(const BlockGroup& group) {

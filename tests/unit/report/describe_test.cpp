@@ -470,6 +470,21 @@ TEST(Describe, NamesWhatHoldsAPossibleBlock) {
   EXPECT_THAT(evidence[1], HasSubstr(hex(word)));
 }
 
+TEST(Describe, SaysThatAWordIsNoLongerInUse) {
+  JudgedProgram program;
+  const Addr block = program.possible(40, Reason::StaleWord);
+  const Addr word = program.program().strong_root(block);
+  Analysis analysis = program.judge();
+  StaleStore store;
+  store.range = AddrRange::sized(word, 8);
+  analysis.reach.stale.stores.push_back(store);
+  analysis.reach.stale.stretches.push_back({store.range, 0});
+  const auto evidence = report_of(analysis).leaks.at(0).evidence;
+  ASSERT_THAT(evidence, SizeIs(2));
+  EXPECT_EQ(evidence[1], hex(block) + " is referenced by program data at " + hex(word) +
+                             ", by a word that is no longer in use");
+}
+
 TEST(Describe, SurveysTheFirstMembers) {
   JudgedProgram program;
   const Addr first = program.definite(40);
