@@ -92,6 +92,7 @@ bool is_wide_text(std::span<const WordKind> kinds, const WordCounts& counts) {
 const char* noun_of(Shape shape) {
   switch (shape) {
     case Shape::Record:
+    case Shape::Untouched:  // zeros or what earlier owners left: the samples tell
       return "";
     case Shape::Text:
       return "text";
@@ -101,8 +102,6 @@ const char* noun_of(Shape shape) {
       return "array of numbers";
     case Shape::Raw:
       return "raw bytes";
-    case Shape::Untouched:
-      return "zero-filled";
   }
   return "";
 }

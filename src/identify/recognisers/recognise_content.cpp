@@ -14,6 +14,8 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kShortest = 4;
+// Of a buffer that the program aligned by itself, too, the first words are the allocator's still.
+constexpr uint64_t kFewestUntouched = 8;  // blocks
 
 // Bytes of one well-formed character at `at`; 0 when there is none (RFC 3629).
 size_t character_length(std::string_view text, size_t at) {
@@ -89,7 +91,11 @@ std::optional<Evidence> recognise_content(const Inputs& inputs, ClusterId cluste
   }
   if (shape == Shape::Untouched) {
     const std::vector<Sample> samples = samples_of(inputs, cluster);
-    if (count(samples, is_zero) != samples.size()) evidence.label = "untouched since allocation";
+    if (count(samples, is_zero) == samples.size()) {
+      evidence.label = "zero-filled";
+    } else if (inputs.clusters.rows[cluster].blocks >= kFewestUntouched) {
+      evidence.label = "untouched since allocation";
+    }
   }
   if (evidence.label.empty()) return std::nullopt;
   return evidence;
