@@ -68,7 +68,7 @@ void keep_likeliest(std::vector<ChunkSet>& sets) {
 
 uint64_t likelihood(const MmappedCandidate& candidate) {
   return 1 + (candidate.writable ? 8 : 0) + (candidate.at_edge ? 3 : 0) +
-         (candidate.to_edge ? 2 : 0);
+         (candidate.to_edge ? 2 : 0) + (candidate.is_referenced ? 4 : 0);
 }
 
 // A mapping may also begin where another chunk's ends, and end where another's begins.

@@ -15,6 +15,7 @@ struct MmappedCandidate {
   // Whether a mapping must begin or end there: at the edge of memory of one kind.
   bool at_edge = false;
   bool to_edge = false;
+  bool is_referenced = false;  // a word somewhere in memory leads to its block
 };
 
 // `candidates` that do not overlap, as many and as long as malloc says (`total.bytes` up to

@@ -14,11 +14,13 @@
 #include "heap/glibc/mmapped_chunks.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "heap/glibc/chunk.h"
 #include "heap/glibc/mmapped_choice.h"
 #include "heap/glibc/word_reader.h"
 #include "heap/intervals.h"
+#include "heapscan/base/parallel.h"
 
 namespace heapscan::glibc {
 
@@ -179,6 +181,36 @@ MmappedTotal total_of(const std::vector<FoundChunk>& found) {
   return total;
 }
 
+// What the program has it mostly knows the address of, and of a number that looks like a header
+// it does not. A look through all writable memory, for the rare case that malloc's totals alone
+// must decide.
+void mark_referenced(const MemoryImage& image, std::vector<MmappedCandidate>& candidates) {
+  std::vector<uint64_t> begins;
+  for (const MmappedCandidate& candidate : candidates)
+    begins.push_back(candidate.chunk.block.begin().value);
+  std::sort(begins.begin(), begins.end());
+  begins.erase(std::unique(begins.begin(), begins.end()), begins.end());
+  if (begins.empty()) return;
+  std::vector<std::atomic<bool>> referenced(begins.size());
+  const std::vector<Region>& regions = image.regions();
+  parallel_for(regions.size(), [&](size_t r) {
+    if (!regions[r].perms.write) return;
+    image.for_each_span(regions[r].range, [&](Addr at, Bytes bytes) {
+      for (size_t i = at.align_up(8) - at; i + 8 <= bytes.size(); i += 8) {
+        const auto word = load<uint64_t>(bytes.data() + i);
+        if (word < begins.front() || word > begins.back()) continue;
+        const auto found = std::lower_bound(begins.begin(), begins.end(), word);
+        if (*found == word) referenced[static_cast<size_t>(found - begins.begin())] = true;
+      }
+    });
+  });
+  for (MmappedCandidate& candidate : candidates) {
+    const auto found =
+        std::lower_bound(begins.begin(), begins.end(), candidate.chunk.block.begin().value);
+    candidate.is_referenced = referenced[static_cast<size_t>(found - begins.begin())];
+  }
+}
+
 // 2.43 adds the 16 bytes that a chunk's size leaves out when it maps one, but not when realloc
 // moves it.
 uint64_t miscounted_at_most(uint64_t trailer) { return trailer != 0 ? uint64_t{64} << 10 : 0; }
@@ -203,8 +235,9 @@ MmappedChunks find_mmapped_chunks(const MemoryImage& image, const std::vector<Ad
   }
   if (expected && !agree(total_of(found), *expected, result.trailer)) {
     const uint64_t tolerance = miscounted_at_most(result.trailer);
-    if (auto chosen = choose_mmapped(candidates_in(image, free, writable, result.trailer),
-                                     *expected, tolerance)) {
+    std::vector<MmappedCandidate> candidates = candidates_in(image, free, writable, result.trailer);
+    mark_referenced(image, candidates);
+    if (auto chosen = choose_mmapped(std::move(candidates), *expected, tolerance)) {
       result.chunks = std::move(*chosen);
       for (const MmappedChunk& chunk : result.chunks) result.bytes += chunk.mapping.size();
       return result;

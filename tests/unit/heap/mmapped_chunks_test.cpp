@@ -107,6 +107,16 @@ TEST_F(MmappedMemory, ManyDecoysOfManyLengths) {
   EXPECT_THAT(found(total(2, 777)), ElementsAre(raw_pages(3000, 333), raw_pages(3333, 444)));
 }
 
+TEST_F(MmappedMemory, OfTwoOfOneLengthTheOneThatIsReferencedIsMeant) {
+  process_.map(kRawMemory, 400 * kPage);
+  header(3, 40);
+  header(100, 40);
+  process_.poke(kRawMemory + 300 * kPage, kRawMemory + 100 * kPage + 16);
+  EXPECT_THAT(found(total(1, 40)), ElementsAre(raw_pages(100, 40)));
+  process_.poke(kRawMemory + 300 * kPage, kRawMemory + 3 * kPage + 16);
+  EXPECT_THAT(found(total(1, 40)), ElementsAre(raw_pages(3, 40)));
+}
+
 TEST(ChooseMmapped, CandidatesBetweenEdgesAreCertain) {
   std::vector<MmappedCandidate> candidates;
   for (uint64_t i = 0; i < 5000; ++i) {
