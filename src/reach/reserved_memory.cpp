@@ -1,5 +1,7 @@
 #include "reach/reserved_memory.h"
 
+#include <algorithm>
+
 namespace heapscan {
 
 namespace {
@@ -83,6 +85,8 @@ std::vector<BlockId> beside_reservations(const MemoryImage& image, const HeapMod
       if (id.valid() && unheld.test(id)) beside.push_back(id);
     }
   }
+  std::sort(beside.begin(), beside.end());
+  beside.erase(std::unique(beside.begin(), beside.end()), beside.end());
   return beside;
 }
 

@@ -1,19 +1,21 @@
 // The verdicts, in the order in which they can be given.
 //
 //  1. Mark from the strong roots along start pointers and explained interior ones: reachable.
-//     Words of stale stretches are left out, but for the slots in use.
+//     Words of stale stretches are left out, but for the slots in use. A reservation that what is
+//     reachable begins is reachable as a whole.
 //  2. Mark from the interior pointers left over and from the weak roots along every pointer:
 //     possible. If among what is held that way many blocks of one size hang on one offset, those
 //     are intrusive links, and a block that is pointed at in several places is a pool: they count
 //     as explained, and both steps go on with that knowledge.
 //  3. What stale words alone point at: possible when it is little, else left to be lost.
-//  4. A raw mapping that nothing points at is lost, but we cannot know how it was used: heap blocks
-//     it points at are possible.
+//  4. A raw mapping beside a reservation that is held may be a part of it: possible. Any other that
+//     nothing points at is lost, but we cannot know how it was used: heap blocks it points at are
+//     possible.
 //  5. Look through everything held so far, byte by byte, for hidden pointers at what is still
 //     unheld, and go along the hidden pointers in that to the end: possible.
 //  6. What is left is lost. Its components and their heads tell definite from indirect.
-//  7. Lower what evidence we lack could overturn: memory that is missing, stacks the kernel may
-//     hold.
+//  7. Lower what evidence we lack could overturn: memory that is missing, stacks and words that the
+//     kernel may hold.
 //
 // The marker may run on any number of threads: each step's result is a set that does not depend on
 // the order.
@@ -152,17 +154,17 @@ class Tracing {
       const BlockId holder = heap_.block_at(hidden.at);
       if (holder.valid() && !unheld_.test(holder)) note_hidden(hidden.value, hidden.tagged);
     }
-    std::sort(hidden_.begin(), hidden_.end());
-    hidden_.erase(std::unique(hidden_.begin(), hidden_.end(),
-                              [](const auto& a, const auto& b) { return a.first == b.first; }),
-                  hidden_.end());
+    std::sort(reasons_.begin(), reasons_.end());
+    reasons_.erase(std::unique(reasons_.begin(), reasons_.end(),
+                               [](const auto& a, const auto& b) { return a.first == b.first; }),
+                   reasons_.end());
   }
 
   void mark_beside_reservations() {
     const std::vector<BlockId> beside = beside_reservations(image_, heap_, unheld_);
     std::vector<uint64_t> addresses;
     for (const BlockId id : beside) {
-      hidden_.emplace_back(id, Reason::BesideReserved);
+      reasons_.emplace_back(id, Reason::BesideReserved);
       addresses.push_back(heap_.block(id).begin().value);
     }
     if (!addresses.empty()) follow_loosely(addresses);
@@ -290,7 +292,7 @@ class Tracing {
   }
 
   void note_hidden(uint64_t value, bool tagged) {
-    hidden_.emplace_back(heap_.block_at(Addr(value)), tagged ? Reason::Tagged : Reason::Unaligned);
+    reasons_.emplace_back(heap_.block_at(Addr(value)), tagged ? Reason::Tagged : Reason::Unaligned);
   }
 
   void keep_weak_rows(const Funnels& funnels) {
@@ -409,9 +411,9 @@ class Tracing {
       } else if (in(queued, id)) {
         reason = Reason::HeldByKernel;
       } else if (const auto hidden = std::lower_bound(
-                     hidden_.begin(), hidden_.end(), id,
+                     reasons_.begin(), reasons_.end(), id,
                      [](const auto& row, BlockId block) { return row.first < block; });
-                 hidden != hidden_.end() && hidden->first == id) {
+                 hidden != reasons_.end() && hidden->first == id) {
         reason = hidden->second;
       } else if (const auto stack = std::lower_bound(
                      signal_stacks_.begin(), signal_stacks_.end(), id,
@@ -453,7 +455,7 @@ class Tracing {
   BlockBitmap may_be_held_{0};
   std::vector<uint64_t>
       interior_;  // unexplained pointers from reachable memory at blocks not reachable; sorted
-  std::vector<std::pair<BlockId, Reason>> hidden_;  // sorted, each block once
+  std::vector<std::pair<BlockId, Reason>> reasons_;  // of some possible blocks; sorted, each once
   std::vector<StaleHeld> stale_held_;
   std::vector<RootRange> weak_mappings_;
   std::vector<PossibleBlock> signal_stacks_;  // sorted

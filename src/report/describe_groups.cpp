@@ -90,7 +90,7 @@ LeakGroup describe_group(const Analysis& analysis, const AddressMap& addresses,
   group.bytes = from.bytes;
   group.indirect = from.indirect;
   group.indirect_alike = from.indirect_alike;
-  group.kind = from.kind;
+  group.kind_total = from.kind_total;
   group.share = share_of(report, group);
   group.label = label_of(analysis, from.cluster);
   group.identity = identity_of(analysis, from.cluster, report.options.content);

@@ -105,7 +105,8 @@ class GroupMaker {
     lost.verdicts = {Verdict::Definite, Verdict::Indirect};
     for_each_grouped(analysis_, lost, [&](BlockId block, ClusterId cluster) {
       const uint32_t number = numbers_.of(Verdict::Definite, cluster);
-      if (number != GroupNumbers::kNone) add(analysis_.heap.block(block), groups_[number].kind);
+      if (number != GroupNumbers::kNone)
+        add(analysis_.heap.block(block), groups_[number].kind_total);
     });
   }
 
@@ -149,7 +150,7 @@ size_t section_of(Verdict verdict) {
 
 // Smaller sorts first. Addresses settle ties, so the order never depends on anything else.
 auto rank(const BlockGroup& group, SortBy sort) {
-  const uint64_t weight = sort == SortBy::ByCount ? std::max(group.blocks, group.kind.blocks)
+  const uint64_t weight = sort == SortBy::ByCount ? std::max(group.blocks, group.kind_total.blocks)
                                                   : group.bytes + group.indirect.bytes;
   return std::tuple(section_of(group.verdict), ~weight, ~group.bytes,
                     -static_cast<int>(group.verdict), group.members.front());

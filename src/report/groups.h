@@ -21,7 +21,7 @@ struct BlockGroup {
   uint64_t bytes = 0;
   VerdictTotal indirect;                         // what is reached only through its blocks
   VerdictTotal indirect_alike;                   // of that, blocks of the same cluster
-  VerdictTotal kind;                             // all that is lost of the cluster
+  VerdictTotal kind_total;                       // all that is lost of the cluster
   std::array<uint64_t, kReasonCount> reasons{};  // of possible blocks: how many for each Reason
   std::map<uint32_t, uint64_t> stale;            // of lost ones: how many a stale store still names
   std::vector<BlockId> members;                  // the first few, sorted

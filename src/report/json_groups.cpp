@@ -63,7 +63,7 @@ Json json_of_group(const LeakGroup& group) {
           {"blocks", group.blocks},
           {"bytes", group.bytes},
           {"indirect", json_of(group.indirect)},
-          {"kind", group.verdict == Verdict::Definite ? json_of(group.kind) : Json()},
+          {"kind_total", group.verdict == Verdict::Definite ? json_of(group.kind_total) : Json()},
           {"share", group.share},
           {"sizes", json_of_sizes(group.sizes)},
           {"label", group.label},

@@ -50,11 +50,11 @@ void GroupWriter::write(std::span<const LeakGroup> groups, size_t shown, size_t 
 }
 
 void GroupWriter::write_headline(const LeakGroup& group) {
-  const bool more_below = group.kind.blocks > group.blocks;
-  const uint64_t blocks = more_below ? group.kind.blocks : group.blocks;
+  const bool more_below = group.kind_total.blocks > group.blocks;
+  const uint64_t blocks = more_below ? group.kind_total.blocks : group.blocks;
   std::string line =
       fmt::format("  #{:<3}{:>10}  {:>14}   {}", ++number_,
-                  human_bytes(more_below ? group.kind.bytes : group.bytes),
+                  human_bytes(more_below ? group.kind_total.bytes : group.bytes),
                   fmt::format("{} × {}", grouped(blocks), spelled_sizes(group.sizes)),
                   options_.verbose ? group.label : shortened(group.label, kLongestGroupLabel));
   if (group.verdict == Verdict::Indirect) line += "   (indirect)";

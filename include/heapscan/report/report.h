@@ -75,8 +75,8 @@ struct LeakGroup {
   uint64_t bytes = 0;
   VerdictTotal indirect;        // what is reached only through these
   VerdictTotal indirect_alike;  // of that, blocks of the same kind
-  VerdictTotal kind;            // of definite ones: all leaked blocks of this kind
-  double share = 0;       // of all bytes of its verdict; of lost ones with `indirect`, of all lost
+  VerdictTotal kind_total;      // of definite ones: all leaked blocks of this kind
+  double share = 0;  // of all bytes of its verdict; of lost ones with `indirect`, of all lost
   std::vector<std::pair<uint64_t, uint64_t>> sizes;  // size, blocks; sorted by size
   std::string label;
   std::vector<IdentityRow> identity;   // how the label is known, strongest first

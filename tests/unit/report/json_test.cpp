@@ -61,8 +61,8 @@ TEST_F(JsonTest, HasTheMembersOfTheSchemaInOrder) {
                                                    "threads", "captured_at", "pause_seconds"));
   EXPECT_THAT(
       keys_of(json["leaks"][0]),
-      ElementsAre("id", "verdict", "blocks", "bytes", "indirect", "kind", "share", "sizes", "label",
-                  "identified_by", "evidence", "content", "strings", "pointers", "below",
+      ElementsAre("id", "verdict", "blocks", "bytes", "indirect", "kind_total", "share", "sizes",
+                  "label", "identified_by", "evidence", "content", "strings", "pointers", "below",
                   "below_left_out", "child_of", "sites", "example", "members_shown"));
   EXPECT_THAT(keys_of(json["totals"]["verdicts"]),
               ElementsAre("reachable", "possible", "indirect", "definite", "suppressed"));
@@ -80,7 +80,7 @@ TEST_F(JsonTest, HoldsWhatTheReportHolds) {
   const Json& leak = json["leaks"][0];
   EXPECT_EQ(leak["example"], hex(definite_));
   EXPECT_EQ(leak["indirect"]["bytes"], 40);
-  EXPECT_EQ(leak["kind"], Json::parse(R"({"blocks":1,"bytes":200})"));
+  EXPECT_EQ(leak["kind_total"], Json::parse(R"({"blocks":1,"bytes":200})"));
   EXPECT_EQ(leak["content"]["text"].get<std::string>().substr(0, 15), "GET /index.html");
   EXPECT_EQ(leak["sites"], Json::array());
   EXPECT_EQ(json["mappings"][0]["verdict"], "possible");

@@ -97,7 +97,7 @@ SUMMARY: 31.0 MiB definitely lost in 127,000 blocks, 400 B indirectly, 120 B pos
 TEST(Text, CountsWhatHangsBelowOthersWithItsKind) {
   Report report = small_report();
   LeakGroup& group = report.leaks[0];
-  group.kind = {127000 + 8, (127000 + 8) * 256};
+  group.kind_total = {127000 + 8, (127000 + 8) * 256};
   group.indirect_alike = {8, 8 * 256};
   group.indirect = {10, 8 * 256 + 80};
   EXPECT_THAT(text_of(report),
