@@ -110,6 +110,11 @@ TEST_F(StaleStore, ThreadDescriptorsHoldNoIndex) {
   world_.heap.threads.areas.push_back(area);
   reach_ = world_.trace();
   EXPECT_EQ(verdict(2031), Verdict::Definite);
+  world_.heap.threads.areas.clear();
+  world_.roots.ranges.push_back(
+      {RootKind::LoaderMemory, AddrRange::sized(stack_begin, 0x40), 0, ModuleId::none()});
+  reach_ = world_.trace();
+  EXPECT_EQ(verdict(2031), Verdict::Definite) << "nor does what the loader keeps";
 }
 
 TEST_F(StaleStore, WaitingMessagesInARowAreInUse) {
