@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "heap/intervals.h"
+#include "heapscan/image/intervals.h"
 
 namespace heapscan {
 

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "heap/glibc/arena_search.h"
-#include "heap/loader_link_maps.h"
+#include "heapscan/runtime/loader_link_maps.h"
 
 namespace heapscan {
 

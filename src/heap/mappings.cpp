@@ -9,7 +9,7 @@
 #include <cstring>
 #include <optional>
 
-#include "heap/intervals.h"
+#include "heapscan/image/intervals.h"
 
 namespace heapscan {
 

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "heapscan/base/addr.h"
-#include "heapscan/heap/thread_areas.h"
 #include "heapscan/image/image.h"
+#include "heapscan/runtime/thread_areas.h"
 
 namespace heapscan {
 

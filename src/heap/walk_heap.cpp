@@ -5,13 +5,13 @@
 #include "heap/allocator_code.h"
 #include "heap/ended_threads.h"
 #include "heap/glibc/glibc_heap.h"
-#include "heap/intervals.h"
 #include "heap/mappings.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
 #include "heapscan/heap/allocator_detection.h"
 #include "heapscan/heap/heap_model.h"
+#include "heapscan/image/intervals.h"
 
 namespace heapscan {
 

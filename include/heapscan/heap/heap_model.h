@@ -16,8 +16,8 @@
 #include "heapscan/base/note.h"
 #include "heapscan/heap/block.h"
 #include "heapscan/heap/block_index.h"
-#include "heapscan/heap/thread_areas.h"
 #include "heapscan/image/image.h"
+#include "heapscan/runtime/thread_areas.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {

@@ -7,8 +7,8 @@
 #include "heap/glibc/chunk.h"
 #include "heap/glibc/glibc_heap.h"
 #include "heap/glibc/main_extent.h"
-#include "heap/intervals.h"
 #include "heapscan/base/text.h"
+#include "heapscan/image/intervals.h"
 
 namespace heapscan::glibc {
 

@@ -11,8 +11,8 @@
 
 #include "heap/glibc/chain_probe.h"
 #include "heap/glibc/chunk.h"
-#include "heap/intervals.h"
 #include "heapscan/base/text.h"
+#include "heapscan/image/intervals.h"
 
 namespace heapscan::glibc {
 

@@ -19,8 +19,8 @@
 #include "heap/glibc/chunk.h"
 #include "heap/glibc/mmapped_choice.h"
 #include "heap/glibc/word_reader.h"
-#include "heap/intervals.h"
 #include "heapscan/base/parallel.h"
+#include "heapscan/image/intervals.h"
 
 namespace heapscan::glibc {
 

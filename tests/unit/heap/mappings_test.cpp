@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "heap/intervals.h"
+#include "heapscan/image/intervals.h"
 #include "support/fake_process.h"
 
 namespace heapscan {

@@ -1,4 +1,4 @@
-#include "heap/thread_tls.h"
+#include "runtime/thread_tls.h"
 
 #include <algorithm>
 #include <bit>

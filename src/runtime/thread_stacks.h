@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "heap/thread_descriptor.h"
 #include "heapscan/base/addr.h"
 #include "heapscan/image/image.h"
+#include "runtime/thread_descriptor.h"
 
 namespace heapscan {
 

@@ -2,7 +2,7 @@
 // more come from glibc's own lists, or from their shape where the lists are damaged. A descriptor
 // on the list of stacks in use whose thread has ended waits to be joined; one whose thread does not
 // exist although it never ended was inherited over fork.
-#include "heapscan/heap/thread_areas.h"
+#include "heapscan/runtime/thread_areas.h"
 
 #include <algorithm>
 #include <optional>
@@ -10,13 +10,13 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "heap/loader_link_maps.h"
-#include "heap/loader_memory.h"
-#include "heap/thread_descriptor.h"
-#include "heap/thread_lists.h"
-#include "heap/thread_stacks.h"
-#include "heap/thread_tls.h"
 #include "heapscan/base/text.h"
+#include "heapscan/runtime/loader_link_maps.h"
+#include "runtime/loader_memory.h"
+#include "runtime/thread_descriptor.h"
+#include "runtime/thread_lists.h"
+#include "runtime/thread_stacks.h"
+#include "runtime/thread_tls.h"
 
 namespace heapscan {
 

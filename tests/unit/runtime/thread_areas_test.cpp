@@ -1,4 +1,4 @@
-#include "heapscan/heap/thread_areas.h"
+#include "heapscan/runtime/thread_areas.h"
 
 #include <gmock/gmock.h>
 

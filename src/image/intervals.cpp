@@ -1,4 +1,4 @@
-#include "heap/intervals.h"
+#include "heapscan/image/intervals.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "heap/thread_descriptor.h"
+#include "runtime/thread_descriptor.h"
 
 #include <array>
 

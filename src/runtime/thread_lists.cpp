@@ -4,7 +4,7 @@
 // symbols where there are any; else by who is on it (the first thread is on the user list, a
 // running thread with a stack of glibc's on the used list); else by its place: since 2.34 the three
 // heads follow each other, used, user, cache. An empty list has nothing on it that matters.
-#include "heap/thread_lists.h"
+#include "runtime/thread_lists.h"
 
 #include <algorithm>
 #include <array>
@@ -12,7 +12,7 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "heap/loader_link_maps.h"
+#include "heapscan/runtime/loader_link_maps.h"
 
 namespace heapscan {
 

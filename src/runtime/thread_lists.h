@@ -9,10 +9,10 @@
 #include <span>
 #include <vector>
 
-#include "heap/thread_descriptor.h"
 #include "heapscan/base/addr.h"
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
+#include "runtime/thread_descriptor.h"
 
 namespace heapscan {
 

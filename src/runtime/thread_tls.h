@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <span>
 
-#include "heap/loader_link_maps.h"
 #include "heapscan/image/image.h"
+#include "heapscan/runtime/loader_link_maps.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {

@@ -1,4 +1,4 @@
-#include "heap/loader_link_maps.h"
+#include "heapscan/runtime/loader_link_maps.h"
 
 #include <elf.h>
 

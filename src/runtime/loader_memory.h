@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
-#include "heap/loader_link_maps.h"
 #include "heapscan/base/addr.h"
 #include "heapscan/image/image.h"
+#include "heapscan/runtime/loader_link_maps.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {

@@ -1,4 +1,4 @@
-#include "heap/thread_stacks.h"
+#include "runtime/thread_stacks.h"
 
 #include <elf.h>
 

@@ -8,13 +8,13 @@
 //
 // The kernel joins neighbouring mappings, and what a program maps later usually lands right below
 // the loader's memory: so it is pages that are claimed, not whole regions.
-#include "heap/loader_memory.h"
+#include "runtime/loader_memory.h"
 
 #include <algorithm>
 #include <set>
 #include <utility>
 
-#include "heap/intervals.h"
+#include "heapscan/image/intervals.h"
 
 namespace heapscan {
 
