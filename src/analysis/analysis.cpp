@@ -66,7 +66,7 @@ void for_each_module_pointer(const Analysis& analysis, const AddressMap& address
 std::vector<ModuleId> modules_to_read(const Analysis& analysis, const DebugInfo& debug_info) {
   const auto& modules = analysis.image.modules();
   std::vector<bool> named(modules.size());
-  const AddressMap addresses(analysis.image, analysis.heap);
+  const AddressMap addresses(analysis.image, analysis.runtime, analysis.heap);
   for_each_module_pointer(analysis, addresses, [&](Addr address, WordKind) {
     const Module* const module = analysis.image.module_at(address);
     if (module != nullptr) named[static_cast<size_t>(module - modules.data())] = true;
@@ -88,7 +88,7 @@ Types read_types(const Analysis& analysis, const DebugInfo& debug_info) {
 
 std::vector<CodeLine> find_lines(const Analysis& analysis, const DebugInfo& debug_info) {
   std::vector<Addr> code;
-  const AddressMap addresses(analysis.image, analysis.heap);
+  const AddressMap addresses(analysis.image, analysis.runtime, analysis.heap);
   for_each_module_pointer(analysis, addresses, [&](Addr address, WordKind kind) {
     if (kind == WordKind::Code && code.size() < kMostNamedAddresses) code.push_back(address);
   });
@@ -109,6 +109,7 @@ Notes Analysis::notes() const {
   append(notes, image.notes());
   append(notes, debug_file_notes);
   append(notes, symbols.notes());
+  append(notes, runtime.notes);
   append(notes, heap.notes);
   append(notes, roots.notes);
   append(notes, reach.notes);
@@ -130,16 +131,18 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   a.symbols = std::move(symbols);
   a.debug_file_notes = debug_info.notes();
   Stages stages(options, a.timing);
-  a.heap = stages.run("walk heap", [&] { return walk_heap(a.image, a.symbols); });
-  a.roots = stages.run("find roots", [&] { return find_roots(a.image, a.heap); });
-  a.reach = stages.run("trace", [&] { return trace(a.image, a.heap, a.roots); });
+  a.runtime = stages.run("find threads", [&] { return find_runtime_facts(a.image, a.symbols); });
+  a.heap = stages.run("walk heap", [&] { return walk_heap(a.image, a.symbols, a.runtime); });
+  a.roots = stages.run("find roots", [&] { return find_roots(a.image, a.runtime, a.heap); });
+  a.reach = stages.run("trace", [&] { return trace(a.image, a.runtime, a.heap, a.roots); });
   a.clusters = stages.run("cluster", [&] {
-    return split_unlike(a.image, a.symbols, a.heap, a.roots, a.reach,
-                        cluster(a.image, a.symbols, a.heap, a.reach, {options.clustered}));
+    return split_unlike(
+        a.image, a.symbols, a.runtime, a.heap, a.roots, a.reach,
+        cluster(a.image, a.symbols, a.runtime, a.heap, a.reach, {options.clustered}));
   });
   a.types = stages.run("read types", [&] { return read_types(a, debug_info); });
   a.identities = stages.run("identify", [&] {
-    return identify(a.image, a.symbols, a.types, a.heap, a.roots, a.reach, a.clusters);
+    return identify(a.image, a.symbols, a.types, a.runtime, a.heap, a.roots, a.reach, a.clusters);
   });
   std::tie(a.clusters, a.identities) = stages.run("merge alike", [&] {
     return merge_alike(a.heap, std::move(a.clusters), std::move(a.identities),
@@ -147,8 +150,8 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   });
   a.lines = stages.run("find source lines", [&] { return find_lines(a, debug_info); });
   a.suppressed = stages.run("suppress", [&] {
-    return suppress(options.suppressions, a.image, a.symbols, a.heap, a.reach, a.clusters,
-                    a.identities);
+    return suppress(options.suppressions, a.image, a.symbols, a.runtime, a.heap, a.reach,
+                    a.clusters, a.identities);
   });
   a.forest = stages.run("fold trees", [&] {
     return fold_lost_trees(a.image, a.heap, a.reach, a.clusters, a.suppressed);

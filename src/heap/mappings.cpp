@@ -103,35 +103,6 @@ std::vector<Piece> pieces_of(const MemoryImage& image, const std::vector<AddrRan
 
 }  // namespace
 
-std::vector<AddrRange> thread_stacks(const MemoryImage& image, const ThreadAreas& threads) {
-  // struct pthread: where the stack's mapping begins, its guard included, and how long it is.
-  constexpr uint64_t kStackBlock = 0x690;
-  constexpr uint64_t kStackBlockSize = 0x698;
-  std::vector<AddrRange> stacks;
-  for (const ThreadArea& area : threads.areas) {
-    stacks.push_back(whole_pages(area.stack));
-    if (area.descriptor.is_null()) continue;
-    const auto begin = image.read_addr(area.descriptor + kStackBlock);
-    const auto size = image.read<uint64_t>(area.descriptor + kStackBlockSize);
-    if (!begin || !size) continue;
-    const AddrRange whole = AddrRange::sized(*begin, *size);
-    if (whole.contains(area.descriptor) && whole.contains(area.stack))
-      stacks.push_back(whole_pages(whole));
-  }
-  return joined(std::move(stacks));
-}
-
-std::vector<AddrRange> thread_and_loader_memory(const ThreadAreas& threads) {
-  std::vector<AddrRange> taken = threads.loader_memory;
-  for (const ThreadArea& area : threads.areas) {
-    taken.push_back(whole_pages(area.static_tls));
-    if (!area.descriptor.is_null()) {
-      taken.push_back(whole_pages(AddrRange::sized(area.descriptor, area.descriptor_size)));
-    }
-  }
-  return joined(std::move(taken));
-}
-
 std::vector<AddrRange> find_mappings(const MemoryImage& image,
                                      const std::vector<AddrRange>& taken) {
   std::vector<AddrRange> raw;
@@ -191,6 +162,19 @@ void join_reservations(const MemoryImage& image, const std::vector<AddrRange>& t
   mappings = subtract(mappings, whole);
   mappings.insert(mappings.end(), whole.begin(), whole.end());
   std::sort(mappings.begin(), mappings.end());
+}
+
+std::vector<AddrRange> raw_mappings(const MemoryImage& image, const RuntimeFacts& runtime,
+                                    const std::vector<AddrRange>& owns) {
+  std::vector<AddrRange> taken = module_pages(image);
+  for (const auto& more :
+       {thread_stacks(image, runtime), thread_and_loader_memory(runtime), owns}) {
+    taken.insert(taken.end(), more.begin(), more.end());
+  }
+  taken = joined(std::move(taken));
+  std::vector<AddrRange> mappings = find_mappings(image, taken);
+  join_reservations(image, taken, mappings);
+  return mappings;
 }
 
 }  // namespace heapscan

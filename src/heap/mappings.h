@@ -5,15 +5,9 @@
 
 #include "heapscan/base/addr.h"
 #include "heapscan/image/image.h"
-#include "heapscan/runtime/thread_areas.h"
+#include "heapscan/runtime/runtime_facts.h"
 
 namespace heapscan {
-
-// The mappings of threads' stacks, guards and descriptors included. Sorted, disjoint, whole pages.
-[[nodiscard]] std::vector<AddrRange> thread_stacks(const MemoryImage& image,
-                                                   const ThreadAreas& threads);
-// The rest of what threads and the loader have, likewise.
-[[nodiscard]] std::vector<AddrRange> thread_and_loader_memory(const ThreadAreas& threads);
 
 // What is left of private anonymous memory without `taken` (sorted, disjoint). Sorted, disjoint.
 [[nodiscard]] std::vector<AddrRange> find_mappings(const MemoryImage& image,
@@ -24,5 +18,11 @@ namespace heapscan {
 // such a piece by one that is as long as the piece.
 void join_reservations(const MemoryImage& image, const std::vector<AddrRange>& taken,
                        std::vector<AddrRange>& mappings);
+
+// Both: what is raw memory beside modules, threads, the loader and what the allocator `owns` (in
+// any order).
+[[nodiscard]] std::vector<AddrRange> raw_mappings(const MemoryImage& image,
+                                                  const RuntimeFacts& runtime,
+                                                  const std::vector<AddrRange>& owns);
 
 }  // namespace heapscan

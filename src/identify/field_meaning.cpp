@@ -58,15 +58,6 @@ Meaning meaning_of_value(WordKind kind) {
   return Meaning::Value;
 }
 
-int thread_at(const HeapModel& heap, Addr address) {
-  for (const ThreadArea& area : heap.threads.areas) {
-    const bool inside = area.stack.contains(address) || area.static_tls.contains(address) ||
-                        AddrRange::sized(area.descriptor, area.descriptor_size).contains(address);
-    if (inside) return area.tid;
-  }
-  return 0;
-}
-
 // The string that begins at `address`, when it is one.
 std::string constant_text(const MemoryImage& image, Addr address) {
   std::string text = image.read_string(address, FieldMeaning::kMostText + 1).value_or("");
@@ -126,7 +117,7 @@ FieldMeaning meaning_of_word(const FieldContext& context, uint64_t offset, uint6
   } else if (kind == WordKind::FreeBlock) {
     field.block = context.addresses.block_of(word);
   } else if (kind == WordKind::Stack) {
-    field.tid = thread_at(context.heap, Addr(word));
+    field.tid = context.addresses.thread_of(Addr(word));
   }
   return field;
 }

@@ -167,12 +167,13 @@ void note_left_out(const Inputs& inputs, Notes& notes) {
 }  // namespace
 
 Identities identify(const MemoryImage& image, const Symbols& symbols, const Types& types,
-                    const HeapModel& heap, const Roots& roots, const Reachability& reach,
-                    const Clusters& clusters) {
+                    const RuntimeFacts& runtime, const HeapModel& heap, const Roots& roots,
+                    const Reachability& reach, const Clusters& clusters) {
   const size_t count = std::min(clusters.rows.size(), kMostIdentified);
-  const AddressMap addresses(image, heap);
+  const AddressMap addresses(image, runtime, heap);
   const auto profiles = make_profiles(image, heap, addresses, clusters, count);
-  const Inputs inputs{image, symbols, types, heap, roots, reach, clusters, addresses, profiles};
+  const Inputs inputs{image, symbols, types,    runtime,   heap,
+                      roots, reach,   clusters, addresses, profiles};
   Identities identities;
   identities.rows = Column<ClusterId, Identity>(clusters.rows.size());
   parallel_for_pieces(count, kIdentifyGrain, [&](size_t begin, size_t end) {

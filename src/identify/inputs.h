@@ -12,6 +12,7 @@
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
+#include "heapscan/runtime/runtime_facts.h"
 #include "heapscan/symbols/symbols.h"
 #include "heapscan/symbols/types.h"
 
@@ -21,6 +22,7 @@ struct Inputs {
   const MemoryImage& image;
   const Symbols& symbols;
   const Types& types;
+  const RuntimeFacts& runtime;
   const HeapModel& heap;
   const Roots& roots;
   const Reachability& reach;

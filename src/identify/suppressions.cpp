@@ -98,11 +98,12 @@ class Rules {
 
 // One rule per cluster, or kNoRule.
 Column<ClusterId, size_t> match_clusters(const Rules& rules, const MemoryImage& image,
-                                         const Symbols& symbols, const HeapModel& heap,
-                                         const Clusters& clusters, const Identities& identities) {
+                                         const Symbols& symbols, const RuntimeFacts& runtime,
+                                         const HeapModel& heap, const Clusters& clusters,
+                                         const Identities& identities) {
   Column<ClusterId, size_t> matched(clusters.rows.size(), kNoRule);
   const bool with_mentions = rules.ask_for_mentions();
-  const AddressMap addresses(image, heap);
+  const AddressMap addresses(image, runtime, heap);
   parallel_for(clusters.rows.size(), [&](size_t i) {
     const ClusterId id(i);
     Mentions mentions;
@@ -207,11 +208,13 @@ bool Suppressed::has(BlockId block) const {
 }
 
 Suppressed suppress(const std::vector<SuppressionRule>& rules, const MemoryImage& image,
-                    const Symbols& symbols, const HeapModel& heap, const Reachability& reach,
-                    const Clusters& clusters, const Identities& identities) {
+                    const Symbols& symbols, const RuntimeFacts& runtime, const HeapModel& heap,
+                    const Reachability& reach, const Clusters& clusters,
+                    const Identities& identities) {
   if (rules.empty() || clusters.blocks.empty()) return {};
   const Rules compiled(rules);
-  const auto of_clusters = match_clusters(compiled, image, symbols, heap, clusters, identities);
+  const auto of_clusters =
+      match_clusters(compiled, image, symbols, runtime, heap, clusters, identities);
   const std::vector<Match> matches = match_blocks(compiled, of_clusters, heap, reach, clusters);
   if (matches.empty()) return {};
   Suppression suppression(image, heap, reach, rules.size());

@@ -98,7 +98,8 @@ size_t wide_text_length(Bytes bytes, size_t step) {
   return length >= kFewest && letters * 3 >= length * 2 ? length : 0;
 }
 
-AddressMap::AddressMap(const MemoryImage& image, const HeapModel& heap) : heap_(heap) {
+AddressMap::AddressMap(const MemoryImage& image, const RuntimeFacts& runtime, const HeapModel& heap)
+    : runtime_(runtime), heap_(heap) {
   std::vector<Place> layers;  // later ones cover earlier ones
   const auto add = [&](AddrRange range, WordKind kind) {
     if (!range.empty()) layers.push_back({range.begin().value, range.end().value, kind});
@@ -116,7 +117,7 @@ AddressMap::AddressMap(const MemoryImage& image, const HeapModel& heap) : heap_(
     if (region.module.valid() && !region.perms.write && !region.perms.execute)
       add(region.range, WordKind::Constant);
   }
-  for (const ThreadArea& area : heap.threads.areas) {
+  for (const ThreadArea& area : runtime.threads) {
     add(area.stack, WordKind::Stack);
     add(area.static_tls, WordKind::Stack);
     if (!area.descriptor.is_null())
@@ -144,6 +145,15 @@ BlockId AddressMap::block_of(uint64_t word) const {
   if (!id.valid()) return id;
   const AddrRange block = heap_.block(id).range();
   return word <= block.end().value ? id : BlockId::none();
+}
+
+int AddressMap::thread_of(Addr address) const {
+  for (const ThreadArea& area : runtime_.threads) {
+    const bool inside = area.stack.contains(address) || area.static_tls.contains(address) ||
+                        AddrRange::sized(area.descriptor, area.descriptor_size).contains(address);
+    if (inside) return area.tid;
+  }
+  return 0;
 }
 
 WordKind AddressMap::kind_of_pointer(uint64_t word) const {

@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "heapscan/image/intervals.h"
 #include "reach/root_collector.h"
 #include "reach/roots_registers.h"
 #include "reach/roots_threads.h"
@@ -20,6 +21,14 @@ void exclude_blocks(const HeapModel& heap, RootCollector& roots) {
   for (const BlockIndex::Range& range : heap.index.ranges()) {
     roots.exclude(AddrRange(Addr(range.begin), Addr(range.end)));
   }
+}
+
+// Loader memory is told by what points at it, and so are its neighbours; the heap is told by its
+// own structure.
+std::vector<AddrRange> loader_memory_beside(const HeapModel& heap, const RuntimeFacts& runtime) {
+  std::vector<AddrRange> ranges;
+  for (const HeapRange& range : heap.ranges) ranges.push_back(range.range);
+  return subtract(runtime.loader_memory, joined(std::move(ranges)));
 }
 
 // To the end of the last page: the loader begins to hand out memory behind its own data.
@@ -157,10 +166,10 @@ RootStrength strength_of(RootKind kind) {
   }
 }
 
-Roots find_roots(const MemoryImage& image, const HeapModel& heap) {
+Roots find_roots(const MemoryImage& image, const RuntimeFacts& runtime, const HeapModel& heap) {
   RootCollector roots;
   for (const AddrRange& state : heap.allocator_state) roots.exclude(state);
-  add_thread_roots(image, heap, roots);
+  add_thread_roots(image, runtime, heap, roots);
   for (const Thread& thread : image.threads()) add_registers(thread, roots);
   add_blocks_in_transit(image, heap, roots);
   for (const AddrRange& damaged : heap.damaged) {
@@ -168,7 +177,7 @@ Roots find_roots(const MemoryImage& image, const HeapModel& heap) {
   }
   exclude_blocks(heap, roots);
   add_module_data(image, roots);
-  for (const AddrRange& memory : heap.threads.loader_memory) {
+  for (const AddrRange& memory : loader_memory_beside(heap, runtime)) {
     roots.add(RootRange{RootKind::LoaderMemory, memory, 0, ModuleId::none()});
   }
   add_remaining_memory(image, roots);

@@ -207,9 +207,10 @@ class ThreadRoots {
 
 }  // namespace
 
-void add_thread_roots(const MemoryImage& image, const HeapModel& heap, RootCollector& roots) {
+void add_thread_roots(const MemoryImage& image, const RuntimeFacts& runtime, const HeapModel& heap,
+                      RootCollector& roots) {
   ThreadRoots threads(image, heap, roots);
-  for (const ThreadArea& area : heap.threads.areas) {
+  for (const ThreadArea& area : runtime.threads) {
     if (area.fate != Fate::Live || area.thread < image.threads().size()) threads.add(area);
   }
 }

@@ -3,10 +3,12 @@
 
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
+#include "heapscan/runtime/runtime_facts.h"
 #include "reach/root_collector.h"
 
 namespace heapscan {
 
-void add_thread_roots(const MemoryImage& image, const HeapModel& heap, RootCollector& roots);
+void add_thread_roots(const MemoryImage& image, const RuntimeFacts& runtime, const HeapModel& heap,
+                      RootCollector& roots);
 
 }  // namespace heapscan

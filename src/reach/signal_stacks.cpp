@@ -26,9 +26,13 @@ constexpr size_t kFramesPerThread = 4;  // how many used blocks of a size per th
 
 class SignalStackSearch {
  public:
-  SignalStackSearch(const MemoryImage& image, const HeapModel& heap,
+  SignalStackSearch(const MemoryImage& image, const RuntimeFacts& runtime, const HeapModel& heap,
                     std::span<const LostBlock> lost)
-      : image_(image), heap_(heap), lost_(lost), has_members_(heap.blocks.size()) {
+      : image_(image),
+        runtime_(runtime),
+        heap_(heap),
+        lost_(lost),
+        has_members_(heap.blocks.size()) {
     for (const LostBlock& row : lost) {
       if (row.head != row.block) has_members_.set(row.head);
     }
@@ -97,7 +101,7 @@ class SignalStackSearch {
   }
 
   void add_named_by_threads() {
-    for (const ThreadArea& area : heap_.threads.areas) {
+    for (const ThreadArea& area : runtime_.threads) {
       if (area.fate != ThreadArea::Fate::Live) continue;
       for (const AddrRange stack : alternate_stacks_named(image_, area.stack)) {
         const BlockId id = heap_.block_at(stack.begin());
@@ -112,6 +116,7 @@ class SignalStackSearch {
   }
 
   const MemoryImage& image_;
+  const RuntimeFacts& runtime_;
   const HeapModel& heap_;
   const std::span<const LostBlock> lost_;
   BlockBitmap has_members_;
@@ -121,10 +126,11 @@ class SignalStackSearch {
 
 }  // namespace
 
-std::vector<PossibleBlock> find_signal_stacks(const MemoryImage& image, const HeapModel& heap,
+std::vector<PossibleBlock> find_signal_stacks(const MemoryImage& image, const RuntimeFacts& runtime,
+                                              const HeapModel& heap,
                                               std::span<const LostBlock> lost) {
   if (lost.empty()) return {};
-  return SignalStackSearch(image, heap, lost).run();
+  return SignalStackSearch(image, runtime, heap, lost).run();
 }
 
 }  // namespace heapscan

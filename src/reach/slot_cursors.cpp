@@ -75,8 +75,8 @@ void look(Addr begin, Bytes bytes, const Extents& extents, std::vector<Pointer>&
 // numbers near that, such as the processor in rseq's area, change from one look to the next.
 class LibraryMemory {
  public:
-  LibraryMemory(const HeapModel& heap, const Roots& roots) {
-    for (const ThreadArea& area : heap.threads.areas)
+  LibraryMemory(const RuntimeFacts& runtime, const Roots& roots) {
+    for (const ThreadArea& area : runtime.threads)
       ranges_.push_back(AddrRange::sized(area.descriptor, area.descriptor_size));
     for (const RootRange& root : roots.ranges) {
       if (root.kind == RootKind::LoaderMemory || root.kind == RootKind::Dtv)
@@ -232,10 +232,11 @@ AddrRange root_around(const Roots& roots, AddrRange slots) {
 
 }  // namespace
 
-std::vector<SlotCursors> find_slot_cursors(const MemoryImage& image, const HeapModel& heap,
-                                           const Roots& roots, const StaleStores& stale) {
+std::vector<SlotCursors> find_slot_cursors(const MemoryImage& image, const RuntimeFacts& runtime,
+                                           const HeapModel& heap, const Roots& roots,
+                                           const StaleStores& stale) {
   const Extents extents(heap, stale);
-  const LibraryMemory library(heap, roots);
+  const LibraryMemory library(runtime, roots);
   const std::vector<Pointer> pointers = find_pointers(image, heap, roots, library, extents);
   std::vector<SlotCursors> result;
   auto next = pointers.begin();

@@ -8,6 +8,7 @@
 #include "heapscan/image/image.h"
 #include "heapscan/reach/roots.h"
 #include "heapscan/reach/stale_stores.h"
+#include "heapscan/runtime/runtime_facts.h"
 
 namespace heapscan {
 
@@ -22,6 +23,7 @@ struct SlotCursors {
 // anywhere, and indices and counters near the store and near what points at it. One pass over roots
 // and blocks.
 [[nodiscard]] std::vector<SlotCursors> find_slot_cursors(const MemoryImage& image,
+                                                         const RuntimeFacts& runtime,
                                                          const HeapModel& heap, const Roots& roots,
                                                          const StaleStores& stale);
 

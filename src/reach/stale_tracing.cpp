@@ -15,9 +15,10 @@ constexpr size_t kFewestToBeLost = 64;  // alike: in one store, or of one size
 
 }  // namespace
 
-StaleTracing::StaleTracing(const MemoryImage& image, const HeapModel& heap,
-                           const BlockMemory& memory, const Roots& roots)
+StaleTracing::StaleTracing(const MemoryImage& image, const RuntimeFacts& runtime,
+                           const HeapModel& heap, const BlockMemory& memory, const Roots& roots)
     : image_(image),
+      runtime_(runtime),
       heap_(heap),
       roots_(roots),
       stores_(find_stale_stores(image, heap, memory, roots)) {}
@@ -27,7 +28,7 @@ bool StaleTracing::is_reached(const StaleStore& store, const BlockBitmap& unreac
 }
 
 const SlotCursors& StaleTracing::cursors_of(uint32_t store) {
-  if (cursors_.empty()) cursors_ = find_slot_cursors(image_, heap_, roots_, stores_);
+  if (cursors_.empty()) cursors_ = find_slot_cursors(image_, runtime_, heap_, roots_, stores_);
   return cursors_[store];
 }
 

@@ -11,14 +11,15 @@
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
 #include "heapscan/reach/stale_stores.h"
+#include "heapscan/runtime/runtime_facts.h"
 #include "reach/slot_cursors.h"
 
 namespace heapscan {
 
 class StaleTracing {
  public:
-  StaleTracing(const MemoryImage& image, const HeapModel& heap, const BlockMemory& memory,
-               const Roots& roots);
+  StaleTracing(const MemoryImage& image, const RuntimeFacts& runtime, const HeapModel& heap,
+               const BlockMemory& memory, const Roots& roots);
 
   // Marking leaves the words of their stretches out.
   [[nodiscard]] const StaleStores& stores() const { return stores_; }
@@ -39,6 +40,7 @@ class StaleTracing {
   [[nodiscard]] const SlotCursors& cursors_of(uint32_t store);
 
   const MemoryImage& image_;
+  const RuntimeFacts& runtime_;
   const HeapModel& heap_;
   const Roots& roots_;
   const StaleStores stores_;

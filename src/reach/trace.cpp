@@ -84,13 +84,15 @@ void merge(std::vector<uint64_t>& into, const std::vector<uint64_t>& more) {
 
 class Tracing {
  public:
-  Tracing(const MemoryImage& image, const HeapModel& heap, const Roots& roots)
+  Tracing(const MemoryImage& image, const RuntimeFacts& runtime, const HeapModel& heap,
+          const Roots& roots)
       : image_(image),
+        runtime_(runtime),
         heap_(heap),
         roots_(roots),
         memory_(image, heap.index),
         rules_(image),
-        stale_(image, heap, memory_, roots),
+        stale_(image, runtime, heap, memory_, roots),
         marker_(image, heap, memory_, rules_, stale_.stores()),
         judged_(judged_blocks(heap)),
         unreached_(judged_),
@@ -303,7 +305,7 @@ class Tracing {
 
   // What they hold is held like them.
   void spare_signal_stacks(Reachability& result) {
-    signal_stacks_ = find_signal_stacks(image_, heap_, result.lost);
+    signal_stacks_ = find_signal_stacks(image_, runtime_, heap_, result.lost);
     if (signal_stacks_.empty()) return;
     std::vector<uint64_t> begins;
     for (const PossibleBlock& stack : signal_stacks_)
@@ -442,6 +444,7 @@ class Tracing {
   }
 
   const MemoryImage& image_;
+  const RuntimeFacts& runtime_;
   const HeapModel& heap_;
   const Roots& roots_;
   const BlockMemory memory_;
@@ -464,9 +467,9 @@ class Tracing {
 
 }  // namespace
 
-Reachability trace(const MemoryImage& image, const HeapModel& heap, const Roots& roots,
-                   const TraceOptions& options) {
-  Tracing tracing(image, heap, roots);
+Reachability trace(const MemoryImage& image, const RuntimeFacts& runtime, const HeapModel& heap,
+                   const Roots& roots, const TraceOptions& options) {
+  Tracing tracing(image, runtime, heap, roots);
   tracing.mark_reachable();
   tracing.mark_possible();
   tracing.mark_stale();

@@ -143,7 +143,7 @@ class Mapper {
         type_(type_of(analysis, cluster)),
         content_(content),
         captured_at_(captured_at),
-        addresses_(analysis.image, analysis.heap),
+        addresses_(analysis.image, analysis.runtime, analysis.heap),
         profile_(make_profile(analysis.image, addresses_, analysis.heap, analysis.clusters, cluster,
                               kCompared)) {}
 

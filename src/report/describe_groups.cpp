@@ -110,7 +110,7 @@ LeakGroup describe_group(const Analysis& analysis, const AddressMap& addresses,
 void describe_groups(const Analysis& analysis, const std::vector<BlockGroup>& groups,
                      const HolderTable& holders, Report& report) {
   if (groups.empty()) return;
-  const AddressMap addresses(analysis.image, analysis.heap);
+  const AddressMap addresses(analysis.image, analysis.runtime, analysis.heap);
   auto sizes = sizes_of(analysis, report.options, groups);
   for (size_t i = 0; i < groups.size(); ++i) {
     LeakGroup group = describe_group(analysis, addresses, groups[i], holders, report);

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "heapscan/image/intervals.h"
+#include "runtime/thread_descriptor.h"
 
 namespace heapscan {
 
@@ -276,6 +277,33 @@ class LoaderMemory {
   std::set<Addr> ends_;
 };
 
+// The first thread's storage lies in it, and holds words of the program's own, which say nothing
+// about the loader.
+struct FirstThreadStorage {
+  AddrRange tls_and_descriptor;
+  Addr dtv;
+};
+
+FirstThreadStorage storage_of_first_thread(const MemoryImage& image,
+                                           std::span<const ThreadArea> threads) {
+  for (const ThreadArea& area : threads) {
+    if (area.descriptor.is_null() || area.stack.contains(area.descriptor)) continue;
+    const AddrRange storage(area.static_tls.begin(), area.descriptor + area.descriptor_size);
+    if (storage.empty()) continue;
+    return {storage, image.read_addr(area.descriptor + kDescriptorDtv).value_or(Addr())};
+  }
+  return {};
+}
+
+std::vector<AddrRange> stacks_of(std::span<const ThreadArea> threads) {
+  std::vector<AddrRange> stacks;
+  for (const ThreadArea& area : threads) {
+    if (!area.stack.empty()) stacks.push_back(whole_pages(area.stack));
+  }
+  std::sort(stacks.begin(), stacks.end());
+  return stacks;
+}
+
 AddrRange dtv_range(const MemoryImage& image, Addr dtv) {
   if (dtv.value < 16) return {};
   const uint64_t entries = image.read<uint64_t>(dtv - 16).value_or(0);
@@ -287,11 +315,12 @@ AddrRange dtv_range(const MemoryImage& image, Addr dtv) {
 
 std::vector<AddrRange> find_loader_memory(const MemoryImage& image, const Symbols& symbols,
                                           std::span<const LinkMap> maps,
-                                          const FirstThreadStorage& first,
-                                          std::span<const AddrRange> taken) {
+                                          std::span<const ThreadArea> threads) {
   const ModuleId loader = find_loader(image, symbols);
   if (!loader.valid()) return {};
-  LoaderMemory memory(image, symbols, first.tls_and_descriptor, taken);
+  const FirstThreadStorage first = storage_of_first_thread(image, threads);
+  const std::vector<AddrRange> stacks = stacks_of(threads);
+  LoaderMemory memory(image, symbols, first.tls_and_descriptor, stacks);
   const AddrRange dtv = dtv_range(image, first.dtv);
   memory.skip_words_of(first.tls_and_descriptor);
   memory.skip_words_of(dtv);

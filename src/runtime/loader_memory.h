@@ -7,22 +7,15 @@
 #include "heapscan/base/addr.h"
 #include "heapscan/image/image.h"
 #include "heapscan/runtime/loader_link_maps.h"
+#include "heapscan/runtime/thread_areas.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
 
-// The first thread's storage in it: it holds words of the program's own, which say nothing about
-// the loader.
-struct FirstThreadStorage {
-  AddrRange tls_and_descriptor;
-  Addr dtv;
-};
-
-// Page multiples, sorted, disjoint. `taken`: stacks, sorted, which are never the loader's.
+// Page multiples, sorted, disjoint. Stacks of `threads` are never the loader's.
 [[nodiscard]] std::vector<AddrRange> find_loader_memory(const MemoryImage& image,
                                                         const Symbols& symbols,
                                                         std::span<const LinkMap> maps,
-                                                        const FirstThreadStorage& first,
-                                                        std::span<const AddrRange> taken);
+                                                        std::span<const ThreadArea> threads);
 
 }  // namespace heapscan

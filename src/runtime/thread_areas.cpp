@@ -12,7 +12,6 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/runtime/loader_link_maps.h"
-#include "runtime/loader_memory.h"
 #include "runtime/thread_descriptor.h"
 #include "runtime/thread_lists.h"
 #include "runtime/thread_stacks.h"
@@ -85,10 +84,11 @@ uint64_t descriptor_size(const MemoryImage& image, const Symbols& symbols,
 
 class AreaFinder {
  public:
-  AreaFinder(const MemoryImage& image, const Symbols& symbols)
-      : image_(image), symbols_(symbols), maps_(read_link_maps(image, symbols)) {}
+  AreaFinder(const MemoryImage& image, const Symbols& symbols, std::span<const LinkMap> maps,
+             Notes& notes)
+      : image_(image), symbols_(symbols), maps_(maps), notes_(notes) {}
 
-  ThreadAreas find() {
+  std::vector<ThreadArea> find() {
     live_ = find_live(image_);
     const std::vector<Descriptor> known = descriptors_of(live_);
     descriptor_size_ = descriptor_size(image_, symbols_, known);
@@ -101,8 +101,7 @@ class AreaFinder {
     for (const ListedDescriptor& listed : gone_) add_gone(listed);
     add_orphaned_first_stack();
     make_stacks_disjoint();
-    add_loader_memory();
-    return std::move(result_);
+    return std::move(areas_);
   }
 
  private:
@@ -172,7 +171,7 @@ class AreaFinder {
     area.fate = ThreadArea::Fate::Live;
     area.tid = thread.tid;
     area.thread = live.thread;
-    result_.areas.push_back(area);
+    areas_.push_back(area);
   }
 
   [[nodiscard]] ThreadArea::Fate fate_of(const ListedDescriptor& listed) const {
@@ -191,87 +190,71 @@ class AreaFinder {
     if (area.fate == ThreadArea::Fate::Exited) {
       area.result = listed.descriptor.at + members_->result;
     } else if (listed.list == List::Used && listed.descriptor.tid > 0) {
-      result_.notes.push_back(
+      notes_.push_back(
           {NoteKind::Thread, hex(listed.descriptor.at),
            "glibc lists a thread " + std::to_string(listed.descriptor.tid) +
                " that this process does not have; its stack is taken for one left over from "
                "before a fork"});
     }
-    result_.areas.push_back(area);
+    areas_.push_back(area);
   }
 
   // The first thread may be gone while others live on, or fork was called by another thread.
   void add_orphaned_first_stack() {
     if (first_stack_.empty() || live_.empty()) return;
-    const bool owned =
-        std::any_of(result_.areas.begin(), result_.areas.end(),
-                    [&](const ThreadArea& a) { return a.stack.overlaps(first_stack_); });
+    const bool owned = std::any_of(areas_.begin(), areas_.end(), [&](const ThreadArea& a) {
+      return a.stack.overlaps(first_stack_);
+    });
     if (owned) return;
     ThreadArea area;
     area.fate = ThreadArea::Fate::Exited;
     area.stack = first_stack_;
-    result_.areas.push_back(area);
+    areas_.push_back(area);
   }
 
   // Two descriptors can claim the same memory only when one lies: live threads are believed first.
   void make_stacks_disjoint() {
-    std::vector<size_t> order(result_.areas.size());
+    std::vector<size_t> order(areas_.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-      const ThreadArea& x = result_.areas[a];
-      const ThreadArea& y = result_.areas[b];
+      const ThreadArea& x = areas_[a];
+      const ThreadArea& y = areas_[b];
       return std::pair(x.stack.begin(), a) < std::pair(y.stack.begin(), b);
     });
-    size_t before = result_.areas.size();
+    size_t before = areas_.size();
     for (const size_t i : order) {
-      ThreadArea& area = result_.areas[i];
+      ThreadArea& area = areas_[i];
       if (area.stack.empty()) continue;
-      if (before != result_.areas.size() && result_.areas[before].stack.overlaps(area.stack)) {
-        const bool drop_before = result_.areas[before].fate != ThreadArea::Fate::Live &&
-                                 area.fate == ThreadArea::Fate::Live;
-        (drop_before ? result_.areas[before] : area).stack = {};
-        result_.notes.push_back({NoteKind::Thread, hex(area.descriptor),
-                                 "two threads claim the same stack; one of them is not believed"});
+      if (before != areas_.size() && areas_[before].stack.overlaps(area.stack)) {
+        const bool drop_before =
+            areas_[before].fate != ThreadArea::Fate::Live && area.fate == ThreadArea::Fate::Live;
+        (drop_before ? areas_[before] : area).stack = {};
+        notes_.push_back({NoteKind::Thread, hex(area.descriptor),
+                          "two threads claim the same stack; one of them is not believed"});
         if (!drop_before) continue;
       }
       before = i;
     }
   }
 
-  void add_loader_memory() {
-    std::vector<AddrRange> stacks;
-    FirstThreadStorage first;
-    for (const ThreadArea& area : result_.areas) {
-      if (!area.stack.empty()) {
-        stacks.emplace_back(area.stack.begin().align_down(kPage), area.stack.end().align_up(kPage));
-      }
-      if (!area.descriptor.is_null() && !area.stack.contains(area.descriptor) &&
-          first.tls_and_descriptor.empty()) {
-        first.tls_and_descriptor =
-            AddrRange(area.static_tls.begin(), area.descriptor + area.descriptor_size);
-        first.dtv = image_.read_addr(area.descriptor + kDescriptorDtv).value_or(Addr());
-      }
-    }
-    std::sort(stacks.begin(), stacks.end());
-    result_.loader_memory = find_loader_memory(image_, symbols_, maps_, first, stacks);
-  }
-
   const MemoryImage& image_;
   const Symbols& symbols_;
-  std::vector<LinkMap> maps_;
+  std::span<const LinkMap> maps_;
+  Notes& notes_;
   std::vector<LiveThread> live_;
   std::vector<ListedDescriptor> gone_;
   std::optional<DescriptorMembers> members_;
   uint64_t descriptor_size_ = 0;
   uint64_t tls_size_ = 0;
   AddrRange first_stack_;
-  ThreadAreas result_;
+  std::vector<ThreadArea> areas_;
 };
 
 }  // namespace
 
-ThreadAreas find_thread_areas(const MemoryImage& image, const Symbols& symbols) {
-  return AreaFinder(image, symbols).find();
+std::vector<ThreadArea> find_thread_areas(const MemoryImage& image, const Symbols& symbols,
+                                          std::span<const LinkMap> maps, Notes& notes) {
+  return AreaFinder(image, symbols, maps, notes).find();
 }
 
 }  // namespace heapscan

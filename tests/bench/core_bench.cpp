@@ -121,7 +121,8 @@ double seconds_of(const Analysis& analysis, std::initializer_list<std::string_vi
 }
 
 void count_stages(benchmark::State& state, const Analysis& analysis) {
-  state.counters["3_walk_heap_s"] = seconds_of(analysis, {"walk heap", "find roots"});
+  state.counters["3_walk_heap_s"] =
+      seconds_of(analysis, {"find threads", "walk heap", "find roots"});
   state.counters["4_trace_s"] = seconds_of(analysis, {"trace"});
   state.counters["5_cluster_s"] = seconds_of(analysis, {"cluster"});
   state.counters["6_identify_s"] =

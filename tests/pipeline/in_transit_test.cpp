@@ -27,8 +27,10 @@ TEST(InTransit, NoBlockOfAThreadInsideMallocIsLost) {
   for (int look = 0; look < kLooks; ++look) {
     const Capture capture = capture_process(fixture.pid());
     const Symbols symbols = load_symbols(capture.image, capture.files);
-    const HeapModel heap = walk_heap(capture.image, symbols);
-    const Reachability reach = trace(capture.image, heap, find_roots(capture.image, heap));
+    const RuntimeFacts runtime = find_runtime_facts(capture.image, symbols);
+    const HeapModel heap = walk_heap(capture.image, symbols, runtime);
+    const Reachability reach =
+        trace(capture.image, runtime, heap, find_roots(capture.image, runtime, heap));
     size_t found = 0;
     for (const LostBlock& lost : reach.lost) {
       const Block& block = heap.block(lost.block);

@@ -255,7 +255,7 @@ void FakeHeap::seal() {
 
 HeapModel FakeHeap::walk() {
   image_ = process.build();
-  return walk_heap(image_, Symbols());
+  return walk_heap(image_, Symbols(), find_runtime_facts(image_, Symbols()));
 }
 
 }  // namespace heapscan

@@ -44,9 +44,12 @@ class FakeProgram {
 
   struct World {
     MemoryImage image;
+    RuntimeFacts runtime;
     HeapModel heap;
     Roots roots;
-    [[nodiscard]] Reachability trace() const { return heapscan::trace(image, heap, roots); }
+    [[nodiscard]] Reachability trace() const {
+      return heapscan::trace(image, runtime, heap, roots);
+    }
     [[nodiscard]] Verdict verdict(const Reachability& reach, Addr block) const {
       return reach.verdict(heap.block_at(block));
     }

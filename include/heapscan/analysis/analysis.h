@@ -16,6 +16,7 @@
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
 #include "heapscan/reach/verdict_set.h"
+#include "heapscan/runtime/runtime_facts.h"
 #include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
 #include "heapscan/symbols/types.h"
@@ -33,6 +34,7 @@ struct Analysis {
   MemoryImage image;
   Symbols symbols;
   Notes debug_file_notes;
+  RuntimeFacts runtime;
   HeapModel heap;
   Roots roots;
   Reachability reach;

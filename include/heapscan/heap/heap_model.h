@@ -1,5 +1,5 @@
 // Which blocks exist and in which state: what an allocator's walker returns, the same for every
-// allocator.
+// allocator. Finished when the walk returns: whoever comes later adds columns beside it.
 //
 // Invariants: blocks are sorted by address and disjoint; `index` finds exactly them; arena ids are
 // below arenas.size(); in every heap range blocks + headers + padding + damaged ranges add up to
@@ -17,7 +17,7 @@
 #include "heapscan/heap/block.h"
 #include "heapscan/heap/block_index.h"
 #include "heapscan/image/image.h"
-#include "heapscan/runtime/thread_areas.h"
+#include "heapscan/runtime/runtime_facts.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
@@ -75,7 +75,6 @@ struct HeapModel {
   std::vector<AddrRange> allocator_code;  // where malloc's and free's instructions lie; empty when
                                           // unknown. Sorted, disjoint
   std::vector<AddrRange> damaged;  // parts of ranges that could not be parsed: weak roots. Sorted
-  ThreadAreas threads;
   HeapTotals totals;
   std::vector<Check> checks;
   Notes notes;
@@ -88,6 +87,7 @@ struct HeapModel {
 
 // Throws Error (Unsupported) when another allocator serves malloc (naming it), or none that is
 // understood.
-[[nodiscard]] HeapModel walk_heap(const MemoryImage& image, const Symbols& symbols);
+[[nodiscard]] HeapModel walk_heap(const MemoryImage& image, const Symbols& symbols,
+                                  const RuntimeFacts& runtime);
 
 }  // namespace heapscan

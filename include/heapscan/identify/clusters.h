@@ -95,8 +95,8 @@ struct ClusterOptions {
 
 // Blocks in Used state of the wanted verdicts; raw mappings are not clustered.
 [[nodiscard]] Clusters cluster(const MemoryImage& image, const Symbols& symbols,
-                               const HeapModel& heap, const Reachability& reach,
-                               const ClusterOptions& options = {});
+                               const RuntimeFacts& runtime, const HeapModel& heap,
+                               const Reachability& reach, const ClusterOptions& options = {});
 
 // Of the first `limit` bytes of the cluster's samples.
 [[nodiscard]] Profile make_profile(const MemoryImage& image, const AddressMap& addresses,

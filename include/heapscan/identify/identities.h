@@ -67,11 +67,13 @@ struct Identities {
 // containers as different parts (a map's nodes and a vector's elements may have one shape) or, of
 // nodes, at different places. Asked between cluster() and identify(); keeps the order of Clusters.
 [[nodiscard]] Clusters split_unlike(const MemoryImage& image, const Symbols& symbols,
-                                    const HeapModel& heap, const Roots& roots,
-                                    const Reachability& reach, Clusters clusters);
+                                    const RuntimeFacts& runtime, const HeapModel& heap,
+                                    const Roots& roots, const Reachability& reach,
+                                    Clusters clusters);
 
 [[nodiscard]] Identities identify(const MemoryImage& image, const Symbols& symbols,
-                                  const Types& types, const HeapModel& heap, const Roots& roots,
+                                  const Types& types, const RuntimeFacts& runtime,
+                                  const HeapModel& heap, const Roots& roots,
                                   const Reachability& reach, const Clusters& clusters);
 
 // The same identities without the words of labels and evidence that quote memory outside modules.

@@ -72,7 +72,8 @@ struct Suppressed {
 
 [[nodiscard]] Suppressed suppress(const std::vector<SuppressionRule>& rules,
                                   const MemoryImage& image, const Symbols& symbols,
-                                  const HeapModel& heap, const Reachability& reach,
-                                  const Clusters& clusters, const Identities& identities);
+                                  const RuntimeFacts& runtime, const HeapModel& heap,
+                                  const Reachability& reach, const Clusters& clusters,
+                                  const Identities& identities);
 
 }  // namespace heapscan

@@ -14,6 +14,7 @@
 #include "heapscan/base/id.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
+#include "heapscan/runtime/runtime_facts.h"
 
 namespace heapscan {
 
@@ -55,15 +56,18 @@ constexpr size_t kWordKinds = static_cast<size_t>(WordKind::Random) + 1;
 // they are too few, or hardly letters, so that they may be small numbers.
 [[nodiscard]] size_t wide_text_length(Bytes bytes, size_t step);
 
-// Refers to the image and the heap, which must outlive it.
+// Refers to the runtime facts and the heap, which must outlive it.
 class AddressMap {
  public:
-  AddressMap(const MemoryImage& image, const HeapModel& heap);
+  AddressMap(const MemoryImage& image, const RuntimeFacts& runtime, const HeapModel& heap);
 
   [[nodiscard]] WordKind kind_of(uint64_t word) const;
   // The block that `word` points at or into; none when it does neither. One past the end counts as
   // into.
   [[nodiscard]] BlockId block_of(uint64_t word) const;
+  // The tid of the thread whose stack or storage `address` lies in; 0 when it lies in none, or in
+  // that of a thread that is no more.
+  [[nodiscard]] int thread_of(Addr address) const;
 
  private:
   struct Place {
@@ -75,6 +79,7 @@ class AddressMap {
   [[nodiscard]] WordKind kind_of_pointer(uint64_t word) const;  // Random when it is none
   [[nodiscard]] WordKind place_of(uint64_t word) const;         // outside blocks
 
+  const RuntimeFacts& runtime_;
   const HeapModel& heap_;
   std::vector<Place> places_;  // sorted, disjoint
 };

@@ -19,6 +19,7 @@
 #include "heapscan/image/image.h"
 #include "heapscan/reach/roots.h"
 #include "heapscan/reach/stale_stores.h"
+#include "heapscan/runtime/runtime_facts.h"
 
 namespace heapscan {
 
@@ -107,7 +108,8 @@ struct TraceOptions {
   bool find_unaligned = true;  // look for unaligned and tagged words that name lost blocks
 };
 
-[[nodiscard]] Reachability trace(const MemoryImage& image, const HeapModel& heap,
-                                 const Roots& roots, const TraceOptions& options = {});
+[[nodiscard]] Reachability trace(const MemoryImage& image, const RuntimeFacts& runtime,
+                                 const HeapModel& heap, const Roots& roots,
+                                 const TraceOptions& options = {});
 
 }  // namespace heapscan

@@ -14,6 +14,7 @@
 #include "heapscan/base/note.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
+#include "heapscan/runtime/runtime_facts.h"
 
 namespace heapscan {
 
@@ -68,6 +69,7 @@ struct Roots {
   Notes notes;
 };
 
-[[nodiscard]] Roots find_roots(const MemoryImage& image, const HeapModel& heap);
+[[nodiscard]] Roots find_roots(const MemoryImage& image, const RuntimeFacts& runtime,
+                               const HeapModel& heap);
 
 }  // namespace heapscan

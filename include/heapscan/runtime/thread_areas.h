@@ -8,11 +8,13 @@
 // allocatestack.c, pthread_create.c), 2.17 to 2.43, x86-64.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "heapscan/base/addr.h"
 #include "heapscan/base/note.h"
 #include "heapscan/image/image.h"
+#include "heapscan/runtime/loader_link_maps.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
@@ -35,13 +37,10 @@ struct ThreadArea {
   Addr argument;  // what a Live thread was started with, whether or not it still uses it
 };
 
-struct ThreadAreas {
-  std::vector<ThreadArea> areas;
-  // What the dynamic loader took before malloc existed: link maps, the first thread's TLS and DTV.
-  std::vector<AddrRange> loader_memory;  // sorted, disjoint, page multiples
-  Notes notes;
-};
-
-[[nodiscard]] ThreadAreas find_thread_areas(const MemoryImage& image, const Symbols& symbols);
+// Appends to `notes` what of the threads is contradictory.
+[[nodiscard]] std::vector<ThreadArea> find_thread_areas(const MemoryImage& image,
+                                                        const Symbols& symbols,
+                                                        std::span<const LinkMap> maps,
+                                                        Notes& notes);
 
 }  // namespace heapscan

@@ -1,4 +1,4 @@
-// glibc's heap in four steps: where its memory lies, which blocks there are in it, which of them
+// glibc's malloc as an allocator that heapscan reads, and its heap in four steps: where its memory lies, which blocks there are in it, which of them
 // are free after all, and whether malloc's own figures agree.
 #pragma once
 
@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "heap/allocator.h"
 #include "heap/glibc/arena_search.h"
 #include "heap/glibc/chunk_walk.h"
 #include "heap/glibc/damage_log.h"
@@ -20,6 +21,13 @@
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan::glibc {
+
+[[nodiscard]] std::optional<Recognition> recognise(const HeapInputs& inputs, ModuleId module,
+                                                   Linkage linkage);
+[[nodiscard]] std::optional<Recognition> find_in_use(const HeapInputs& inputs);
+[[nodiscard]] std::optional<HeapModel> walk(const HeapInputs& inputs, ModuleId module);
+
+inline constexpr Allocator kAllocator{"glibc", "main arena", recognise, find_in_use, walk};
 
 // One copy of the library.
 struct Library {
@@ -68,7 +76,7 @@ void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<Ad
                 HeapModel& heap);
 
 // Marks what fastbins, tcaches and bins hold. Needs heap.index.
-void mark_free_blocks(const MemoryImage& image, GlibcHeap& found, HeapModel& heap);
+void mark_free_blocks(const HeapInputs& inputs, GlibcHeap& found, HeapModel& heap);
 
 // malloc's figures compared with what was found.
 [[nodiscard]] std::vector<Check> check_heap(const GlibcHeap& found, const HeapModel& heap);

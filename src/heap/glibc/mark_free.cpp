@@ -4,7 +4,8 @@
 
 namespace heapscan::glibc {
 
-void mark_free_blocks(const MemoryImage& image, GlibcHeap& found, HeapModel& heap) {
+void mark_free_blocks(const HeapInputs& inputs, GlibcHeap& found, HeapModel& heap) {
+  const MemoryImage& image = inputs.image;
   WordReader reader(image);
   // Fastbins tell how links are stored as well as tcaches do.
   for (Library& library : found.libraries) {
@@ -22,7 +23,7 @@ void mark_free_blocks(const MemoryImage& image, GlibcHeap& found, HeapModel& hea
     Library& first = found.libraries.front();
     std::optional<uint64_t> count;
     if (first.params && first.params->tcache_count != 0) count = first.params->tcache_count;
-    found.tcaches = find_tcaches(image, heap, count, first.safe_linking);
+    found.tcaches = find_tcaches(image, inputs.runtime.threads, heap, count, first.safe_linking);
     found.tcache_marks =
         mark_tcaches(image, heap, found.tcaches, count, first.safe_linking, found.damage);
   }

@@ -113,7 +113,9 @@ struct TcacheCandidate {
   unsigned filled = 0;
 };
 
-std::vector<TcacheCandidate> candidates_in_tls(const MemoryImage& image, const HeapModel& heap,
+std::vector<TcacheCandidate> candidates_in_tls(const MemoryImage& image,
+                                               std::span<const ThreadArea> threads,
+                                               const HeapModel& heap,
                                                std::optional<uint64_t> tcache_count) {
   std::vector<TcacheCandidate> found;
   WordReader reader(image);
@@ -121,7 +123,7 @@ std::vector<TcacheCandidate> candidates_in_tls(const MemoryImage& image, const H
     const Addr pointer = thread.thread_pointer();
     if (!thread.has_registers || pointer.is_null()) continue;
     AddrRange tls(pointer - kTlsSearched, pointer);
-    for (const ThreadArea& area : heap.threads.areas) {
+    for (const ThreadArea& area : threads) {
       if (area.fate != ThreadArea::Fate::Live || area.tid != thread.tid || area.static_tls.empty())
         continue;
       if (area.static_tls.size() <= kMostTls)
@@ -259,9 +261,10 @@ std::vector<Tcache> unnamed_tcaches(const MemoryImage& image, const HeapModel& h
 
 }  // namespace
 
-std::vector<Tcache> find_tcaches(const MemoryImage& image, const HeapModel& heap,
-                                 std::optional<uint64_t> tcache_count, bool& safe_linking) {
-  std::vector<Tcache> tcaches = elect(candidates_in_tls(image, heap, tcache_count));
+std::vector<Tcache> find_tcaches(const MemoryImage& image, std::span<const ThreadArea> threads,
+                                 const HeapModel& heap, std::optional<uint64_t> tcache_count,
+                                 bool& safe_linking) {
+  std::vector<Tcache> tcaches = elect(candidates_in_tls(image, threads, heap, tcache_count));
   WordReader reader(image);
   LinkVote vote;
   for (const Tcache& tcache : tcaches) {
@@ -300,9 +303,9 @@ TcacheMarks mark_tcaches(const MemoryImage& image, HeapModel& heap,
         }
         const BlockId id = block_starting_at(heap, mem);
         if (!id.valid()) {
-          damage.add(
-              Addr(mem),
-              "free(): invalid pointer: a tcache points to a place where no block begins" + which());
+          damage.add(Addr(mem),
+                     "free(): invalid pointer: a tcache points to a place where no block begins" +
+                         which());
           break;
         }
         Block& block = heap.blocks[id.index()];

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "heap/glibc/damage_log.h"
@@ -11,6 +12,7 @@
 #include "heap/glibc/word_reader.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
+#include "heapscan/runtime/thread_areas.h"
 
 namespace heapscan::glibc {
 
@@ -22,7 +24,9 @@ struct Tcache {
 };
 
 // `tcache_count`: blocks per bin as mp_ has it; nothing when unknown.
-[[nodiscard]] std::vector<Tcache> find_tcaches(const MemoryImage& image, const HeapModel& heap,
+[[nodiscard]] std::vector<Tcache> find_tcaches(const MemoryImage& image,
+                                               std::span<const ThreadArea> threads,
+                                               const HeapModel& heap,
                                                std::optional<uint64_t> tcache_count,
                                                bool& safe_linking);
 

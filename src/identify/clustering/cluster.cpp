@@ -47,13 +47,13 @@ std::vector<BlockId> wanted_blocks(const HeapModel& heap, const Reachability& re
 
 class Clustering {
  public:
-  Clustering(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
-             std::span<const BlockId> blocks)
+  Clustering(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
+             const HeapModel& heap, std::span<const BlockId> blocks)
       : image_(image),
         symbols_(symbols),
         heap_(heap),
         blocks_(blocks),
-        addresses_(image, heap),
+        addresses_(image, runtime, heap),
         memory_(image, heap.index),
         wanted_(bitmap_of(heap, blocks)),
         numbers_(wanted_),
@@ -133,11 +133,11 @@ ClusterId Clusters::of(BlockId block) const {
 
 // Blocks that the program has lost and blocks that it uses are clustered apart, so that a lost
 // block's cluster is the same whether or not somebody also asks about the others.
-Clusters cluster(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
-                 const Reachability& reach, const ClusterOptions& options) {
+Clusters cluster(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
+                 const HeapModel& heap, const Reachability& reach, const ClusterOptions& options) {
   const auto cluster_alone = [&](std::vector<BlockId> blocks) {
-    const auto [group_of, shapes] = Clustering(image, symbols, heap, blocks).run();
-    return make_clusters(image, symbols, heap, std::move(blocks), group_of, shapes);
+    const auto [group_of, shapes] = Clustering(image, symbols, runtime, heap, blocks).run();
+    return make_clusters(image, symbols, runtime, heap, std::move(blocks), group_of, shapes);
   };
   VerdictSet unreached;
   for (const Verdict verdict : {Verdict::Definite, Verdict::Indirect, Verdict::Possible}) {

@@ -62,15 +62,15 @@ std::optional<uint64_t> main_size(const Cluster& group) {
 
 class Fingerprints {
  public:
-  Fingerprints(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
-               const Clusters& groups)
+  Fingerprints(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
+               const HeapModel& heap, const Clusters& groups)
       : image_(image),
         symbols_(symbols),
         heap_(heap),
         groups_(groups),
         fields_(groups.rows.size()),
         owner_(groups.rows.size()) {
-    const AddressMap addresses(image, heap);
+    const AddressMap addresses(image, runtime, heap);
     parallel_for(groups.rows.size(), [&](size_t i) {
       const Shape shape = groups.rows[ClusterId(i)].shape;
       const uint64_t limit = shape == Shape::Record     ? kFields
@@ -213,8 +213,9 @@ class Fingerprints {
 }  // namespace
 
 std::vector<uint64_t> make_fingerprints(const MemoryImage& image, const Symbols& symbols,
-                                        const HeapModel& heap, const Clusters& groups) {
-  return Fingerprints(image, symbols, heap, groups).make();
+                                        const RuntimeFacts& runtime, const HeapModel& heap,
+                                        const Clusters& groups) {
+  return Fingerprints(image, symbols, runtime, heap, groups).make();
 }
 
 }  // namespace heapscan

@@ -13,7 +13,9 @@ namespace heapscan {
 
 // One per row of `groups`, whose samples must be chosen.
 [[nodiscard]] std::vector<uint64_t> make_fingerprints(const MemoryImage& image,
-                                                      const Symbols& symbols, const HeapModel& heap,
+                                                      const Symbols& symbols,
+                                                      const RuntimeFacts& runtime,
+                                                      const HeapModel& heap,
                                                       const Clusters& groups);
 
 }  // namespace heapscan

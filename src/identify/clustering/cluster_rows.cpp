@@ -138,7 +138,8 @@ void fill_rows(const HeapModel& heap, Clusters& clusters) {
   choose_samples(clusters);
 }
 
-Clusters make_clusters(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
+Clusters make_clusters(const MemoryImage& image, const Symbols& symbols,
+                       const RuntimeFacts& runtime, const HeapModel& heap,
                        std::vector<BlockId> blocks, std::span<const uint32_t> group_of,
                        std::span<const Shape> shapes) {
   Clusters clusters;
@@ -149,7 +150,8 @@ Clusters make_clusters(const MemoryImage& image, const Symbols& symbols, const H
   for (size_t i = 0; i < shapes.size(); ++i) clusters.rows[ClusterId(i)].shape = shapes[i];
   fill_rows(heap, clusters);
 
-  const std::vector<uint64_t> fingerprints = make_fingerprints(image, symbols, heap, clusters);
+  const std::vector<uint64_t> fingerprints =
+      make_fingerprints(image, symbols, runtime, heap, clusters);
   for (size_t i = 0; i < fingerprints.size(); ++i)
     clusters.rows[ClusterId(i)].fingerprint = fingerprints[i];
   return unite_equal(heap, std::move(clusters));

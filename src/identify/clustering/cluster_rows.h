@@ -14,7 +14,8 @@ namespace heapscan {
 // `group_of` has one entry per block, `shapes` one per group. Groups with one fingerprint become
 // one cluster.
 [[nodiscard]] Clusters make_clusters(const MemoryImage& image, const Symbols& symbols,
-                                     const HeapModel& heap, std::vector<BlockId> blocks,
+                                     const RuntimeFacts& runtime, const HeapModel& heap,
+                                     std::vector<BlockId> blocks,
                                      std::span<const uint32_t> group_of,
                                      std::span<const Shape> shapes);
 

@@ -145,12 +145,14 @@ void count_codes(const Clusters& clusters, Facts& facts) {
   }
 }
 
-Facts find_facts(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
-                 const Roots& roots, const Reachability& reach, const Clusters& clusters) {
+Facts find_facts(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
+                 const HeapModel& heap, const Roots& roots, const Reachability& reach,
+                 const Clusters& clusters) {
   const Types types;
-  const AddressMap addresses(image, heap);
+  const AddressMap addresses(image, runtime, heap);
   const Column<ClusterId, Profile> profiles(clusters.rows.size());
-  const Inputs inputs{image, symbols, types, heap, roots, reach, clusters, addresses, profiles};
+  const Inputs inputs{image, symbols, types,    runtime,   heap,
+                      roots, reach,   clusters, addresses, profiles};
   Facts facts;
   facts.containers = search_containers(inputs, Column<ClusterId, uint8_t>(clusters.rows.size(), 1));
   facts.codes = std::move(facts.containers.codes);
@@ -292,9 +294,10 @@ void sort_rows(Clusters& clusters) {
 
 }  // namespace
 
-Clusters split_unlike(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
-                      const Roots& roots, const Reachability& reach, Clusters clusters) {
-  const Facts facts = find_facts(image, symbols, heap, roots, reach, clusters);
+Clusters split_unlike(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
+                      const HeapModel& heap, const Roots& roots, const Reachability& reach,
+                      Clusters clusters) {
+  const Facts facts = find_facts(image, symbols, runtime, heap, roots, reach, clusters);
   if (facts.containers.places.empty() && facts.classes.empty()) return clusters;
   std::vector<std::map<uint32_t, ClusterId>> row_of_code;
   for (size_t i = 0; i < facts.counts.size(); ++i)

@@ -15,7 +15,7 @@ constexpr uint64_t kNotThere = 4096;
 // Where the program's own thread-local storage begins in each live thread.
 std::vector<Addr> storage_of_program(const Inputs& inputs) {
   std::vector<Addr> storage;
-  for (const ThreadArea& area : inputs.heap.threads.areas) {
+  for (const ThreadArea& area : inputs.runtime.threads) {
     if (area.fate != ThreadArea::Fate::Live || area.descriptor.is_null()) continue;
     const auto dtv = inputs.image.read_addr(area.descriptor + kDtv);
     const auto begin = dtv ? inputs.image.read_addr(*dtv + kDtvEntry) : std::nullopt;

@@ -1,4 +1,4 @@
-#include "heapscan/heap/allocator_detection.h"
+#include "heap/allocator_detection.h"
 
 #include <elf.h>
 #include <gmock/gmock.h>
@@ -34,7 +34,9 @@ AllocatorInCharge decide(FakeProcess& process, std::initializer_list<Export> exp
     builder.add(e.module,
                 {.name = e.name, .address = image.modules()[e.module].range.begin(), .size = 1});
   }
-  return find_allocator(image, builder.freeze());
+  const Symbols symbols = builder.freeze();
+  const RuntimeFacts runtime = find_runtime_facts(image, symbols);
+  return find_allocator({image, symbols, runtime}, known_allocators());
 }
 
 // An unused arena of glibc's shape: every bin points at itself, and the ring at the arena.

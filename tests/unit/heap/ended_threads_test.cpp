@@ -1,11 +1,12 @@
 // What stays allocated for threads that have ended: their vectors and blocks of thread-local
 // storage are bookkeeping, and those of living threads are the program's.
 
-#include "heap/ended_threads.h"
+#include "heap/ended_storage.h"
 
 #include <gmock/gmock.h>
 
 #include "heap_expectations.h"
+#include "runtime/ended_threads.h"
 #include "support/fake_heap.h"
 
 namespace heapscan {
@@ -32,8 +33,9 @@ struct World {
     ThreadArea area;
     area.fate = fate;
     area.descriptor = kDescriptor;
-    heap.threads.areas.push_back(area);
-    mark_storage_of_ended_threads(fake.image(), heap);
+    RuntimeFacts runtime;
+    runtime.ended_storage = storage_of_ended_threads(fake.image(), {&area, 1});
+    mark_ended_storage(runtime, heap);
     return heap;
   }
 

@@ -298,7 +298,8 @@ TEST(WalkHeap, SaysWhenThereIsNoArena) {
   process.add_module("/lib/libc.so.6", FakeHeap::kLibrary, 0x4000);
   process.add_first_thread();
   const MemoryImage image = process.build();
-  EXPECT_THROW((void)walk_heap(image, Symbols()), Error);
+  const RuntimeFacts runtime = find_runtime_facts(image, Symbols());
+  EXPECT_THROW((void)walk_heap(image, Symbols(), runtime), Error);
 }
 
 TEST(WalkHeap, CountsWhatTrimmingWouldGiveBack) {

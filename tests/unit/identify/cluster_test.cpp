@@ -43,7 +43,7 @@ class ClusterTest : public testing::Test {
     world_ = program_.build();
     world_.heap.allocator_state = allocator_state_;
     reach_ = world_.trace();
-    clusters_ = cluster(world_.image, Symbols(), world_.heap, reach_, options);
+    clusters_ = cluster(world_.image, Symbols(), world_.runtime, world_.heap, reach_, options);
   }
   [[nodiscard]] ClusterId of(Addr at) const { return clusters_.of(world_.heap.block_at(at)); }
   // The clusters that blocks of this type are in.
@@ -463,7 +463,7 @@ TEST_F(ClusterTest, LostBlocksAreClusteredAlikeWhetherOrNotLiveOnesAreToo) {
   const uint64_t alone = clusters_.rows[*clusters_of("lost").begin()].fingerprint;
   ClusterOptions options;
   options.verdicts.add(Verdict::Reachable);
-  clusters_ = cluster(world_.image, Symbols(), world_.heap, reach_, options);
+  clusters_ = cluster(world_.image, Symbols(), world_.runtime, world_.heap, reach_, options);
   expect_one("lost");
   expect_apart("lost", "other");
   EXPECT_EQ(clusters_.rows[*clusters_of("lost").begin()].fingerprint, alone);
@@ -499,7 +499,8 @@ std::map<uint64_t, uint64_t> fingerprints(bool other_run, uint64_t moved = 0) {
     }
   }
   const FakeProgram::World world = program.build();
-  const Clusters clusters = cluster(world.image, Symbols(), world.heap, world.trace());
+  const Clusters clusters =
+      cluster(world.image, Symbols(), world.runtime, world.heap, world.trace());
   std::map<uint64_t, uint64_t> blocks;
   for (const Cluster& row : clusters.rows) blocks[row.fingerprint] = row.blocks;
   return blocks;
@@ -554,7 +555,8 @@ TEST_P(AnyBytes, GiveOneAnswerOnAnyNumberOfThreads) {
   EXPECT_EQ(count, clusters_.blocks.size());
   for (const unsigned threads : {1U, 4U}) {
     const ThreadLimit limit(threads);
-    const Clusters again = cluster(world_.image, Symbols(), world_.heap, reach_, {});
+    const Clusters again =
+        cluster(world_.image, Symbols(), world_.runtime, world_.heap, reach_, {});
     EXPECT_EQ(again.cluster_of, clusters_.cluster_of);
     for (size_t i = 0; i < again.rows.size(); ++i)
       EXPECT_EQ(again.rows[ClusterId(i)].fingerprint, clusters_.rows[ClusterId(i)].fingerprint);
@@ -572,7 +574,8 @@ TEST_F(ProfileTest, SaysWhatTheSamplesAgreeOn) {
   run();
   const ClusterId id = *clusters_of("record").begin();
   const Profile profile =
-      make_profile(world_.image, AddressMap(world_.image, world_.heap), world_.heap, clusters_, id);
+      make_profile(world_.image, AddressMap(world_.image, world_.runtime, world_.heap), world_.heap,
+                   clusters_, id);
   ASSERT_EQ(profile.samples, Cluster::kSamples);
   ASSERT_EQ(profile.fields.size(), 7U);
   const Field& code = profile.fields[0];

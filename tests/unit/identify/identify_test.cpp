@@ -8,8 +8,8 @@ namespace heapscan {
 namespace {
 
 Identities identify(const Inputs& inputs) {
-  return identify(inputs.image, inputs.symbols, inputs.types, inputs.heap, inputs.roots,
-                  inputs.reach, inputs.clusters);
+  return identify(inputs.image, inputs.symbols, inputs.types, inputs.runtime, inputs.heap,
+                  inputs.roots, inputs.reach, inputs.clusters);
 }
 
 TEST(Identify, TheStrongestEvidenceGivesTheLabel) {
@@ -154,10 +154,10 @@ TEST(Identify, DamageNeitherStopsItNorMakesItDependOnThreads) {
     const Inputs& inputs = world.inputs();
     const auto labels = [&](unsigned threads) {
       const ThreadLimit limit(threads);
-      const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.heap, inputs.roots,
-                                          inputs.reach, inputs.clusters);
-      const Identities named = identify(inputs.image, inputs.symbols, inputs.types, inputs.heap,
-                                        inputs.roots, inputs.reach, split);
+      const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                          inputs.roots, inputs.reach, inputs.clusters);
+      const Identities named = identify(inputs.image, inputs.symbols, inputs.types, inputs.runtime,
+                                        inputs.heap, inputs.roots, inputs.reach, split);
       const auto [clusters, identities] = merge_alike(inputs.heap, split, named, "program");
       std::vector<std::string> result;
       for (size_t i = 0; i < clusters.rows.size(); ++i)

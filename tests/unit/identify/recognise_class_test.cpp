@@ -102,8 +102,9 @@ TEST(RecogniseClass, AVtableThatWasNotSavedIsKnownByItsSymbol) {
   builder.add(ModuleId(0), {.name = "_ZTV6Parser", .address = Addr(kConstants + 64), .size = 40});
   builder.add(ModuleId(0), {.name = "table", .address = Addr(kConstants + 128), .size = 40});
   const Symbols symbols = builder.freeze();
+  const RuntimeFacts runtime;
   const HeapModel heap;
-  const AddressMap addresses(image, heap);
+  const AddressMap addresses(image, runtime, heap);
   const auto found = class_of_vtable(image, symbols, addresses, kConstants + 80);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->name, "Parser");
@@ -123,8 +124,8 @@ TEST(RecogniseClass, AClassIsAClusterOfItsOwn) {
   }
   world.cluster(blocks);
   const Inputs& inputs = world.inputs();
-  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.heap, inputs.roots,
-                                      inputs.reach, inputs.clusters);
+  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                      inputs.roots, inputs.reach, inputs.clusters);
   ASSERT_EQ(split.rows.size(), 3U);
   EXPECT_EQ(split.rows[split.of(inputs.heap.block_at(blocks[0]))].blocks, 1U);
   EXPECT_EQ(split.rows[split.of(inputs.heap.block_at(blocks[1]))].blocks, 1U);

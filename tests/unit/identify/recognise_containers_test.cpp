@@ -240,8 +240,8 @@ TEST_F(RecogniseContainers, OneShapeOwnedAsDifferentPartsIsTakenApart) {
   const ClusterId whole = world_.cluster(mixed);
   world_.cluster({table});
   const Inputs& inputs = world_.inputs();
-  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.heap, inputs.roots,
-                                      inputs.reach, inputs.clusters);
+  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                      inputs.roots, inputs.reach, inputs.clusters);
   ASSERT_EQ(split.rows.size(), 4U);
   EXPECT_EQ(inputs.clusters.rows[whole].blocks, 2 * kEach);
   const ClusterId elements = split.of(inputs.heap.block_at(mixed.front()));

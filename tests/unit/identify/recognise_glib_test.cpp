@@ -183,8 +183,8 @@ TEST_F(RecogniseGlib, InstancesOfDifferentClassesAreTakenApart) {
   const Addr third = instance(info, 40, 0);
   world_.cluster({first, second, third});
   const Inputs& inputs = world_.inputs();
-  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.heap, inputs.roots,
-                                      inputs.reach, inputs.clusters);
+  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                      inputs.roots, inputs.reach, inputs.clusters);
   const auto of = [&](Addr block) { return split.of(inputs.heap.block_at(block)); };
   EXPECT_EQ(split.rows.size(), 2U);
   EXPECT_EQ(of(first), of(third));

@@ -200,8 +200,8 @@ TEST(RecognisePython, ObjectsOfOneShapeAreToldApartByTheirType) {
   const PythonKinds kinds(inputs);
   EXPECT_EQ(kinds.name_of(inputs.heap.block_at(objects[0])), "Python str") << "small as it is";
   EXPECT_EQ(kinds.name_of(inputs.heap.block_at(objects[6])), "");
-  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.heap, inputs.roots,
-                                      inputs.reach, inputs.clusters);
+  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                      inputs.roots, inputs.reach, inputs.clusters);
   const auto cluster = [&](size_t i) { return split.of(inputs.heap.block_at(objects[i])); };
   EXPECT_EQ(cluster(0), cluster(1));
   EXPECT_NE(cluster(1), cluster(2));

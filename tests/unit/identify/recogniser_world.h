@@ -72,13 +72,13 @@ class RecogniserWorld {
     symbols_ = builder.freeze();
     reach_ = world_.trace();
     make_clusters();
-    addresses_ = std::make_unique<AddressMap>(world_.image, world_.heap);
+    addresses_ = std::make_unique<AddressMap>(world_.image, world_.runtime, world_.heap);
     for (size_t i = 0; i < clusters_.rows.size(); ++i)
       profiles_.push_back(
           make_profile(world_.image, *addresses_, world_.heap, clusters_, ClusterId(i)));
     inputs_ =
-        std::make_unique<Inputs>(Inputs{world_.image, symbols_, types_, world_.heap, world_.roots,
-                                        reach_, clusters_, *addresses_, profiles_});
+        std::make_unique<Inputs>(Inputs{world_.image, symbols_, types_, world_.runtime, world_.heap,
+                                        world_.roots, reach_, clusters_, *addresses_, profiles_});
     return *inputs_;
   }
 

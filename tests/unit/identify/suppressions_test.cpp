@@ -53,8 +53,8 @@ class Suppress : public ::testing::Test {
   [[nodiscard]] Suppressed suppressed(std::string_view rules) const {
     const ParsedSuppressions parsed = parse_suppressions(rules, "file");
     EXPECT_FALSE(parsed.problem);
-    return suppress(parsed.rules, world_.image, symbols_, world_.heap, reach_, clusters_,
-                    identities_);
+    return suppress(parsed.rules, world_.image, symbols_, world_.runtime, world_.heap, reach_,
+                    clusters_, identities_);
   }
   [[nodiscard]] std::vector<Addr> addresses(std::string_view rules) const {
     std::vector<Addr> result;

@@ -9,11 +9,11 @@ const Inputs& TypingProgram::inputs() {
   frozen_ = types.freeze();
   reach_ = world_.trace();
   make_clusters();
-  addresses_ = std::make_unique<AddressMap>(world_.image, world_.heap);
+  addresses_ = std::make_unique<AddressMap>(world_.image, world_.runtime, world_.heap);
   profiles_ = Column<ClusterId, Profile>(clusters_.rows.size());
   inputs_ =
-      std::make_unique<Inputs>(Inputs{world_.image, symbols_, frozen_, world_.heap, world_.roots,
-                                      reach_, clusters_, *addresses_, profiles_});
+      std::make_unique<Inputs>(Inputs{world_.image, symbols_, frozen_, world_.runtime, world_.heap,
+                                      world_.roots, reach_, clusters_, *addresses_, profiles_});
   return *inputs_;
 }
 

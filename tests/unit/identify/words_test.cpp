@@ -17,7 +17,7 @@ class Words : public testing::Test {
     world_ = program_.build();
   }
   [[nodiscard]] WordKind kind(uint64_t word) const {
-    return AddressMap(world_.image, world_.heap).kind_of(word);
+    return AddressMap(world_.image, world_.runtime, world_.heap).kind_of(word);
   }
 
   FakeProgram program_;
@@ -86,7 +86,7 @@ TEST_F(Words, PointersAreToldByWhatTheyPointInto) {
 }
 
 TEST_F(Words, BlocksAreFoundFromAnywhereInThem) {
-  const AddressMap addresses(world_.image, world_.heap);
+  const AddressMap addresses(world_.image, world_.runtime, world_.heap);
   const BlockId used = world_.heap.block_at(used_);
   EXPECT_EQ(addresses.block_of(used_.value + 39), used);
   EXPECT_EQ(addresses.block_of(used_.value + 40), used);

@@ -26,6 +26,7 @@ constexpr AddrRange kMainStack =
 // A process with one thread, and a heap model that only says what the test tells it.
 struct World {
   FakeProcess process;
+  RuntimeFacts runtime;
   HeapModel heap;
 
   ThreadArea& add_live(size_t thread, AddrRange stack, Addr descriptor) {
@@ -37,15 +38,15 @@ struct World {
     area.descriptor = descriptor;
     area.descriptor_size = descriptor.is_null() ? 0 : FakeProcess::kDescriptorSize;
     if (!descriptor.is_null()) area.static_tls = {descriptor - 0x40, descriptor};
-    heap.threads.areas.push_back(area);
-    return heap.threads.areas.back();
+    runtime.threads.push_back(area);
+    return runtime.threads.back();
   }
   void add_blocks(std::initializer_list<Block> blocks) {
     heap.blocks = GrowingArray<Block>(blocks.size());
     for (const Block& block : blocks) heap.blocks.push_back(block);
     heap.index = BlockIndex(heap.blocks.rows(), {});
   }
-  Roots roots() { return find_roots(process.build(), heap); }
+  Roots roots() { return find_roots(process.build(), runtime, heap); }
 };
 
 std::vector<AddrRange> ranges(const Roots& roots, RootKind kind) {
@@ -148,7 +149,7 @@ TEST(Roots, ExitedThreadLeavesItsResultAndNothingElse) {
   area.descriptor_size = FakeProcess::kDescriptorSize;
   area.stack = AddrRange::sized(kStack, kStackSize);
   area.result = descriptor + 0x628;
-  world.heap.threads.areas = {area};
+  world.runtime.threads = {area};
   const Roots roots = world.roots();
   EXPECT_THAT(words(roots, RootKind::ThreadResult), ElementsAre(0x5000));
   EXPECT_THAT(words(roots, RootKind::Dtv), ElementsAre(0x60000));
@@ -166,7 +167,7 @@ TEST(Roots, CachedStackKeepsOnlyItsVector) {
   area.fate = ThreadArea::Fate::Cached;
   area.descriptor = descriptor;
   area.stack = AddrRange::sized(kStack, kStackSize);
-  world.heap.threads.areas = {area};
+  world.runtime.threads = {area};
   const Roots roots = world.roots();
   EXPECT_THAT(roots.words, SizeIs(1));
   EXPECT_TRUE(roots.words[0].is_start);
@@ -266,7 +267,7 @@ TEST(Roots, FirstStackWithoutItsThreadIsWeakForTheEnvironmentsSake) {
   ThreadArea area;
   area.fate = ThreadArea::Fate::Exited;
   area.stack = kMainStack;
-  world.heap.threads.areas = {area};
+  world.runtime.threads = {area};
   EXPECT_THAT(ranges(world.roots(), RootKind::UnknownMemory), Contains(kMainStack));
 }
 
@@ -395,11 +396,20 @@ TEST(Roots, OtherMemoryIsWeakAndSharedMemorySaysSo) {
 
 TEST(Roots, LoaderMemoryIsStrong) {
   World world;
-  world.heap.threads.loader_memory = {AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)};
+  world.runtime.loader_memory = {AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)};
   const Roots roots = world.roots();
   EXPECT_THAT(ranges(roots, RootKind::LoaderMemory),
               ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
   EXPECT_EQ(strength_of(RootKind::LoaderMemory), RootStrength::Strong);
+}
+
+TEST(Roots, WhatIsHeapIsNoLoaderMemory) {
+  World world;
+  world.runtime.loader_memory = {AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)};
+  world.heap.ranges.push_back(
+      {AddrRange::sized(FakeProcess::kFirstStorage + 0x1000, 0x1000), ArenaId(0)});
+  EXPECT_THAT(ranges(world.roots(), RootKind::LoaderMemory),
+              ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x1000)));
 }
 
 TEST(Roots, AreaOfAThreadTheImageDoesNotHaveIsIgnored) {

@@ -39,9 +39,10 @@ class InTransit : public testing::Test {
     ThreadArea area;
     area.tid = 1;
     area.stack = AddrRange::sized(FakeProcess::kFirstStack, FakeProcess::kFirstStackSize);
-    heap_.threads.areas = {area};
+    RuntimeFacts runtime;
+    runtime.threads = {area};
     std::vector<Addr> blocks;
-    for (const RootWord& word : find_roots(process_.build(), heap_).words) {
+    for (const RootWord& word : find_roots(process_.build(), runtime, heap_).words) {
       if (word.kind != RootKind::InTransit) continue;
       EXPECT_TRUE(word.is_start);
       blocks.emplace_back(word.value);

@@ -107,10 +107,10 @@ TEST_F(StaleStore, ThreadDescriptorsHoldNoIndex) {
   ThreadArea area;
   area.descriptor = stack_begin;
   area.descriptor_size = 0x40;
-  world_.heap.threads.areas.push_back(area);
+  world_.runtime.threads.push_back(area);
   reach_ = world_.trace();
   EXPECT_EQ(verdict(2031), Verdict::Definite);
-  world_.heap.threads.areas.clear();
+  world_.runtime.threads.clear();
   world_.roots.ranges.push_back(
       {RootKind::LoaderMemory, AddrRange::sized(stack_begin, 0x40), 0, ModuleId::none()});
   reach_ = world_.trace();

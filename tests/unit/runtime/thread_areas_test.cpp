@@ -1,4 +1,4 @@
-#include "heapscan/runtime/thread_areas.h"
+#include "heapscan/runtime/runtime_facts.h"
 
 #include <gmock/gmock.h>
 
@@ -26,10 +26,12 @@ constexpr AddrRange kMainStack =
 
 AddrRange without_guard(Addr begin) { return {begin + kPage, begin + kStackSize}; }
 
-ThreadAreas areas_of(FakeProcess& process) { return find_thread_areas(process.build(), Symbols()); }
+RuntimeFacts facts_of(FakeProcess& process) {
+  return find_runtime_facts(process.build(), Symbols());
+}
 
-const ThreadArea* area_at(const ThreadAreas& areas, Addr descriptor) {
-  for (const ThreadArea& area : areas.areas) {
+const ThreadArea* area_at(const RuntimeFacts& areas, Addr descriptor) {
+  for (const ThreadArea& area : areas.threads) {
     if (area.descriptor == descriptor) return &area;
   }
   return nullptr;
@@ -39,9 +41,9 @@ TEST(ThreadAreas, FirstThreadHasTheKernelsStackAndStorageElsewhere) {
   FakeProcess process;
   process.module(process.program).tls = TlsSegment{0x130, 0x40};
   process.add_first_thread(7);
-  const ThreadAreas found = areas_of(process);
-  ASSERT_THAT(found.areas, SizeIs(1));
-  const ThreadArea& area = found.areas[0];
+  const RuntimeFacts found = facts_of(process);
+  ASSERT_THAT(found.threads, SizeIs(1));
+  const ThreadArea& area = found.threads[0];
   EXPECT_EQ(area.fate, Fate::Live);
   EXPECT_EQ(area.tid, 7);
   EXPECT_EQ(area.descriptor, FakeProcess::kFirstDescriptor);
@@ -59,12 +61,12 @@ TEST(ThreadAreas, StartedThreadHasItsStackWithoutTheGuard) {
   const Addr worker = process.add_stack(kStackA, kStackSize, 12);
   process.link(FakeProcess::kStackUsed, {worker});
   process.add_thread(12, worker, worker - 0x800);
-  const ThreadAreas found = areas_of(process);
-  ASSERT_THAT(found.areas, SizeIs(2));
-  EXPECT_EQ(found.areas[1].stack, without_guard(kStackA));
-  EXPECT_EQ(found.areas[1].descriptor_size, FakeProcess::kDescriptorSize);
-  EXPECT_EQ(found.areas[1].argument, worker + 0x640);
-  EXPECT_EQ(found.areas[1].thread, 1u);
+  const RuntimeFacts found = facts_of(process);
+  ASSERT_THAT(found.threads, SizeIs(2));
+  EXPECT_EQ(found.threads[1].stack, without_guard(kStackA));
+  EXPECT_EQ(found.threads[1].descriptor_size, FakeProcess::kDescriptorSize);
+  EXPECT_EQ(found.threads[1].argument, worker + 0x640);
+  EXPECT_EQ(found.threads[1].thread, 1u);
   EXPECT_THAT(found.notes, IsEmpty());
 }
 
@@ -79,7 +81,7 @@ TEST(ThreadAreas, StacksThatTheKernelJoinedAreToldApartByTheirDescriptors) {
   process.link(FakeProcess::kStackUsed, {low, high});
   process.add_thread(12, low, low - 0x800);
   process.add_thread(13, high, high - 0x800);
-  const ThreadAreas found = areas_of(process);
+  const RuntimeFacts found = facts_of(process);
   EXPECT_EQ(area_at(found, low)->stack, without_guard(kStackA));
   EXPECT_EQ(area_at(found, high)->stack, without_guard(kStackA + kStackSize));
 }
@@ -93,8 +95,8 @@ TEST(ThreadAreas, ListsTellExitedFromCached) {
   process.link(FakeProcess::kStackUsed, {running, exited});
   process.link(FakeProcess::kStackCache, {cached});
   process.add_thread(12, running, running - 0x800);
-  const ThreadAreas found = areas_of(process);
-  ASSERT_THAT(found.areas, SizeIs(4));
+  const RuntimeFacts found = facts_of(process);
+  ASSERT_THAT(found.threads, SizeIs(4));
   EXPECT_EQ(area_at(found, exited)->fate, Fate::Exited);
   EXPECT_EQ(area_at(found, exited)->result, exited + 0x628);
   EXPECT_EQ(area_at(found, cached)->fate, Fate::Cached);
@@ -108,7 +110,7 @@ TEST(ThreadAreas, ListsWithoutRunningThreadsAreKnownByTheirPlace) {
   const Addr cached = process.add_stack(kStackC, kStackSize, 0);
   process.link(FakeProcess::kStackUsed, {exited});
   process.link(FakeProcess::kStackCache, {cached});
-  const ThreadAreas found = areas_of(process);
+  const RuntimeFacts found = facts_of(process);
   EXPECT_EQ(area_at(found, exited)->fate, Fate::Exited);
   EXPECT_EQ(area_at(found, cached)->fate, Fate::Cached);
 }
@@ -127,7 +129,7 @@ TEST(ThreadAreas, SymbolsNameListsWhereverTheyAre) {
   SymbolsBuilder builder(image);
   builder.add(threads, {.name = "stack_used", .address = used_head, .size = 16});
   builder.add(threads, {.name = "stack_cache", .address = cache_head, .size = 16});
-  const ThreadAreas found = find_thread_areas(image, builder.freeze());
+  const RuntimeFacts found = find_runtime_facts(image, builder.freeze());
   EXPECT_EQ(area_at(found, exited)->fate, Fate::Exited);
   EXPECT_EQ(area_at(found, cached)->fate, Fate::Cached);
 }
@@ -137,7 +139,7 @@ TEST(ThreadAreas, ThreadInheritedOverForkIsCached) {
   process.add_first_thread();
   const Addr parents = process.add_stack(kStackB, kStackSize, 4711);
   process.link(FakeProcess::kStackUsed, {parents});
-  const ThreadAreas found = areas_of(process);
+  const RuntimeFacts found = facts_of(process);
   EXPECT_EQ(area_at(found, parents)->fate, Fate::Cached);
   EXPECT_THAT(found.notes, SizeIs(1));
 }
@@ -151,7 +153,7 @@ TEST(ThreadAreas, Since243TheJoinStateTellsWhoHasExited) {
   process.poke_half(running + process.members.joiner, 2);
   process.link(FakeProcess::kStackUsed, {running, exited});
   process.add_thread(12, running, running - 0x800);
-  const ThreadAreas found = areas_of(process);
+  const RuntimeFacts found = facts_of(process);
   EXPECT_EQ(area_at(found, exited)->fate, Fate::Exited);
   EXPECT_EQ(area_at(found, exited)->result, exited + 0x630);
   EXPECT_EQ(area_at(found, running)->argument, running + 0x648);
@@ -165,8 +167,8 @@ TEST(ThreadAreas, WithoutListsTheShapeTells) {
   const Addr joined = process.add_stack(kStackB, kStackSize, -1);
   const Addr detached = process.add_stack(kStackC, kStackSize, 0);
   process.poke(detached + process.members.joiner, detached);
-  const ThreadAreas found = areas_of(process);
-  ASSERT_THAT(found.areas, SizeIs(4));
+  const RuntimeFacts found = facts_of(process);
+  ASSERT_THAT(found.threads, SizeIs(4));
   EXPECT_EQ(area_at(found, exited)->fate, Fate::Exited);
   EXPECT_EQ(area_at(found, joined)->fate, Fate::Cached);
   EXPECT_EQ(area_at(found, detached)->fate, Fate::Cached);
@@ -179,10 +181,10 @@ TEST(ThreadAreas, ThreadWithoutRegistersIsKnownByItsTid) {
   const Addr worker = process.add_stack(kStackA, kStackSize, 12);
   process.link(FakeProcess::kStackUsed, {worker});
   process.add_thread(12, Addr(), Addr()).has_registers = false;
-  const ThreadAreas found = areas_of(process);
-  ASSERT_THAT(found.areas, SizeIs(2));
-  EXPECT_EQ(found.areas[1].fate, Fate::Live);
-  EXPECT_EQ(found.areas[1].stack, without_guard(kStackA));
+  const RuntimeFacts found = facts_of(process);
+  ASSERT_THAT(found.threads, SizeIs(2));
+  EXPECT_EQ(found.threads[1].fate, Fate::Live);
+  EXPECT_EQ(found.threads[1].stack, without_guard(kStackA));
 }
 
 TEST(ThreadAreas, SharedThreadPointerBelongsToTheThreadOnItsStack) {
@@ -193,11 +195,11 @@ TEST(ThreadAreas, SharedThreadPointerBelongsToTheThreadOnItsStack) {
   process.map(kStackB, kStackSize);
   process.add_thread(99, worker, kStackB + 0x8000);  // a raw clone()
   process.add_thread(12, worker, worker - 0x800);
-  const ThreadAreas found = areas_of(process);
-  ASSERT_THAT(found.areas, SizeIs(3));
-  EXPECT_TRUE(found.areas[1].descriptor.is_null());
-  EXPECT_TRUE(found.areas[1].stack.empty());
-  EXPECT_EQ(found.areas[2].descriptor, worker);
+  const RuntimeFacts found = facts_of(process);
+  ASSERT_THAT(found.threads, SizeIs(3));
+  EXPECT_TRUE(found.threads[1].descriptor.is_null());
+  EXPECT_TRUE(found.threads[1].stack.empty());
+  EXPECT_EQ(found.threads[2].descriptor, worker);
 }
 
 TEST(ThreadAreas, FirstStackWithoutItsThreadIsNobodysButKnown) {
@@ -205,11 +207,11 @@ TEST(ThreadAreas, FirstStackWithoutItsThreadIsNobodysButKnown) {
   const Addr worker = process.add_stack(kStackA, kStackSize, 12);
   process.link(FakeProcess::kStackUsed, {worker});
   process.add_thread(12, worker, worker - 0x800);
-  const ThreadAreas found = areas_of(process);
-  ASSERT_THAT(found.areas, SizeIs(2));
-  EXPECT_EQ(found.areas[1].fate, Fate::Exited);
-  EXPECT_EQ(found.areas[1].stack, kMainStack);
-  EXPECT_TRUE(found.areas[1].descriptor.is_null());
+  const RuntimeFacts found = facts_of(process);
+  ASSERT_THAT(found.threads, SizeIs(2));
+  EXPECT_EQ(found.threads[1].fate, Fate::Exited);
+  EXPECT_EQ(found.threads[1].stack, kMainStack);
+  EXPECT_TRUE(found.threads[1].descriptor.is_null());
 }
 
 TEST(ThreadAreas, AbsurdStackIsNotBelieved) {
@@ -218,7 +220,7 @@ TEST(ThreadAreas, AbsurdStackIsNotBelieved) {
   const Addr worker = process.add_stack(kStackA, kStackSize, 12);
   process.poke(worker + 0x690, kStackC);
   process.add_thread(12, worker, worker - 0x800);
-  EXPECT_TRUE(area_at(areas_of(process), worker)->stack.empty());
+  EXPECT_TRUE(area_at(facts_of(process), worker)->stack.empty());
 }
 
 TEST(ThreadAreas, StackThatReachesTooFarIsCutToWhatIsThere) {
@@ -228,7 +230,7 @@ TEST(ThreadAreas, StackThatReachesTooFarIsCutToWhatIsThere) {
   process.poke(worker + 0x690, Addr(0x7f4000000000));
   process.poke(worker + 0x698, uint64_t{1} << 39);
   process.add_thread(12, worker, worker - 0x800);
-  EXPECT_EQ(area_at(areas_of(process), worker)->stack, AddrRange::sized(kStackA, kStackSize));
+  EXPECT_EQ(area_at(facts_of(process), worker)->stack, AddrRange::sized(kStackA, kStackSize));
 }
 
 TEST(ThreadAreas, OfTwoClaimsToOneStackTheLiveOneIsBelieved) {
@@ -239,7 +241,7 @@ TEST(ThreadAreas, OfTwoClaimsToOneStackTheLiveOneIsBelieved) {
   process.add_descriptor(liar, AddrRange::sized(kStackA, kStackSize), 0, 0);
   process.link(FakeProcess::kStackUsed, {worker, liar});
   process.add_thread(12, worker, worker - 0x800);
-  const ThreadAreas found = areas_of(process);
+  const RuntimeFacts found = facts_of(process);
   EXPECT_EQ(area_at(found, worker)->stack, without_guard(kStackA));
   EXPECT_TRUE(area_at(found, liar)->stack.empty());
 }
@@ -251,7 +253,7 @@ TEST(ThreadAreas, RingThatNeverReturnsToItsHeadEnds) {
   const Addr b = process.add_stack(kStackB, kStackSize, 0);
   process.link(FakeProcess::kStackUsed, {a, b});
   process.poke(b + 0x2c0, a + 0x2c0);
-  EXPECT_THAT(areas_of(process).areas, SizeIs(3));
+  EXPECT_THAT(facts_of(process).threads, SizeIs(3));
 }
 
 TEST(LoaderMemory, FollowsTheLoadersPointersAndLeavesNeighboursAlone) {
@@ -262,7 +264,7 @@ TEST(LoaderMemory, FollowsTheLoadersPointersAndLeavesNeighboursAlone) {
   const Addr link_map = begin + 0x1e000;
   process.poke(FakeProcess::kLoaderData, link_map);
   process.poke(link_map + 8, begin + 0x1d010);  // a name, on the page below
-  EXPECT_THAT(areas_of(process).loader_memory,
+  EXPECT_THAT(facts_of(process).loader_memory,
               Contains(AddrRange(begin + 0x1d000, begin + 0x20000)));
 }
 
@@ -276,7 +278,7 @@ TEST(LoaderMemory, MemoryBehindItsEndIsNotTheLoaders) {
   process.poke(FakeProcess::kLoaderData, begin + 0x10);
   process.poke(FakeProcess::kLoaderData + 8, begin + 0x2000);
   process.poke(begin + 0x2010, begin + 0x8010);
-  EXPECT_THAT(areas_of(process).loader_memory, Contains(AddrRange(begin, begin + 0x1000)));
+  EXPECT_THAT(facts_of(process).loader_memory, Contains(AddrRange(begin, begin + 0x1000)));
 }
 
 TEST(LoaderMemory, ObjectAtTheStartOfAPageSaysNothingAboutThePageBelow) {
@@ -285,7 +287,7 @@ TEST(LoaderMemory, ObjectAtTheStartOfAPageSaysNothingAboutThePageBelow) {
   const Addr begin(0x7ffff7a00000);
   process.map(begin, 0x10000);
   process.poke(FakeProcess::kLoaderData, begin + 0xf000);
-  EXPECT_THAT(areas_of(process).loader_memory,
+  EXPECT_THAT(facts_of(process).loader_memory,
               Contains(AddrRange(begin + 0xf000, begin + 0x10000)));
 }
 
@@ -297,7 +299,7 @@ TEST(LoaderMemory, DoesNotFollowBlocksOfMalloc) {
   process.poke(heap + 0x1008, 0x4c1);  // a chunk, and the next
   process.poke(heap + 0x14c8, 0x1eb39);
   process.poke(FakeProcess::kLoaderData, heap + 0x1010);
-  EXPECT_THAT(areas_of(process).loader_memory,
+  EXPECT_THAT(facts_of(process).loader_memory,
               ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
 }
 
@@ -308,7 +310,7 @@ TEST(LoaderMemory, ProgramsPointersInTheFirstThreadsStorageAreNotFollowed) {
   const Addr mapping(0x7f6600000000);
   process.map(mapping, 0x1000);
   process.poke(FakeProcess::kFirstDescriptor - 0x10, mapping);
-  EXPECT_THAT(areas_of(process).loader_memory,
+  EXPECT_THAT(facts_of(process).loader_memory,
               ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
 }
 
@@ -331,7 +333,7 @@ TEST(LoaderMemory, OutgrownTableInAMappingOfItsOwn) {
   const std::vector<Addr> maps = process.link_modules({process.program, process.loader});
   process.map(kAlone, 0x2000);
   put_unique_symbols(process, kAlone, 23, maps[1]);
-  EXPECT_THAT(areas_of(process).loader_memory, Contains(AddrRange::sized(kAlone, 0x2000)));
+  EXPECT_THAT(facts_of(process).loader_memory, Contains(AddrRange::sized(kAlone, 0x2000)));
 }
 
 TEST(LoaderMemory, HandlesOfLibrariesAreNoSuchTable) {
@@ -340,7 +342,7 @@ TEST(LoaderMemory, HandlesOfLibrariesAreNoSuchTable) {
   const std::vector<Addr> maps = process.link_modules({process.program, process.loader});
   process.map(kAlone, 0x2000);
   for (uint64_t at = 0; at < 0x1000; at += 8) process.poke(kAlone + at, maps[1]);
-  EXPECT_THAT(areas_of(process).loader_memory, Not(Contains(AddrRange::sized(kAlone, 0x2000))));
+  EXPECT_THAT(facts_of(process).loader_memory, Not(Contains(AddrRange::sized(kAlone, 0x2000))));
 }
 
 TEST(LoaderMemory, TableOfAFewSymbolsMayBeTheProgramsOwn) {
@@ -349,7 +351,7 @@ TEST(LoaderMemory, TableOfAFewSymbolsMayBeTheProgramsOwn) {
   const std::vector<Addr> maps = process.link_modules({process.program, process.loader});
   process.map(kAlone, 0x2000);
   put_unique_symbols(process, kAlone, 7, maps[1]);
-  EXPECT_THAT(areas_of(process).loader_memory, Not(Contains(AddrRange::sized(kAlone, 0x2000))));
+  EXPECT_THAT(facts_of(process).loader_memory, Not(Contains(AddrRange::sized(kAlone, 0x2000))));
 }
 
 TEST(LoaderMemory, StacksAreNeverTheLoaders) {
@@ -357,7 +359,7 @@ TEST(LoaderMemory, StacksAreNeverTheLoaders) {
   process.add_first_thread();
   const Addr cached = process.add_stack(kStackA, kStackSize, 0);
   process.link(FakeProcess::kStackCache, {cached});
-  EXPECT_THAT(areas_of(process).loader_memory,
+  EXPECT_THAT(facts_of(process).loader_memory,
               ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
 }
 
@@ -368,12 +370,12 @@ TEST(ThreadAreas, ModulesWithoutMemory) {
   module.is_executable = true;
   module.segments = {{AddrRange::sized(FakeProcess::kProgram, 0x1000), true, false}};
   builder.add_module(module);
-  EXPECT_THAT(find_thread_areas(builder.freeze(), Symbols()).areas, IsEmpty());
+  EXPECT_THAT(find_runtime_facts(builder.freeze(), Symbols()).threads, IsEmpty());
 }
 
 TEST(ThreadAreas, NoThreadsNoAreas) {
   FakeProcess process;
-  EXPECT_THAT(areas_of(process).areas, IsEmpty());
+  EXPECT_THAT(facts_of(process).threads, IsEmpty());
 }
 
 // Descriptors, heads and stacks with words of each other in random places: whatever comes out, it
@@ -406,9 +408,9 @@ TEST(ThreadAreas, SurvivesAnyWords) {
       if (mapped || on_stack)
         process.poke(at, interesting[random() % interesting.size()] + random() % 3 * 8);
     }
-    ThreadAreas found = areas_of(process);
+    RuntimeFacts found = facts_of(process);
     std::vector<AddrRange> stacks;
-    for (const ThreadArea& area : found.areas) {
+    for (const ThreadArea& area : found.threads) {
       if (!area.stack.empty()) stacks.push_back(area.stack);
     }
     std::sort(stacks.begin(), stacks.end());

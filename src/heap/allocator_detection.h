@@ -2,14 +2,15 @@
 //
 // Decided as the dynamic loader decides: the first object in lookup order whose dynamic table
 // defines malloc serves it; what that object is, known symbols and strings tell. An object that
-// only wraps the C library's malloc is seen through: the C library's arenas are in use then. Facts:
+// only wraps another's malloc is seen through: that one's heap is in use then. Facts:
 // the allocators' public symbols and messages.
 #pragma once
 
+#include <span>
 #include <string>
 
+#include "heap/allocator.h"
 #include "heapscan/image/image.h"
-#include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
 
@@ -21,6 +22,8 @@ struct AllocatorInCharge {
   std::string evidence;  // a sentence
 };
 
-[[nodiscard]] AllocatorInCharge find_allocator(const MemoryImage& image, const Symbols& symbols);
+// `allocators`: those that can be read. Others are named, by what gives them away.
+[[nodiscard]] AllocatorInCharge find_allocator(const HeapInputs& inputs,
+                                               std::span<const Allocator> allocators);
 
 }  // namespace heapscan

@@ -1,0 +1,79 @@
+// What a folder heap/<name>/ has to offer, so that the heap of one more allocator can be read: an
+// Allocator, and a line for it in known_allocators(). Nothing above this layer notices.
+//
+// All functions are functions of the image: no state, no I/O. What they read may be damaged on
+// purpose; walks are bounded, and what contradicts itself becomes a note.
+//
+// A walk returns a finished HeapModel: nobody changes it afterwards, so whatever is to be in it has
+// to be in it then.
+//
+//   blocks           sorted by address, disjoint; each address as malloc returned it, its size as
+//                    malloc_usable_size says it. Everything the allocator handed out or may hand
+//                    out again; of memory it never parcelled out, one Top block per heap. Blocks
+//                    that are free by now say so, those the C library keeps for itself are
+//                    bookkeeping (mark_ended_storage), and raw_mappings() come as blocks as well.
+//   index            BlockIndex(blocks, grids): a grid is a stretch of memory in which blocks begin
+//                    at multiples of 16 with at least 16 bytes from one to the next
+//   arenas, ranges   stretches of memory that blocks come from, and whose they are; a block's arena
+//                    is an index into `arenas`, of at most 65,535
+//   allocator_state  the allocator's own memory: nothing in it keeps a block alive
+//   allocator_code   find_allocator_code()
+//   damaged          what of `ranges` could not be parsed: its words may keep blocks alive
+//   totals           add_up()
+//   checks           the allocator's own figures against what was found
+//
+// Rows are 16 bytes and there may be tens of millions: reserve the table once and fill it in place.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "heapscan/heap/heap_model.h"
+#include "heapscan/image/image.h"
+#include "heapscan/runtime/runtime_facts.h"
+#include "heapscan/symbols/symbols.h"
+
+namespace heapscan {
+
+struct HeapInputs {
+  const MemoryImage& image;
+  const Symbols& symbols;
+  const RuntimeFacts& runtime;
+};
+
+// Where an allocator was recognised.
+struct Recognition {
+  ModuleId module;       // which has the allocator's state
+  std::string evidence;  // a sentence, without a full stop
+};
+
+enum class Linkage : uint8_t {
+  Dynamic,  // asked of the module whose malloc the loader binds calls to
+  Static,   // asked of a program when no module exports malloc
+};
+
+struct Allocator {
+  std::string_view name;    // "glibc", as reports show it
+  std::string_view anchor;  // "main arena": what a walk starts from and messages say is missing
+
+  // Whether the malloc of `module` is this allocator's. By symbols, names and messages: also of a
+  // heap that was never used.
+  std::optional<Recognition> (*recognise)(const HeapInputs& inputs, ModuleId module,
+                                          Linkage linkage);
+  // Whether this allocator has given out memory, whoever serves malloc: it may lie below a wrapper,
+  // or there are no symbols to tell by. By its state in memory only.
+  std::optional<Recognition> (*find_in_use)(const HeapInputs& inputs);
+  // Reads the heap whose state is in `module`, or anywhere when that is none. Nothing when there is
+  // no sign of one; a heap that is half there is half a model with notes.
+  std::optional<HeapModel> (*walk)(const HeapInputs& inputs, ModuleId module);
+};
+
+// In the order in which they are asked.
+[[nodiscard]] std::span<const Allocator> known_allocators();
+
+// What walk_heap() does, with these allocators.
+[[nodiscard]] HeapModel walk_heap(const HeapInputs& inputs, std::span<const Allocator> allocators);
+
+}  // namespace heapscan
