@@ -36,12 +36,9 @@ void append(Notes& notes, const Notes& more) {
 }
 
 // The C library's and the loader's own types are read only when blocks point to their code or data:
-// their debug information is on many machines, and seldom what a program's blocks are made of. That
-// a module exports malloc says nothing: programs define their own around the C library's.
-bool is_worth_reading(ModuleId module, const Symbols& symbols, const std::vector<bool>& named) {
-  const bool is_system =
-      symbols.exports(module, "gnu_get_libc_version") || symbols.exports(module, "_rtld_global");
-  return named[module.index()] || !is_system;
+// their debug information is on many machines, and seldom what a program's blocks are made of.
+bool is_worth_reading(ModuleId module, const ModuleRoles& roles, const std::vector<bool>& named) {
+  return named[module.index()] || !roles.is_c_library_or_loader(module);
 }
 
 constexpr size_t kMostNamedAddresses = 4096;
@@ -74,7 +71,7 @@ std::vector<ModuleId> modules_to_read(const Analysis& analysis, const DebugInfo&
   std::vector<ModuleId> wanted;
   for (size_t i = 0; i < modules.size(); ++i) {
     const ModuleId id(i);
-    if (debug_info.describes(id) && is_worth_reading(id, analysis.symbols, named))
+    if (debug_info.describes(id) && is_worth_reading(id, analysis.runtime.roles, named))
       wanted.push_back(id);
   }
   return wanted;

@@ -10,7 +10,6 @@
 #include <string_view>
 
 #include "heap/module_text.h"
-#include "heapscan/runtime/loader_link_maps.h"
 
 namespace heapscan {
 
@@ -62,7 +61,7 @@ class Detection {
         image_(inputs.image),
         symbols_(inputs.symbols),
         allocators_(allocators),
-        c_library_(find_c_library(inputs.image, inputs.symbols)) {}
+        c_library_(inputs.runtime.roles.c_library) {}
 
   AllocatorInCharge find() const {
     const ModuleId server = first_that_exports_malloc();
@@ -96,11 +95,9 @@ class Detection {
   }
 
   [[nodiscard]] bool is_musl(ModuleId id) const {
-    return module(id).file_name().starts_with("ld-musl") ||
-           (module(id).file_name().starts_with("libc.so") &&
-            !module(id).file_name().starts_with("libc.so.6") &&
-            !symbols_.exports(id, "gnu_get_libc_version"));
+    return inputs_.runtime.roles.is(id, ModuleRole::Musl);
   }
+
   // Modules in the order in which the loader looks symbols up, then those it does not know.
   [[nodiscard]] std::vector<ModuleId> lookup_order() const {
     std::vector<ModuleId> order;
@@ -120,7 +117,7 @@ class Detection {
 
   // The loader's own malloc, up to 2.31, serves nobody else.
   [[nodiscard]] ModuleId first_that_exports_malloc() const {
-    const ModuleId loader = find_loader(image_, symbols_);
+    const ModuleId loader = inputs_.runtime.roles.loader;
     for (const ModuleId id : lookup_order()) {
       if (id == loader && id != c_library_) continue;
       if (symbols_.exports(id, "malloc")) return id;

@@ -2,7 +2,6 @@
 
 #include <elf.h>
 
-#include <string_view>
 #include <unordered_set>
 
 namespace heapscan {
@@ -62,23 +61,6 @@ ModuleId module_of(const MemoryImage& image, const LinkMap& map) {
   return ModuleId::none();
 }
 
-ModuleId first_exporting(const MemoryImage& image, const Symbols& symbols, std::string_view name) {
-  for (size_t i = 0; i < image.modules().size(); ++i) {
-    if (symbols.exports(ModuleId(i), name)) return ModuleId(i);
-  }
-  return ModuleId::none();
-}
-
-ModuleId first_named(const MemoryImage& image, std::initializer_list<std::string_view> prefixes) {
-  for (size_t i = 0; i < image.modules().size(); ++i) {
-    const std::string_view name = image.modules()[ModuleId(i)].file_name();
-    for (const std::string_view prefix : prefixes) {
-      if (name.starts_with(prefix)) return ModuleId(i);
-    }
-  }
-  return ModuleId::none();
-}
-
 }  // namespace
 
 std::vector<LinkMap> read_link_maps(const MemoryImage& image, const Symbols& symbols) {
@@ -101,22 +83,6 @@ std::vector<LinkMap> read_link_maps(const MemoryImage& image, const Symbols& sym
     debug = has_next ? image.read_addr(debug + kDebugNext).value_or(Addr()) : Addr();
   }
   return maps;
-}
-
-ModuleId find_loader(const MemoryImage& image, const Symbols& symbols) {
-  const ModuleId exporter = first_exporting(image, symbols, "_rtld_global");
-  if (exporter.valid()) return exporter;
-  const Addr base(image.aux(AT_BASE).value_or(0));
-  for (size_t i = 0; i < image.modules().size() && !base.is_null(); ++i) {
-    if (image.modules()[ModuleId(i)].range.contains(base)) return ModuleId(i);
-  }
-  return first_named(image, {"ld-linux", "ld-2.", "ld.so", "ld-musl"});
-}
-
-ModuleId find_c_library(const MemoryImage& image, const Symbols& symbols) {
-  const ModuleId exporter = first_exporting(image, symbols, "__libc_start_main");
-  if (exporter.valid()) return exporter;
-  return first_named(image, {"libc.so", "libc-2.", "ld-musl"});
 }
 
 }  // namespace heapscan

@@ -314,9 +314,9 @@ AddrRange dtv_range(const MemoryImage& image, Addr dtv) {
 }  // namespace
 
 std::vector<AddrRange> find_loader_memory(const MemoryImage& image, const Symbols& symbols,
-                                          std::span<const LinkMap> maps,
+                                          const ModuleRoles& roles, std::span<const LinkMap> maps,
                                           std::span<const ThreadArea> threads) {
-  const ModuleId loader = find_loader(image, symbols);
+  const ModuleId loader = roles.loader;
   if (!loader.valid()) return {};
   const FirstThreadStorage first = storage_of_first_thread(image, threads);
   const std::vector<AddrRange> stacks = stacks_of(threads);

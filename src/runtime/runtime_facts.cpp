@@ -8,9 +8,11 @@ namespace heapscan {
 
 RuntimeFacts find_runtime_facts(const MemoryImage& image, const Symbols& symbols) {
   RuntimeFacts facts;
+  facts.roles = find_module_roles(image, symbols);
   facts.link_maps = read_link_maps(image, symbols);
-  facts.threads = find_thread_areas(image, symbols, facts.link_maps, facts.notes);
-  facts.loader_memory = find_loader_memory(image, symbols, facts.link_maps, facts.threads);
+  facts.threads = find_thread_areas(image, symbols, facts.roles, facts.link_maps, facts.notes);
+  facts.loader_memory =
+      find_loader_memory(image, symbols, facts.roles, facts.link_maps, facts.threads);
   facts.ended_storage = storage_of_ended_threads(image, facts.threads);
   return facts;
 }

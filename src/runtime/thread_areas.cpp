@@ -12,6 +12,7 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/runtime/loader_link_maps.h"
+#include "heapscan/runtime/module_roles.h"
 #include "runtime/thread_descriptor.h"
 #include "runtime/thread_lists.h"
 #include "runtime/thread_stacks.h"
@@ -84,9 +85,9 @@ uint64_t descriptor_size(const MemoryImage& image, const Symbols& symbols,
 
 class AreaFinder {
  public:
-  AreaFinder(const MemoryImage& image, const Symbols& symbols, std::span<const LinkMap> maps,
-             Notes& notes)
-      : image_(image), symbols_(symbols), maps_(maps), notes_(notes) {}
+  AreaFinder(const MemoryImage& image, const Symbols& symbols, const ModuleRoles& roles,
+             std::span<const LinkMap> maps, Notes& notes)
+      : image_(image), symbols_(symbols), roles_(roles), maps_(maps), notes_(notes) {}
 
   std::vector<ThreadArea> find() {
     live_ = find_live(image_);
@@ -109,7 +110,7 @@ class AreaFinder {
     std::unordered_set<Addr> seen;
     for (const Descriptor& descriptor : known) seen.insert(descriptor.at);
     std::vector<ListedDescriptor> gone;
-    ThreadLists lists = read_thread_lists(image_, symbols_, known);
+    ThreadLists lists = read_thread_lists(image_, symbols_, roles_, known);
     for (const ListedDescriptor& listed : lists.descriptors) {
       if (seen.insert(listed.descriptor.at).second) gone.push_back(listed);
     }
@@ -239,6 +240,7 @@ class AreaFinder {
 
   const MemoryImage& image_;
   const Symbols& symbols_;
+  const ModuleRoles& roles_;
   std::span<const LinkMap> maps_;
   Notes& notes_;
   std::vector<LiveThread> live_;
@@ -253,8 +255,9 @@ class AreaFinder {
 }  // namespace
 
 std::vector<ThreadArea> find_thread_areas(const MemoryImage& image, const Symbols& symbols,
-                                          std::span<const LinkMap> maps, Notes& notes) {
-  return AreaFinder(image, symbols, maps, notes).find();
+                                          const ModuleRoles& roles, std::span<const LinkMap> maps,
+                                          Notes& notes) {
+  return AreaFinder(image, symbols, roles, maps, notes).find();
 }
 
 }  // namespace heapscan

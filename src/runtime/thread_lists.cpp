@@ -12,8 +12,6 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "heapscan/runtime/loader_link_maps.h"
-
 namespace heapscan {
 
 namespace {
@@ -42,13 +40,12 @@ bool is_head(const MemoryImage& image, Addr at, Addr next) {
 
 // Modules that may hold the heads: the loader, libpthread of old, and the program when it is
 // static.
-std::vector<ModuleId> modules_with_heads(const MemoryImage& image, const Symbols& symbols) {
+std::vector<ModuleId> modules_with_heads(const MemoryImage& image, const ModuleRoles& roles) {
   std::vector<ModuleId> modules;
-  const ModuleId loader = find_loader(image, symbols);
   for (size_t i = 0; i < image.modules().size(); ++i) {
     const Module& module = image.modules()[ModuleId(i)];
-    if (ModuleId(i) == loader || module.file_name().starts_with("libpthread") ||
-        (!loader.valid() && module.is_executable)) {
+    if (ModuleId(i) == roles.loader || module.file_name().starts_with("libpthread") ||
+        (!roles.loader.valid() && module.is_executable)) {
       modules.push_back(ModuleId(i));
     }
   }
@@ -68,9 +65,9 @@ void find_heads_in(const MemoryImage& image, AddrRange data, std::vector<Head>& 
   });
 }
 
-std::vector<Head> find_heads(const MemoryImage& image, const Symbols& symbols) {
+std::vector<Head> find_heads(const MemoryImage& image, const ModuleRoles& roles) {
   std::vector<Head> heads;
-  for (const ModuleId id : modules_with_heads(image, symbols)) {
+  for (const ModuleId id : modules_with_heads(image, roles)) {
     for (const ModuleSegment& segment : image.modules()[id].segments) {
       if (segment.writable) find_heads_in(image, segment.range, heads);
     }
@@ -95,8 +92,7 @@ void follow(const MemoryImage& image, Head& head, std::unordered_set<Addr>& seen
 
 // The descriptors that glibc exports for libthread_db: size in bits, count, byte offset.
 std::optional<Addr> in_rtld_global(const MemoryImage& image, const Symbols& symbols,
-                                   std::string_view member) {
-  const ModuleId loader = find_loader(image, symbols);
+                                   ModuleId loader, std::string_view member) {
   if (!loader.valid()) return std::nullopt;
   const auto global = symbols.address_of(loader, "_rtld_global");
   if (!global) return std::nullopt;
@@ -114,12 +110,15 @@ struct NamedHead {
   List list;
 };
 
-std::vector<NamedHead> heads_by_symbol(const MemoryImage& image, const Symbols& symbols) {
+std::vector<NamedHead> heads_by_symbol(const MemoryImage& image, const Symbols& symbols,
+                                       const ModuleRoles& roles) {
   std::vector<NamedHead> named;
-  if (const auto used = in_rtld_global(image, symbols, "_thread_db_rtld_global__dl_stack_used")) {
+  if (const auto used =
+          in_rtld_global(image, symbols, roles.loader, "_thread_db_rtld_global__dl_stack_used")) {
     named.push_back({*used, List::Used});
   }
-  if (const auto user = in_rtld_global(image, symbols, "_thread_db_rtld_global__dl_stack_user")) {
+  if (const auto user =
+          in_rtld_global(image, symbols, roles.loader, "_thread_db_rtld_global__dl_stack_user")) {
     named.push_back({*user, List::User});
     named.push_back({*user + kHeadSize, List::Cache});
   }
@@ -131,7 +130,7 @@ std::vector<NamedHead> heads_by_symbol(const MemoryImage& image, const Symbols& 
       {"_dl_stack_user", List::User},
       {"_dl_stack_cache", List::Cache},
   }};
-  for (const ModuleId id : modules_with_heads(image, symbols)) {
+  for (const ModuleId id : modules_with_heads(image, roles)) {
     for (const auto& [name, list] : kNames) {
       if (const auto at = symbols.address_of(id, name)) named.push_back({*at, list});
     }
@@ -145,9 +144,9 @@ bool holds_live_mapped_stack(const Head& head, const std::unordered_set<Addr>& l
   });
 }
 
-void name_heads(const MemoryImage& image, const Symbols& symbols,
+void name_heads(const MemoryImage& image, const Symbols& symbols, const ModuleRoles& roles,
                 const std::unordered_set<Addr>& live, std::vector<Head>& heads) {
-  for (const NamedHead& named : heads_by_symbol(image, symbols)) {
+  for (const NamedHead& named : heads_by_symbol(image, symbols, roles)) {
     for (Head& head : heads) {
       if (head.at == named.at) head.list = named.list;
     }
@@ -189,13 +188,13 @@ bool is_complete(const std::vector<Head>& heads, std::span<const Descriptor> liv
 }  // namespace
 
 ThreadLists read_thread_lists(const MemoryImage& image, const Symbols& symbols,
-                              std::span<const Descriptor> live) {
-  std::vector<Head> heads = find_heads(image, symbols);
+                              const ModuleRoles& roles, std::span<const Descriptor> live) {
+  std::vector<Head> heads = find_heads(image, roles);
   std::unordered_set<Addr> seen;
   for (Head& head : heads) follow(image, head, seen);
   std::unordered_set<Addr> live_at;
   for (const Descriptor& descriptor : live) live_at.insert(descriptor.at);
-  name_heads(image, symbols, live_at, heads);
+  name_heads(image, symbols, roles, live_at, heads);
 
   ThreadLists lists;
   for (const Head& head : heads) {

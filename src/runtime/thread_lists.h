@@ -11,6 +11,7 @@
 
 #include "heapscan/base/addr.h"
 #include "heapscan/image/image.h"
+#include "heapscan/runtime/module_roles.h"
 #include "heapscan/symbols/symbols.h"
 #include "runtime/thread_descriptor.h"
 
@@ -29,6 +30,7 @@ struct ThreadLists {
 
 // `live`: descriptors of the threads that exist.
 [[nodiscard]] ThreadLists read_thread_lists(const MemoryImage& image, const Symbols& symbols,
+                                            const ModuleRoles& roles,
                                             std::span<const Descriptor> live);
 
 }  // namespace heapscan

@@ -81,6 +81,7 @@ FakeProgram::World FakeProgram::build() {
 
   World world;
   world.image = builder.freeze();
+  world.runtime.roles.of.push_back(ModuleRole::Other);
   std::sort(blocks_.begin(), blocks_.end(),
             [](const Block& a, const Block& b) { return a.begin() < b.begin(); });
   world.heap.blocks = GrowingArray<Block>(blocks_.size());

@@ -26,8 +26,4 @@ struct LinkMap {
 // static program or when the list is damaged from its start.
 [[nodiscard]] std::vector<LinkMap> read_link_maps(const MemoryImage& image, const Symbols& symbols);
 
-// The dynamic loader and the C library among the modules; none when there is no such module.
-[[nodiscard]] ModuleId find_loader(const MemoryImage& image, const Symbols& symbols);
-[[nodiscard]] ModuleId find_c_library(const MemoryImage& image, const Symbols& symbols);
-
 }  // namespace heapscan

@@ -11,6 +11,7 @@
 #include "heapscan/base/note.h"
 #include "heapscan/image/image.h"
 #include "heapscan/runtime/loader_link_maps.h"
+#include "heapscan/runtime/module_roles.h"
 #include "heapscan/runtime/thread_areas.h"
 #include "heapscan/symbols/symbols.h"
 
@@ -26,6 +27,7 @@ struct EndedStorage {
 };
 
 struct RuntimeFacts {
+  ModuleRoles roles;
   std::vector<LinkMap> link_maps;   // in the order in which symbols are looked up
   std::vector<ThreadArea> threads;  // see thread_areas.h for their order
   // What the dynamic loader took before malloc existed: link maps, the first thread's TLS and DTV.

@@ -15,6 +15,7 @@
 #include "heapscan/base/note.h"
 #include "heapscan/image/image.h"
 #include "heapscan/runtime/loader_link_maps.h"
+#include "heapscan/runtime/module_roles.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
@@ -40,6 +41,7 @@ struct ThreadArea {
 // Appends to `notes` what of the threads is contradictory.
 [[nodiscard]] std::vector<ThreadArea> find_thread_areas(const MemoryImage& image,
                                                         const Symbols& symbols,
+                                                        const ModuleRoles& roles,
                                                         std::span<const LinkMap> maps,
                                                         Notes& notes);
 

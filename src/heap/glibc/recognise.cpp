@@ -17,12 +17,12 @@ std::optional<Recognition> recognise_library(const HeapInputs& inputs, ModuleId 
   const Module& module = inputs.image.modules()[id];
   const std::string_view file = module.file_name();
   const std::string name = name_in_sentence(module);
-  if (inputs.symbols.exports(id, "gnu_get_libc_version") || file.starts_with("libc.so.6") ||
-      file.starts_with("libc-2.")) {
+  if (inputs.runtime.roles.is(id, ModuleRole::Glibc) ||
+      inputs.symbols.exports(id, "gnu_get_libc_version")) {
     return Recognition{id, name + " serves malloc"};
   }
   if (file.starts_with("libc_malloc_debug.so")) {
-    const ModuleId c_library = find_c_library(inputs.image, inputs.symbols);
+    const ModuleId c_library = inputs.runtime.roles.c_library;
     return Recognition{c_library.valid() ? c_library : id, "glibc's malloc, checked by " + name};
   }
   return std::nullopt;
@@ -52,7 +52,7 @@ std::optional<Recognition> recognise(const HeapInputs& inputs, ModuleId module, 
 // Some arena of the C library has memory.
 std::optional<Recognition> find_in_use(const HeapInputs& inputs) {
   Notes ignored;
-  const ModuleId c_library = find_c_library(inputs.image, inputs.symbols);
+  const ModuleId c_library = inputs.runtime.roles.c_library;
   for (const Ring& ring : find_rings(inputs.image, inputs.symbols, c_library, ignored)) {
     const bool used = std::any_of(ring.states.begin(), ring.states.end(), [&](Addr state) {
       return inputs.image.read<uint64_t>(state + ring.layout.system_mem()).value_or(0) != 0;

@@ -44,8 +44,7 @@ bool has_objects(const Inputs& inputs) {
 
 bool is_cpp_program(const Inputs& inputs) {
   for (size_t i = 0; i < inputs.image.modules().size(); ++i) {
-    const std::string_view name = inputs.image.modules()[ModuleId(i)].file_name();
-    if (name.starts_with("libstdc++.so") || name.starts_with("libc++.so")) return true;
+    if (inputs.runtime.roles.is(ModuleId(i), ModuleRole::CppLibrary)) return true;
     if (inputs.symbols.address_of(ModuleId(i), "__gxx_personality_v0")) return true;
   }
   return has_objects(inputs);

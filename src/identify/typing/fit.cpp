@@ -20,17 +20,6 @@ constexpr uint64_t kSmallestElement = 16;
 constexpr size_t kMostSizes = 32;
 constexpr int kAheadOfNext = 25;  // of the next
 
-// The C and C++ libraries and the loader: they describe hundreds of structs, few of which programs
-// ever meet.
-bool is_system(const Module& module) {
-  static constexpr std::array<std::string_view, 8> kNames = {
-      "libc.so", "libc-2.",     "ld-linux",     "ld-2.",
-      "libm.so", "libgcc_s.so", "libstdc++.so", "libpthread"};
-  const std::string_view name = module.file_name();
-  return std::any_of(kNames.begin(), kNames.end(),
-                     [&](std::string_view prefix) { return name.starts_with(prefix); });
-}
-
 // Of a type and one that is nothing but a wrapper of it: the wrapper where only that has such a
 // part, the part where it is of use to others, too.
 bool is_meant_by(Checker& checker, TypeId type, TypeId other) {
@@ -63,12 +52,11 @@ bool leaves_fields(const Layout& layout, const std::vector<Words>& samples) {
   return numbers * 5 >= asked || pointers * 2 >= asked;
 }
 
-Catalogue::Catalogue(const MemoryImage& image, Layouts& layouts)
-    : types_(layouts.types()), is_pointed_at_(layouts.types().size(), false) {
-  for (const Module& module : image.modules()) is_system_.push_back(is_system(module) ? 1 : 0);
+Catalogue::Catalogue(const ModuleRoles& roles, Layouts& layouts)
+    : types_(layouts.types()), roles_(roles), is_pointed_at_(layouts.types().size(), false) {
   for (const TypeId id : types_.records()) {
     const ModuleId module = types_.type(id).module;
-    if (!module.valid() || image.modules()[module].is_executable) program_is_described_ = true;
+    if (!module.valid() || roles.is(module, ModuleRole::Program)) program_is_described_ = true;
     if (may_be_allocated(id) && tail_of(types_, id)) with_tail_.push_back(id);
   }
   for (size_t i = 0; i < types_.size(); ++i) {
@@ -134,7 +122,7 @@ std::vector<TypeId> Catalogue::elements_for(const Inputs& inputs, const Cluster&
     const Type& type = types_.type(id);
     if (type.size > most || found.size() >= kMostConsidered) break;
     if (type.size < kSmallestElement || !may_be_allocated(id) || type.name.front() == '_') continue;
-    if (type.module.valid() && is_system_[type.module] != 0) continue;
+    if (type.module.valid() && roles_.is_system_library(type.module)) continue;
     if (divides(type.size) && layouts.of(id).holds_pointers()) found.push_back(id);
   }
   return found;
@@ -142,7 +130,7 @@ std::vector<TypeId> Catalogue::elements_for(const Inputs& inputs, const Cluster&
 
 bool Catalogue::needs_own_module(TypeId type) const {
   const ModuleId module = types_.type(type).module;
-  return module.valid() && (is_system_[module] != 0 || !program_is_described_);
+  return module.valid() && (roles_.is_system_library(module) || !program_is_described_);
 }
 
 void Catalogue::add_live(std::span<const LiveType> live) {
@@ -152,7 +140,7 @@ void Catalogue::add_live(std::span<const LiveType> live) {
 int Catalogue::prior(TypeId id, uint64_t usable) const {
   const Type& type = types_.type(id);
   int prior = is_pointed_at_[id.index()] ? 0 : -20;
-  if (type.module.valid() && is_system_[type.module]) prior -= 50;
+  if (type.module.valid() && roles_.is_system_library(type.module)) prior -= 50;
   if (type.name.starts_with("_")) prior -= 10;
   if (const auto live = live_sizes_.find(id.value); live != live_sizes_.end()) {
     const auto& sizes = live->second;

@@ -19,7 +19,7 @@ namespace heapscan {
 
 class Catalogue {
  public:
-  Catalogue(const MemoryImage& image, Layouts& layouts);
+  Catalogue(const ModuleRoles& roles, Layouts& layouts);
 
   // Types whose size explains the blocks of a cluster: those of the commonest size, when nearly all
   // have it, else those with a tail.
@@ -40,7 +40,7 @@ class Catalogue {
   [[nodiscard]] bool may_be_allocated(TypeId id) const;
 
   const Types& types_;
-  Column<ModuleId, uint8_t> is_system_;
+  const ModuleRoles& roles_;  // system libraries describe hundreds of structs few programs meet
   bool program_is_described_ = false;
   std::vector<TypeId> with_tail_;  // by size
   std::unordered_map<uint32_t, std::vector<uint64_t>> live_sizes_;

@@ -52,7 +52,7 @@ class Typing {
         layouts_(inputs.types),
         beliefs_(nothing_known(inputs)),
         checker_(inputs, layouts_, beliefs_),
-        catalogue_(inputs.image, layouts_),
+        catalogue_(inputs.runtime.roles, layouts_),
         tags_(checker_),
         live_(type_live_blocks(checker_, votes_, tags_)),
         types_(checker_, catalogue_, tags_, std::move(votes_)),

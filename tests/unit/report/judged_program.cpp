@@ -79,6 +79,7 @@ Analysis JudgedProgram::judge() {
   FakeProgram::World world = program_.build();
   Analysis analysis;
   analysis.image = std::move(world.image);
+  analysis.runtime = std::move(world.runtime);
   analysis.heap = std::move(world.heap);
   analysis.roots = std::move(world.roots);
   analysis.heap.allocator = "glibc";
