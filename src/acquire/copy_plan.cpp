@@ -3,22 +3,18 @@
 #include <algorithm>
 #include <string_view>
 
+#include "acquire/path_backing.h"
+
 namespace heapscan {
 
 namespace {
 
-bool is_device_path(std::string_view path) {
-  if (path.starts_with("anon_inode:")) return !path.starts_with("anon_inode:[io_uring]");
-  if (!path.starts_with("/dev/")) return false;
-  return !path.starts_with("/dev/zero") && !path.starts_with("/dev/shm/") &&
-         !path.starts_with("/dev/hugepages/");
-}
-
-bool has_file(const Mapping& mapping) {
-  // A private mapping of these two is anonymous memory under a file's name.
-  const std::string_view path = mapping.path;
-  return mapping.inode != 0 && !path.starts_with("/dev/zero") &&
-         !path.starts_with("/anon_hugepage");
+// A mapping without an inode is anonymous whatever its name: "[heap]", "[anon:...]".
+Backing backing_of_file(const Mapping& mapping, const MappingUse* use) {
+  if (use != nullptr && use->device_memory) return Backing::Device;
+  const Backing backing = backing_of_path(mapping.path);
+  const bool has_file = mapping.inode != 0 || backing == Backing::Device;
+  return has_file ? backing : Backing::Anonymous;
 }
 
 void add_joined(std::vector<AddrRange>& ranges, AddrRange range) {
@@ -83,17 +79,17 @@ Treatment treatment_of(const Mapping& mapping, const MappingUse* use) {
   const std::string_view path = mapping.path;
   if (path == "[vdso]") return Treatment::Vdso;
   if (path.starts_with("[vvar") || path == "[vsyscall]") return Treatment::Ignore;
-  if (is_device_path(path) || (use != nullptr && use->device_memory)) return Treatment::Ignore;
+  const Backing backing = backing_of_file(mapping, use);
+  if (backing == Backing::Device) return Treatment::Ignore;
   if (mapping.perms.shared) return mapping.perms.write ? Treatment::Shared : Treatment::Ignore;
-  return has_file(mapping) ? Treatment::Private : Treatment::Anonymous;
+  return backing == Backing::File ? Treatment::Private : Treatment::Anonymous;
 }
 
 Backing backing_of(const Mapping& mapping, const MappingUse* use) {
   const std::string_view path = mapping.path;
   if (path == "[vdso]" || path.starts_with("[vvar") || path == "[vsyscall]")
     return Backing::Special;
-  if (is_device_path(path) || (use != nullptr && use->device_memory)) return Backing::Device;
-  return has_file(mapping) ? Backing::File : Backing::Anonymous;
+  return backing_of_file(mapping, use);
 }
 
 std::vector<AddrRange> CopyPlan::copied() const {

@@ -16,6 +16,7 @@
 #include <map>
 #include <vector>
 
+#include "acquire/path_backing.h"
 #include "heapscan/base/text.h"
 
 namespace heapscan {
@@ -75,18 +76,6 @@ void sweep(const CoreFile& core, F&& f) {
     f(AddrRange(begin, end), in_load ? l : nullptr, in_mapping ? m : nullptr);
     at = end;
   }
-}
-
-// The name the kernel gives to what was mapped with MAP_SHARED | MAP_ANONYMOUS.
-bool is_shared_anonymous(std::string_view path) { return path.starts_with("/dev/zero"); }
-
-bool is_shared_by_name(std::string_view path) {
-  return path.starts_with("/SYSV") || is_shared_anonymous(path) || path.starts_with("/dev/shm/");
-}
-
-bool is_device(std::string_view path) {
-  return path.starts_with("/dev/") && !is_shared_by_name(path) &&
-         !path.starts_with("/dev/hugepages/");
 }
 
 class CoreRegionMaker {
@@ -179,9 +168,7 @@ Region CoreRegionMaker::described(const CorePiece& piece) const {
   region.module = piece.module;
   if (piece.load != nullptr) region.perms = piece.load->perms;
   if (piece.mapping != nullptr) {
-    region.backing = is_device(piece.mapping->path)             ? Backing::Device
-                     : is_shared_anonymous(piece.mapping->path) ? Backing::Anonymous
-                                                                : Backing::File;
+    region.backing = backing_of_path(piece.mapping->path);
     region.perms.shared = is_shared_by_name(piece.mapping->path);
     region.file_offset =
         piece.mapping->file_offset + (piece.range.begin() - piece.mapping->range.begin());
