@@ -122,7 +122,7 @@ std::vector<std::optional<SourceLine>> DebugInfo::lines_of(std::span<const Addr>
     std::vector<LineQuery> queries;
     for (const size_t a : here) queries.push_back({module.in_file(addresses[a]), {}, 0});
     Notes damage;  // of sections that then answer nothing
-    const DwarfFile dwarf = read_dwarf_file(*entry.dwarf, {.lines = true}, damage);
+    const DwarfFile dwarf = read_dwarf_file(*entry.dwarf, {.lines = true, .ranges = true}, damage);
     find_lines(dwarf, queries);
     for (size_t q = 0; q < here.size(); ++q) {
       if (queries[q].line != 0)

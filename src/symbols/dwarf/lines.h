@@ -1,4 +1,4 @@
-// Line tables (.debug_line, DWARF 2 to 5).
+// Line tables (.debug_line).
 #pragma once
 
 #include <span>
@@ -12,7 +12,7 @@ namespace heapscan {
 // An address of code, and where what is found out about it goes.
 struct LineQuery {
   FileAddr address;
-  std::string file;  // as the compiler was given it; empty: not known
+  std::string file;  // relative to where the compiler ran, or absolute; empty: not known
   uint32_t line = 0;
 };
 
