@@ -3,8 +3,8 @@
 // unpacked, with the bounds that ElfFile has checked.
 #pragma once
 
+#include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "heapscan/base/bytes.h"
@@ -16,12 +16,16 @@ namespace heapscan {
 struct NamedSection {
   const char* name;
   Bytes bytes;  // empty ones are left out
+  uint64_t address = 0;
 };
 
-// The bytes must outlive it.
 class SectionElf {
  public:
+  // Refers to the sections' bytes, which must outlive it.
   explicit SectionElf(const std::vector<NamedSection>& sections);
+  // Holds copies, as of a file that is read, each with zeros behind it: some functions of libdw read
+  // sections only so, and some look at a byte or two behind the end.
+  [[nodiscard]] static SectionElf copied(const std::vector<NamedSection>& sections);
   SectionElf(SectionElf&&) noexcept;
   SectionElf& operator=(SectionElf&&) noexcept;
   ~SectionElf();
@@ -30,6 +34,7 @@ class SectionElf {
 
  private:
   struct State;
+  explicit SectionElf(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

@@ -1,13 +1,15 @@
-// Evaluates DWARF expressions over the registers of a frame and the memory of an image. Without
-// branches, so that an expression ends with its bytes.
+// Evaluates DWARF expressions, which libdw has parsed, over the registers of a frame and the memory
+// of an image. Without branches, so that an expression ends with its operations.
 #pragma once
+
+#include <elfutils/libdw.h>
 
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "heapscan/image/image.h"
-#include "symbols/dwarf/unit.h"
 
 namespace heapscan {
 
@@ -23,7 +25,6 @@ struct ExpressionInputs {
   const FrameRegisters& registers;
   std::optional<uint64_t> cfa;         // the stack pointer before the call
   std::optional<uint64_t> frame_base;  // of the function
-  std::optional<uint64_t> first;       // what lies on the stack before the first operation
 };
 
 struct ExpressionResult {
@@ -33,7 +34,7 @@ struct ExpressionResult {
 };
 
 // Nothing for what is damaged, not known, in pieces, or needs more than this.
-[[nodiscard]] std::optional<ExpressionResult> evaluate(Bytes expression,
+[[nodiscard]] std::optional<ExpressionResult> evaluate(std::span<const Dwarf_Op> operations,
                                                        const ExpressionInputs& inputs);
 
 }  // namespace heapscan

@@ -2,6 +2,9 @@
 
 #include <dwarf.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "symbols/dwarf/cursor.h"
 
 namespace heapscan {
@@ -12,6 +15,8 @@ namespace {
 // Chromium's 30,000 units need 30 MiB.
 constexpr uint64_t kMostParsed = uint64_t{128} << 20;
 constexpr size_t kMostLibdwUnits = 500'000;
+constexpr uint64_t kMostRanges = 20'000'000;
+constexpr std::chrono::seconds kLongestUnitSearch{20};
 
 // How many bytes of the table are read until `code` is found.
 uint64_t bytes_until(Bytes abbrev, uint64_t table, uint64_t code, uint64_t most) {
@@ -47,31 +52,81 @@ bool is_bounded(const DwarfFile& file) {
 }  // namespace
 
 std::optional<LibdwFile> LibdwFile::open(const DwarfFile& file, Texts texts) {
-  if (!is_bounded(file)) return std::nullopt;
-  SectionElf elf({{".debug_info", file.info},
-                  {".debug_types", file.types},
-                  {".debug_abbrev", file.abbrev},
-                  {".debug_str", texts == Texts::All ? file.str : Bytes()},
-                  {".debug_line_str", file.line_str},
-                  {".debug_str_offsets", file.str_offsets},
-                  {".debug_addr", file.addr},
-                  {".debug_ranges", file.ranges},
-                  {".debug_rnglists", file.rnglists},
-                  {".debug_loc", file.loc},
-                  {".debug_loclists", file.loclists},
-                  {".debug_line", file.line}});
-  if (elf.handle() == nullptr) return std::nullopt;
-  Dwarf* const dwarf = dwarf_begin_elf(elf.handle(), DWARF_C_READ, nullptr);
-  if (dwarf == nullptr) return std::nullopt;
-  return LibdwFile(std::move(elf), dwarf);
+  auto handle = open_handle(file, texts);
+  if (!handle) return std::nullopt;
+  LibdwFile libdw(file, std::move(*handle));
+  if (file.alternate != nullptr && texts == Texts::All) {
+    libdw.alternate_ = open_handle(*file.alternate, texts);
+    if (libdw.alternate_) dwarf_setalt(libdw.handle_.dwarf.get(), libdw.alternate_->dwarf.get());
+  }
+  return libdw;
 }
 
-std::optional<Dwarf_Die> LibdwFile::root_of(const DwarfUnit& unit) const {
-  Dwarf_Die die;
-  if (unit.space != DieRef::Space::Info ||
-      dwarf_offdie(dwarf_.get(), unit.first_die, &die) == nullptr)
-    return std::nullopt;
-  return die;
+auto LibdwFile::open_handle(const DwarfFile& file, Texts texts) -> std::optional<Handle> {
+  if (!is_bounded(file)) return std::nullopt;
+  Handle handle{SectionElf({{".debug_info", file.info},
+                            {".debug_types", file.types},
+                            {".debug_abbrev", file.abbrev},
+                            {".debug_str", texts == Texts::All ? file.str : Bytes()},
+                            {".debug_line_str", file.line_str},
+                            {".debug_str_offsets", file.str_offsets},
+                            {".debug_addr", file.addr},
+                            {".debug_ranges", file.ranges},
+                            {".debug_rnglists", file.rnglists},
+                            {".debug_loc", file.loc},
+                            {".debug_loclists", file.loclists},
+                            {".debug_line", file.line}}),
+                nullptr};
+  if (handle.elf.handle() == nullptr) return std::nullopt;
+  handle.dwarf.reset(dwarf_begin_elf(handle.elf.handle(), DWARF_C_READ, nullptr));
+  if (!handle.dwarf) return std::nullopt;
+  return handle;
+}
+
+void LibdwFile::for_units_with(std::span<const FileAddr> addresses, const UnitVisitor& f) const {
+  const TimeLimit time(kLongestUnitSearch);
+  uint64_t ranges_left = kMostRanges;
+  for (size_t i = 0; i < file_->units.size() && ranges_left > 0 && !time.over(); ++i) {
+    const DwarfUnit& unit = file_->units[i];
+    Dwarf_Die root;
+    if ((unit.type != DW_UT_compile && unit.type != DW_UT_skeleton) ||
+        dwarf_offdie(handle_.dwarf.get(), unit.first_die, &root) == nullptr)
+      continue;
+    const std::vector<size_t> here = find_in(root, addresses, ranges_left);
+    if (!here.empty() && !f(i, root, here)) return;
+  }
+}
+
+std::vector<size_t> LibdwFile::find_in(Dwarf_Die& unit, std::span<const FileAddr> addresses,
+                                       uint64_t& ranges_left) const {
+  std::vector<size_t> found;
+  Dwarf_Addr base = 0;
+  Dwarf_Addr begin = 0;
+  Dwarf_Addr end = 0;
+  for (ptrdiff_t at = 0; ranges_left > 0; --ranges_left) {
+    at = dwarf_ranges(&unit, at, &base, &begin, &end);
+    if (at <= 0) break;
+    const auto first = std::partition_point(addresses.begin(), addresses.end(),
+                                            [&](FileAddr a) { return a.value < begin; });
+    for (auto a = first; a != addresses.end() && a->value < end; ++a) {
+      if (found.size() > addresses.size()) break;  // ranges that overlap, over and over
+      found.push_back(static_cast<size_t>(a - addresses.begin()));
+    }
+  }
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
+}
+
+DieRef LibdwFile::reference_to(Dwarf_Die& die, const Dwarf_Attribute& attribute) const {
+  Dwarf_Attribute copy = attribute;
+  if (dwarf_whatform(&copy) == DW_FORM_ref_sig8) {
+    uint64_t signature = 0;
+    std::memcpy(&signature, attribute.valp, sizeof signature);
+    return {DieRef::Space::Signature, signature};
+  }
+  const bool is_away = alternate_ && dwarf_cu_getdwarf(die.cu) == alternate_->dwarf.get();
+  return {is_away ? DieRef::Space::Alternate : DieRef::Space::Info, dwarf_dieoffset(&die)};
 }
 
 }  // namespace heapscan

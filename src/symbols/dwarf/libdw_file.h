@@ -3,15 +3,19 @@
 // is handed over only after a look at what that will cost, and callers bound the rest: work in
 // steps, with a look at the clock in between.
 //
-// A handle serves one thread at a time; several handles on one file may be used at once. libdw does
-// not follow links to other files here (.dwo, .gnu_debugaltlink): it is not told of any.
+// A handle serves one thread at a time; several handles on one file may be used at once. libdw opens
+// no other files here (.dwo, .gnu_debugaltlink): it is not told of any, but of the alternate file
+// that the caller has found.
 #pragma once
 
 #include <elfutils/libdw.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "heapscan/elf/section_elf.h"
 #include "symbols/dwarf/file.h"
@@ -31,20 +35,34 @@ class TimeLimit {
 class LibdwFile {
  public:
   enum class Texts : uint8_t { All, OfLines };  // with .debug_str or without
-  // Nothing when libdw cannot read it, or not at a bounded cost. `file` must outlive the result.
+  // Nothing when libdw cannot read it, or not at a bounded cost. `file` must outlive the result, and
+  // so must its alternate file.
   [[nodiscard]] static std::optional<LibdwFile> open(const DwarfFile& file, Texts texts);
 
-  // The unit's own DIE; nothing for type units of DWARF 4.
-  [[nodiscard]] std::optional<Dwarf_Die> root_of(const DwarfUnit& unit) const;
+  // Calls f(number of the unit, its DIE, which of the addresses) for each unit whose code has any of
+  // `addresses`, which are sorted, until it returns false.
+  using UnitVisitor = std::function<bool(size_t, Dwarf_Die&, std::span<const size_t>)>;
+  void for_units_with(std::span<const FileAddr> addresses, const UnitVisitor& f) const;
+
+  // What `attribute` refers to, `die`, as other units name it.
+  [[nodiscard]] DieRef reference_to(Dwarf_Die& die, const Dwarf_Attribute& attribute) const;
 
  private:
   struct DwarfEnd {
     void operator()(Dwarf* dwarf) const { dwarf_end(dwarf); }
   };
-  LibdwFile(SectionElf elf, Dwarf* dwarf) : elf_(std::move(elf)), dwarf_(dwarf) {}
+  struct Handle {
+    SectionElf elf;
+    std::unique_ptr<Dwarf, DwarfEnd> dwarf;
+  };
+  LibdwFile(const DwarfFile& file, Handle handle) : file_(&file), handle_(std::move(handle)) {}
+  static std::optional<Handle> open_handle(const DwarfFile& file, Texts texts);
+  [[nodiscard]] std::vector<size_t> find_in(Dwarf_Die& unit, std::span<const FileAddr> addresses,
+                                            uint64_t& ranges_left) const;
 
-  SectionElf elf_;
-  std::unique_ptr<Dwarf, DwarfEnd> dwarf_;
+  const DwarfFile* file_;
+  Handle handle_;
+  std::optional<Handle> alternate_;
 };
 
 }  // namespace heapscan

@@ -22,7 +22,6 @@ constexpr std::chrono::seconds kLongestSearch{20};
 // Of one unit. A byte can be a row, for which libdw needs up to 100.
 constexpr uint64_t kLargestTable = uint64_t{8} << 20;
 constexpr uint64_t kMostPathBytes = uint64_t{256} << 20;
-constexpr uint64_t kMostRanges = 20'000'000;
 
 uint64_t longest_text(Bytes section) {
   uint64_t longest = 0;
@@ -47,38 +46,19 @@ std::optional<Dwarf_Word> number_of(Dwarf_Die& die, unsigned name) {
 
 class LineSearch {
  public:
-  LineSearch(const DwarfFile& file, const LibdwFile& libdw, std::span<LineQuery> queries)
-      : file_(file), libdw_(libdw), queries_(queries), left_(queries.size()) {}
+  LineSearch(const DwarfFile& file, std::span<LineQuery> queries)
+      : file_(file), queries_(queries), left_(queries.size()) {}
 
-  void run() {
-    for (const DwarfUnit& unit : file_.units) {
-      if (left_ == 0 || time_.over()) return;
-      if (unit.type != DW_UT_compile && unit.type != DW_UT_skeleton) continue;
-      if (auto root = libdw_.root_of(unit)) search(*root);
+  // Whether there are queries left.
+  bool answer(Dwarf_Die& unit, std::span<const size_t> which) {
+    if (!is_bounded(unit)) return true;
+    for (const size_t i : which) {
+      if (queries_[i].line == 0) answer(unit, queries_[i]);
     }
+    return left_ > 0 && !time_.over();
   }
 
  private:
-  // What a unit says of its code leads to queries; its lines answer them.
-  void search(Dwarf_Die& unit) {
-    Dwarf_Addr base = 0;
-    Dwarf_Addr begin = 0;
-    Dwarf_Addr end = 0;
-    bool readable = false;
-    for (ptrdiff_t at = 0; ranges_left_ > 0; --ranges_left_) {
-      at = dwarf_ranges(&unit, at, &base, &begin, &end);
-      if (at <= 0) return;
-      auto query = std::partition_point(queries_.begin(), queries_.end(), [&](const LineQuery& q) {
-        return q.address.value < begin;
-      });
-      for (; query != queries_.end() && query->address.value < end; ++query) {
-        if (query->line != 0) continue;
-        if (!readable && !(readable = is_bounded(unit))) return;
-        answer(unit, *query);
-      }
-    }
-  }
-
   void answer(Dwarf_Die& unit, LineQuery& query) {
     Dwarf_Line* const row = dwarf_getsrc_die(&unit, query.address.value);
     int line = 0;
@@ -117,10 +97,8 @@ class LineSearch {
   }
 
   const DwarfFile& file_;
-  const LibdwFile& libdw_;
   std::span<LineQuery> queries_;
   size_t left_;
-  uint64_t ranges_left_ = kMostRanges;
   uint64_t longest_line_text_ = 0;
   TimeLimit time_{kLongestSearch};
 };
@@ -128,9 +106,15 @@ class LineSearch {
 }  // namespace
 
 void find_lines(const DwarfFile& file, std::span<LineQuery> queries) {
-  if (queries.empty()) return;
-  if (const auto libdw = LibdwFile::open(file, LibdwFile::Texts::OfLines))
-    LineSearch(file, *libdw, queries).run();
+  const auto libdw =
+      queries.empty() ? std::nullopt : LibdwFile::open(file, LibdwFile::Texts::OfLines);
+  if (!libdw) return;
+  std::vector<FileAddr> addresses;
+  for (const LineQuery& query : queries) addresses.push_back(query.address);
+  LineSearch search(file, queries);
+  libdw->for_units_with(addresses, [&](size_t, Dwarf_Die& unit, std::span<const size_t> which) {
+    return search.answer(unit, which);
+  });
 }
 
 }  // namespace heapscan

@@ -20,7 +20,6 @@ namespace {
 constexpr uint64_t kPieceBytes = uint64_t{16} << 20;
 constexpr uint64_t kNamesPerByte = 64;
 constexpr uint64_t kMostOtherDies = 20'000'000;
-constexpr uint64_t kMostListEntries = 50'000'000;
 constexpr uint64_t kNamesAtLeast = uint64_t{64} << 20;
 
 struct OpenModule {
@@ -28,6 +27,7 @@ struct OpenModule {
   DwarfFile file;
   std::unique_ptr<DwarfFile> alternate;
   bool assume_cpp = false;  // of units that do not say their language (dwz's)
+  std::vector<RawLocal> locals;
   Notes notes;
 };
 
@@ -51,7 +51,7 @@ bool any_unit_is_cpp(const DwarfFile& file) {
   return false;
 }
 
-OpenModule open_module(const DebugFile& source) {
+OpenModule open_module(const MemoryImage& image, const DebugFile& source) {
   OpenModule open;
   open.source = &source;
   const bool locals = !source.frames.empty();
@@ -62,6 +62,7 @@ OpenModule open_module(const DebugFile& source) {
     open.file.alternate = open.alternate.get();
   }
   if (open.file.has_cross_references) open.assume_cpp = any_unit_is_cpp(open.file);
+  open.locals = read_locals(open.file, image, source.frames);
   return open;
 }
 
@@ -78,7 +79,16 @@ void divide(const DwarfFile& file, uint32_t module, bool of_alternate, std::vect
   }
 }
 
-void read_piece(const MemoryImage& image, const OpenModule& open, Piece& piece) {
+void add_locals(const OpenModule& open, size_t unit, UnitTypes& out) {
+  const auto first = std::partition_point(open.locals.begin(), open.locals.end(),
+                                          [&](const RawLocal& l) { return l.unit < unit; });
+  for (auto local = first; local != open.locals.end() && local->unit == unit; ++local) {
+    out.variables.push_back(local->variable);
+    out.variables.back().scope = out.scope_of(local->function_at + 1);
+  }
+}
+
+void read_piece(const OpenModule& open, Piece& piece) {
   const DwarfFile& file = piece.of_alternate ? *open.alternate : open.file;
   UnitTypes unit_types;
   unit_types.file = piece.module;
@@ -87,8 +97,6 @@ void read_piece(const MemoryImage& image, const OpenModule& open, Piece& piece) 
   unit_types.others_left = kMostOtherDies;
   AbbrevCache cache;
   UnitFinder others(file, cache);
-  const std::span<const Frame> frames = open.source->frames;
-  uint64_t list_entries_left = kMostListEntries;
   for (size_t i = piece.first; i < piece.end && !piece.table.full(); ++i) {
     const DwarfUnit& unit = file.units[i];
     unit_types.names_left += kNamesPerByte * (unit.end - unit.begin);
@@ -96,8 +104,7 @@ void read_piece(const MemoryImage& image, const OpenModule& open, Piece& piece) 
     read_unit_types(reader, others, open.assume_cpp, unit_types);
     piece.damaged += unit_types.damaged ? 1 : 0;
     piece.split += unit_types.is_split ? 1 : 0;
-    if (!piece.of_alternate && runs_in(reader, frames, list_entries_left))
-      read_unit_locals(reader, image, frames, list_entries_left, unit_types);
+    if (!piece.of_alternate) add_locals(open, i, unit_types);
     piece.table.add(unit_types, piece.of_alternate || file.has_cross_references);
     if (unit.type == DW_UT_type) {
       piece.table.add_signature(unit_types, {DieRef::Space::Signature, unit.signature},
@@ -176,14 +183,13 @@ void add_variables(const std::vector<DebugFile>& modules, TypeTable& table, Type
 void read_module_types(const MemoryImage& image, const std::vector<DebugFile>& modules,
                        TypesBuilder& builder) {
   std::vector<OpenModule> open(modules.size());
-  parallel_for(modules.size(), [&](size_t i) { open[i] = open_module(modules[i]); });
+  parallel_for(modules.size(), [&](size_t i) { open[i] = open_module(image, modules[i]); });
   std::vector<Piece> pieces;
   for (uint32_t i = 0; i < open.size(); ++i) {
     divide(open[i].file, i, false, pieces);
     if (open[i].alternate) divide(*open[i].alternate, i, true, pieces);
   }
-  parallel_for(pieces.size(),
-               [&](size_t i) { read_piece(image, open[pieces[i].module], pieces[i]); });
+  parallel_for(pieces.size(), [&](size_t i) { read_piece(open[pieces[i].module], pieces[i]); });
 
   TypeTable all;
   auto piece = pieces.begin();

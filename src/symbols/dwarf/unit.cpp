@@ -27,8 +27,6 @@ Attribute attribute_of(uint64_t name) {
       return Attribute::BitSize;
     case DW_AT_byte_size:
       return Attribute::ByteSize;
-    case DW_AT_comp_dir:
-      return Attribute::CompDir;
     case DW_AT_const_value:
       return Attribute::ConstValue;
     case DW_AT_count:
@@ -46,32 +44,18 @@ Attribute attribute_of(uint64_t name) {
       return Attribute::Encoding;
     case DW_AT_external:
       return Attribute::External;
-    case DW_AT_frame_base:
-      return Attribute::FrameBase;
-    case DW_AT_high_pc:
-      return Attribute::HighPc;
     case DW_AT_language:
       return Attribute::Language;
     case DW_AT_location:
       return Attribute::Location;
-    case DW_AT_loclists_base:
-      return Attribute::LoclistsBase;
-    case DW_AT_low_pc:
-      return Attribute::LowPc;
     case DW_AT_name:
       return Attribute::Name;
-    case DW_AT_ranges:
-      return Attribute::Ranges;
-    case DW_AT_rnglists_base:
-      return Attribute::RnglistsBase;
     case DW_AT_sibling:
       return Attribute::Sibling;
     case DW_AT_signature:
       return Attribute::Signature;
     case DW_AT_specification:
       return Attribute::Specification;
-    case DW_AT_stmt_list:
-      return Attribute::StmtList;
     case DW_AT_str_offsets_base:
       return Attribute::StrOffsetsBase;
     case DW_AT_type:
@@ -331,23 +315,6 @@ std::optional<FileAddr> UnitReader::address_at_index(uint64_t index) const {
   const auto found = read_at<uint64_t>(file_->addr, addr_base_ + index * 8);
   if (!found) return std::nullopt;
   return FileAddr(*found);
-}
-
-std::optional<FileAddr> UnitReader::address(const AttributeValue* value) const {
-  if (value == nullptr) return std::nullopt;
-  switch (value->form) {
-    case DW_FORM_addr:
-      return FileAddr(value->value);
-    case DW_FORM_addrx:
-    case DW_FORM_addrx1:
-    case DW_FORM_addrx2:
-    case DW_FORM_addrx3:
-    case DW_FORM_addrx4:
-    case DW_FORM_GNU_addr_index:
-      return address_at_index(value->value);
-    default:
-      return std::nullopt;
-  }
 }
 
 DieRef UnitReader::reference(const AttributeValue* value) const {

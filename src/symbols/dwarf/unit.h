@@ -19,7 +19,6 @@ enum class Attribute : uint8_t {
   AddrBase,
   BitSize,
   ByteSize,
-  CompDir,
   ConstValue,
   Count,
   DataBitOffset,
@@ -28,19 +27,12 @@ enum class Attribute : uint8_t {
   DwoName,
   Encoding,
   External,
-  FrameBase,
-  HighPc,
   Language,
   Location,
-  LoclistsBase,
-  LowPc,
   Name,
-  Ranges,
-  RnglistsBase,
   Sibling,
   Signature,
   Specification,
-  StmtList,
   StrOffsetsBase,
   Type,
   UpperBound,
@@ -128,7 +120,6 @@ class UnitReader {
   }
   // Nothing when it is not a constant that is given here.
   [[nodiscard]] std::optional<uint64_t> number(const AttributeValue* value) const;
-  [[nodiscard]] std::optional<FileAddr> address(const AttributeValue* value) const;
   [[nodiscard]] std::optional<FileAddr> address_at_index(uint64_t index) const;
   [[nodiscard]] DieRef reference(const AttributeValue* value) const;
   // The bytes of a block or expression.

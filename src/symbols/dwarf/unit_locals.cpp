@@ -1,193 +1,210 @@
-// One pass over the unit's DIEs, which enters only functions, and blocks of them, whose code one of
-// the frames was running. There are few of those, so that everything else is stepped over.
+// libdw finds the units whose code one of the frames was running, and in them the functions, and
+// blocks of functions; there are few of those, so that everything else is stepped over. It follows
+// references to where a name or a type is declared, and parses expressions; what they mean on this
+// image is worked out here.
 #include "symbols/dwarf/unit_locals.h"
 
 #include <dwarf.h>
 
 #include <algorithm>
-#include <vector>
+#include <cstring>
+
+#include "symbols/dwarf/libdw_file.h"
 
 namespace heapscan {
 
 namespace {
 
 constexpr size_t kMostLocals = 1'000'000;
+constexpr uint64_t kMostSteps = 50'000'000;  // entries and frames looked at
+constexpr std::chrono::seconds kLongestSearch{20};
+constexpr uint64_t kRedZone = 128;  // below the stack pointer (System V psABI, 3.2.2)
+
+// Whether the DIE says anything about its code.
+bool has_code(Dwarf_Die& die) {
+  return dwarf_hasattr(&die, DW_AT_low_pc) != 0 || dwarf_hasattr(&die, DW_AT_ranges) != 0;
+}
 
 class LocalsWalk {
  public:
-  LocalsWalk(const UnitReader& reader, const MemoryImage& image, std::span<const Frame> frames,
-             uint64_t& entries_left, UnitTypes& out)
-      : reader_(reader),
-        image_(image),
-        lists_(reader, entries_left),
-        work_left_(entries_left),
-        out_(out) {
-    for (const Frame& frame : frames) {
-      if (reader.valid() && lists_.covers(reader.root(), frame.pc)) frames_.push_back(&frame);
-    }
+  LocalsWalk(const LibdwFile& libdw, const MemoryImage& image, std::vector<RawLocal>& out)
+      : libdw_(libdw), image_(image), out_(out) {}
+
+  [[nodiscard]] bool may_go_on() {
+    if (steps_left_ == 0 || out_.size() >= kMostLocals) return false;
+    --steps_left_;
+    return steps_left_ % 16 != 0 || !time_.over();
   }
 
-  void walk() {
-    if (frames_.empty() || !reader_.root().has_children) return;
-    open_.push_back({frames_, {}, 0, false});
-    uint64_t at = reader_.root().next;
-    while (!open_.empty() && open_.size() < kDeepestDie && reader_.read(at, die_)) {
-      at = die_.next;
-      if (die_.tag == 0) {
-        open_.pop_back();
-      } else {
-        at = visit();
+  // Children first, then siblings, with a stack of what is open: siblings may be said to lie where
+  // children do, so that only the number of steps ends the walk of a damaged unit.
+  void walk(size_t unit, Dwarf_Die root, std::vector<const Frame*> frames) {
+    unit_ = unit;
+    std::vector<Level> open;
+    Level level{root, std::move(frames), {}, {}, false};
+    Dwarf_Die die;
+    if (dwarf_child(&root, &die) != 0) return;
+    open.push_back(std::move(level));
+    while (may_go_on()) {
+      auto inner = visit(die, open.back());
+      Dwarf_Die next;
+      if (inner && open.size() < kDeepestDie && dwarf_child(&die, &next) == 0) {
+        open.push_back(std::move(*inner));
+        die = next;
+        continue;
       }
+      while (dwarf_siblingof(&die, &next) != 0) {
+        die = open.back().die;
+        open.pop_back();
+        if (open.empty()) return;
+      }
+      die = next;
     }
   }
 
  private:
   // An open DIE: the frames whose code is within it.
   struct Level {
+    Dwarf_Die die;
     std::vector<const Frame*> frames;
-    std::optional<Die> function;  // the one around, for its frame base
-    uint64_t function_at = 0;
+    std::vector<std::optional<uint64_t>> frame_bases;  // of the function around, for each frame
+    std::optional<Dwarf_Off> function_at;
     bool in_function = false;
   };
 
-  // One step per DIE and frame: any number of both may be damage.
-  bool may_go_on() {
-    if (work_left_ == 0) return false;
-    --work_left_;
-    return true;
-  }
-
-  uint64_t visit() {
-    switch (die_.tag) {
+  // What the DIE's children are to be visited with; nothing when they are of no interest.
+  std::optional<Level> visit(Dwarf_Die& die, const Level& around) {
+    switch (dwarf_tag(&die)) {
       case DW_TAG_formal_parameter:
       case DW_TAG_variable:
-        if (open_.back().in_function) add_variable();
-        break;
+        if (around.in_function) add_variable(die, around);
+        return std::nullopt;
       case DW_TAG_subprogram:
       case DW_TAG_lexical_block:
       case DW_TAG_inlined_subroutine:
-        if (die_.has_children) return enter_code();
-        break;
+        return enter_code(die, around);
       case DW_TAG_namespace:
       case DW_TAG_class_type:
       case DW_TAG_structure_type:
         // Functions may be within, running or not.
-        if (die_.has_children && !open_.back().frames.empty()) {
-          open_.push_back({open_.back().frames, {}, 0, false});
-          return die_.next;
-        }
-        break;
+        return Level{die, around.frames, {}, {}, false};
       default:
-        break;
+        return std::nullopt;
     }
-    return die_.has_children ? leave_out() : die_.next;
   }
 
-  uint64_t leave_out() {
-    if (const auto behind = reader_.behind_children(die_)) return *behind;
-    open_.push_back({});
-    return die_.next;
-  }
-
-  uint64_t enter_code() {
-    Level level;
-    for (const Frame* const frame : open_.back().frames) {
+  std::optional<Level> enter_code(Dwarf_Die& die, const Level& around) {
+    if (dwarf_haschildren(&die) <= 0) return std::nullopt;
+    Level level{die, {}, {}, around.function_at, true};
+    const bool own = has_code(die);
+    const bool is_function = dwarf_tag(&die) == DW_TAG_subprogram;
+    for (size_t i = 0; i < around.frames.size(); ++i) {
+      const Frame* const frame = around.frames[i];
       if (!may_go_on()) break;
       // A block without code of its own has that of what is around it.
-      const bool own = UnitLists::has_code(die_);
-      const bool in_function = open_.back().in_function;
-      if (own ? lists_.covers(die_, frame->pc) : in_function) level.frames.push_back(frame);
+      if (!(own ? dwarf_haspc(&die, frame->pc.value) > 0 : around.in_function)) continue;
+      level.frames.push_back(frame);
+      level.frame_bases.push_back(is_function || i >= around.frame_bases.size()
+                                      ? frame_base(die, *frame)
+                                      : around.frame_bases[i]);
     }
-    if (level.frames.empty()) return leave_out();
-    level.in_function = true;
-    if (die_.tag == DW_TAG_subprogram) {
-      level.function = die_;
-      level.function_at = die_.offset;
-    } else {
-      level.function = open_.back().function;
-      level.function_at = open_.back().function_at;
-    }
-    open_.push_back(std::move(level));
-    return die_.next;
+    if (level.frames.empty()) return std::nullopt;
+    if (is_function) level.function_at = dwarf_dieoffset(&die);
+    return level;
   }
 
-  void add_variable() {
-    const AttributeValue* const location = die_.find(Attribute::Location);
-    if (location == nullptr) return;
-    for (const Frame* const frame : open_.back().frames) {
-      if (!may_go_on()) return;
-      const auto expression = lists_.location_at(location, frame->pc);
-      const auto address = expression ? address_of(*expression, *frame) : std::nullopt;
-      if (address && out_.variables.size() < kMostLocals) add(*frame, *address);
-    }
-  }
-
-  std::optional<uint64_t> address_of(Bytes expression, const Frame& frame) const {
-    const ExpressionInputs inputs{image_, frame.registers, frame.cfa, frame_base(frame), {}};
-    const auto result = evaluate(expression, inputs);
-    if (!result || result->kind != ExpressionResult::Kind::Address) return std::nullopt;
-    // A static variable is known already; what lies below the frame's own end is none of it.
-    const auto sp = frame.registers[kStackPointer];
-    const bool on_stack = sp && result->value >= *sp - kRedZone;
-    const Region* const here = image_.region_at(Addr(frame.cfa));
-    if (!on_stack || here == nullptr || !here->range.contains(Addr(result->value)))
+  [[nodiscard]] std::optional<ExpressionResult> evaluate_at(Dwarf_Die& die, unsigned name,
+                                                            const Frame& frame,
+                                                            std::optional<uint64_t> base) const {
+    Dwarf_Attribute attribute;
+    Dwarf_Op* operations = nullptr;
+    size_t count = 0;
+    if (dwarf_attr(&die, name, &attribute) == nullptr ||
+        dwarf_getlocation_addr(&attribute, frame.pc.value, &operations, &count, 1) != 1)
       return std::nullopt;
-    return result->value;
+    return evaluate(std::span(operations, count), {image_, frame.registers, frame.cfa, base});
   }
 
-  std::optional<uint64_t> frame_base(const Frame& frame) const {
-    const auto& function = open_.back().function;
-    if (!function) return std::nullopt;
-    const auto expression = lists_.location_at(function->find(Attribute::FrameBase), frame.pc);
-    if (!expression) return std::nullopt;
-    const auto result = evaluate(*expression, {image_, frame.registers, frame.cfa, {}, {}});
+  [[nodiscard]] std::optional<uint64_t> frame_base(Dwarf_Die& function, const Frame& frame) const {
+    const auto result = evaluate_at(function, DW_AT_frame_base, frame, {});
     if (!result) return std::nullopt;
     if (result->kind != ExpressionResult::Kind::Register) return result->value;
     return result->value < kFrameRegisters ? frame.registers[result->value] : std::nullopt;
   }
 
-  void add(const Frame& frame, uint64_t address) {
-    RawVariable variable;
-    variable.frame = &frame;
-    variable.place = address;
-    variable.scope = out_.scope_of(open_.back().function_at + 1);
-    variable.name = reader_.name_of(die_);
-    variable.type = reader_.reference(die_.find(Attribute::Type));
-    DieRef origin = reader_.reference(die_.find(Attribute::AbstractOrigin));
-    for (int i = 0; i < kMostOrigins && reader_.contains(origin); ++i) {
-      if (!reader_.read(origin.offset(), other_)) break;
-      if (variable.name.empty()) variable.name = reader_.name_of(other_);
-      if (!variable.type.valid()) variable.type = reader_.reference(other_.find(Attribute::Type));
-      origin = reader_.reference(other_.find(Attribute::AbstractOrigin));
+  void add_variable(Dwarf_Die& die, const Level& around) {
+    if (dwarf_hasattr(&die, DW_AT_location) == 0) return;
+    for (size_t i = 0; i < around.frames.size() && may_go_on(); ++i) {
+      const Frame& frame = *around.frames[i];
+      const auto place = evaluate_at(die, DW_AT_location, frame, around.frame_bases[i]);
+      if (place && place->kind == ExpressionResult::Kind::Address &&
+          lies_in_frame(place->value, frame))
+        add(die, around, frame, place->value);
     }
-    if (!variable.name.empty() && variable.type.valid()) out_.variables.push_back(variable);
   }
 
-  static constexpr uint64_t kRedZone = 128;  // below the stack pointer (System V psABI, 3.2.2)
+  // A static variable is known already; what lies below the frame's own end is none of it.
+  [[nodiscard]] bool lies_in_frame(uint64_t address, const Frame& frame) const {
+    const auto sp = frame.registers[kStackPointer];
+    if (!sp || address < *sp - kRedZone) return false;
+    const Region* const here = image_.region_at(Addr(frame.cfa));
+    return here != nullptr && here->range.contains(Addr(address));
+  }
 
-  const UnitReader& reader_;
+  void add(Dwarf_Die& die, const Level& around, const Frame& frame, uint64_t address) {
+    RawLocal local;
+    local.unit = unit_;
+    local.function_at = around.function_at.value_or(0);
+    local.variable.frame = &frame;
+    local.variable.place = address;
+    local.variable.type = type_of(die);
+    const char* const name = dwarf_diename(&die);
+    if (name == nullptr || *name == '\0' || !local.variable.type.valid()) return;
+    local.variable.name = std::string_view(name, ::strnlen(name, kLongestName));
+    out_.push_back(local);
+  }
+
+  [[nodiscard]] DieRef type_of(Dwarf_Die& die) const {
+    Dwarf_Attribute attribute;
+    Dwarf_Die type;
+    if (dwarf_attr_integrate(&die, DW_AT_type, &attribute) == nullptr ||
+        dwarf_formref_die(&attribute, &type) == nullptr)
+      return {};
+    return libdw_.reference_to(type, attribute);
+  }
+
+  static constexpr size_t kLongestName = 64 << 10;
+
+  const LibdwFile& libdw_;
   const MemoryImage& image_;
-  UnitLists lists_;
-  uint64_t& work_left_;
-  UnitTypes& out_;
-  std::vector<const Frame*> frames_;
-  std::vector<Level> open_;
-  Die die_;
-  Die other_;
+  std::vector<RawLocal>& out_;
+  size_t unit_ = 0;
+  uint64_t steps_left_ = kMostSteps;
+  TimeLimit time_{kLongestSearch};
 };
 
 }  // namespace
 
-bool runs_in(const UnitReader& reader, std::span<const Frame> frames, uint64_t& entries_left) {
-  if (!reader.valid() || !UnitLists::has_code(reader.root())) return false;
-  const UnitLists lists(reader, entries_left);
-  return std::any_of(frames.begin(), frames.end(),
-                     [&](const Frame& frame) { return lists.covers(reader.root(), frame.pc); });
-}
-
-void read_unit_locals(const UnitReader& reader, const MemoryImage& image,
-                      std::span<const Frame> frames, uint64_t& entries_left, UnitTypes& out) {
-  LocalsWalk(reader, image, frames, entries_left, out).walk();
+std::vector<RawLocal> read_locals(const DwarfFile& file, const MemoryImage& image,
+                                  std::span<const Frame> frames) {
+  std::vector<RawLocal> locals;
+  const auto libdw = frames.empty() ? std::nullopt : LibdwFile::open(file, LibdwFile::Texts::All);
+  if (!libdw) return locals;
+  std::vector<const Frame*> sorted;
+  for (const Frame& frame : frames) sorted.push_back(&frame);
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Frame* a, const Frame* b) { return a->pc < b->pc; });
+  std::vector<FileAddr> addresses;
+  for (const Frame* const frame : sorted) addresses.push_back(frame->pc);
+  LocalsWalk walk(*libdw, image, locals);
+  libdw->for_units_with(addresses,
+                        [&](size_t unit, Dwarf_Die& root, std::span<const size_t> which) {
+                          std::vector<const Frame*> here;
+                          for (const size_t i : which) here.push_back(sorted[i]);
+                          walk.walk(unit, root, std::move(here));
+                          return walk.may_go_on();
+                        });
+  return locals;
 }
 
 }  // namespace heapscan

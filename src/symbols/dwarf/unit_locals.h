@@ -2,21 +2,22 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
-#include "symbols/dwarf/lists.h"
 #include "symbols/dwarf/unit_types.h"
 #include "symbols/dwarf/unwind.h"
 
 namespace heapscan {
 
-// Whether code of the unit was running in any of `frames`: then read_unit_locals() is worth while.
-[[nodiscard]] bool runs_in(const UnitReader& reader, std::span<const Frame> frames,
-                           uint64_t& entries_left);
+struct RawLocal {
+  size_t unit = 0;           // its number in the file
+  uint64_t function_at = 0;  // the DIE that defines the function
+  RawVariable variable;      // whose scope is to be looked up yet
+};
 
-// Adds the variables of `frames` that the unit describes to `out`, which holds the unit's types.
-// Variables in registers, and those that the compiler lost, are left out. `image` is that of the
-// frames; `entries_left` bounds what is read of lists.
-void read_unit_locals(const UnitReader& reader, const MemoryImage& image,
-                      std::span<const Frame> frames, uint64_t& entries_left, UnitTypes& out);
+// The variables of `frames` that `file` describes, sorted by unit. Variables in registers, and those
+// that the compiler lost, are left out. `image` is that of the frames.
+[[nodiscard]] std::vector<RawLocal> read_locals(const DwarfFile& file, const MemoryImage& image,
+                                                std::span<const Frame> frames);
 
 }  // namespace heapscan

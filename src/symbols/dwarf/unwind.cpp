@@ -2,7 +2,9 @@
 // downwards, so a caller's frame that does not lie above ends the walk: it cannot go in circles.
 #include "symbols/dwarf/unwind.h"
 
-#include "symbols/dwarf/frame_rules.h"
+#include <map>
+
+#include "symbols/dwarf/call_frames.h"
 
 namespace heapscan {
 
@@ -16,13 +18,10 @@ constexpr std::array<Register, kFrameRegisters> kDwarfOrder = {
     Register::Rbp, Register::Rsp, Register::R8,  Register::R9,  Register::R10, Register::R11,
     Register::R12, Register::R13, Register::R14, Register::R15, Register::Rip};
 
-// rbx, rbp, r12 to r15: what a function has to leave as it was.
-bool is_kept(size_t number) { return number == 3 || number == 6 || (number >= 12 && number <= 15); }
-
-std::optional<uint64_t> value_of(std::optional<ExpressionResult> result) {
-  if (!result || result->kind == ExpressionResult::Kind::Register) return std::nullopt;
-  return result->value;
-}
+// Functions leave rbx as it was, and use rax as they like; libdw (0.188) takes the one for the other
+// where call frame information is silent.
+constexpr size_t kRax = 0;
+constexpr size_t kRbx = 3;
 
 class Unwinder {
  public:
@@ -38,71 +37,72 @@ class Unwinder {
     for (size_t depth = 0; depth < kMostSteps && out.size() < kMostFrames; ++depth) {
       const auto pc = frame.registers[kReturnAddress];
       if (!pc || *pc == 0) return;
-      const auto rules = rules_at(Addr(interrupted ? *pc : *pc - 1), frame);
+      const DwarfFrame rules = rules_at(Addr(interrupted ? *pc : *pc - 1), frame);
       if (!rules) return;
-      const auto cfa = cfa_of(*rules, frame);
+      const auto cfa = cfa_of(rules.get(), frame);
       if (!cfa || *cfa <= last) return;
       last = frame.cfa = *cfa;
       out.push_back(frame);
-      frame.registers = registers_of_caller(*rules, frame);
-      interrupted = rules->is_signal;
+      frame.registers = registers_of_caller(rules.get(), frame);
+      dwarf_frame_info(rules.get(), nullptr, nullptr, &interrupted);
     }
   }
 
  private:
-  std::optional<FrameRules> rules_at(Addr pc, Frame& frame) const {
+  DwarfFrame rules_at(Addr pc, Frame& frame) {
     const Module* const module = image_.module_at(pc);
-    if (module == nullptr) return std::nullopt;
+    if (module == nullptr) return nullptr;
     frame.module = ModuleId(static_cast<size_t>(module - image_.modules().data()));
     frame.pc = module->in_file(pc);
-    const bool known = frame.module.index() < files_.size() && files_[frame.module] != nullptr;
-    return known ? find_frame_rules(*files_[frame.module], frame.pc) : std::nullopt;
+    if (frame.module.index() >= files_.size() || files_[frame.module] == nullptr) return nullptr;
+    auto found = frames_.find(frame.module);
+    if (found == frames_.end())
+      found = frames_.emplace(frame.module, CallFrames::open(*files_[frame.module])).first;
+    return found->second ? found->second->at(frame.pc) : nullptr;
   }
 
-  std::optional<uint64_t> cfa_of(const FrameRules& rules, const Frame& frame) const {
-    if (rules.cfa_expression) {
-      const ExpressionInputs inputs{image_, frame.registers, {}, {}, {}};
-      return value_of(evaluate(*rules.cfa_expression, inputs));
-    }
-    const auto base = frame.registers[rules.cfa_register];
-    if (!base) return std::nullopt;
-    return *base + static_cast<uint64_t>(rules.cfa_offset);
+  std::optional<uint64_t> cfa_of(Dwarf_Frame* rules, const Frame& frame) const {
+    Dwarf_Op* operations = nullptr;
+    size_t count = 0;
+    if (dwarf_frame_cfa(rules, &operations, &count) != 0) return std::nullopt;
+    const auto result = evaluate(std::span(operations, count), {image_, frame.registers, {}, {}});
+    if (!result || result->kind == ExpressionResult::Kind::Register) return std::nullopt;
+    return result->value;
   }
 
-  FrameRegisters registers_of_caller(const FrameRules& rules, const Frame& frame) const {
+  FrameRegisters registers_of_caller(Dwarf_Frame* rules, const Frame& frame) const {
     FrameRegisters registers;
-    for (size_t i = 0; i < kFrameRegisters; ++i) {
-      const RegisterRule& rule = rules.registers[i];
-      const uint64_t at = frame.cfa + static_cast<uint64_t>(rule.offset);
-      const ExpressionInputs inputs{image_, frame.registers, frame.cfa, {}, frame.cfa};
-      switch (rule.kind) {
-        case RegisterRule::Kind::Same:
-          if (is_kept(i)) registers[i] = frame.registers[i];
-          break;
-        case RegisterRule::Kind::Undefined:
-          break;
-        case RegisterRule::Kind::AtOffset:
-          registers[i] = image_.read<uint64_t>(Addr(at));
-          break;
-        case RegisterRule::Kind::IsOffset:
-          registers[i] = at;
-          break;
-        case RegisterRule::Kind::AtExpression:
-          if (const auto place = value_of(evaluate(rule.expression, inputs)))
-            registers[i] = image_.read<uint64_t>(Addr(*place));
-          break;
-        case RegisterRule::Kind::IsExpression:
-          registers[i] = value_of(evaluate(rule.expression, inputs));
-          break;
-      }
-    }
-    if (rules.registers[kStackPointer].kind == RegisterRule::Kind::Same)
-      registers[kStackPointer] = frame.cfa;
+    for (size_t i = 0; i < kFrameRegisters; ++i) registers[i] = register_of_caller(rules, frame, i);
     return registers;
+  }
+
+  // libdw tells where the caller's value is: nowhere, where it always was, or by an expression.
+  std::optional<uint64_t> register_of_caller(Dwarf_Frame* rules, const Frame& frame,
+                                             size_t number) const {
+    Dwarf_Op memory[3];
+    Dwarf_Op* operations = nullptr;
+    size_t count = 0;
+    if (dwarf_frame_register(rules, static_cast<int>(number), memory, &operations, &count) != 0)
+      return std::nullopt;
+    const bool is_kept = operations == nullptr || (number == kRbx && count == 0);
+    if (is_kept) return number == kRax ? std::nullopt : frame.registers[number];
+    const auto result =
+        evaluate(std::span(operations, count), {image_, frame.registers, frame.cfa, {}});
+    if (!result) return std::nullopt;
+    switch (result->kind) {
+      case ExpressionResult::Kind::Address:
+        return image_.read<uint64_t>(Addr(result->value));
+      case ExpressionResult::Kind::Value:
+        return result->value;
+      case ExpressionResult::Kind::Register:
+        return result->value < kFrameRegisters ? frame.registers[result->value] : std::nullopt;
+    }
+    return std::nullopt;
   }
 
   const MemoryImage& image_;
   const Column<ModuleId, const ElfFile*>& files_;
+  std::map<ModuleId, std::optional<CallFrames>> frames_;
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "heapscan/elf/elf_file.h"
 #include "symbols/dwarf/expression.h"
 
 namespace heapscan {
