@@ -1,68 +1,77 @@
-// The client is a library of its own (libdebuginfod) with dependencies of its own, which only those
-// need who use it: it is loaded when it is first wanted, as libdw does it too.
+// libdwfl has the client (it loads libdebuginfod, a library of its own, when it is first wanted), but
+// no function that does nothing but ask it. It asks when a module is nowhere on the search path, so
+// it gets a module of which nothing but the build-id is known, and a path that leads nowhere.
 #include "symbols/debuginfod.h"
 
-#include <dlfcn.h>
+#include <elfutils/libdwfl.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <vector>
 
 namespace heapscan {
 
 namespace {
 
-constexpr const char* kLibrary = "libdebuginfod.so.1";
-
-struct Client {
-  void* (*begin)() = nullptr;
-  // As a string when the length is 0. Returns a file descriptor or -errno; the path is malloc's.
-  int (*find)(void* client, const unsigned char* build_id, int length, char** path) = nullptr;
-  void (*end)(void* client) = nullptr;
-  [[nodiscard]] bool complete() const { return begin && find && end; }
+struct DwflEnd {
+  void operator()(Dwfl* dwfl) const { dwfl_end(dwfl); }
 };
+using DwflHandle = std::unique_ptr<Dwfl, DwflEnd>;
+
+DwflHandle begin_dwfl() {
+  static char nowhere[] = "-";
+  static char* path = nowhere;
+  static const Dwfl_Callbacks callbacks = {.find_elf = nullptr,
+                                           .find_debuginfo = dwfl_standard_find_debuginfo,
+                                           .section_address = nullptr,
+                                           .debuginfo_path = &path};
+  return DwflHandle(dwfl_begin(&callbacks));
+}
 
 bool is_configured() {
   const char* const urls = std::getenv("DEBUGINFOD_URLS");
   return urls != nullptr && *urls != '\0';
 }
 
-Client load_client() {
-  Client client;
-  void* const library = ::dlopen(kLibrary, RTLD_LAZY | RTLD_LOCAL);
-  if (library == nullptr) return client;
-  const auto find = [&](auto& function, const char* name) {
-    function =
-        reinterpret_cast<std::remove_reference_t<decltype(function)>>(::dlsym(library, name));
-  };
-  find(client.begin, "debuginfod_begin");
-  find(client.find, "debuginfod_find_debuginfo");
-  find(client.end, "debuginfod_end");
-  return client;
-}
-
-const Client& the_client() {
-  static const Client client = load_client();
-  return client;
+std::vector<unsigned char> bytes_of(const std::string& hexadecimal) {
+  std::vector<unsigned char> bytes;
+  for (size_t i = 0; i + 1 < hexadecimal.size(); i += 2)
+    bytes.push_back(
+        static_cast<unsigned char>(std::strtoul(hexadecimal.substr(i, 2).c_str(), nullptr, 16)));
+  return bytes;
 }
 
 }  // namespace
 
 FetchedFile fetch_debug_file(const std::string& build_id) {
   FetchedFile fetched;
-  if (build_id.empty() || !is_configured() || !the_client().complete()) return fetched;
-  void* const session = the_client().begin();
-  if (session == nullptr) return fetched;
-  char* path = nullptr;
-  const int file = the_client().find(
-      session, reinterpret_cast<const unsigned char*>(build_id.c_str()), 0, &path);
-  if (file >= 0) {
-    fetched.file = Fd(file);
-    if (path != nullptr) fetched.path = path;
-  }
-  std::free(path);
-  the_client().end(session);
+  if (build_id.empty() || !is_configured()) return fetched;
+  const DwflHandle dwfl = begin_dwfl();
+  if (!dwfl) return fetched;
+  dwfl_report_begin(dwfl.get());
+  Dwfl_Module* const module = dwfl_report_module(dwfl.get(), build_id.c_str(), 0, 1);
+  const std::vector<unsigned char> id = bytes_of(build_id);
+  if (module == nullptr || dwfl_module_report_build_id(module, id.data(), id.size(), 0) != 0)
+    return fetched;
+  char* name = nullptr;
+  errno = 0;  // libdwfl takes what is left in it for the path's
+  fetched.file =
+      Fd(dwfl_standard_find_debuginfo(module, nullptr, nullptr, 0, nullptr, nullptr, 0, &name));
+  std::free(name);
+  if (!fetched.file.valid()) return fetched;
+  std::error_code ignored;
+  fetched.path =
+      std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fetched.file.get()), ignored)
+          .string();
   return fetched;
 }
 
-bool debuginfod_is_missing() { return is_configured() && !the_client().complete(); }
+bool debuginfod_is_missing() {
+  if (!is_configured()) return false;
+  const DwflHandle dwfl = begin_dwfl();
+  return !dwfl || dwfl_get_debuginfod_client(dwfl.get()) == nullptr;
+}
 
 }  // namespace heapscan
