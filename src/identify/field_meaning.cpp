@@ -111,11 +111,11 @@ FieldMeaning meaning_of_word(const FieldContext& context, uint64_t offset, uint6
   if (is_module_pointer(kind)) {
     name_place(context, field, kind);
   } else if (is_block_pointer(kind)) {
-    field.block = context.addresses.block_of(word);
+    field.block = context.addresses.block_meant_by(word);
     field.cluster = context.clusters.of(field.block);
     field.into = Addr(word) - context.heap.block(field.block).begin();
   } else if (kind == WordKind::FreeBlock) {
-    field.block = context.addresses.block_of(word);
+    field.block = context.addresses.block_meant_by(word);
   } else if (kind == WordKind::Stack) {
     field.tid = context.addresses.thread_of(Addr(word));
   }

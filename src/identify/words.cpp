@@ -138,7 +138,7 @@ WordKind AddressMap::kind_of(uint64_t word) const {
   return kind_of_value(word);
 }
 
-BlockId AddressMap::block_of(uint64_t word) const {
+BlockId AddressMap::block_meant_by(uint64_t word) const {
   const uint32_t number = heap_.index.range_at(word);
   if (number == BlockIndex::kNoRange) return BlockId::none();
   const BlockId id = heap_.index.block_before(heap_.index.ranges()[number], word);
@@ -157,7 +157,7 @@ int AddressMap::thread_of(Addr address) const {
 }
 
 WordKind AddressMap::kind_of_pointer(uint64_t word) const {
-  const BlockId id = block_of(word);
+  const BlockId id = block_meant_by(word);
   if (!id.valid()) return place_of(word);
   const Block& block = heap_.block(id);
   if (!block.is_judged()) return WordKind::FreeBlock;

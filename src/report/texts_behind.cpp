@@ -45,7 +45,7 @@ std::vector<std::byte> read_part(const MemoryImage& image, Addr at, uint64_t siz
 // The string that a pointer leads to; empty when it leads to none.
 std::string text_at(const Analysis& analysis, const AddressMap& addresses, uint64_t word) {
   if (!is_block_pointer(addresses.kind_of(word))) return "";
-  const AddrRange block = analysis.heap.block(addresses.block_of(word)).range();
+  const AddrRange block = analysis.heap.block(addresses.block_meant_by(word)).range();
   const uint64_t room = block.end() - Addr(word);
   const auto bytes = read_part(analysis.image, Addr(word), std::min(room, kLongestRead));
   if (bytes.size() >= 8 && is_pointer(addresses.kind_of(load<uint64_t>(bytes.data())))) return "";
@@ -89,7 +89,7 @@ std::vector<BlockId> component_of(const Analysis& analysis, const AddressMap& ad
     const AddrRange block = analysis.heap.block(blocks[i]).range();
     const auto bytes = read_part(analysis.image, block.begin(), std::min(block.size(), kSearched));
     for (size_t at = 0; at + 8 <= bytes.size() && blocks.size() < kMostBlocks; at += 8) {
-      const BlockId next = addresses.block_of(load<uint64_t>(bytes.data() + at));
+      const BlockId next = addresses.block_meant_by(load<uint64_t>(bytes.data() + at));
       if (next.valid() && belongs(next) && seen.insert(next).second) blocks.push_back(next);
     }
   }

@@ -62,9 +62,9 @@ class AddressMap {
   AddressMap(const MemoryImage& image, const RuntimeFacts& runtime, const HeapModel& heap);
 
   [[nodiscard]] WordKind kind_of(uint64_t word) const;
-  // The block that `word` points at or into; none when it does neither. One past the end counts as
-  // into.
-  [[nodiscard]] BlockId block_of(uint64_t word) const;
+  // The block that `word` points at or into, or whose end it is, as that of an array; none when
+  // there is none. HeapModel::block_at() asks what lies at an address, and leaves the end out.
+  [[nodiscard]] BlockId block_meant_by(uint64_t word) const;
   // The tid of the thread whose stack or storage `address` lies in; 0 when it lies in none, or in
   // that of a thread that is no more.
   [[nodiscard]] int thread_of(Addr address) const;

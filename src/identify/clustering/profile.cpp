@@ -35,7 +35,7 @@ Field make_field(uint64_t offset, const AddressMap& addresses, const Clusters& c
     ++seen[static_cast<size_t>(kind)];
     if (is_module_pointer(kind)) named.emplace_back(word);
     if (!is_block_pointer(kind)) continue;
-    const ClusterId target = clusters.of(addresses.block_of(word));
+    const ClusterId target = clusters.of(addresses.block_meant_by(word));
     if (target.valid()) targets.push_back(target);
   }
   field.zeros = seen[static_cast<size_t>(WordKind::Zero)];

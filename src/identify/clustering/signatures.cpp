@@ -147,7 +147,7 @@ bool SignatureMaker::is_zero_behind(BlockId id) {
 }
 
 BlockId SignatureMaker::target_of(uint64_t word) const {
-  const BlockId target = addresses_.block_of(word);
+  const BlockId target = addresses_.block_meant_by(word);
   return target.valid() && numbers_.has(target) ? target : BlockId::none();
 }
 
@@ -157,7 +157,8 @@ WordKind SignatureMaker::kind_of(uint64_t word) const {
   return kind == WordKind::FreeBlock && is_allocators(word) ? WordKind::Zero : kind;
 }
 bool SignatureMaker::is_allocators(uint64_t word) const {
-  return addresses_.kind_of(word) == WordKind::FreeBlock && !addresses_.block_of(word).valid();
+  return addresses_.kind_of(word) == WordKind::FreeBlock &&
+         !addresses_.block_meant_by(word).valid();
 }
 
 // What is left of a free block's link when an empty string was written over it.
@@ -251,7 +252,7 @@ bool SignatureMaker::has_links(BlockId id, Bytes head) const {
   const uint64_t next = first ^ heap_.block(id).begin().value >> kPageBits;
   if (first == 0 || next == first) return false;
   if (next == 0) return true;
-  const BlockId target = addresses_.block_of(next);
+  const BlockId target = addresses_.block_meant_by(next);
   return target.valid() && heap_.block(target).begin().value == next &&
          heap_.block(target).size() == heap_.block(id).size();
 }
@@ -259,7 +260,7 @@ bool SignatureMaker::has_links(BlockId id, Bytes head) const {
 bool SignatureMaker::is_chunk_or_list(uint64_t word) const {
   constexpr uint64_t kChunkHeader = 16;
   if (is_allocators(word)) return true;
-  const BlockId target = addresses_.block_of(word + kChunkHeader);
+  const BlockId target = addresses_.block_meant_by(word + kChunkHeader);
   return target.valid() && heap_.block(target).begin().value == word + kChunkHeader;
 }
 

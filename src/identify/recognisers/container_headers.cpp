@@ -3,8 +3,8 @@
 // its root, a list's size and the length of its ring, a hash table's count and the length of its
 // chain. Each check below is strong enough for one object; who asks it adds up many.
 //
-// Source: libstdc++ since GCC 5, new string ABI: bits/basic_string.h, stl_vector.h, stl_tree.h,
-// stl_list.h, hashtable.h, stl_deque.h, std_function.h. vector is alike in libc++.
+// Source: libstdc++ since GCC 5: bits/stl_tree.h, stl_list.h, hashtable.h, stl_deque.h,
+// std_function.h.
 #include "identify/recognisers/container_headers.h"
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include "identify/recognisers/library_structs.h"
 #include "identify/recognisers/recogniser_names.h"
 #include "identify/recognisers/vtable_label.h"
+#include "identify/standard_objects.h"
 
 namespace heapscan {
 
@@ -35,14 +36,14 @@ class Reader {
   }
   // The used block that begins at `address`; null when none does.
   [[nodiscard]] const Block* block_at(uint64_t address) const {
-    const BlockId id = inputs_.addresses.block_of(address);
+    const BlockId id = inputs_.addresses.block_meant_by(address);
     if (!id.valid()) return nullptr;
     const Block& block = inputs_.heap.block(id);
     const bool is_used = block.state() == BlockState::Used;
     return is_used && block.begin().value == address ? &block : nullptr;
   }
   [[nodiscard]] OwnedPart owned(ContainerPart part, uint64_t address) const {
-    return {part, inputs_.addresses.block_of(address)};
+    return {part, inputs_.addresses.block_meant_by(address)};
   }
   [[nodiscard]] std::optional<uint64_t> read(uint64_t address) const {
     return inputs_.image.read<uint64_t>(Addr(address));
@@ -68,31 +69,27 @@ class Reader {
 
 using Parts = std::vector<OwnedPart>;
 
-// {text, length, capacity, the rest of the buffer for short texts}.
+// Texts that have a block: nobody asks for one that would be short.
 Parts parts_of_string(const Reader& object) {
-  constexpr uint64_t kShort = 15;
-  if (!object.has(32)) return {};
-  const uint64_t text = object.word(0);
-  const uint64_t length = object.word(8);
-  const uint64_t capacity = object.word(16);
-  if (capacity <= kShort || capacity >= kMostElements || length > capacity) return {};
-  const Block* const block = object.block_at(text);
-  if (block == nullptr || !fills(capacity + 1, block->size())) return {};
-  const auto end = object.inputs().image.read<char>(Addr(text + length));
+  if (!object.has(StringObject::kBytes)) return {};
+  const StringObject string{object.at(), object.word(0), object.word(8), object.word(16)};
+  if (!string.is_sound() || string.capacity <= StringObject::kMostShort ||
+      string.capacity >= kMostElements)
+    return {};
+  const Block* const block = object.block_at(string.text);
+  if (block == nullptr || !fills(string.allocated(), block->size())) return {};
+  const auto end = object.inputs().image.read<char>(Addr(string.text + string.length));
   if (end != '\0') return {};
-  return {object.owned(ContainerPart::Text, text)};
+  return {object.owned(ContainerPart::Text, string.text)};
 }
 
-// {begin, end, end of storage}.
 Parts parts_of_vector(const Reader& object) {
-  if (!object.has(24)) return {};
-  const uint64_t begin = object.word(0);
-  const uint64_t end = object.word(8);
-  const uint64_t limit = object.word(16);
-  if (begin == 0 || end < begin || limit < end || limit == begin) return {};
-  const Block* const block = object.block_at(begin);
-  if (block == nullptr || !fills(limit - begin, block->size())) return {};
-  return {object.owned(ContainerPart::Elements, begin)};
+  if (!object.has(VectorObject::kBytes)) return {};
+  const VectorObject vector{object.word(0), object.word(8), object.word(16)};
+  if (!vector.is_sound() || vector.allocated() == 0) return {};
+  const Block* const block = object.block_at(vector.begin);
+  if (block == nullptr || !fills(vector.allocated(), block->size())) return {};
+  return {object.owned(ContainerPart::Elements, vector.begin)};
 }
 
 // Adds the nodes below `root`; false when one is no block or not tied to its parent.

@@ -64,7 +64,7 @@ void look_at(const Inputs& inputs, Addr begin, Bytes bytes, uint64_t limit, F&& 
   limit = std::min<uint64_t>(limit, bytes.size());
   for (uint64_t offset = 0; offset + 8 <= limit; offset += 8) {
     const uint64_t word = load<uint64_t>(bytes.data() + offset);
-    const BlockId block = inputs.addresses.block_of(word);
+    const BlockId block = inputs.addresses.block_meant_by(word);
     // The one bucket of a small hash table is in the table.
     const bool is_self = word - (begin + offset).value < kLargestContainer;
     const bool is_start = block.valid() && inputs.heap.block(block).begin().value == word;

@@ -239,7 +239,7 @@ class GlibReader {
   // 0 when no block begins there.
   [[nodiscard]] uint64_t size_of_block(Addr begin) const {
     if (addresses_.kind_of(begin.value) != WordKind::BlockStart) return 0;
-    return heap_.block(addresses_.block_of(begin.value)).size();
+    return heap_.block(addresses_.block_meant_by(begin.value)).size();
   }
 
   const MemoryImage& image_;

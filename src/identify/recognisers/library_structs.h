@@ -28,13 +28,6 @@ struct KnownStruct {
 
 inline constexpr uint64_t kAnySize = std::numeric_limits<uint64_t>::max();
 
-// Those with a mapping of their own may have a page more than was asked for.
-inline constexpr uint64_t kSmallestMapping = 128 << 10;
-[[nodiscard]] constexpr bool fills(uint64_t bytes, uint64_t usable) {
-  const uint64_t slack = usable < kSmallestMapping ? kBlockSlack : kBlockSlack + kPage;
-  return bytes <= usable && usable - bytes <= slack;
-}
-
 // Usable bytes of the block that begins at `address`; 0 where none does.
 [[nodiscard]] uint64_t size_of_block_at(const Inputs& inputs, uint64_t address);
 // Bytes from `address` to the end of the block it is in; 0 where it is in none.

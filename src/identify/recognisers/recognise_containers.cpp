@@ -143,7 +143,6 @@ WholeContainer container_of(ContainerPart part) {
 
 // What the block is when it is a container and no more.
 WholeContainer whole_container(const Inputs& inputs, const Sample& sample) {
-  constexpr uint64_t kRounding = 8;  // by malloc
   for (const uint64_t header : {0, 8}) {
     if (sample.size > sample.bytes.size() || sample.size <= header) continue;
     ContainerWalk walk;
@@ -151,8 +150,7 @@ WholeContainer whole_container(const Inputs& inputs, const Sample& sample) {
         parts_of_container(inputs, sample.begin + header, sample.bytes.subspan(header), walk);
     if (parts.empty()) continue;
     const WholeContainer whole = container_of(parts.front().part);
-    const bool fills = sample.size >= whole.size && sample.size - whole.size <= kRounding;
-    if (fills && whole.header == header) return whole;
+    if (whole.header == header && fills(whole.size, sample.size, kRoundingSlack)) return whole;
   }
   return {};
 }

@@ -60,7 +60,7 @@ bool is_error(const Inputs& inputs, const GlibTypes& types, const Sample& sample
   if (!fills(kErrorBytes, sample.size) || !types.is_error_domain(half(sample, 0))) return false;
   const uint64_t message = word(sample, kMessage);
   if (inputs.addresses.kind_of(message) != WordKind::BlockStart) return false;
-  const uint64_t size = inputs.heap.block(inputs.addresses.block_of(message)).size();
+  const uint64_t size = inputs.heap.block(inputs.addresses.block_meant_by(message)).size();
   const auto text = inputs.image.read_string(Addr(message), Sample::kSampledBytes);
   if (!text || text->empty() || text->size() >= size) return false;
   const auto first = static_cast<unsigned char>(text->front());

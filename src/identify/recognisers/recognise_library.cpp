@@ -35,12 +35,12 @@ bool may_be(const Cluster& cluster, const KnownStruct& known) {
 
 uint64_t size_of_block_at(const Inputs& inputs, uint64_t address) {
   if (inputs.addresses.kind_of(address) != WordKind::BlockStart) return 0;
-  return inputs.heap.block(inputs.addresses.block_of(address)).size();
+  return inputs.heap.block(inputs.addresses.block_meant_by(address)).size();
 }
 
 uint64_t room_at(const Inputs& inputs, uint64_t address) {
   if (!is_block_pointer(inputs.addresses.kind_of(address))) return 0;
-  return inputs.heap.block(inputs.addresses.block_of(address)).range().end() - Addr(address);
+  return inputs.heap.block(inputs.addresses.block_meant_by(address)).range().end() - Addr(address);
 }
 
 bool is_code(const Inputs& inputs, uint64_t address) {

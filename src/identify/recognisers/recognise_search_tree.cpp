@@ -89,7 +89,7 @@ std::vector<BlockId> tree_below(const Inputs& inputs, Addr root) {
   }
   if (nodes.size() < kFewestNodes) return {};
   std::vector<BlockId> blocks;
-  for (const Addr node : nodes) blocks.push_back(inputs.addresses.block_of(node.value));
+  for (const Addr node : nodes) blocks.push_back(inputs.addresses.block_meant_by(node.value));
   return blocks;
 }
 

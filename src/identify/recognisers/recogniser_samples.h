@@ -12,11 +12,9 @@
 
 #include "heapscan/base/bytes.h"
 #include "identify/inputs.h"
+#include "identify/requests.h"
 
 namespace heapscan {
-
-// A block's usable size may exceed what was asked for by this much (glibc).
-inline constexpr uint64_t kBlockSlack = 24;  // bytes
 
 struct Sample {
   BlockId block;

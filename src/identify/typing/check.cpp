@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "identify/recognisers/vtable_class.h"
+#include "identify/standard_objects.h"
 
 namespace heapscan {
 
@@ -96,36 +97,35 @@ Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question&
   return reading;
 }
 
-// libstdc++ keeps a short text inside the string itself. Facts: bits/basic_string.h.
 Reading Checker::read_string(const Words& words, uint64_t offset) const {
   const WordFact* const length = words.at(offset + 8);
   const WordFact* const room = words.at(offset + 16);
   const WordFact& text = *words.at(offset);
   if (length == nullptr || room == nullptr || text.value == 0) return kNothing;
   if (!is_pointer(text.kind)) return kContradicts;
-  if (text.value == (words.begin + offset + 16).value)
-    return length->value < 16 ? Reading{false, 40, 1} : kContradicts;
-  if (!is_block_pointer(text.kind)) return kNothing;
-  if (length->value > room->value) return kContradicts;
-  const bool fills = text.kind == WordKind::BlockStart &&
-                     requests_for(inputs_.heap.block(text.block)).has(room->value + 1);
-  return fills ? kFillsBlock : Reading{false, 20, 1};
+  const StringObject string{words.begin + offset, text.value, length->value, room->value};
+  if (!string.is_short() && !is_block_pointer(text.kind)) return kNothing;
+  if (!string.is_sound()) return kContradicts;
+  if (string.is_short()) return {false, 40, 1};
+  const bool is_whole = text.kind == WordKind::BlockStart &&
+                        requests_for(inputs_.heap.block(text.block)).has(string.allocated());
+  return is_whole ? kFillsBlock : Reading{false, 20, 1};
 }
 
-// Begin, end and end of room, whole elements apart. Facts: bits/stl_vector.h.
+// Begin, end and end of room are whole elements apart.
 Reading Checker::read_vector(const Leaf& leaf, const Words& words, uint64_t offset) {
   const WordFact* const end = words.at(offset + 8);
   const WordFact* const room = words.at(offset + 16);
   const WordFact& begin = *words.at(offset);
   if (end == nullptr || room == nullptr) return kNothing;
-  if (begin.value > end->value || end->value > room->value) return kContradicts;
-  if (begin.value == 0) return end->value == 0 && room->value == 0 ? kNothing : kContradicts;
+  const VectorObject vector{begin.value, end->value, room->value};
+  if (!vector.is_sound()) return kContradicts;
+  if (begin.value == 0) return kNothing;
   const uint64_t size = leaf.target.valid() ? inputs_.types.type(leaf.target).size : 0;
-  const uint64_t bytes = room->value - begin.value;
-  const uint64_t used = end->value - begin.value;
-  if (size != 0 && (bytes % size != 0 || used % size != 0)) return kContradicts;
+  const uint64_t used = vector.used();
+  if (size != 0 && (vector.allocated() % size != 0 || used % size != 0)) return kContradicts;
   const bool is_whole = begin.kind == WordKind::BlockStart &&
-                        requests_for(inputs_.heap.block(begin.block)).has(bytes);
+                        requests_for(inputs_.heap.block(begin.block)).has(vector.allocated());
   if (!is_whole) return {false, -5, 0};
   if (size == 0 || is_looking_) return {false, 40, 1};
   const uint64_t read = std::max(kElementsRead, kBytesRead / size);

@@ -7,8 +7,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kHeader = 16;
-constexpr uint64_t kSmallestUsable = 24;
 constexpr size_t kLookedAt = 16;  // bytes of what may be text
 constexpr size_t kLongEnough = 3;
 
@@ -38,7 +36,7 @@ WordFact fact_of(const Inputs& inputs, uint64_t value) {
   fact.kind = inputs.addresses.kind_of(value);
   if (!is_pointer(fact.kind) || fact.kind == WordKind::Code) return fact;
   if (is_block_pointer(fact.kind)) {
-    fact.block = inputs.addresses.block_of(value);
+    fact.block = inputs.addresses.block_meant_by(value);
     fact.cluster = inputs.clusters.of(fact.block);
     if (fact.kind == WordKind::BlockStart)
       fact.there = inputs.addresses.kind_of(inputs.image.read<uint64_t>(Addr(value)).value_or(0));
@@ -73,16 +71,6 @@ Words read_words(const Inputs& inputs, BlockId block, uint64_t limit) {
   Words words = read_words(inputs, inputs.heap.block(block).range(), limit);
   words.requests = requests_for(inputs.heap.block(block));
   return words;
-}
-
-// glibc rounds request + 8 up to 16 and takes at least 32; it may leave 16 more when the rest is
-// too small to be a chunk. A chunk with a mapping of its own is rounded up to pages.
-Requests requests_for(const Block& block) {
-  const uint64_t usable = block.size();
-  if (usable <= kSmallestUsable) return {0, usable};
-  const bool has_own_mapping = !block.arena().valid() && (usable + kHeader) % kPage == 0;
-  const uint64_t slack = has_own_mapping ? kPage - 1 : 15;
-  return {usable - std::min(usable, slack), usable};
 }
 
 }  // namespace heapscan

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "identify/inputs.h"
+#include "identify/requests.h"
 
 namespace heapscan {
 
@@ -18,13 +19,6 @@ struct WordFact {
   WordKind kind = WordKind::Zero;
   WordKind there = WordKind::Zero;  // of the word a block begins with that is pointed at
   TextThere text = TextThere::None;
-};
-
-// The most that was asked of malloc when it answered with that many usable bytes, and the least.
-struct Requests {
-  uint64_t least = 0;
-  uint64_t most = 0;
-  [[nodiscard]] bool has(uint64_t size) const { return size >= least && size <= most; }
 };
 
 struct Words {
@@ -48,7 +42,5 @@ struct Words {
 // Empty when the memory is not here; `begin` is a multiple of 8.
 [[nodiscard]] Words read_words(const Inputs& inputs, AddrRange range, uint64_t limit);
 [[nodiscard]] Words read_words(const Inputs& inputs, BlockId block, uint64_t limit);
-
-[[nodiscard]] Requests requests_for(const Block& block);
 
 }  // namespace heapscan

@@ -88,9 +88,9 @@ TEST_F(Words, PointersAreToldByWhatTheyPointInto) {
 TEST_F(Words, BlocksAreFoundFromAnywhereInThem) {
   const AddressMap addresses(world_.image, world_.runtime, world_.heap);
   const BlockId used = world_.heap.block_at(used_);
-  EXPECT_EQ(addresses.block_of(used_.value + 39), used);
-  EXPECT_EQ(addresses.block_of(used_.value + 40), used);
-  EXPECT_FALSE(addresses.block_of(FakeProgram::kStrong).valid());
+  EXPECT_EQ(addresses.block_meant_by(used_.value + 39), used);
+  EXPECT_EQ(addresses.block_meant_by(used_.value + 40), used);
+  EXPECT_FALSE(addresses.block_meant_by(FakeProgram::kStrong).valid());
 }
 
 }  // namespace
