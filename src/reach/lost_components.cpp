@@ -13,11 +13,11 @@
 #include "reach/lost_components.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/heap/block_numbers.h"
+#include "heapscan/heap/pointer_stream.h"
 #include "reach/lost_graph.h"
 #include "reach/ring_heads.h"
 
@@ -29,88 +29,56 @@ constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
 constexpr size_t kBlocksPerPiece = 2048;
 constexpr size_t kAhead = 8;  // blocks
 
-// Finds the edges of consecutive lost blocks, each of which was announced some blocks ahead. Words
-// that may be edges wait in a ring until what the index has to say about them has arrived.
+// Finds the edges of consecutive lost blocks, each of which was announced some blocks ahead.
 class EdgeFinder {
  public:
   EdgeFinder(const HeapModel& heap, const BlockMemory& memory, const BlockBitmap& lost,
              const BlockNumbers& numbers)
-      : heap_(heap), index_(heap.index), memory_(memory), lost_(lost), numbers_(numbers) {}
+      : heap_(heap), reader_(heap, memory), pointers_(heap.index), lost_(lost), numbers_(numbers) {}
 
-  // Rows first, bytes some blocks later: announcing bytes needs the row.
-  void announce_row(BlockId id) const { __builtin_prefetch(&heap_.block(id)); }
-  void announce_bytes(BlockId id) {
-    const AddrRange bytes = heap_.block(id).range();
-    enter_range_of(bytes.begin());
-    const std::byte* const at = memory_.at(range_number_, bytes.begin().value);
-    if (at == nullptr) return;
-    for (uint64_t i = 0; i < std::min(bytes.size(), kAnnounced); i += 64)
-      __builtin_prefetch(at + i);
+  void announce(std::span<const BlockId> blocks, size_t next, size_t end) {
+    if (next + 2 * kAhead < end) reader_.announce_row(blocks[next + 2 * kAhead]);
+    if (next + kAhead < end) reader_.announce_bytes(blocks[next + kAhead]);
   }
   void add_edges_of(uint32_t node, BlockId id) {
     const Block& block = heap_.block(id);
-    enter_range_of(block.begin());
-    memory_.for_each_span(range_number_, block.range(), [&](Addr begin, Bytes bytes) {
+    reader_.for_each_span(block.range(), [&](Addr begin, Bytes bytes) {
       for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
         const auto value = load<uint64_t>(bytes.data() + i);
-        const uint32_t range = index_.range_at(value);
+        const uint32_t range = heap_.index.range_at(value);
         if (range == BlockIndex::kNoRange || is_left_link(block.begin(), begin + i, value))
           continue;
-        enqueue({value, range, node, id});
+        pointers_.push({value, range, {node, id}},
+                       [this](const Pointers::Pointer& p, BlockId to) { add_edge(p, to); });
       }
     });
   }
   // Sorted by source, then target; each once.
   [[nodiscard]] std::vector<std::pair<uint32_t, uint32_t>> take() {
-    for (size_t i = 0; i < kRing; ++i) enqueue({});
+    pointers_.flush([this](const Pointers::Pointer& p, BlockId to) { add_edge(p, to); });
     std::sort(edges_.begin(), edges_.end());
     edges_.erase(std::unique(edges_.begin(), edges_.end()), edges_.end());
     return std::move(edges_);
   }
 
  private:
-  static constexpr size_t kRing = 16;
-  static constexpr uint64_t kAnnounced = 256;  // bytes of a block
-  struct Candidate {
-    uint64_t value = 0;
-    uint32_t range = BlockIndex::kNoRange;
+  struct Source {
     uint32_t node = 0;
-    BlockId from;
+    BlockId block;
   };
+  using Pointers = PointerStream<Source>;
 
-  void enter_range_of(Addr begin) {
-    if (begin.value - range_.begin < range_.end - range_.begin) return;
-    range_number_ = index_.range_at(begin.value);
-    range_ = index_.ranges()[range_number_];
-  }
-
-  void enqueue(const Candidate& candidate) {
-    if (candidate.range != BlockIndex::kNoRange) {
-      const BlockIndex::Range& range = index_.ranges()[candidate.range];
-      if (range.first_word != BlockIndex::kNoGrid)
-        __builtin_prefetch(index_.word_for(range, candidate.value));
-    }
-    const Candidate oldest = std::exchange(ring_[next_++ % kRing], candidate);
-    if (oldest.range != BlockIndex::kNoRange) resolve(oldest);
-  }
-
-  void resolve(const Candidate& candidate) {
-    const BlockId to = index_.block_before(index_.ranges()[candidate.range], candidate.value);
-    if (!to.valid() || to == candidate.from || !lost_.test(to)) return;
-    if (heap_.block(to).range().contains(Addr(candidate.value))) {
-      edges_.emplace_back(candidate.node, numbers_.number_of(to));
-    }
+  void add_edge(const Pointers::Pointer& pointer, BlockId to) {
+    if (!to.valid() || to == pointer.tag.block || !lost_.test(to)) return;
+    if (heap_.block(to).range().contains(Addr(pointer.value)))
+      edges_.emplace_back(pointer.tag.node, numbers_.number_of(to));
   }
 
   const HeapModel& heap_;
-  const BlockIndex& index_;
-  const BlockMemory& memory_;
+  BlockReader reader_;
+  Pointers pointers_;
   const BlockBitmap& lost_;
   const BlockNumbers& numbers_;
-  BlockIndex::Range range_;
-  uint32_t range_number_ = BlockIndex::kNoRange;
-  std::array<Candidate, kRing> ring_{};
-  size_t next_ = 0;
   std::vector<std::pair<uint32_t, uint32_t>> edges_;
 };
 
@@ -125,8 +93,7 @@ LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory,
   parallel_for_pieces(graph.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
     EdgeFinder finder(heap, memory, lost, numbers);
     for (size_t i = begin; i < end; ++i) {
-      if (i + 2 * kAhead < end) finder.announce_row(graph.blocks[i + 2 * kAhead]);
-      if (i + kAhead < end) finder.announce_bytes(graph.blocks[i + kAhead]);
+      finder.announce(graph.blocks, i, end);
       finder.add_edges_of(static_cast<uint32_t>(i), graph.blocks[i]);
     }
     std::vector<uint32_t>& targets = pieces[begin / kBlocksPerPiece];

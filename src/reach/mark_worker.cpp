@@ -1,8 +1,6 @@
-// Marking is bound by memory latency: each word that may be a pointer needs the index, each block
-// that is found needs its row and its bytes, and all of these are cache misses. So nothing is used
-// when it is found. A candidate word is put into a small ring and its index entry is prefetched;
-// when it comes out of the ring sixteen candidates later, the entry has arrived. A block to be
-// scanned waits in a second ring for its row and in a third one for its first bytes.
+// Marking is bound by memory latency, so nothing is used when it is found (see pointer_stream.h). A
+// word that may be a pointer is used sixteen such words later. A block to be scanned waits in a ring
+// for its row and in another one for its first bytes.
 #include "reach/mark_worker.h"
 
 #include <algorithm>
@@ -16,9 +14,6 @@ namespace {
 constexpr size_t kMostUnsorted = 1
                                  << 20;  // handed-back pointers kept before duplicates are dropped
 constexpr size_t kWorthSharing = 1024;   // blocks in a list
-constexpr uint64_t kCacheLine = 64;
-constexpr uint64_t kFetched =
-    256;  // bytes of a block; the processor sees by itself that the rest is wanted
 
 }  // namespace
 
@@ -28,7 +23,11 @@ void drop_duplicates(std::vector<uint64_t>& values) {
 }
 
 MarkWorker::MarkWorker(MarkWalk& walk)
-    : walk_(walk), index_(walk.heap.index), next_cleanup_(kMostUnsorted) {
+    : walk_(walk),
+      index_(walk.heap.index),
+      pointers_(walk.heap.index),
+      reader_(walk.heap, walk.memory),
+      next_cleanup_(kMostUnsorted) {
   for (const BlockIndex::Stretch& stretch : index_.stretches())
     stretches_[stretch_count_++] = stretch;
   if (stretch_count_ == 0) return;
@@ -157,33 +156,25 @@ void MarkWorker::enqueue(uint64_t value, uint32_t range) {
     ++row_->no_block;
     return;
   }
-  const BlockIndex::Range& where = index_.ranges()[range];
-  if (where.first_word != BlockIndex::kNoGrid) __builtin_prefetch(index_.word_for(where, value));
-  Candidate& slot = words_[next_word_++ % kWordRing];
-  const Candidate oldest = std::exchange(slot, {value, range});
-  if (oldest.range != BlockIndex::kNoRange) resolve(oldest);
+  pointers_.push({value, range, {}},
+                 [this](const Pointers::Pointer& pointer, BlockId id) { resolve(pointer, id); });
 }
 
 void MarkWorker::flush_words() {
-  for (size_t i = 0; i < kWordRing; ++i) {
-    const Candidate oldest = std::exchange(words_[next_word_++ % kWordRing], {});
-    if (oldest.range != BlockIndex::kNoRange) resolve(oldest);
-  }
+  pointers_.flush([this](const Pointers::Pointer& pointer, BlockId id) { resolve(pointer, id); });
 }
 
-void MarkWorker::resolve(const Candidate& candidate) {
-  const BlockIndex::Range& range = index_.ranges()[candidate.range];
-  const BlockId id = index_.block_before(range, candidate.value);
+void MarkWorker::resolve(const Pointers::Pointer& pointer, BlockId id) {
   if (!id.valid()) {
     ++row_->no_block;
     return;
   }
-  const bool known_start = is_start(range, candidate.value);
+  const bool known_start = is_start(index_.ranges()[pointer.range], pointer.value);
   if (!walk_.open.test(id) && (known_start || !walk_.unreached.test(id))) {
     ++row_->duplicate;
     return;
   }
-  if (!known_start && !follow_interior(id, candidate)) return;
+  if (!known_start && !follow_interior(id, pointer)) return;
   claim(id);
 }
 
@@ -195,20 +186,19 @@ bool MarkWorker::is_start(const BlockIndex::Range& range, uint64_t value) const 
 }
 
 // Whether a pointer into the middle of block `id`, or behind its end, is to be followed.
-bool MarkWorker::follow_interior(BlockId id, const Candidate& candidate) {
+bool MarkWorker::follow_interior(BlockId id, const Pointers::Pointer& pointer) {
   const Block& block = walk_.heap.block(id);
-  if (!block.range().contains(Addr(candidate.value))) {
+  if (!block.range().contains(Addr(pointer.value))) {
     ++row_->no_block;
     return false;
   }
   if (block.state() == BlockState::Mapping) return true;
   if (walk_.mode == Marker::Mode::Firm) {
-    if (walk_.rules.explain(block, candidate.value, content_of(block, candidate.range)))
-      return true;
-    hand_back(candidate.value);
+    if (walk_.rules.explain(block, pointer.value, content_of(block, pointer.range))) return true;
+    hand_back(pointer.value);
     return false;
   }
-  hand_back(candidate.value);
+  hand_back(pointer.value);
   return true;
 }
 
@@ -243,7 +233,7 @@ void MarkWorker::claim(BlockId id) {
 // pushes them on.
 void MarkWorker::feed(BlockId id) {
   if (id.valid()) {
-    __builtin_prefetch(&walk_.heap.block(id));
+    reader_.announce_row(id);
     ++in_flight_;
   }
   const size_t at = next_block_++;
@@ -262,17 +252,8 @@ void MarkWorker::drain() {
 
 MarkWorker::InFlight MarkWorker::arrive(BlockId id) {
   const AddrRange bytes = walk_.heap.block(id).range();
-  const uint64_t begin = bytes.begin().value;
-  if (last_range_ == BlockIndex::kNoRange ||
-      begin - index_.ranges()[last_range_].begin >=
-          index_.ranges()[last_range_].end - index_.ranges()[last_range_].begin) {
-    last_range_ = index_.range_at(begin);
-  }
-  if (const std::byte* host = walk_.memory.at(last_range_, begin)) {
-    for (uint64_t i = 0; i < std::min(bytes.size(), kFetched); i += kCacheLine)
-      __builtin_prefetch(host + i);
-  }
-  return {bytes, last_range_};
+  reader_.announce_bytes(id);
+  return {bytes, reader_.range_of(bytes.begin())};
 }
 
 void MarkWorker::scan_block(const InFlight& block) {

@@ -11,6 +11,7 @@
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/heap_model.h"
+#include "heapscan/heap/pointer_stream.h"
 #include "heapscan/image/image.h"
 #include "reach/hidden_pointers.h"
 #include "reach/interior_rules.h"
@@ -76,14 +77,11 @@ class MarkWorker {
   [[nodiscard]] const Funnels& funnels() const { return funnels_; }
 
  private:
-  static constexpr size_t kWordRing = 16;
   static constexpr size_t kRowRing = 16;
   static constexpr size_t kBlockRing = 16;
 
-  struct Candidate {
-    uint64_t value = 0;
-    uint32_t range = BlockIndex::kNoRange;
-  };
+  struct NoTag {};
+  using Pointers = PointerStream<NoTag>;
   struct InFlight {
     AddrRange bytes;
     uint32_t range = BlockIndex::kNoRange;
@@ -95,9 +93,9 @@ class MarkWorker {
   [[nodiscard]] bool offer(uint64_t value);
   void enqueue(uint64_t value, uint32_t range);
   void flush_words();
-  void resolve(const Candidate& candidate);
+  void resolve(const Pointers::Pointer& pointer, BlockId id);
   [[nodiscard]] bool is_start(const BlockIndex::Range& range, uint64_t value) const;
-  [[nodiscard]] bool follow_interior(BlockId id, const Candidate& candidate);
+  [[nodiscard]] bool follow_interior(BlockId id, const Pointers::Pointer& pointer);
   [[nodiscard]] Bytes content_of(const Block& block, uint32_t range) const;
   void hand_back(uint64_t value);
   void claim(BlockId id);
@@ -115,13 +113,12 @@ class MarkWorker {
   uint64_t low_ = 0;  // all stretches lie in [low_, low_ + span_)
   uint64_t span_ = 0;
 
-  std::array<Candidate, kWordRing> words_{};
-  size_t next_word_ = 0;
+  Pointers pointers_;
   std::array<BlockId, kRowRing> rows_{};
   std::array<InFlight, kBlockRing> blocks_{};
   size_t next_block_ = 0;
   size_t in_flight_ = 0;
-  uint32_t last_range_ = BlockIndex::kNoRange;
+  BlockReader reader_;
 
   std::vector<uint32_t> claimed_;
   bool overflow_ = false;

@@ -78,7 +78,11 @@ class BlockIndex {
     }
     return low < ranges_.size() && ranges_[low].begin <= address ? low : kNoRange;
   }
-  // Where a grid keeps what block_before() needs for `address`: prefetch it, come back later.
+  // Fetches what block_before() needs for `address`, which lies in `range`: come back later.
+  void prefetch(const Range& range, uint64_t address) const {
+    if (range.first_word != kNoGrid) __builtin_prefetch(word_for(range, address));
+  }
+  // Where a grid keeps what is known of the memory around `address`.
   [[nodiscard]] const Word* word_for(const Range& grid, uint64_t address) const {
     return words_.data() + grid.first_word + (address - grid.begin) / kBytesPerWord;
   }

@@ -4,10 +4,10 @@
 #include "identify/clustering/refine_owners.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 
 #include "heapscan/base/parallel.h"
+#include "heapscan/heap/pointer_stream.h"
 #include "identify/clustering/signatures.h"
 
 namespace heapscan {
@@ -20,74 +20,56 @@ constexpr uint64_t kSearched = 1 << 20;  // bytes of one block
 constexpr uint32_t kNoBid = ~uint32_t{0};
 constexpr uint32_t kOwnKind = uint32_t{1} << 31;
 constexpr size_t kOwnersAhead = 4;  // blocks
-constexpr size_t kRing = 16;        // words
 
 // Bids for what consecutive blocks point at.
 class Bidder {
  public:
   Bidder(const HeapModel& heap, const BlockMemory& memory, const BlockNumbers& numbers,
          std::span<const uint32_t> group_of, std::vector<uint32_t>& owners)
-      : heap_(heap), memory_(memory), numbers_(numbers), group_of_(group_of), owners_(owners) {}
+      : heap_(heap),
+        reader_(heap, memory),
+        pointers_(heap.index),
+        numbers_(numbers),
+        group_of_(group_of),
+        owners_(owners) {}
 
-  void announce(BlockId id) {
-    const AddrRange bytes = heap_.block(id).range();
-    if (const std::byte* const at = memory_.at(range_of(bytes.begin()), bytes.begin().value)) {
-      for (uint64_t i = 0; i < std::min<uint64_t>(bytes.size(), 256); i += 64)
-        __builtin_prefetch(at + i);
-    }
-  }
+  void announce(BlockId id) { reader_.announce_bytes(id); }
   void bid_for_targets_of(BlockId id, uint32_t group, Shape shape) {
     const AddrRange block = heap_.block(id).range();
     const AddrRange part = AddrRange::sized(block.begin(), std::min(block.size(), kSearched));
-    memory_.for_each_span(range_of(block.begin()), part, [&](Addr at, Bytes bytes) {
+    reader_.for_each_span(part, [&](Addr at, Bytes bytes) {
       for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
         const auto word = load<uint64_t>(bytes.data() + i);
         const uint32_t range = heap_.index.range_at(word);
         if (range == BlockIndex::kNoRange) continue;
         const uint64_t offset =
             shape == Shape::Record ? std::min(at + i - block.begin(), kOwnerFields) : kOwnerFields;
-        enqueue({word, range, group, static_cast<uint32_t>(offset), id});
+        pointers_.push({word, range, {group, static_cast<uint32_t>(offset), id}},
+                       [this](const Pointers::Pointer& p, BlockId to) { bid(p, to); });
       }
     });
   }
   void finish() {
-    for (size_t i = 0; i < kRing; ++i) enqueue({});
+    pointers_.flush([this](const Pointers::Pointer& p, BlockId to) { bid(p, to); });
   }
 
  private:
-  struct Pointer {
-    uint64_t word = 0;
-    uint32_t range = BlockIndex::kNoRange;
+  struct Place {
     uint32_t group = 0;
     uint32_t offset = 0;
-    BlockId from;
+    BlockId block;
   };
+  using Pointers = PointerStream<Place>;
 
-  uint32_t range_of(Addr begin) {
-    if (begin.value - range_.begin >= range_.end - range_.begin) {
-      range_number_ = heap_.index.range_at(begin.value);
-      range_ = heap_.index.ranges()[range_number_];
-    }
-    return range_number_;
-  }
-  void enqueue(const Pointer& pointer) {
-    if (pointer.range != BlockIndex::kNoRange) {
-      const BlockIndex::Range& range = heap_.index.ranges()[pointer.range];
-      if (range.first_word != BlockIndex::kNoGrid)
-        __builtin_prefetch(heap_.index.word_for(range, pointer.word));
-    }
-    const Pointer oldest = std::exchange(ring_[next_++ % kRing], pointer);
-    if (oldest.range != BlockIndex::kNoRange) bid(oldest);
-  }
-  void bid(const Pointer& pointer) {
-    const BlockId to = heap_.index.block_before(heap_.index.ranges()[pointer.range], pointer.word);
-    if (!to.valid() || to == pointer.from || !numbers_.has(to)) return;
-    if (!heap_.block(to).range().contains(Addr(pointer.word))) return;
+  void bid(const Pointers::Pointer& pointer, BlockId to) {
+    const Place& from = pointer.tag;
+    if (!to.valid() || to == from.block || !numbers_.has(to)) return;
+    if (!heap_.block(to).range().contains(Addr(pointer.value))) return;
     const uint32_t number = numbers_.number_of(to);
-    const bool is_field = pointer.offset < kOwnerFields;
-    auto value = static_cast<uint32_t>(mix(pointer.group, pointer.offset)) & (kOwnKind - 2);
+    const bool is_field = from.offset < kOwnerFields;
+    auto value = static_cast<uint32_t>(mix(from.group, from.offset)) & (kOwnKind - 2);
     value = is_field ? value | 1 : std::max<uint32_t>(value, 2);
-    if (group_of_[number] == pointer.group) value |= kOwnKind;
+    if (group_of_[number] == from.group) value |= kOwnKind;
     std::atomic_ref<uint32_t> owner(owners_[number]);
     uint32_t lowest = owner.load(std::memory_order_relaxed);
     while (value < lowest && !owner.compare_exchange_weak(lowest, value)) {
@@ -95,14 +77,11 @@ class Bidder {
   }
 
   const HeapModel& heap_;
-  const BlockMemory& memory_;
+  BlockReader reader_;
+  Pointers pointers_;
   const BlockNumbers& numbers_;
   std::span<const uint32_t> group_of_;
   std::vector<uint32_t>& owners_;
-  BlockIndex::Range range_;
-  uint32_t range_number_ = BlockIndex::kNoRange;
-  std::array<Pointer, kRing> ring_{};
-  size_t next_ = 0;
 };
 
 }  // namespace

@@ -83,15 +83,9 @@ uint64_t Signature::hash() const {
 }
 
 void SignatureMaker::announce(std::span<const BlockId> blocks, size_t next) {
-  if (next + 4 * kStep < blocks.size()) __builtin_prefetch(&heap_.block(blocks[next + 4 * kStep]));
-  if (next + 3 * kStep < blocks.size()) {
-    const AddrRange bytes = heap_.block(blocks[next + 3 * kStep]).range();
-    const std::byte* const at = memory_.at(range_of(bytes.begin()), bytes.begin().value);
-    if (at != nullptr) {
-      for (uint64_t i = 0; i < std::min(bytes.size(), kAnnounced); i += 64)
-        __builtin_prefetch(at + i);
-    }
-  }
+  if (next + 4 * kStep < blocks.size()) reader_.announce_row(blocks[next + 4 * kStep]);
+  if (next + 3 * kStep < blocks.size())
+    reader_.announce_bytes(blocks[next + 3 * kStep], kAnnounced);
   const auto for_each_candidate = [&](size_t block, auto&& f) {
     if (block >= blocks.size()) return;
     const Bytes head = head_of(blocks[block]);
@@ -102,32 +96,22 @@ void SignatureMaker::announce(std::span<const BlockId> blocks, size_t next) {
     }
   };
   for_each_candidate(next + 2 * kStep, [&](const BlockIndex::Range& range, uint64_t word) {
-    if (range.first_word != BlockIndex::kNoGrid)
-      __builtin_prefetch(heap_.index.word_for(range, word));
+    heap_.index.prefetch(range, word);
   });
   for_each_candidate(next + kStep, [&](const BlockIndex::Range& range, uint64_t word) {
     const BlockId target = heap_.index.block_before(range, word);
     if (!target.valid()) return;
-    __builtin_prefetch(&heap_.block(target));
+    reader_.announce_row(target);
     if (!known_.group_of.empty()) numbers_.prefetch(target);
   });
-}
-
-uint32_t SignatureMaker::range_of(Addr begin) {
-  if (begin.value - range_.begin >= range_.end - range_.begin) {
-    range_number_ = heap_.index.range_at(begin.value);
-    range_ = heap_.index.ranges()[range_number_];
-  }
-  return range_number_;
 }
 
 Bytes SignatureMaker::head_of(BlockId id) {
   const AddrRange block = heap_.block(id).range();
   const uint64_t length = std::min(block.size(), kHead) / 8 * 8;
-  const uint32_t range = range_of(block.begin());
-  if (const std::byte* const at = memory_.at(range, block.begin().value)) return {at, length};
+  if (const std::byte* const at = reader_.bytes_at(block.begin())) return {at, length};
   copy_.fill(std::byte{0});
-  memory_.for_each_span(range, AddrRange::sized(block.begin(), length), [&](Addr at, Bytes bytes) {
+  reader_.for_each_span(AddrRange::sized(block.begin(), length), [&](Addr at, Bytes bytes) {
     std::copy(bytes.begin(), bytes.end(), copy_.begin() + (at - block.begin()));
   });
   return {copy_.data(), length};
@@ -139,7 +123,7 @@ bool SignatureMaker::is_zero_behind(BlockId id) {
   const AddrRange rest(block.begin() + kHead,
                        block.begin() + std::min(block.size(), kSearchedForZero));
   bool is_zero = true;
-  memory_.for_each_span(range_of(block.begin()), rest, [&](Addr, Bytes bytes) {
+  reader_.for_each_span(rest, [&](Addr, Bytes bytes) {
     is_zero = is_zero && std::all_of(bytes.begin(), bytes.end(),
                                      [](std::byte byte) { return byte == std::byte{0}; });
   });

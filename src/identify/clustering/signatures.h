@@ -8,9 +8,9 @@
 #include <span>
 #include <vector>
 
-#include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/block_numbers.h"
 #include "heapscan/heap/heap_model.h"
+#include "heapscan/heap/pointer_stream.h"
 #include "heapscan/identify/clusters.h"
 #include "heapscan/identify/words.h"
 #include "identify/clustering/shapes.h"
@@ -79,7 +79,11 @@ class SignatureMaker {
  public:
   SignatureMaker(const HeapModel& heap, const AddressMap& addresses, const BlockMemory& memory,
                  const BlockNumbers& numbers, Known known)
-      : heap_(heap), addresses_(addresses), memory_(memory), numbers_(numbers), known_(known) {}
+      : heap_(heap),
+        addresses_(addresses),
+        reader_(heap, memory),
+        numbers_(numbers),
+        known_(known) {}
 
   void announce(std::span<const BlockId> blocks, size_t next);
   [[nodiscard]] Signature signature_of(BlockId id);
@@ -92,7 +96,6 @@ class SignatureMaker {
   static constexpr uint64_t kHead = 2048;  // bytes
 
  private:
-  [[nodiscard]] uint32_t range_of(Addr begin);
   [[nodiscard]] bool is_text(BlockId id, Bytes head) const;
   [[nodiscard]] bool is_zero_behind(BlockId id);  // behind the head
   [[nodiscard]] WordKind kind_of(uint64_t word) const;
@@ -108,11 +111,9 @@ class SignatureMaker {
 
   const HeapModel& heap_;
   const AddressMap& addresses_;
-  const BlockMemory& memory_;
+  BlockReader reader_;
   const BlockNumbers& numbers_;
   Known known_;
-  BlockIndex::Range range_;
-  uint32_t range_number_ = BlockIndex::kNoRange;
   std::array<std::byte, kHead> copy_{};
   std::array<WordKind, kHead / 8> kinds_{};
 };
