@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "heapscan/identify/suppressions.h"
+#include "heapscan/triage/suppressions.h"
 
 namespace heapscan {
 

@@ -6,9 +6,9 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "heapscan/base/hash.h"
 #include "heapscan/identify/identities.h"
 #include "identify/clustering/cluster_rows.h"
-#include "identify/fingerprint_hash.h"
 
 namespace heapscan {
 

@@ -52,4 +52,11 @@ std::string demangled(std::string_view name) {
   return text.get();
 }
 
+std::string name_of_symbol(std::string_view symbol) {
+  constexpr size_t kLongestName = 1024;
+  std::string name = demangled(symbol);
+  if (name.size() > kLongestName) name.resize(kLongestName);
+  return name;
+}
+
 }  // namespace heapscan

@@ -10,8 +10,6 @@
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
 #include "heapscan/identify/identities.h"
-#include "heapscan/identify/leak_forest.h"
-#include "heapscan/identify/suppressions.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
@@ -20,6 +18,8 @@
 #include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
 #include "heapscan/symbols/types.h"
+#include "heapscan/triage/leak_forest.h"
+#include "heapscan/triage/suppressions.h"
 
 namespace heapscan {
 

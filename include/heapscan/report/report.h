@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
-#include "heapscan/identify/suppressions.h"
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/report/block_listing.h"
 #include "heapscan/report/cluster_map.h"
 #include "heapscan/report/names.h"
+#include "heapscan/triage/suppressions.h"
 
 namespace heapscan {
 

@@ -8,13 +8,13 @@
 #include <span>
 #include <vector>
 
+#include "heapscan/base/hash.h"
 #include "heapscan/heap/block_numbers.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/heap/pointer_stream.h"
 #include "heapscan/identify/clusters.h"
 #include "heapscan/identify/words.h"
 #include "identify/clustering/shapes.h"
-#include "identify/fingerprint_hash.h"
 
 namespace heapscan {
 

@@ -3,18 +3,13 @@
 #include <array>
 #include <utility>
 
-#include "heapscan/symbols/demangle.h"
-
 namespace heapscan {
 
 namespace {
 
 constexpr size_t kLongestName = 1024;
 
-std::string shortened(std::string name) {
-  if (name.size() > kLongestName) name.resize(kLongestName);
-  return name;
-}
+std::string shortened(std::string_view name) { return std::string(name.substr(0, kLongestName)); }
 
 // Of structs whose own name is reserved, or nobody's but its library's.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kKnownNames = {{
@@ -62,7 +57,7 @@ std::string name_of_function(std::string_view symbol) {
   constexpr std::string_view kCall = "operator";
   const bool is_whole = begin != name.npos && begin > 0 && name.find("::", end) == name.npos;
   if (is_whole && !std::string_view(name).substr(0, begin).ends_with(kCall)) name.resize(begin);
-  return shortened(std::move(name));
+  return shortened(name);
 }
 
 std::string name_people_know(const std::string& label) {
@@ -80,12 +75,10 @@ std::string name_people_know(const std::string& label) {
   return function.starts_with("_Z") ? label : "coroutine frame of " + function;
 }
 
-std::string name_of_symbol(std::string_view symbol) { return shortened(demangled(symbol)); }
-
 std::string name_of_type(std::string_view mangled) {
   constexpr std::string_view kIntro = "typeinfo for ";
   const std::string name = demangled("_ZTI" + std::string(mangled));
-  if (name.starts_with(kIntro)) return shortened(name.substr(kIntro.size()));
+  if (name.starts_with(kIntro)) return shortened(std::string_view(name).substr(kIntro.size()));
   return std::string(mangled.substr(0, kLongestName));
 }
 

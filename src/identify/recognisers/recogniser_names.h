@@ -4,10 +4,9 @@
 #include <string>
 #include <string_view>
 
-namespace heapscan {
+#include "heapscan/symbols/demangle.h"
 
-// Of a symbol: demangled where it is mangled. Of bounded length.
-[[nodiscard]] std::string name_of_symbol(std::string_view symbol);
+namespace heapscan {
 
 // Of a type, as std::type_info::name() has it: "6Parser" is "Parser". What cannot be demangled
 // stays as it is.

@@ -15,10 +15,10 @@
 #include <tuple>
 #include <utility>
 
+#include "heapscan/base/hash.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/identify/identities.h"
 #include "identify/clustering/cluster_rows.h"
-#include "identify/fingerprint_hash.h"
 #include "identify/recognisers/container_search.h"
 #include "identify/recognisers/recognise_glib.h"
 #include "identify/recognisers/recognise_python.h"

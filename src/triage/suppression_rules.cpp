@@ -4,7 +4,7 @@
 #include <array>
 
 #include "heapscan/base/text.h"
-#include "heapscan/identify/suppressions.h"
+#include "heapscan/triage/suppressions.h"
 
 namespace heapscan {
 

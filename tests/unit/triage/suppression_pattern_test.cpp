@@ -1,4 +1,4 @@
-#include "identify/suppression_pattern.h"
+#include "triage/suppression_pattern.h"
 
 #include <gtest/gtest.h>
 

@@ -12,9 +12,9 @@
 #include "heapscan/base/id.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
-#include "heapscan/identify/suppressions.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
+#include "heapscan/triage/suppressions.h"
 
 namespace heapscan {
 

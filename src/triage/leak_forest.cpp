@@ -5,15 +5,15 @@
 // are clusters.
 //
 // Two trees have one shape when they consist of the same nodes, however often.
-#include "heapscan/identify/leak_forest.h"
+#include "heapscan/triage/leak_forest.h"
 
 #include <algorithm>
 #include <array>
 #include <queue>
 #include <unordered_map>
 
-#include "identify/fingerprint_hash.h"
-#include "identify/leak_forest_links.h"
+#include "heapscan/base/hash.h"
+#include "triage/leak_forest_links.h"
 
 namespace heapscan {
 

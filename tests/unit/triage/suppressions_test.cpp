@@ -1,4 +1,4 @@
-#include "heapscan/identify/suppressions.h"
+#include "heapscan/triage/suppressions.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "heapscan/identify/suppressions.h"
+#include "heapscan/triage/suppressions.h"
 
 namespace heapscan {
 namespace {

@@ -2,7 +2,7 @@
 // From the blocks that match, a search follows every word that points at or into another lost or
 // possibly lost block, as the search from the roots would have done: had the program kept the
 // block, those would not be lost.
-#include "heapscan/identify/suppressions.h"
+#include "heapscan/triage/suppressions.h"
 
 #include <fmt/format.h>
 
@@ -12,8 +12,8 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
-#include "identify/recognisers/recogniser_names.h"
-#include "identify/suppression_pattern.h"
+#include "heapscan/symbols/demangle.h"
+#include "triage/suppression_pattern.h"
 
 namespace heapscan {
 

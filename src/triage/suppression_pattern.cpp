@@ -2,7 +2,7 @@
 // its first place is never wrong: it leaves the most room for the others. Only the last one has no
 // choice when it is tied to the end. Places are found the way of Knuth, Morris and Pratt, so that a
 // name of a megabyte of equal letters takes no longer than any other.
-#include "identify/suppression_pattern.h"
+#include "triage/suppression_pattern.h"
 
 namespace heapscan {
 

@@ -1,4 +1,4 @@
-#include "heapscan/identify/leak_forest.h"
+#include "heapscan/triage/leak_forest.h"
 
 #include <gtest/gtest.h>
 

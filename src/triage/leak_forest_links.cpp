@@ -1,7 +1,7 @@
 // Components do not touch each other here: a block that two heads reach belongs to one of them, and
 // so does everything below it. So every component is searched by itself, breadth first from its
 // head, and writes only to the places of its own blocks.
-#include "identify/leak_forest_links.h"
+#include "triage/leak_forest_links.h"
 
 #include <algorithm>
 #include <limits>
