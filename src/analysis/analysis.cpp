@@ -4,6 +4,7 @@
 #include <chrono>
 #include <tuple>
 
+#include "heapscan/identify/debug_wanted.h"
 #include "heapscan/identify/program_name.h"
 
 namespace heapscan {
@@ -35,62 +36,15 @@ void append(Notes& notes, const Notes& more) {
   notes.insert(notes.end(), more.begin(), more.end());
 }
 
-// The C library's and the loader's own types are read only when blocks point to their code or data:
-// their debug information is on many machines, and seldom what a program's blocks are made of.
-bool is_worth_reading(ModuleId module, const ModuleRoles& roles, const std::vector<bool>& named) {
-  return named[module.index()] || !roles.is_c_library_or_loader(module);
+Types read_types(const Analysis& a, const DebugInfo& debug_info) {
+  if (a.clusters.blocks.empty()) return {};
+  const std::vector<ModuleId> modules =
+      modules_worth_reading(a.image, a.runtime, a.heap, a.clusters, debug_info);
+  return modules.empty() ? Types() : debug_info.read_types(a.image, modules);
 }
 
-constexpr size_t kMostNamedAddresses = 4096;
-
-// Calls f(address, kind) for each word of the clusters' examples that points into a module.
-template <typename F>
-void for_each_module_pointer(const Analysis& analysis, const AddressMap& addresses, F&& f) {
-  for (const Cluster& cluster : analysis.clusters.rows) {
-    const AddrRange block = analysis.heap.block(cluster.samples.front()).range();
-    const uint64_t size = std::min(block.size(), Profile::kProfiled);
-    analysis.image.for_each_span(
-        AddrRange::sized(block.begin(), size), [&](Addr begin, Bytes bytes) {
-          for (uint64_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8) {
-            const auto word = load<uint64_t>(bytes.data() + i);
-            const WordKind kind = addresses.kind_of(word);
-            if (is_module_pointer(kind)) f(Addr(word), kind);
-          }
-        });
-  }
-}
-
-std::vector<ModuleId> modules_to_read(const Analysis& analysis, const DebugInfo& debug_info) {
-  const auto& modules = analysis.image.modules();
-  std::vector<bool> named(modules.size());
-  const AddressMap addresses(analysis.image, analysis.runtime, analysis.heap);
-  for_each_module_pointer(analysis, addresses, [&](Addr address, WordKind) {
-    const Module* const module = analysis.image.module_at(address);
-    if (module != nullptr) named[static_cast<size_t>(module - modules.data())] = true;
-  });
-  std::vector<ModuleId> wanted;
-  for (size_t i = 0; i < modules.size(); ++i) {
-    const ModuleId id(i);
-    if (debug_info.describes(id) && is_worth_reading(id, analysis.runtime.roles, named))
-      wanted.push_back(id);
-  }
-  return wanted;
-}
-
-Types read_types(const Analysis& analysis, const DebugInfo& debug_info) {
-  if (analysis.clusters.blocks.empty()) return {};
-  const std::vector<ModuleId> modules = modules_to_read(analysis, debug_info);
-  return modules.empty() ? Types() : debug_info.read_types(analysis.image, modules);
-}
-
-std::vector<CodeLine> find_lines(const Analysis& analysis, const DebugInfo& debug_info) {
-  std::vector<Addr> code;
-  const AddressMap addresses(analysis.image, analysis.runtime, analysis.heap);
-  for_each_module_pointer(analysis, addresses, [&](Addr address, WordKind kind) {
-    if (kind == WordKind::Code && code.size() < kMostNamedAddresses) code.push_back(address);
-  });
-  std::sort(code.begin(), code.end());
-  code.erase(std::unique(code.begin(), code.end()), code.end());
+std::vector<CodeLine> find_lines(const Analysis& a, const DebugInfo& debug_info) {
+  const std::vector<Addr> code = functions_pointed_at(a.image, a.runtime, a.heap, a.clusters);
   std::vector<CodeLine> lines;
   const auto found = debug_info.lines_of(code);
   for (size_t i = 0; i < code.size(); ++i) {
