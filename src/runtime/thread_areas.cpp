@@ -100,6 +100,7 @@ class AreaFinder {
     match_threads_without_registers();
     for (const LiveThread& thread : live_) add_live(thread);
     for (const ListedDescriptor& listed : gone_) add_gone(listed);
+    note_left_by_fork();
     add_orphaned_first_stack();
     make_stacks_disjoint();
     return std::move(areas_);
@@ -191,13 +192,20 @@ class AreaFinder {
     if (area.fate == ThreadArea::Fate::Exited) {
       area.result = listed.descriptor.at + members_->result;
     } else if (listed.list == List::Used && listed.descriptor.tid > 0) {
-      notes_.push_back(
-          {NoteKind::Thread, hex(listed.descriptor.at),
-           "glibc lists a thread " + std::to_string(listed.descriptor.tid) +
-               " that this process does not have; its stack is taken for one left over from "
-               "before a fork"});
+      left_by_fork_.push_back(listed.descriptor.tid);
     }
     areas_.push_back(area);
+  }
+
+  void note_left_by_fork() {
+    if (left_by_fork_.empty()) return;
+    notes_.push_back({NoteKind::Thread, "",
+                      "glibc lists " + counted(left_by_fork_.size(), "thread") +
+                          " that this process does not have (" +
+                          std::to_string(left_by_fork_.front()) +
+                          (left_by_fork_.size() == 1 ? "" : ", …") +
+                          "); what they had on their stacks is taken for left over from before a "
+                          "fork"});
   }
 
   // The first thread may be gone while others live on, or fork was called by another thread.
@@ -249,6 +257,7 @@ class AreaFinder {
   uint64_t descriptor_size_ = 0;
   uint64_t tls_size_ = 0;
   AddrRange first_stack_;
+  std::vector<int> left_by_fork_;  // tids
   std::vector<ThreadArea> areas_;
 };
 

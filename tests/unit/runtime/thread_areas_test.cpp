@@ -141,7 +141,8 @@ TEST(ThreadAreas, ThreadInheritedOverForkIsCached) {
   process.link(FakeProcess::kStackUsed, {parents});
   const RuntimeFacts found = facts_of(process);
   EXPECT_EQ(area_at(found, parents)->fate, Fate::Cached);
-  EXPECT_THAT(found.notes, SizeIs(1));
+  ASSERT_THAT(found.notes, SizeIs(1));
+  EXPECT_THAT(found.notes[0].text, testing::HasSubstr("1 thread that this process does not have"));
 }
 
 TEST(ThreadAreas, Since243TheJoinStateTellsWhoHasExited) {
