@@ -10,13 +10,15 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/block_numbers.h"
+#include "heapscan/heap/pointer_stream.h"
 
 namespace heapscan {
 
 namespace {
 
 constexpr size_t kComponentsPerPiece = 256;
-constexpr size_t kLostAhead = 4;  // blocks
+constexpr size_t kLostAhead = 4;      // blocks
+constexpr uint64_t kAnnounced = 128;  // bytes of a block
 
 BlockBitmap bitmap_of(const HeapModel& heap, const std::vector<LostBlock>& lost) {
   BlockBitmap bitmap(heap.blocks.size());
@@ -38,10 +40,12 @@ class Linker {
     links_.parent.assign(lost_.size(), LostLinks::kNone);
     links_.offset.assign(lost_.size(), 0);
     parallel_for_pieces(begins_.size() - 1, kComponentsPerPiece, [&](size_t begin, size_t end) {
+      BlockReader reader(heap_, memory_);
       for (size_t i = begin; i < end; ++i) {
-        if (i + 2 * kLostAhead < end) announce_row(begins_[i + 2 * kLostAhead]);
-        if (i + kLostAhead < end) announce_bytes(begins_[i + kLostAhead]);
-        link_component(begins_[i], begins_[i + 1]);
+        if (i + 2 * kLostAhead < end) reader.announce_row(block_in(begins_[i + 2 * kLostAhead]));
+        if (i + kLostAhead < end)
+          reader.announce_bytes(block_in(begins_[i + kLostAhead]), kAnnounced);
+        link_component(begins_[i], begins_[i + 1], reader);
       }
     });
     attach_rest();
@@ -69,34 +73,24 @@ class Linker {
     begins_.push_back(at);
   }
 
-  void announce_row(size_t place) const {
-    __builtin_prefetch(&heap_.block(lost_[links_.order[place]].block));
-  }
-  void announce_bytes(size_t place) const {
-    const Addr begin = heap_.block(lost_[links_.order[place]].block).begin();
-    const uint32_t range = heap_.index.range_at(begin.value);
-    if (const std::byte* const bytes = memory_.at(range, begin.value)) {
-      __builtin_prefetch(bytes);
-      __builtin_prefetch(bytes + 64);
-    }
-  }
+  [[nodiscard]] BlockId block_in(size_t place) const { return lost_[links_.order[place]].block; }
 
-  void link_component(size_t begin, size_t end) {
+  void link_component(size_t begin, size_t end, BlockReader& reader) {
     const uint32_t head = links_.order[begin];
     size_t known = begin + 1;
     for (size_t i = begin; i < known && known < end; ++i) {
-      if (i + 2 * kLostAhead < known) announce_row(i + 2 * kLostAhead);
-      if (i + kLostAhead < known) announce_bytes(i + kLostAhead);
-      known = link_children(links_.order[i], head, known, end);
+      if (i + 2 * kLostAhead < known) reader.announce_row(block_in(i + 2 * kLostAhead));
+      if (i + kLostAhead < known) reader.announce_bytes(block_in(i + kLostAhead), kAnnounced);
+      known = link_children(links_.order[i], head, known, end, reader);
     }
     free_place_[head] = static_cast<uint32_t>(known);
   }
 
   // Appends what `number` points at and nobody before it did; returns how far `order` is filled.
-  size_t link_children(uint32_t number, uint32_t head, size_t known, size_t end) {
+  size_t link_children(uint32_t number, uint32_t head, size_t known, size_t end,
+                       BlockReader& reader) {
     const AddrRange block = heap_.block(lost_[number].block).range();
-    const uint32_t range = heap_.index.range_at(block.begin().value);
-    memory_.for_each_span(range, block, [&](Addr at, Bytes bytes) {
+    reader.for_each_span(block, [&](Addr at, Bytes bytes) {
       for (size_t i = 0; i + 8 <= bytes.size() && known < end; i += 8) {
         const uint32_t child = lost_at(load<uint64_t>(bytes.data() + i));
         // What belongs to other components is not even looked at: they are linked meanwhile.

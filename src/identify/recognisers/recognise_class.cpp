@@ -46,7 +46,7 @@ Form form_at_cookie(const Sample& sample, uint64_t vptr) {
   const uint64_t stride = stride_of(sample, kCookie, vptr);
   if (count < 2 || stride == 0 || count > sample.size / stride) return Form::None;
   const uint64_t used = kCookie + count * stride;
-  if (used > sample.size || sample.size - used > kBlockSlack) return Form::None;
+  if (!fills(used, sample.size)) return Form::None;
   return is_array(sample, kCookie, vptr, stride) ? Form::CountedArray : Form::None;
 }
 

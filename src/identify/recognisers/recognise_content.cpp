@@ -47,7 +47,7 @@ bool is_filling_string(const Sample& sample) {
   if (sample.size > sample.bytes.size()) return false;
   const std::string_view text = string_at(sample.bytes, 0);
   if (text.size() < kShortest || text.size() >= sample.size) return false;
-  return sample.size - text.size() - 1 <= kBlockSlack && is_text(text);
+  return fills(text.size() + 1, sample.size) && is_text(text);
 }
 
 // A string at the begin, of one byte a character, two or four.

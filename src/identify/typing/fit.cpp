@@ -1,7 +1,6 @@
 #include "identify/typing/fit.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <string_view>
 #include <utility>
