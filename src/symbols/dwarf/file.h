@@ -1,8 +1,7 @@
 // The DWARF of one file: its sections and the headers of its units. Source of the format: DWARF 4
 // and 5, GNU extensions for dwz (.gnu_debugaltlink).
 //
-// The sections are read here rather than by libdw, which must not be used from several threads at a
-// time, and which a DW_AT_sibling that points backwards keeps busy for ever.
+// Types of whole programs are read from here rather than with libdw: docs/architecture.md says why.
 #pragma once
 
 #include <cstdint>

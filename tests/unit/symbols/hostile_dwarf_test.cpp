@@ -124,7 +124,6 @@ TEST(HostileDwarf, AStructDoesNotContainItself) {
   EXPECT_FALSE(members[0].type.valid());
 }
 
-// With such a sibling libdw goes round for ever.
 TEST(HostileDwarf, SiblingsThatPointBackwardsAreNotFollowed) {
   UnitWriter unit;
   const auto function = unit.begin(DW_TAG_lexical_block, true);
