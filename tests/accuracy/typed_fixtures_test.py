@@ -67,6 +67,12 @@ class TypedFixtures(unittest.TestCase):
                 self.assertEqual(group[1], f"struct {kind}")
                 self.assertEqual(named.setdefault(kind, group), group, "it grew")
 
+    def test_nodes_with_a_text_and_items_with_their_text_behind_them(self):
+        blocks = self.expect("typed_items", right=0.95)
+        for kind in "word", "item":
+            groups = {(b.cluster, b.label) for b in blocks if b.type == kind and b.lost}
+            self.assertEqual([label for _, label in groups], [f"struct {kind}"])
+
     def test_what_the_c_library_hands_out(self):
         self.expect("typed_library", right=0.9)
 

@@ -18,7 +18,21 @@ constexpr uint8_t kSure = 2;           // evidence of a room that is the block's
 constexpr int kMostDimensions = 8;     // of an array
 constexpr size_t kMostRemembered = 100'000;
 
+// What a program keeps between a struct and the bytes its member leads to: the header of a string,
+// or what aligns them.
+bool leads_to_rest(const Layout& layout, const Leaf& leaf, const Words& words) {
+  if (leaf.kind < LeafKind::TextPointer || leaf.kind == LeafKind::Union) return false;
+  const uint64_t rest = own_rest_at(words, leaf.offset);
+  return rest >= layout.size && rest - layout.size <= kMostBeforeRest;
+}
+
 }  // namespace
+
+bool Checker::names_own_rest(TypeId type, const Words& words) {
+  const Layout& layout = layouts_.of(type);
+  return std::any_of(layout.leaves.begin(), layout.leaves.end(),
+                     [&](const Leaf& leaf) { return leads_to_rest(layout, leaf, words); });
+}
 
 TypeId Beliefs::of(const WordFact& pointer) const {
   const auto found = blocks.find(pointer.block.value);
@@ -84,6 +98,8 @@ Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question&
   if (leaf.kind < LeafKind::CodePointer) return read_number(leaf, words, offset);
   const WordFact* const word = words.at(offset);
   if (word == nullptr) return kNothing;
+  if (question.base == 0 && leads_to_rest(layouts_.of(question.type), leaf, words))
+    return kNamesOwnRest;
   Reading reading = word->value == 0 ? kNothing : read_pointer(leaf, *word, question);
   if (leaf.of_string || leaf.begins_vector) {
     const Reading more =

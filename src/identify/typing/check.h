@@ -46,6 +46,9 @@ class Checker {
   // The same of the array of unknown length at the end, whose first element is looked at.
   [[nodiscard]] Reading read_tail(const Layout& layout, const Words& words,
                                   const Question& question);
+  // Whether a pointer of the type leads to what follows the type in its own block, which is larger
+  // than one value: a struct and the text that belongs to it are one request.
+  [[nodiscard]] bool names_own_rest(TypeId type, const Words& words);
   // No member contradicts; strictly, none leads to something else either.
   [[nodiscard]] bool agrees(TypeId type, const Words& words, uint64_t base, bool strictly = false);
   // Whether a pointer to the begin of a block may be one to `type`.

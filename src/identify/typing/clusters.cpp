@@ -29,6 +29,12 @@ bool are_most(uint64_t some, uint64_t all) { return some * 5 >= all * 4; }
 
 bool nearly_all_of(uint64_t some, uint64_t all) { return some > 0 && some * 20 >= all * 19; }
 
+// Whether a block that is too large for one value got 16 bytes that malloc did not split off.
+bool is_unsplit(Checker& checker, TypeId type, const Words& words) {
+  const uint64_t size = checker.layouts().of(type).size;
+  return size != 0 && words.requests.has(size + kLeftOver) && checker.agrees(type, words, 0);
+}
+
 }  // namespace
 
 std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId cluster,
@@ -37,6 +43,7 @@ std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId clust
   ClusterExtent result;
   const uint64_t left_over = usual_size(row).usable + kLeftOver;
   bool is_first = true;
+  uint32_t unsplit = 0;
   const size_t count = std::min(row.samples.size(), kSamplesAsked);
   for (size_t i = 0; i < count; ++i) {
     const BlockId id = row.samples[i * row.samples.size() / count];
@@ -44,6 +51,7 @@ std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId clust
     if (words.facts.empty() || words.size == left_over) continue;
     ++result.samples;
     const auto extent = extent_of(checker, pointee, checker.inputs().heap.block(id), 0, words);
+    if (!extent) unsplit += is_unsplit(checker, pointee, words) ? 1 : 0;
     if (!extent || (!is_first && extent->type != result.type)) continue;
     ++result.agreeing;
     if (is_first) {
@@ -54,6 +62,7 @@ std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId clust
     result.is_array |= extent->is_array;
     if (extent->count != result.count || !extent->is_exact) result.count = 0;
   }
+  if (are_many(result.agreeing, result.samples)) result.agreeing += unsplit;
   if (!nearly_all_of(result.agreeing, result.samples)) return std::nullopt;
   return result;
 }
@@ -184,8 +193,7 @@ void ClusterTypes::count_votes(ClusterId cluster) {
   for (const Vote& vote : votes) {
     auto extent = extent_of_cluster(checker_, cluster, vote.type);
     if (!extent) extent = extent_by_header(checker_, tags_, cluster, vote.type);
-    if (!extent || (!extent->is_array && leaves_fields(checker_.layouts().of(extent->type), words)))
-      continue;
+    if (!extent || (!extent->is_array && leaves_fields(checker_, extent->type, words))) continue;
     if (!extent->is_array && may_be_derived(cluster, extent->type)) return;
     const bool is_plain = extent->is_array && !checker_.layouts().of(extent->type).holds_pointers();
     if (is_plain && !are_many(agreeing, blocks)) return;  // numbers fit everywhere

@@ -79,7 +79,8 @@ std::optional<Extent> extent_of(Checker& checker, TypeId pointee, const Block& b
     return extent;
   }
   const bool is_one = is_record(checker.inputs().types.type(extent.type)) &&
-                      (requests.has(size) || (layout.has_tail && requests.most >= layout.tail));
+                      (requests.has(size) || (layout.has_tail && requests.most >= layout.tail) ||
+                       checker.names_own_rest(extent.type, words));
   if (is_one) {
     if (!checker.agrees(extent.type, words, 0)) return std::nullopt;
     return extent;

@@ -19,6 +19,24 @@ constexpr uint64_t kSmallestElement = 16;
 constexpr size_t kMostSizes = 32;
 constexpr int kAheadOfNext = 25;  // of the next
 
+// Where half of the cluster's blocks at least name their own rest, by the same word; 0 where they do
+// not.
+uint64_t rest_of_cluster(const Inputs& inputs, const Cluster& cluster) {
+  constexpr uint64_t kSearched = 256;  // bytes
+  const std::vector<Words> samples = sample_words(inputs, cluster, kSearched);
+  if (samples.empty()) return 0;
+  const Words& middle = samples[samples.size() / 2];
+  for (uint64_t offset = 0; offset + 8 <= middle.bytes(); offset += 8) {
+    const uint64_t rest = own_rest_at(middle, offset);
+    if (rest == 0) continue;
+    const auto agreeing = std::count_if(samples.begin(), samples.end(), [&](const Words& words) {
+      return own_rest_at(words, offset) == rest;
+    });
+    if (static_cast<size_t>(agreeing) * 2 >= samples.size()) return rest;
+  }
+  return 0;
+}
+
 // Of a type and one that is nothing but a wrapper of it: the wrapper where only that has such a
 // part, the part where it is of use to others, too.
 bool is_meant_by(Checker& checker, TypeId type, TypeId other) {
@@ -33,7 +51,8 @@ void put_best_first(std::vector<Candidate>& candidates) {
 
 }  // namespace
 
-bool leaves_fields(const Layout& layout, const std::vector<Words>& samples) {
+bool leaves_fields(Checker& checker, TypeId type, const std::vector<Words>& samples) {
+  const Layout& layout = checker.layouts().of(type);
   size_t numbers = 0;
   size_t pointers = 0;
   size_t asked = 0;
@@ -44,6 +63,7 @@ bool leaves_fields(const Layout& layout, const std::vector<Words>& samples) {
     ++asked;
     const WordFact* const last = sample.size >= 8 ? sample.at(sample.size - 8) : nullptr;
     if (last == nullptr || layout.has_tail || layout.size + 8 > sample.size) return false;
+    if (checker.names_own_rest(type, sample)) return false;
     const bool may_be_a_size = last->value >= 32 && last->value % 16 == 0;
     numbers += last->kind == WordKind::Small && !may_be_a_size ? 1 : 0;
     pointers += is_block_pointer(last->kind) ? 1 : 0;
@@ -91,7 +111,21 @@ std::vector<TypeId> Catalogue::for_cluster(const Inputs& inputs, const Cluster& 
     if (size > smallest || requests.has(size)) continue;
     if (found.size() < kMostConsidered) found.push_back(id);
   }
+  add_before_rest(rest_of_cluster(inputs, cluster), requests, found);
   return found;
+}
+
+void Catalogue::add_before_rest(uint64_t rest, const Requests& requests,
+                                std::vector<TypeId>& found) const {
+  if (rest == 0) return;
+  const auto records = types_.records();
+  const uint64_t least = rest - std::min(rest - 1, kMostBeforeRest);
+  auto at = std::lower_bound(records.begin(), records.end(), least,
+                             [&](TypeId id, uint64_t size) { return types_.type(id).size < size; });
+  for (; at != records.end() && types_.type(*at).size <= rest; ++at) {
+    if (requests.has(types_.type(*at).size) || found.size() >= kMostConsidered) continue;
+    if (may_be_allocated(*at)) found.push_back(*at);
+  }
 }
 
 // Nearly all of the cluster's blocks must be a whole number of elements, the commonest at least
@@ -186,7 +220,7 @@ std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue, Cluste
   for (const TypeId type : types) {
     if (checker.is_exhausted()) return {};
     auto candidate = weigh(checker, cluster, specimens, type);
-    if (!candidate || leaves_fields(checker.layouts().of(type), samples)) continue;
+    if (!candidate || leaves_fields(checker, type, samples)) continue;
     candidate->score += catalogue.prior(type, samples.front().size);
     ranked.push_back(std::move(*candidate));
   }

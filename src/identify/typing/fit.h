@@ -22,7 +22,7 @@ class Catalogue {
   Catalogue(const ModuleRoles& roles, Layouts& layouts);
 
   // Types whose size explains the blocks of a cluster: those of the commonest size, when nearly all
-  // have it, else those with a tail.
+  // have it, those with a tail, and those that end before what the blocks' own pointers lead to.
   [[nodiscard]] std::vector<TypeId> for_cluster(const Inputs& inputs, const Cluster& cluster) const;
   // Types of which blocks of the cluster's sizes can be arrays.
   [[nodiscard]] std::vector<TypeId> elements_for(const Inputs& inputs, const Cluster& cluster,
@@ -36,6 +36,7 @@ class Catalogue {
   void add_live(std::span<const LiveType> live);
 
  private:
+  void add_before_rest(uint64_t rest, const Requests& requests, std::vector<TypeId>& found) const;
   // Nobody asks malloc for what has no name, nor for a part of the C++ library's inner works.
   [[nodiscard]] bool may_be_allocated(TypeId id) const;
 
@@ -53,7 +54,7 @@ class Catalogue {
 
 // Whether a type that ends a whole word before the blocks do leaves something that looks like a
 // field: what an earlier owner or malloc itself left there is not alike in all.
-[[nodiscard]] bool leaves_fields(const Layout& layout, const std::vector<Words>& samples);
+[[nodiscard]] bool leaves_fields(Checker& checker, TypeId type, const std::vector<Words>& samples);
 
 constexpr size_t kSamplesAsked = 24;
 // The words of some of the cluster's samples, evenly chosen.

@@ -1,7 +1,7 @@
 // Both sides are summed up word by word: what kind most of them hold, which value all of them hold.
 // Words of different kinds tell different types apart; equal kinds say little where they are zero
-// or small numbers, more where they are pointers or text, most where both name the same function or
-// object.
+// or small numbers, more where they are pointers or text, most where both name the same function,
+// object or place behind them in their own block.
 #include "identify/typing/look.h"
 
 #include <algorithm>
@@ -53,6 +53,7 @@ struct Summary {
   bool always = false;     // no zeros
   std::optional<uint64_t> constant;
   std::vector<uint64_t> named;  // functions and objects, sorted
+  uint64_t own_rest = 0;        // where half of them at least lead to in their own block
 };
 
 void add_once(std::vector<uint64_t>& sorted, uint64_t value) {
@@ -68,7 +69,10 @@ std::vector<Summary> summarize(const std::vector<Words>& samples) {
     std::array<size_t, kSorts> counts{};
     bool constant = true;
     Summary& row = rows[w];
+    const uint64_t rest = own_rest_at(samples[samples.size() / 2], w * 8);
+    size_t resting = 0;
     for (const Words& sample : samples) {
+      resting += rest != 0 && own_rest_at(sample, w * 8) == rest ? 1 : 0;
       if (is_module_pointer(sample.facts[w].kind)) add_once(row.named, sample.facts[w].value);
       ++counts[static_cast<size_t>(sort_of(sample.facts[w].kind))];
       constant &= sample.facts[w].value == samples.front().facts[w].value;
@@ -78,6 +82,7 @@ std::vector<Summary> summarize(const std::vector<Words>& samples) {
     row.agreed = *most + (row.sort == Sort::Zero ? 0 : counts[0]) == samples.size() ||
                  row.sort == Sort::Zero;
     row.always = counts[0] == 0;
+    if (resting * 2 >= samples.size()) row.own_rest = rest;
     if (constant) row.constant = samples.front().facts[w].value;
   }
   return rows;
@@ -103,6 +108,9 @@ void compare_word(const Summary& a, const Summary& b, Likeness& likeness) {
   int weight = 2;
   if (a.sort != Sort::Number) weight = a.sort == Sort::Elsewhere ? 5 : 15;
   if (names && std::includes(a.named.begin(), a.named.end(), b.named.begin(), b.named.end())) {
+    weight += 25;
+    likeness.fields += 1;
+  } else if (a.own_rest != 0 && a.own_rest == b.own_rest) {
     weight += 25;
     likeness.fields += 1;
   } else if (a.constant && a.constant == b.constant) {
@@ -185,7 +193,7 @@ const LiveType* look_alike(Checker& checker, std::span<const LiveType> live,
     const Likeness likeness = compare(summarize(examples), lost, types.type(type.type).size / 8);
     if (!is_enough(likeness, examples.size())) continue;
     if (!all_agree(checker, type.type, samples)) continue;
-    if (leaves_fields(checker.layouts().of(type.type), samples)) continue;
+    if (leaves_fields(checker, type.type, samples)) continue;
     const bool same_name = best != nullptr && types.spelled(type.type) == types.spelled(best->type);
     if (best == nullptr || likeness.score > best_score) {
       if (!same_name) next_score = best_score;

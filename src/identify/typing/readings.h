@@ -26,6 +26,8 @@ constexpr Reading kElsewhere{false, -20, 0};
 constexpr Reading kTypedVariable{false, 50, 2};
 // A string whose room is that of the block it points at, whatever has been written there since.
 constexpr Reading kFillsBlock{false, 60, 2};
+// A pointer to what follows the struct in its own block.
+constexpr Reading kNamesOwnRest{false, 40, 2};
 // A member that is the number of elements behind it, as the block's size says.
 constexpr Reading kCountsTail{false, 40, 2};
 

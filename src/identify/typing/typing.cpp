@@ -284,7 +284,7 @@ class Typing {
   }
 
   static std::string detail_of(const Candidate& winner, uint32_t considered) {
-    std::string text = considered == 1
+    std::string text = considered <= 1
                            ? "the only type of that size fits"
                            : "only this one of " + grouped(considered) + " types of that size fits";
     if (!winner.fields_named.empty()) text += ", by " + winner.fields_named;

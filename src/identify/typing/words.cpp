@@ -73,4 +73,11 @@ Words read_words(const Inputs& inputs, BlockId block, uint64_t limit) {
   return words;
 }
 
+uint64_t own_rest_at(const Words& words, uint64_t offset) {
+  const WordFact* const word = words.at(offset);
+  if (word == nullptr || word->kind != WordKind::BlockInterior) return 0;
+  const uint64_t into = word->value - words.begin.value;
+  return into >= offset + 8 && into < words.requests.most ? into : 0;
+}
+
 }  // namespace heapscan

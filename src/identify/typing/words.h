@@ -43,4 +43,10 @@ struct Words {
 [[nodiscard]] Words read_words(const Inputs& inputs, AddrRange range, uint64_t limit);
 [[nodiscard]] Words read_words(const Inputs& inputs, BlockId block, uint64_t limit);
 
+// Where a word of the block points into the block itself, behind its own place: a struct and the
+// text that its member leads to are often one request. 0 when it does not. At most kMostBeforeRest
+// bytes lie between the struct and the text.
+[[nodiscard]] uint64_t own_rest_at(const Words& words, uint64_t offset);
+constexpr uint64_t kMostBeforeRest = 16;
+
 }  // namespace heapscan

@@ -545,5 +545,47 @@ TEST_F(Typing, NothingIsSaidWithoutTypes) {
   EXPECT_TRUE(ask()[0].empty());
 }
 
+// struct item {long kind; void *data;}, in one request with the bytes its member leads to.
+class TypingItems : public Typing {
+ protected:
+  TypingItems() {
+    item_ = p_.record("item", 16);
+    p_.members(item_, {{.offset = 0, .type = p_.integer(8), .name = "kind"},
+                       {.offset = 8, .type = p_.pointer_to(TypeId::none()), .name = "data"}});
+    // Of the size of the whole request, and nothing contradicts it.
+    p_.members(p_.record("counters", 40), {{.offset = 0, .type = p_.integer(8), .name = "in"},
+                                           {.offset = 8, .type = p_.integer(8), .name = "out"}});
+    p_.global_pointer("items", item_, Addr());
+  }
+  void fill(const std::vector<Addr>& items, uint64_t rest) {
+    for (size_t i = 0; i < items.size(); ++i) {
+      p_.program.poke(items[i], 3 + i % 2);
+      p_.program.poke(items[i] + 8, items[i] + rest);
+      p_.poke_text(items[i] + 24, "text " + std::to_string(i));
+    }
+  }
+  TypeId item_;
+};
+
+TEST_F(TypingItems, AStructInOneRequestWithWhatItsMemberLeadsTo) {
+  const auto items = p_.cluster(6, 40);
+  fill(items, 19);
+  EXPECT_EQ(strongest_label(ask()[0]), "struct item");
+}
+
+TEST_F(TypingItems, FewOfThemMayHaveRoomThatMallocDidNotSplitOff) {
+  const auto items = p_.cluster(6, 40);
+  fill(items, 19);
+  const Addr elsewhere = p_.program.block(72);
+  p_.program.poke(items[2] + 8, elsewhere + 24);
+  EXPECT_EQ(strongest_label(ask()[0]), "struct item");
+}
+
+TEST_F(TypingItems, APointerFarIntoTheBlockDoesNotEndTheStruct) {
+  const auto items = p_.cluster(6, 72);
+  fill(items, 48);
+  EXPECT_EQ(strongest_label(ask()[0]), "");
+}
+
 }  // namespace
 }  // namespace heapscan
