@@ -53,12 +53,13 @@ const Region* MemoryImage::region_at(Addr a) const {
 }
 
 const Module* MemoryImage::module_at(Addr a) const {
-  for (const Module& module : modules_) {
-    for (const ModuleSegment& segment : module.segments) {
-      if (segment.range.contains(a)) return &module;
-    }
+  auto row = std::upper_bound(module_ranges_.begin(), module_ranges_.end(), a,
+                              [](Addr at, const ModuleRange& r) { return at < r.range.begin(); });
+  ModuleId found = ModuleId::none();
+  while (row != module_ranges_.begin() && a < (--row)->reach) {
+    if (row->range.contains(a) && (!found.valid() || row->module < found)) found = row->module;
   }
-  return nullptr;
+  return found.valid() ? &modules_[found] : nullptr;
 }
 
 std::optional<Bytes> MemoryImage::view(AddrRange range) const {

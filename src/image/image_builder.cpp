@@ -40,6 +40,19 @@ void ImageBuilder::add_missing_bytes(uint64_t bytes) {
   }
 }
 
+void ImageBuilder::index_modules() {
+  auto& rows = image_.module_ranges_;
+  for (size_t i = 0; i < image_.modules_.size(); ++i) {
+    for (const ModuleSegment& segment : image_.modules_[ModuleId(i)].segments) {
+      if (!segment.range.empty()) rows.push_back({segment.range, ModuleId(i), Addr()});
+    }
+  }
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const auto& a, const auto& b) { return a.range.begin() < b.range.begin(); });
+  Addr reach;
+  for (auto& row : rows) row.reach = reach = std::max(reach, row.range.end());
+}
+
 MemoryImage ImageBuilder::freeze() {
   auto& regions = image_.regions_;
   std::stable_sort(regions.begin(), regions.end(), [](const Region& a, const Region& b) {
@@ -82,6 +95,7 @@ MemoryImage ImageBuilder::freeze() {
     }
   }
   populated_.clear();
+  index_modules();
   return std::move(image_);
 }
 

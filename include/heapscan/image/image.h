@@ -182,6 +182,7 @@ class MemoryImage {
   [[nodiscard]] uint64_t missing_bytes() const { return missing_bytes_; }
 
   [[nodiscard]] const Region* region_at(Addr a) const;
+  // Of modules that overlap, as those of a damaged core may, the one added first.
   [[nodiscard]] const Module* module_at(Addr a) const;
 
   // The bytes of `range` without a copy; nullopt unless all of them are saved and contiguous here.
@@ -224,11 +225,19 @@ class MemoryImage {
     AddrRange range;
     const std::byte* bytes;
   };
+  // A segment of a module, in the order of addresses. Damaged input may have modules that overlap,
+  // so each row also says how far the rows up to it reach.
+  struct ModuleRange {
+    AddrRange range;
+    ModuleId module;
+    Addr reach;
+  };
   [[nodiscard]] size_t first_span_after(Addr a) const;
 
   std::vector<Region> regions_;
   std::vector<Span> spans_;  // sorted, disjoint, maximal
   Column<ModuleId, Module> modules_;
+  std::vector<ModuleRange> module_ranges_;  // sorted
   std::vector<Thread> threads_;
   std::vector<AuxEntry> aux_;
   std::optional<std::vector<KernelReference>> kernel_references_;

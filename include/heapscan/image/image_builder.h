@@ -32,6 +32,8 @@ class ImageBuilder {
   [[nodiscard]] MemoryImage freeze();
 
  private:
+  void index_modules();
+
   MemoryImage image_;
   std::vector<AddrRange> populated_;
 };

@@ -101,6 +101,32 @@ TEST(MemoryImage, StringsEndAtTheLimitAndFailAtTheEdge) {
   EXPECT_FALSE(image.read_string(Addr(0x1000), 100).has_value());
 }
 
+TEST(MemoryImage, OfModulesThatOverlapTheOneAddedFirstIsFound) {
+  ImageBuilder builder;
+  const auto add = [&](const char* path, std::vector<AddrRange> ranges) {
+    Module module;
+    module.path = path;
+    for (const AddrRange& range : ranges) module.segments.push_back({range, false, true});
+    builder.add_module(module);
+  };
+  add("/second/in/memory", {{Addr(0x30000), Addr(0x31000)}, {Addr(0x20000), Addr(0x28000)}});
+  add("/around", {{Addr(0x10000), Addr(0x40000)}});
+  add("/within", {{Addr(0x12000), Addr(0x13000)}, {Addr(0x27000), Addr(0x29000)}});
+  const MemoryImage image = builder.freeze();
+  const auto path_at = [&](uint64_t a) {
+    const Module* const module = image.module_at(Addr(a));
+    return module == nullptr ? std::string() : module->path;
+  };
+  EXPECT_EQ(path_at(0xffff), "");
+  EXPECT_EQ(path_at(0x10000), "/around");
+  EXPECT_EQ(path_at(0x12800), "/around");
+  EXPECT_EQ(path_at(0x27fff), "/second/in/memory");
+  EXPECT_EQ(path_at(0x28000), "/around");
+  EXPECT_EQ(path_at(0x30fff), "/second/in/memory");
+  EXPECT_EQ(path_at(0x3ffff), "/around");
+  EXPECT_EQ(path_at(0x40000), "");
+}
+
 TEST(MemoryImage, FindsModulesBySegment) {
   ImageBuilder builder;
   Module module;
