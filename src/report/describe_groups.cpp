@@ -68,10 +68,10 @@ void describe_content(const Analysis& analysis, const AddressMap& addresses, con
   for (std::string& text : common_strings(analysis.image, addresses, blocks, is_text))
     group.strings.push_back(std::move(text));
   for (std::string& text : pointed_texts(analysis, addresses, blocks))
-    group.strings.push_back(std::move(text));
+    group.strings_behind.push_back(std::move(text));
   if (from.verdict != Verdict::Definite || from.indirect.blocks == 0) return;
   std::string below = texts_below(analysis, addresses, from);
-  if (!below.empty()) group.strings.push_back(std::move(below));
+  if (!below.empty()) group.strings_behind.push_back(std::move(below));
 }
 
 void name_parents(const Analysis& analysis, LeakGroup& group, ClusterId cluster) {

@@ -57,6 +57,12 @@ Json json_of_identity(const std::vector<IdentityRow>& identity) {
   return rows;
 }
 
+std::vector<std::string> all_strings(const LeakGroup& group) {
+  std::vector<std::string> all = group.strings;
+  all.insert(all.end(), group.strings_behind.begin(), group.strings_behind.end());
+  return all;
+}
+
 Json json_of_group(const LeakGroup& group) {
   return {{"id", group.id},
           {"verdict", name_of(group.verdict)},
@@ -70,7 +76,7 @@ Json json_of_group(const LeakGroup& group) {
           {"identified_by", json_of_identity(group.identity)},
           {"evidence", group.evidence},
           {"content", {{"hex", or_null(group.content_hex)}, {"text", or_null(group.content_text)}}},
-          {"strings", group.strings},
+          {"strings", all_strings(group)},
           {"pointers", json_of_pointers(group.pointers)},
           {"below", json_of_below(group.below)},
           {"below_left_out", group.below_left_out},

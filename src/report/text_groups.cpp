@@ -83,18 +83,11 @@ void GroupWriter::write_detail(const LeakGroup& group) {
 
 void GroupWriter::write_facts(const LeakGroup& group) {
   // What the blocks hold and point at stands on one line, text behind their pointers on the next.
-  const auto lies_in_blocks = [](const std::string& text) {
-    return text.starts_with('"') || text.starts_with("such as ");
-  };
-  std::vector<std::string> facts;
-  std::vector<std::string> behind;
-  for (const std::string& text : group.strings) {
-    (lies_in_blocks(text) ? facts : behind).push_back(text);
-  }
+  std::vector<std::string> facts = group.strings;
   for (const GroupPointer& pointer : group.pointers) {
     facts.push_back(spelled(pointer, options_.verbose));
   }
-  for (const std::vector<std::string>& row : {facts, behind}) {
+  for (const std::vector<std::string>& row : {facts, group.strings_behind}) {
     std::string line;
     for (const std::string& fact : row) {
       if (!options_.verbose && !line.empty() && line.size() + fact.size() > kLongestFacts) {
@@ -132,7 +125,9 @@ void GroupWriter::write_below(const LeakGroup& group) {
 // Bytes only where nothing better is known.
 void GroupWriter::write_bytes(const LeakGroup& group) {
   if (group.content_hex.empty()) return;
-  if (!options_.verbose && !(group.strings.empty() && group.pointers.empty())) return;
+  if (!options_.verbose &&
+      !(group.strings.empty() && group.strings_behind.empty() && group.pointers.empty()))
+    return;
   std::string bytes;
   for (size_t at = 0; at < group.content_hex.size(); at += 16)
     bytes += ' ' + group.content_hex.substr(at, 16);

@@ -79,10 +79,11 @@ struct LeakGroup {
   double share = 0;  // of all bytes of its verdict; of lost ones with `indirect`, of all lost
   std::vector<std::pair<uint64_t, uint64_t>> sizes;  // size, blocks; sorted by size
   std::string label;
-  std::vector<IdentityRow> identity;   // how the label is known, strongest first
-  std::vector<std::string> evidence;   // "why": holders, nearest misses, reasons
-  std::vector<std::string> strings;    // what text the blocks have in common, and where
-  std::vector<GroupPointer> pointers;  // by offset
+  std::vector<IdentityRow> identity;        // how the label is known, strongest first
+  std::vector<std::string> evidence;        // "why": holders, nearest misses, reasons
+  std::vector<std::string> strings;         // what text the blocks have in common, and where
+  std::vector<std::string> strings_behind;  // what text lies behind their pointers, or below them
+  std::vector<GroupPointer> pointers;       // by offset
   std::vector<BelowRow> below;
   uint64_t below_left_out = 0;  // kinds of blocks beyond those
   std::string below_line;       // the same in one line, for people; empty when nothing hangs below

@@ -34,7 +34,7 @@ TEST(DescribeTexts, ShowsTheTextThatBlocksPointAt) {
   }
   const Analysis analysis = program.judge();
   const Report report = texts_of(analysis);
-  EXPECT_THAT(report.leaks.at(0).strings,
+  EXPECT_THAT(report.leaks.at(0).strings_behind,
               ElementsAre("+0x10 -> such as \"the name of a user\", \"name of a user\""));
 }
 
@@ -54,7 +54,7 @@ TEST(DescribeTexts, ShowsTheTextThatHangsFurtherBelow) {
   const Analysis analysis = program.judge();
   const Report report = texts_of(analysis);
   ASSERT_EQ(report.leaks.at(0).label, "object");
-  EXPECT_THAT(report.leaks.at(0).strings, ElementsAre("below \"1/sens/cralle\""));
+  EXPECT_THAT(report.leaks.at(0).strings_behind, ElementsAre("below \"1/sens/cralle\""));
 }
 
 }  // namespace
