@@ -70,10 +70,16 @@ FakeProgram::World FakeProgram::build() {
   module.range = {Addr(kCode), Addr(kStrong + kAreaSize)};
   module.segments = {{AddrRange::sized(Addr(kCode), kCodeSize), false, true},
                      {AddrRange::sized(Addr(kStrong), kAreaSize), true, false}};
+  module.dynamic = dynamic_;
+  module.bias = bias_;
   builder.add_module(module);
   for (size_t i = 0; i < threads_; ++i) {
     Thread thread;
     thread.tid = static_cast<int>(i + 1);
+    if (i == 0 && thread_pointer_) {
+      thread.has_registers = true;
+      thread.registers[static_cast<size_t>(Register::FsBase)] = thread_pointer_->value;
+    }
     builder.add_thread(thread);
   }
   builder.add_missing_bytes(missing_);

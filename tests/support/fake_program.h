@@ -37,6 +37,13 @@ class FakeProgram {
   Addr weak_root(Addr value);
   void add_root_word(RootWord word) { roots_.words.push_back(std::move(word)); }
   void add_threads(size_t count) { threads_ = count; }
+  // Where the first thread's thread pointer leads.
+  void set_thread_pointer(Addr pointer) { thread_pointer_ = pointer; }
+  // Where the module's dynamic section lies at run time, and how far the module was moved.
+  void set_dynamic(AddrRange dynamic, uint64_t bias) {
+    dynamic_ = dynamic;
+    bias_ = bias;
+  }
   void lose_memory(uint64_t bytes) { missing_ = bytes; }
   void set_kernel_references(std::vector<KernelReference> references) {
     kernel_references_ = std::move(references);
@@ -73,6 +80,9 @@ class FakeProgram {
   uint64_t strong_used_ = 0;
   uint64_t weak_used_ = 0;
   size_t threads_ = 1;
+  std::optional<Addr> thread_pointer_;
+  AddrRange dynamic_;
+  uint64_t bias_ = 0;
   uint64_t missing_ = 0;
   std::optional<std::vector<KernelReference>> kernel_references_;
   Roots roots_;
