@@ -87,9 +87,7 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   a.roots = stages.run("find roots", [&] { return find_roots(a.image, a.runtime, a.heap); });
   a.reach = stages.run("trace", [&] { return trace(a.image, a.runtime, a.heap, a.roots); });
   a.clusters = stages.run("cluster", [&] {
-    return split_unlike(
-        a.image, a.symbols, a.runtime, a.heap, a.roots, a.reach,
-        cluster(a.image, a.symbols, a.runtime, a.heap, a.reach, {options.clustered}));
+    return cluster(a.image, a.symbols, a.runtime, a.heap, a.roots, a.reach, {options.clustered});
   });
   a.types = stages.run("read types", [&] { return read_types(a, debug_info); });
   a.identities = stages.run("identify", [&] {

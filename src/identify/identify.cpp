@@ -172,8 +172,8 @@ Identities identify(const MemoryImage& image, const Symbols& symbols, const Type
   const size_t count = std::min(clusters.rows.size(), kMostIdentified);
   const AddressMap addresses(image, runtime, heap);
   const auto profiles = make_profiles(image, heap, addresses, clusters, count);
-  const Inputs inputs{image, symbols, types,    runtime,   heap,
-                      roots, reach,   clusters, addresses, profiles};
+  const Inputs inputs{
+      {image, symbols, runtime, heap, roots, reach, clusters, addresses}, types, profiles};
   Identities identities;
   identities.rows = Column<ClusterId, Identity>(clusters.rows.size());
   parallel_for_pieces(count, kIdentifyGrain, [&](size_t begin, size_t end) {

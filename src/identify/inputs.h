@@ -18,16 +18,20 @@
 
 namespace heapscan {
 
-struct Inputs {
+// What is there as soon as blocks are clustered.
+struct ClusterInputs {
   const MemoryImage& image;
   const Symbols& symbols;
-  const Types& types;
   const RuntimeFacts& runtime;
   const HeapModel& heap;
   const Roots& roots;
   const Reachability& reach;
   const Clusters& clusters;
   const AddressMap& addresses;
+};
+
+struct Inputs : ClusterInputs {
+  const Types& types;
   const Column<ClusterId, Profile>& profiles;
 };
 

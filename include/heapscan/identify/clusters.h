@@ -1,7 +1,8 @@
 // Which blocks are alike: by shape and content, never by address.
 //
-// cluster() makes them from the words of the blocks alone; merge_alike() then joins those that
-// identify() gave one name. A block is in exactly one cluster. Clusters are sorted by bytes,
+// cluster() makes them from the words of the blocks, and takes apart what is of different classes or
+// different parts of standard containers; merge_alike() then joins those that identify() gave one
+// name. A block is in exactly one cluster. Clusters are sorted by bytes,
 // largest first; ties are settled by fingerprint, so the order is the same for every number of
 // threads.
 #pragma once
@@ -17,6 +18,7 @@
 #include "heapscan/identify/words.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
+#include "heapscan/reach/roots.h"
 #include "heapscan/reach/verdict_set.h"
 #include "heapscan/symbols/symbols.h"
 
@@ -96,7 +98,8 @@ struct ClusterOptions {
 // Blocks in Used state of the wanted verdicts; raw mappings are not clustered.
 [[nodiscard]] Clusters cluster(const MemoryImage& image, const Symbols& symbols,
                                const RuntimeFacts& runtime, const HeapModel& heap,
-                               const Reachability& reach, const ClusterOptions& options = {});
+                               const Roots& roots, const Reachability& reach,
+                               const ClusterOptions& options = {});
 
 // Of the first `limit` bytes of the cluster's samples.
 [[nodiscard]] Profile make_profile(const MemoryImage& image, const AddressMap& addresses,

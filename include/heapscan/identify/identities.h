@@ -63,14 +63,6 @@ struct Identities {
   Notes notes;
 };
 
-// Takes clusters apart whose blocks begin as objects of different classes, or are owned by standard
-// containers as different parts (a map's nodes and a vector's elements may have one shape) or, of
-// nodes, at different places. Asked between cluster() and identify(); keeps the order of Clusters.
-[[nodiscard]] Clusters split_unlike(const MemoryImage& image, const Symbols& symbols,
-                                    const RuntimeFacts& runtime, const HeapModel& heap,
-                                    const Roots& roots, const Reachability& reach,
-                                    Clusters clusters);
-
 [[nodiscard]] Identities identify(const MemoryImage& image, const Symbols& symbols,
                                   const Types& types, const RuntimeFacts& runtime,
                                   const HeapModel& heap, const Roots& roots,

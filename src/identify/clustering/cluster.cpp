@@ -1,7 +1,9 @@
 // Clustering goes in rounds. In the first, a pointer to a block is just that; the groups it ends
 // with say what kind of block a pointer leads to, and who points at a block, which is what the
 // second works with. A third told nothing apart that was worth it on real programs: its news come
-// from blocks three pointers away.
+// from blocks three pointers away. What is known of blocks for certain, their class or which part of
+// which container they are, takes the clusters apart at the end: where a container lies is said by
+// the clusters found so far.
 //
 // A round is one pass over the blocks that gives each a signature, groups of equal signatures, and
 // the joining of groups that agree. Only the pass costs time per block, and only columns of small
@@ -19,6 +21,7 @@
 #include "identify/clustering/short_texts.h"
 #include "identify/clustering/signature_groups.h"
 #include "identify/clustering/signatures.h"
+#include "identify/clustering/split_unlike.h"
 
 namespace heapscan {
 
@@ -134,7 +137,8 @@ ClusterId Clusters::of(BlockId block) const {
 // Blocks that the program has lost and blocks that it uses are clustered apart, so that a lost
 // block's cluster is the same whether or not somebody also asks about the others.
 Clusters cluster(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
-                 const HeapModel& heap, const Reachability& reach, const ClusterOptions& options) {
+                 const HeapModel& heap, const Roots& roots, const Reachability& reach,
+                 const ClusterOptions& options) {
   const auto cluster_alone = [&](std::vector<BlockId> blocks) {
     const auto [group_of, shapes] = Clustering(image, symbols, runtime, heap, blocks).run();
     return make_clusters(image, symbols, runtime, heap, std::move(blocks), group_of, shapes);
@@ -143,9 +147,11 @@ Clusters cluster(const MemoryImage& image, const Symbols& symbols, const Runtime
   for (const Verdict verdict : {Verdict::Definite, Verdict::Indirect, Verdict::Possible}) {
     if (options.verdicts.has(verdict)) unreached.add(verdict);
   }
-  Clusters lost = cluster_alone(wanted_blocks(heap, reach, unreached));
-  if (!options.verdicts.has(Verdict::Reachable)) return lost;
-  return join_clusters(heap, lost, cluster_alone(wanted_blocks(heap, reach, {Verdict::Reachable})));
+  Clusters clusters = cluster_alone(wanted_blocks(heap, reach, unreached));
+  if (options.verdicts.has(Verdict::Reachable))
+    clusters = join_clusters(heap, clusters,
+                             cluster_alone(wanted_blocks(heap, reach, {Verdict::Reachable})));
+  return split_unlike(image, symbols, runtime, heap, roots, reach, std::move(clusters));
 }
 
 }  // namespace heapscan

@@ -44,8 +44,8 @@ struct ContainerWalk {
 
 // The blocks owned by the container that begins at `at`; `bytes` are those there. Empty when it is
 // none, or has no blocks.
-[[nodiscard]] std::vector<OwnedPart> parts_of_container(const Inputs& inputs, Addr at, Bytes bytes,
-                                                        ContainerWalk& walk);
+[[nodiscard]] std::vector<OwnedPart> parts_of_container(const ClusterInputs& inputs, Addr at,
+                                                        Bytes bytes, ContainerWalk& walk);
 
 // Whether a block is a node that is tied to its neighbours as such nodes are: a tree's or a list's.
 [[nodiscard]] bool is_linked_tree_node(const MemoryImage& image, Addr node);

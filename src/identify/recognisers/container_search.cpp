@@ -33,7 +33,7 @@ struct Found {
 };
 
 // Of a static program without symbols only its objects tell.
-bool has_objects(const Inputs& inputs) {
+bool has_objects(const ClusterInputs& inputs) {
   const auto& rows = inputs.clusters.rows;
   return std::any_of(rows.begin(), rows.end(), [&](const Cluster& row) {
     if (row.shape != Shape::Record || row.samples.empty()) return false;
@@ -42,7 +42,7 @@ bool has_objects(const Inputs& inputs) {
   });
 }
 
-bool is_cpp_program(const Inputs& inputs) {
+bool is_cpp_program(const ClusterInputs& inputs) {
   for (size_t i = 0; i < inputs.image.modules().size(); ++i) {
     if (inputs.runtime.roles.is(ModuleId(i), ModuleRole::CppLibrary)) return true;
     if (inputs.symbols.address_of(ModuleId(i), "__gxx_personality_v0")) return true;
@@ -52,7 +52,7 @@ bool is_cpp_program(const Inputs& inputs) {
 
 // `place_of(offset)` says where a container that begins there lies.
 template <typename F>
-void look_at(const Inputs& inputs, Addr begin, Bytes bytes, uint64_t limit, F&& place_of,
+void look_at(const ClusterInputs& inputs, Addr begin, Bytes bytes, uint64_t limit, F&& place_of,
              ContainerWalk& walk, Found& found) {
   const auto take = [&](uint64_t offset) {
     const uint64_t length = std::min<uint64_t>(bytes.size() - offset, kLargestContainer);
@@ -74,7 +74,7 @@ void look_at(const Inputs& inputs, Addr begin, Bytes bytes, uint64_t limit, F&& 
   }
 }
 
-Found look_at_cluster(const Inputs& inputs, ClusterId cluster) {
+Found look_at_cluster(const ClusterInputs& inputs, ClusterId cluster) {
   Found found;
   const std::vector<Sample> samples = samples_of(inputs, cluster);
   const size_t count = std::min(samples.size(), kMostOwners);
@@ -89,12 +89,12 @@ Found look_at_cluster(const Inputs& inputs, ClusterId cluster) {
   return found;
 }
 
-std::string variable_at(const Inputs& inputs, Addr address) {
+std::string variable_at(const ClusterInputs& inputs, Addr address) {
   const auto hit = inputs.symbols.at(address);
   return hit && hit->offset == 0 ? name_of_symbol(hit->name) : "";
 }
 
-Found look_at_roots(const Inputs& inputs) {
+Found look_at_roots(const ClusterInputs& inputs) {
   Found found;
   uint64_t left = kMostRootBytes;
   ContainerWalk walk = ContainerWalk::whole();
@@ -116,7 +116,7 @@ Found look_at_roots(const Inputs& inputs) {
   return found;
 }
 
-bool any_reachable(const Inputs& inputs) {
+bool any_reachable(const ClusterInputs& inputs) {
   const auto& rows = inputs.clusters.rows;
   return std::any_of(rows.begin(), rows.end(), [&](const Cluster& row) {
     return !row.samples.empty() && inputs.reach.verdict(row.samples.front()) == Verdict::Reachable;
@@ -124,7 +124,7 @@ bool any_reachable(const Inputs& inputs) {
 }
 
 // The last entry is what the roots hold.
-std::vector<Found> look_everywhere(const Inputs& inputs,
+std::vector<Found> look_everywhere(const ClusterInputs& inputs,
                                    const Column<ClusterId, uint8_t>& may_own) {
   const size_t count = std::min(may_own.size(), kMostIdentified);
   std::vector<Found> found(count + 1);
@@ -149,7 +149,7 @@ std::vector<ContainerPlace> places_of(const std::vector<Found>& found) {
 // (a stream's buffer is its string's text) is the first kind of part's.
 class Prover {
  public:
-  Prover(const Inputs& inputs, const std::vector<ContainerPlace>& places)
+  Prover(const ClusterInputs& inputs, const std::vector<ContainerPlace>& places)
       : inputs_(inputs), places_(places), codes_(inputs.clusters.blocks.size()) {}
 
   void mark(const OwnedPart& part, size_t place) {
@@ -207,13 +207,13 @@ class Prover {
     for (const OwnedPart& part : parts_of_container(inputs_, at, *bytes, walk_)) mark(part, place);
   }
 
-  const Inputs& inputs_;
+  const ClusterInputs& inputs_;
   const std::vector<ContainerPlace>& places_;
   std::vector<uint32_t> codes_;
   ContainerWalk walk_ = ContainerWalk::whole();
 };
 
-ContainerClaims count_claims(const Inputs& inputs, const ContainerSearch& search,
+ContainerClaims count_claims(const ClusterInputs& inputs, const ContainerSearch& search,
                              ClusterId cluster) {
   const std::vector<BlockId>& blocks = inputs.clusters.blocks;
   std::vector<ContainerMember> members;
@@ -235,7 +235,7 @@ ContainerClaims count_claims(const Inputs& inputs, const ContainerSearch& search
   return claims;
 }
 
-void count_types(const Inputs& inputs, const std::vector<Found>& found,
+void count_types(const ClusterInputs& inputs, const std::vector<Found>& found,
                  Column<ClusterId, ContainerClaims>& claims) {
   for (const Found& one : found) {
     for (const FoundPart& part : one.parts) {
@@ -248,7 +248,8 @@ void count_types(const Inputs& inputs, const std::vector<Found>& found,
 
 }  // namespace
 
-ContainerSearch search_containers(const Inputs& inputs, const Column<ClusterId, uint8_t>& may_own) {
+ContainerSearch search_containers(const ClusterInputs& inputs,
+                                  const Column<ClusterId, uint8_t>& may_own) {
   ContainerSearch search;
   search.claims = Column<ClusterId, ContainerClaims>(inputs.clusters.rows.size());
   search.is_cpp = is_cpp_program(inputs);

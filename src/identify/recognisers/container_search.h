@@ -50,7 +50,7 @@ struct ContainerSearch {
 
 // Finds nothing in programs that are not C++: C has structs that look like containers.
 // `may_own` says of each cluster whether containers are looked for in its blocks.
-[[nodiscard]] ContainerSearch search_containers(const Inputs& inputs,
+[[nodiscard]] ContainerSearch search_containers(const ClusterInputs& inputs,
                                                 const Column<ClusterId, uint8_t>& may_own);
 
 }  // namespace heapscan

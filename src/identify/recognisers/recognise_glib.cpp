@@ -54,7 +54,7 @@ GlibAnswer answer_for_part(const GlibTypes::Owned& owned) {
 }
 
 // {domain, code, message}
-bool is_error(const Inputs& inputs, const GlibTypes& types, const Sample& sample) {
+bool is_error(const ClusterInputs& inputs, const GlibTypes& types, const Sample& sample) {
   constexpr uint64_t kErrorBytes = 16;
   constexpr uint64_t kMessage = 8;
   if (!fills(kErrorBytes, sample.size) || !types.is_error_domain(half(sample, 0))) return false;
@@ -111,7 +111,7 @@ std::optional<Evidence> recognise_struct(const Inputs& inputs, ClusterId cluster
 
 }  // namespace
 
-GlibKinds::GlibKinds(const Inputs& inputs)
+GlibKinds::GlibKinds(const ClusterInputs& inputs)
     : inputs_(inputs), types_(find_glib_types(inputs.image, inputs.heap, inputs.addresses)) {
   const auto& modules = inputs.image.modules();
   in_use_ =

@@ -15,7 +15,7 @@ namespace heapscan {
 // What single blocks are. Refers to the inputs, which must outlive it.
 class GlibKinds {
  public:
-  explicit GlibKinds(const Inputs& inputs);
+  explicit GlibKinds(const ClusterInputs& inputs);
 
   [[nodiscard]] bool in_use() const { return in_use_; }  // the program uses GLib
   [[nodiscard]] const GlibTypes& types() const { return types_; }
@@ -24,7 +24,7 @@ class GlibKinds {
   [[nodiscard]] std::vector<std::string> names() const;  // all there can be
 
  private:
-  const Inputs& inputs_;
+  const ClusterInputs& inputs_;
   GlibTypes types_;
   bool in_use_ = false;
 };

@@ -9,7 +9,7 @@ namespace heapscan {
 
 namespace {
 
-std::optional<Evidence> ask(const Inputs& inputs, std::span<const Sample> samples,
+std::optional<Evidence> ask(const ClusterInputs& inputs, std::span<const Sample> samples,
                             const KnownStruct& known) {
   const auto agreeing =
       static_cast<size_t>(std::count_if(samples.begin(), samples.end(), [&](const Sample& sample) {
@@ -33,38 +33,38 @@ bool may_be(const Cluster& cluster, const KnownStruct& known) {
 
 }  // namespace
 
-uint64_t size_of_block_at(const Inputs& inputs, uint64_t address) {
+uint64_t size_of_block_at(const ClusterInputs& inputs, uint64_t address) {
   if (inputs.addresses.kind_of(address) != WordKind::BlockStart) return 0;
   return inputs.heap.block(inputs.addresses.block_meant_by(address)).size();
 }
 
-uint64_t room_at(const Inputs& inputs, uint64_t address) {
+uint64_t room_at(const ClusterInputs& inputs, uint64_t address) {
   if (!is_block_pointer(inputs.addresses.kind_of(address))) return 0;
   return inputs.heap.block(inputs.addresses.block_meant_by(address)).range().end() - Addr(address);
 }
 
-bool is_code(const Inputs& inputs, uint64_t address) {
+bool is_code(const ClusterInputs& inputs, uint64_t address) {
   return inputs.addresses.kind_of(address) == WordKind::Code;
 }
 
-bool is_in_module(const Inputs& inputs, uint64_t address) {
+bool is_in_module(const ClusterInputs& inputs, uint64_t address) {
   const WordKind kind = inputs.addresses.kind_of(address);
   return kind == WordKind::Constant || kind == WordKind::Data;
 }
 
-std::string text_at(const Inputs& inputs, uint64_t address, size_t limit) {
+std::string text_at(const ClusterInputs& inputs, uint64_t address, size_t limit) {
   const std::string text = inputs.image.read_string(Addr(address), limit + 1).value_or("");
   const bool printable = std::all_of(
       text.begin(), text.end(), [](char c) { return is_printable(static_cast<unsigned char>(c)); });
   return printable && text.size() <= limit ? text : "";
 }
 
-bool is_one(const Inputs& inputs, const Sample& sample, const KnownStruct& known) {
+bool is_one(const ClusterInputs& inputs, const Sample& sample, const KnownStruct& known) {
   return sample.size >= known.min_size && sample.size <= known.max_size &&
          known.is_one(inputs, sample);
 }
 
-std::optional<Evidence> recognise_known(const Inputs& inputs, ClusterId cluster,
+std::optional<Evidence> recognise_known(const ClusterInputs& inputs, ClusterId cluster,
                                         std::span<const Sample> samples,
                                         std::span<const KnownStruct> structs) {
   if (samples.empty()) return std::nullopt;

@@ -32,9 +32,9 @@ struct Sample {
 inline constexpr size_t kMostIdentified = 10'000;
 
 // Nothing when it is not saved.
-[[nodiscard]] std::optional<Sample> sample_of(const Inputs& inputs, BlockId id);
+[[nodiscard]] std::optional<Sample> sample_of(const ClusterInputs& inputs, BlockId id);
 // Those that are saved.
-[[nodiscard]] std::vector<Sample> samples_of(const Inputs& inputs, ClusterId cluster);
+[[nodiscard]] std::vector<Sample> samples_of(const ClusterInputs& inputs, ClusterId cluster);
 
 // A label needs this much agreement of the samples asked: one in twenty may be damaged or half
 // made.

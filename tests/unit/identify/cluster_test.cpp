@@ -43,7 +43,8 @@ class ClusterTest : public testing::Test {
     world_ = program_.build();
     world_.heap.allocator_state = allocator_state_;
     reach_ = world_.trace();
-    clusters_ = cluster(world_.image, Symbols(), world_.runtime, world_.heap, reach_, options);
+    clusters_ = cluster(world_.image, Symbols(), world_.runtime, world_.heap, world_.roots, reach_,
+                        options);
   }
   [[nodiscard]] ClusterId of(Addr at) const { return clusters_.of(world_.heap.block_at(at)); }
   // The clusters that blocks of this type are in.
@@ -463,7 +464,8 @@ TEST_F(ClusterTest, LostBlocksAreClusteredAlikeWhetherOrNotLiveOnesAreToo) {
   const uint64_t alone = clusters_.rows[*clusters_of("lost").begin()].fingerprint;
   ClusterOptions options;
   options.verdicts.add(Verdict::Reachable);
-  clusters_ = cluster(world_.image, Symbols(), world_.runtime, world_.heap, reach_, options);
+  clusters_ =
+      cluster(world_.image, Symbols(), world_.runtime, world_.heap, world_.roots, reach_, options);
   expect_one("lost");
   expect_apart("lost", "other");
   EXPECT_EQ(clusters_.rows[*clusters_of("lost").begin()].fingerprint, alone);
@@ -500,7 +502,7 @@ std::map<uint64_t, uint64_t> fingerprints(bool other_run, uint64_t moved = 0) {
   }
   const FakeProgram::World world = program.build();
   const Clusters clusters =
-      cluster(world.image, Symbols(), world.runtime, world.heap, world.trace());
+      cluster(world.image, Symbols(), world.runtime, world.heap, world.roots, world.trace());
   std::map<uint64_t, uint64_t> blocks;
   for (const Cluster& row : clusters.rows) blocks[row.fingerprint] = row.blocks;
   return blocks;
@@ -556,7 +558,7 @@ TEST_P(AnyBytes, GiveOneAnswerOnAnyNumberOfThreads) {
   for (const unsigned threads : {1U, 4U}) {
     const ThreadLimit limit(threads);
     const Clusters again =
-        cluster(world_.image, Symbols(), world_.runtime, world_.heap, reach_, {});
+        cluster(world_.image, Symbols(), world_.runtime, world_.heap, world_.roots, reach_, {});
     EXPECT_EQ(again.cluster_of, clusters_.cluster_of);
     for (size_t i = 0; i < again.rows.size(); ++i)
       EXPECT_EQ(again.rows[ClusterId(i)].fingerprint, clusters_.rows[ClusterId(i)].fingerprint);

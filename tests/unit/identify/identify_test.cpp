@@ -1,6 +1,7 @@
 #include <random>
 
 #include "heapscan/base/parallel.h"
+#include "identify/clustering/split_unlike.h"
 #include "unit/identify/recogniser_world.h"
 #include "unit/identify/typing_program.h"
 

@@ -1,3 +1,4 @@
+#include "identify/clustering/split_unlike.h"
 #include "identify/recognisers/recognisers.h"
 #include "identify/recognisers/vtable_class.h"
 #include "identify/recognisers/vtable_label.h"

@@ -1,4 +1,5 @@
 #include "identify/recognisers/recognise_containers.h"
+#include "identify/clustering/split_unlike.h"
 
 #include "unit/identify/recogniser_world.h"
 

@@ -1,4 +1,5 @@
 #include "identify/recognisers/recognise_glib.h"
+#include "identify/clustering/split_unlike.h"
 
 #include <array>
 

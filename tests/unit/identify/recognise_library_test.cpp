@@ -1,3 +1,4 @@
+#include "identify/clustering/split_unlike.h"
 #include "identify/recognisers/recognisers.h"
 
 #include "identify/recognisers/recognise_python.h"

@@ -76,9 +76,10 @@ class RecogniserWorld {
     for (size_t i = 0; i < clusters_.rows.size(); ++i)
       profiles_.push_back(
           make_profile(world_.image, *addresses_, world_.heap, clusters_, ClusterId(i)));
-    inputs_ =
-        std::make_unique<Inputs>(Inputs{world_.image, symbols_, types_, world_.runtime, world_.heap,
-                                        world_.roots, reach_, clusters_, *addresses_, profiles_});
+    inputs_ = std::make_unique<Inputs>(Inputs{{world_.image, symbols_, world_.runtime, world_.heap,
+                                               world_.roots, reach_, clusters_, *addresses_},
+                                              types_,
+                                              profiles_});
     return *inputs_;
   }
 

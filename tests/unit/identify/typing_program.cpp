@@ -11,9 +11,10 @@ const Inputs& TypingProgram::inputs() {
   make_clusters();
   addresses_ = std::make_unique<AddressMap>(world_.image, world_.runtime, world_.heap);
   profiles_ = Column<ClusterId, Profile>(clusters_.rows.size());
-  inputs_ =
-      std::make_unique<Inputs>(Inputs{world_.image, symbols_, frozen_, world_.runtime, world_.heap,
-                                      world_.roots, reach_, clusters_, *addresses_, profiles_});
+  inputs_ = std::make_unique<Inputs>(Inputs{{world_.image, symbols_, world_.runtime, world_.heap,
+                                             world_.roots, reach_, clusters_, *addresses_},
+                                            frozen_,
+                                            profiles_});
   return *inputs_;
 }
 

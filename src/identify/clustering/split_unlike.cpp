@@ -1,4 +1,4 @@
-// cluster() knows blocks by the kinds of their words, and one record of pointers is like another:
+// Signatures know blocks by the kinds of their words, and one record of pointers is like another:
 // nodes of a hash table fall together with the elements of a vector, an object with few fields with
 // a struct. The class that a block begins with, and the container that owns it, tell them apart.
 //
@@ -9,6 +9,8 @@
 // strings lie at many offsets of many arrays. Blocks that no container owns stay with the largest
 // group, unless what the others are is certain for each block (nodes) or the cluster is taken apart
 // anyway.
+#include "identify/clustering/split_unlike.h"
+
 #include <algorithm>
 #include <map>
 #include <string_view>
@@ -70,7 +72,7 @@ bool is_node(ContainerPart part) {
 // ---- what blocks are ------------------------------------------------------------------------
 
 // The first word of each block, where it could be a vptr; 0 otherwise.
-std::vector<uint64_t> first_words(const Inputs& inputs) {
+std::vector<uint64_t> first_words(const ClusterInputs& inputs) {
   const std::vector<BlockId>& blocks = inputs.clusters.blocks;
   std::vector<uint64_t> words(blocks.size());
   parallel_for_pieces(blocks.size(), kSplitGrain, [&](size_t begin, size_t end) {
@@ -84,7 +86,7 @@ std::vector<uint64_t> first_words(const Inputs& inputs) {
   return words;
 }
 
-std::map<uint64_t, std::string> names_of_classes(const Inputs& inputs,
+std::map<uint64_t, std::string> names_of_classes(const ClusterInputs& inputs,
                                                  std::vector<uint64_t> words) {
   std::sort(words.begin(), words.end());
   words.erase(std::unique(words.begin(), words.end()), words.end());
@@ -102,7 +104,7 @@ uint32_t code_of_class(const Facts& facts, std::string_view name) {
   return kClass | static_cast<uint32_t>(at - facts.classes.begin());
 }
 
-void add_classes(const Inputs& inputs, Facts& facts) {
+void add_classes(const ClusterInputs& inputs, Facts& facts) {
   const std::vector<uint64_t> words = first_words(inputs);
   const std::map<uint64_t, std::string> names = names_of_classes(inputs, words);
   const GlibKinds glib(inputs);
@@ -148,11 +150,8 @@ void count_codes(const Clusters& clusters, Facts& facts) {
 Facts find_facts(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
                  const HeapModel& heap, const Roots& roots, const Reachability& reach,
                  const Clusters& clusters) {
-  const Types types;
   const AddressMap addresses(image, runtime, heap);
-  const Column<ClusterId, Profile> profiles(clusters.rows.size());
-  const Inputs inputs{image, symbols, types,    runtime,   heap,
-                      roots, reach,   clusters, addresses, profiles};
+  const ClusterInputs inputs{image, symbols, runtime, heap, roots, reach, clusters, addresses};
   Facts facts;
   facts.containers = search_containers(inputs, Column<ClusterId, uint8_t>(clusters.rows.size(), 1));
   facts.codes = std::move(facts.containers.codes);
