@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "identify/typing/check.h"
+#include "identify/typing/checker.h"
 
 namespace heapscan {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "identify/typing/layout.h"
-#include "identify/typing/words.h"
+#include "identify/typing/word_facts.h"
 
 namespace heapscan {
 

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "identify/typing/check.h"
+#include "identify/typing/checker.h"
 #include "identify/typing/extent.h"
 
 namespace heapscan {

@@ -1,3 +1,15 @@
+// The problem: a lost block is one that nothing points at any more, so no variable's type leads to it.
+// Debug information has thousands of types, dozens of which have its size.
+//
+// The argument: a type says what each word must be. A pointer leads to a block of a certain size,
+// which must be what the pointer says, and so on; a count counts what is there. A wrong type is soon
+// contradicted, and the right one explains what otherwise had to be chance. Where nothing but
+// numbers and zeros is to be explained, or two types explain it as well, no type is named.
+//
+// The gain: of the lost bytes of seven programs in C and C++ of which the type is known, 97 to 100 %
+// are labelled with it in three, 60 to 82 % in three, 19 % in one, and at most 2 % with another
+// (docs/accuracy.md). Without types none of the C programs' structs has a name.
+//
 // Types come from four sides, the surest first. Variables are typed, and lead along typed members
 // to live blocks; vtables name classes; both lead on to whatever their members point at. A cluster
 // that nothing typed points at may look like live blocks of a known type. What then remains, heads
@@ -11,12 +23,10 @@
 #include <utility>
 
 #include "heapscan/base/text.h"
-#include "identify/typing/clusters.h"
-#include "identify/typing/fit.h"
-#include "identify/typing/live.h"
-#include "identify/typing/look.h"
-#include "identify/typing/pointers.h"
-#include "identify/typing/together.h"
+#include "identify/typing/fit_types.h"
+#include "identify/typing/likeness.h"
+#include "identify/typing/live_types.h"
+#include "identify/typing/typed_clusters.h"
 
 namespace heapscan {
 

@@ -1,4 +1,4 @@
-#include "identify/typing/weigh.h"
+#include "identify/typing/fit_types.h"
 
 #include <gtest/gtest.h>
 

@@ -13,9 +13,8 @@
 #include "heapscan/base/id.h"
 #include "identify/inputs.h"
 #include "identify/typing/layout.h"
-#include "identify/typing/readings.h"
 #include "identify/typing/relatives.h"
-#include "identify/typing/words.h"
+#include "identify/typing/word_facts.h"
 
 namespace heapscan {
 

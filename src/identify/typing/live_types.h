@@ -1,4 +1,4 @@
-// From typed variables along typed members through the heap.
+// From typed variables along typed members through the heap: which live blocks are of which type.
 #pragma once
 
 #include <cstdint>
@@ -6,11 +6,22 @@
 #include <string_view>
 #include <vector>
 
-#include "identify/typing/check.h"
+#include "identify/inputs.h"
+#include "identify/typing/checker.h"
 #include "identify/typing/extent.h"
 #include "identify/typing/tags.h"
 
 namespace heapscan {
+
+struct TypedPlace {
+  AddrRange range;
+  TypeId type;
+  std::string_view variable;
+  bool is_local = false;  // may not have been initialised yet
+};
+
+// Globals and statics, thread-local variables of every live thread, locals; in that order.
+[[nodiscard]] std::vector<TypedPlace> typed_places(const Inputs& inputs);
 
 // Something typed points at blocks of a cluster.
 struct Vote {

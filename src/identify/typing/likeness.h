@@ -1,12 +1,12 @@
-// Which live type's blocks look like those of a cluster.
+// Which live type's blocks, or arrays of which pointers, the blocks of a cluster look like.
 #pragma once
 
 #include <optional>
 #include <span>
 #include <vector>
 
-#include "identify/typing/check.h"
-#include "identify/typing/live.h"
+#include "identify/typing/checker.h"
+#include "identify/typing/live_types.h"
 
 namespace heapscan {
 
@@ -19,5 +19,9 @@ namespace heapscan {
 // elements can be: no member contradicts, and those that take few values take no others.
 [[nodiscard]] const LiveArray* array_alike(Checker& checker, std::span<const LiveArray> live,
                                            const std::vector<Words>& samples);
+
+// The struct that nearly all pointers in the samples lead to, when the samples hold nothing else
+// but null; none otherwise.
+[[nodiscard]] TypeId common_pointee(Checker& checker, const std::vector<Words>& samples);
 
 }  // namespace heapscan

@@ -1,4 +1,4 @@
-#include "identify/typing/check.h"
+#include "identify/typing/checker.h"
 
 #include <algorithm>
 

@@ -2,12 +2,16 @@
 // Words of different kinds tell different types apart; equal kinds say little where they are zero
 // or small numbers, more where they are pointers or text, most where both name the same function,
 // object or place behind them in their own block.
-#include "identify/typing/look.h"
+//
+// The type that an array of pointers leads to is the one that most targets are known to have. Targets of which nothing is known must
+// be able to be of it, too.
+#include "identify/typing/likeness.h"
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
-#include "identify/typing/fit.h"
+#include "identify/typing/fit_types.h"
 
 namespace heapscan {
 
@@ -177,6 +181,20 @@ bool is_array_of(Checker& checker, const LiveArray& array, const Words& words) {
   return telling > 0 && telling * 2 >= asked;
 }
 
+constexpr size_t kFewestKnown = 4;
+
+using Tally = std::vector<std::pair<TypeId, size_t>>;
+
+void count(Tally& tally, TypeId type) {
+  for (auto& [known, times] : tally) {
+    if (known == type) {
+      ++times;
+      return;
+    }
+  }
+  tally.emplace_back(type, 1);
+}
+
 }  // namespace
 
 const LiveType* look_alike(Checker& checker, std::span<const LiveType> live,
@@ -218,6 +236,35 @@ const LiveArray* array_alike(Checker& checker, std::span<const LiveArray> live,
     answer = &array;
   }
   return answer;
+}
+
+TypeId common_pointee(Checker& checker, const std::vector<Words>& samples) {
+  Tally tally;
+  std::vector<const WordFact*> pointers;
+  size_t others = 0;
+  size_t known = 0;
+  for (const Words& sample : samples) {
+    for (size_t w = 0; w + 1 < sample.facts.size() || w == 0; ++w) {
+      const WordFact& fact = sample.facts[w];
+      if (fact.kind == WordKind::FreeBlock || fact.value == 0) continue;
+      if (fact.kind != WordKind::BlockStart) {
+        ++others;
+        continue;
+      }
+      pointers.push_back(&fact);
+      const TypeId type = checker.beliefs().of(fact);
+      if (!type.valid()) continue;
+      ++known;
+      count(tally, type);
+    }
+  }
+  if (known < kFewestKnown || others * 20 > pointers.size()) return TypeId::none();
+  const auto most = std::max_element(
+      tally.begin(), tally.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto agreeing = std::count_if(pointers.begin(), pointers.end(), [&](const WordFact* fact) {
+    return checker.may_point_at(most->first, *fact);
+  });
+  return static_cast<size_t>(agreeing) * 20 >= pointers.size() * 19 ? most->first : TypeId::none();
 }
 
 }  // namespace heapscan
