@@ -16,8 +16,19 @@ namespace {
 // much.
 constexpr uint64_t kMostParsed = uint64_t{128} << 20;
 constexpr size_t kMostLibdwUnits = 500'000;
-constexpr uint64_t kMostRanges = 20'000'000;
-constexpr std::chrono::seconds kLongestUnitSearch{20};
+constexpr uint64_t kMostSteps = 40'000'000;  // ranges of units, and addresses found in them
+
+// Returns how many there were.
+uint64_t skip_attributes(DwarfCursor& cursor) {
+  uint64_t count = 0;
+  for (; !cursor.failed() && !cursor.at_end(); ++count) {
+    const uint64_t name = cursor.uleb();
+    const uint64_t form = cursor.uleb();
+    if (form == DW_FORM_implicit_const) cursor.sleb();
+    if (name == 0 && form == 0) break;
+  }
+  return count;
+}
 
 // How many bytes of the table are read until `code` is found.
 uint64_t bytes_until(Bytes abbrev, uint64_t table, uint64_t code, uint64_t most) {
@@ -27,12 +38,7 @@ uint64_t bytes_until(Bytes abbrev, uint64_t table, uint64_t code, uint64_t most)
     if (here == 0) break;
     cursor.uleb();  // tag
     cursor.u8();    // whether it has children
-    while (!cursor.failed()) {
-      const uint64_t name = cursor.uleb();
-      const uint64_t form = cursor.uleb();
-      if (form == DW_FORM_implicit_const) cursor.sleb();
-      if (name == 0 && form == 0) break;
-    }
+    skip_attributes(cursor);
     if (here == code) break;
   }
   return cursor.at() - std::min(table, cursor.at());
@@ -85,37 +91,50 @@ auto LibdwFile::open_handle(const DwarfFile& file, Texts texts) -> std::optional
 }
 
 void LibdwFile::for_units_with(std::span<const FileAddr> addresses, const UnitVisitor& f) const {
-  const TimeLimit time(kLongestUnitSearch);
-  uint64_t ranges_left = kMostRanges;
-  for (size_t i = 0; i < file_->units.size() && ranges_left > 0 && !time.over(); ++i) {
+  uint64_t steps_left = kMostSteps;
+  for (size_t i = 0; i < file_->units.size() && steps_left > 0; ++i) {
     const DwarfUnit& unit = file_->units[i];
     Dwarf_Die root;
     if ((unit.type != DW_UT_compile && unit.type != DW_UT_skeleton) ||
         dwarf_offdie(handle_.dwarf.get(), unit.first_die, &root) == nullptr)
       continue;
-    const std::vector<size_t> here = find_in(root, addresses, ranges_left);
+    const std::vector<size_t> here = find_in(root, addresses, steps_left);
     if (!here.empty() && !f(i, root, here)) return;
   }
 }
 
 std::vector<size_t> LibdwFile::find_in(Dwarf_Die& unit, std::span<const FileAddr> addresses,
-                                       uint64_t& ranges_left) const {
+                                       uint64_t& steps_left) const {
   std::vector<size_t> found;
   Dwarf_Addr base = 0;
   Dwarf_Addr begin = 0;
   Dwarf_Addr end = 0;
-  for (ptrdiff_t at = 0; ranges_left > 0; --ranges_left) {
+  for (ptrdiff_t at = 0; steps_left > 0; --steps_left) {
     at = dwarf_ranges(&unit, at, &base, &begin, &end);
     if (at <= 0) break;
     const auto first = std::partition_point(addresses.begin(), addresses.end(),
                                             [&](FileAddr a) { return a.value < begin; });
-    for (auto a = first; a != addresses.end() && a->value < end; ++a) {
+    for (auto a = first; a != addresses.end() && a->value < end && steps_left > 1; ++a) {
       if (found.size() > addresses.size()) break;  // ranges that overlap, over and over
       found.push_back(static_cast<size_t>(a - addresses.begin()));
+      --steps_left;
     }
   }
   std::sort(found.begin(), found.end());
   found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
+}
+
+LibdwFile::Abbreviations LibdwFile::abbreviations_of(size_t unit) const {
+  const uint64_t table = file_->units[unit].abbrevs;
+  DwarfCursor cursor(file_->abbrev, table);
+  Abbreviations found;
+  while (!cursor.at_end() && cursor.uleb() != 0) {
+    cursor.uleb();  // tag
+    cursor.u8();    // whether it has children
+    found.most_attributes = std::max(found.most_attributes, skip_attributes(cursor));
+  }
+  found.bytes = cursor.at() - std::min(table, cursor.at());
   return found;
 }
 

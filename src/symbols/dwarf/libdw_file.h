@@ -1,7 +1,7 @@
 // libdw's handle on the DWARF of one file. libdw trusts a file more than we may: it parses the
 // abbreviations of every unit up to the first entry's, for each unit anew, and keeps them. So a file
-// is handed over only after a look at what that will cost, and callers bound the rest: work in
-// steps, with a look at the clock in between.
+// is handed over only after a look at what that will cost, and callers bound the rest: they count
+// what they ask for, so that one file has one answer however fast the machine is.
 //
 // A handle serves one thread at a time; several handles on one file may be used at once. libdw opens
 // no other files here (.dwo, .gnu_debugaltlink): it is not told of any, but of the alternate file
@@ -10,7 +10,6 @@
 
 #include <elfutils/libdw.h>
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,16 +20,6 @@
 #include "symbols/dwarf/file.h"
 
 namespace heapscan {
-
-// How long work on one file may take that only damage makes long.
-class TimeLimit {
- public:
-  explicit TimeLimit(std::chrono::seconds limit) : end_(std::chrono::steady_clock::now() + limit) {}
-  [[nodiscard]] bool over() const { return std::chrono::steady_clock::now() > end_; }
-
- private:
-  std::chrono::steady_clock::time_point end_;
-};
 
 class LibdwFile {
  public:
@@ -43,6 +32,14 @@ class LibdwFile {
   // `addresses`, which are sorted, until it returns false.
   using UnitVisitor = std::function<bool(size_t, Dwarf_Die&, std::span<const size_t>)>;
   void for_units_with(std::span<const FileAddr> addresses, const UnitVisitor& f) const;
+
+  // What looks at entries of the unit may cost: bytes of its abbreviations, and of the longest the
+  // attributes.
+  struct Abbreviations {
+    uint64_t bytes = 0;
+    uint64_t most_attributes = 0;
+  };
+  [[nodiscard]] Abbreviations abbreviations_of(size_t unit) const;
 
   // What `attribute` refers to, `die`, as other units name it.
   [[nodiscard]] DieRef reference_to(Dwarf_Die& die, const Dwarf_Attribute& attribute) const;
@@ -58,7 +55,7 @@ class LibdwFile {
   LibdwFile(const DwarfFile& file, Handle handle) : file_(&file), handle_(std::move(handle)) {}
   static std::optional<Handle> open_handle(const DwarfFile& file, Texts texts);
   [[nodiscard]] std::vector<size_t> find_in(Dwarf_Die& unit, std::span<const FileAddr> addresses,
-                                            uint64_t& ranges_left) const;
+                                            uint64_t& steps_left) const;
 
   const DwarfFile* file_;
   Handle handle_;

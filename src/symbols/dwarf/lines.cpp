@@ -18,10 +18,13 @@ namespace heapscan {
 
 namespace {
 
-constexpr std::chrono::seconds kLongestSearch{20};
-// Of one unit. A byte can be a row, for which libdw needs up to 100.
+// Of one unit, and of all that are read. A byte can be a row, for which libdw needs up to 100; GCC
+// needs three or four for one.
 constexpr uint64_t kLargestTable = uint64_t{8} << 20;
+constexpr uint64_t kMostTables = uint64_t{32} << 20;
 constexpr uint64_t kMostPathBytes = uint64_t{256} << 20;
+// Units that have an address and no line for it: a few functions in assembly, or damage.
+constexpr size_t kMostWithoutLines = 64;
 
 uint64_t longest_text(Bytes section) {
   uint64_t longest = 0;
@@ -51,11 +54,14 @@ class LineSearch {
 
   // Whether there are queries left.
   bool answer(Dwarf_Die& unit, std::span<const size_t> which) {
-    if (!is_bounded(unit)) return true;
+    const auto is_open = [&](size_t i) { return queries_[i].line == 0; };
+    if (std::none_of(which.begin(), which.end(), is_open) || !is_bounded(unit)) return true;
+    const size_t before = left_;
     for (const size_t i : which) {
-      if (queries_[i].line == 0) answer(unit, queries_[i]);
+      if (is_open(i)) answer(unit, queries_[i]);
     }
-    return left_ > 0 && !time_.over();
+    without_lines_ += left_ == before ? 1 : 0;
+    return left_ > 0 && without_lines_ < kMostWithoutLines;
   }
 
  private:
@@ -81,7 +87,8 @@ class LineSearch {
     const uint16_t version = cursor.u16();
     if (version >= 5) cursor.u16();  // sizes of an address and a segment
     const uint64_t header = cursor.unsigned_of(offset_size);
-    if (cursor.failed() || size > kLargestTable || header > size) return false;
+    if (cursor.failed() || size > std::min(kLargestTable, tables_left_) || header > size)
+      return false;
     uint64_t longest = header;
     if (version >= 5) {
       if (longest_line_text_ == 0) longest_line_text_ = 1 + longest_text(file_.line_str);
@@ -93,14 +100,17 @@ class LineSearch {
       if (folder != nullptr) longest += std::strlen(folder);
     }
     constexpr uint64_t kSmallestFile = 2;
-    return 2 * longest * (header / kSmallestFile) <= kMostPathBytes;
+    if (2 * longest * (header / kSmallestFile) > kMostPathBytes) return false;
+    tables_left_ -= size;
+    return true;
   }
 
   const DwarfFile& file_;
   std::span<LineQuery> queries_;
   size_t left_;
   uint64_t longest_line_text_ = 0;
-  TimeLimit time_{kLongestSearch};
+  uint64_t tables_left_ = kMostTables;
+  size_t without_lines_ = 0;
 };
 
 }  // namespace

@@ -17,8 +17,9 @@ namespace {
 
 constexpr size_t kMostLocals = 1'000'000;
 constexpr uint64_t kMostSteps = 50'000'000;  // entries and frames looked at
-constexpr std::chrono::seconds kLongestSearch{20};
-constexpr uint64_t kRedZone = 128;  // below the stack pointer (System V psABI, 3.2.2)
+constexpr uint64_t kAttributesOfStep = 16;   // a look at an entry with more is several steps
+constexpr uint64_t kBytesOfStep = 1024;      // likewise, for what lies between two entries
+constexpr uint64_t kRedZone = 128;           // below the stack pointer (System V psABI, 3.2.2)
 
 // Whether the DIE says anything about its code.
 bool has_code(Dwarf_Die& die) {
@@ -32,14 +33,17 @@ class LocalsWalk {
 
   [[nodiscard]] bool may_go_on() {
     if (steps_left_ == 0 || out_.size() >= kMostLocals) return false;
-    --steps_left_;
-    return steps_left_ % 16 != 0 || !time_.over();
+    charge(cost_);
+    return true;
   }
 
   // Children first, then siblings, with a stack of what is open: siblings may be said to lie where
   // children do, so that only the number of steps ends the walk of a damaged unit.
   void walk(size_t unit, Dwarf_Die root, std::vector<const Frame*> frames) {
     unit_ = unit;
+    const LibdwFile::Abbreviations abbreviations = libdw_.abbreviations_of(unit);
+    cost_ = 1 + abbreviations.most_attributes / kAttributesOfStep;
+    charge(abbreviations.bytes / kBytesOfStep);
     std::vector<Level> open;
     Level level{root, std::move(frames), {}, {}, false};
     Dwarf_Die die;
@@ -47,7 +51,7 @@ class LocalsWalk {
     open.push_back(std::move(level));
     while (may_go_on()) {
       auto inner = visit(die, open.back());
-      Dwarf_Die next;
+      Dwarf_Die next{};
       if (inner && open.size() < kDeepestDie && dwarf_child(&die, &next) == 0) {
         open.push_back(std::move(*inner));
         die = next;
@@ -57,12 +61,22 @@ class LocalsWalk {
         die = open.back().die;
         open.pop_back();
         if (open.empty()) return;
+        charge(cost_);
       }
+      charge_between(die, next);
       die = next;
     }
   }
 
  private:
+  void charge(uint64_t steps) { steps_left_ -= std::min(steps_left_, steps); }
+  // libdw goes past what hangs below the entry to find its sibling.
+  void charge_between(Dwarf_Die& die, Dwarf_Die& next) {
+    const Dwarf_Off from = dwarf_dieoffset(&die);
+    const Dwarf_Off to = dwarf_dieoffset(&next);
+    charge((std::max(from, to) - from) / kBytesOfStep);
+  }
+
   // An open DIE: the frames whose code is within it.
   struct Level {
     Dwarf_Die die;
@@ -180,7 +194,7 @@ class LocalsWalk {
   std::vector<RawLocal>& out_;
   size_t unit_ = 0;
   uint64_t steps_left_ = kMostSteps;
-  TimeLimit time_{kLongestSearch};
+  uint64_t cost_ = 1;  // of a step in this unit
 };
 
 }  // namespace
