@@ -18,10 +18,10 @@
 #include "identify/clustering/cluster_rows.h"
 #include "identify/clustering/merge_groups.h"
 #include "identify/clustering/refine_owners.h"
-#include "identify/clustering/short_texts.h"
 #include "identify/clustering/signature_groups.h"
 #include "identify/clustering/signatures.h"
 #include "identify/clustering/split_unlike.h"
+#include "identify/clustering/text_groups.h"
 
 namespace heapscan {
 

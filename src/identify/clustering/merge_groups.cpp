@@ -9,10 +9,9 @@
 #include <unordered_map>
 
 #include "heapscan/base/parallel.h"
-#include "identify/clustering/merge_rests.h"
 #include "identify/clustering/merge_sizes.h"
-#include "identify/clustering/merge_texts.h"
 #include "identify/clustering/module_tables.h"
+#include "identify/clustering/text_groups.h"
 
 namespace heapscan {
 
@@ -314,7 +313,7 @@ class Buckets {
     rests_ = find_rests(all);
     std::vector<std::vector<Joined>> strays(buckets_.size());
     parallel_for(buckets_.size(), [&](size_t i) {
-      const auto usual = of_size.find(buckets_[i].size - kRest);
+      const auto usual = of_size.find(buckets_[i].size - kLeftOver);
       if (buckets_[i].evidence.empty() || usual == of_size.end()) return;
       strays[i] =
           make_merger().find_strays(rows_of(i), buckets_[i], StrayRests(records_of(usual->second)));

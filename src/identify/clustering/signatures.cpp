@@ -10,7 +10,7 @@
 #include <algorithm>
 
 #include "identify/clustering/shapes.h"
-#include "identify/clustering/short_texts.h"
+#include "identify/clustering/text_groups.h"
 
 namespace heapscan {
 

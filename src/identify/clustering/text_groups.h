@@ -1,7 +1,4 @@
-// Strings too short to be told from numbers one by one: ",", "5", "ok". What gives a group of them
-// away are words of several letters among them, and what was in the blocks before: numbers are
-// written as a whole, but behind a string's NUL old bytes remain, within the same half word, and
-// not always the same ones.
+// Which groups are text though their blocks are short, and which texts of one cluster begin alike.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +11,17 @@
 #include "heapscan/image/image.h"
 
 namespace heapscan {
+
+struct TextGroup {
+  uint32_t cluster = 0;
+  uint64_t begin = 0;  // as text_begin() says; 0: too short, or not known
+  uint32_t blocks = 0;
+};
+
+// Gives the templates of a cluster whose texts are nearly all made from a few a cluster each; what
+// is left keeps its own. Clusters are numbered below `clusters` before, and below the result
+// afterwards.
+[[nodiscard]] uint32_t split_templates(std::vector<TextGroup>& groups, uint32_t clusters);
 
 // Whether a block that begins with `head` may hold a string of one to seven characters.
 [[nodiscard]] bool may_be_short_text(Bytes head);
