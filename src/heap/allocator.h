@@ -46,7 +46,7 @@ struct HeapInputs {
 // Where an allocator was recognised.
 struct Recognition {
   ModuleId module;       // which has the allocator's state
-  std::string evidence;  // a sentence, without a full stop
+  std::string found_by;  // a sentence, without a full stop
 };
 
 enum class Linkage : uint8_t {

@@ -72,8 +72,8 @@ class Detection {
   struct Found {
     const Allocator* allocator = nullptr;
     Recognition by;
-    [[nodiscard]] AllocatorInCharge in_charge(std::string evidence) const {
-      return {std::string(allocator->name), by.module, std::move(evidence)};
+    [[nodiscard]] AllocatorInCharge in_charge(std::string found_by) const {
+      return {std::string(allocator->name), by.module, std::move(found_by)};
     }
   };
 
@@ -163,13 +163,13 @@ class Detection {
       if (!other || other->allocator == found.allocator->name) continue;
       const std::string also = name(ModuleId(i)) + " has \"" + std::string(other->text) + "\"";
       if (found.allocator->find_in_use(inputs_))
-        return found.in_charge(found.by.evidence + "; besides, " + also);
+        return found.in_charge(found.by.found_by + "; besides, " + also);
       const std::string whose =
           found.by.module == c_library_ ? "the C library" : std::string(found.allocator->name);
       return {std::string(other->allocator), ModuleId(i),
               whose + "'s malloc was never used, and " + also};
     }
-    return found.in_charge(found.by.evidence);
+    return found.in_charge(found.by.found_by);
   }
 
   AllocatorInCharge judge_static() const {
@@ -189,7 +189,7 @@ class Detection {
         }
       }
       if (const auto found = recognised(id, Linkage::Static))
-        return found->in_charge(found->by.evidence);
+        return found->in_charge(found->by.found_by);
       if (symbols_.address_of(id, kGoSymbol) || holds_text(image_, module(id), kGoString)) {
         return {"unknown", ModuleId::none(), name(id) + " is a Go program without a C library"};
       }
@@ -199,7 +199,7 @@ class Detection {
 
   // A core without the files it needs: no dynamic table could be read, but a C library was there.
   AllocatorInCharge judge_without_symbols() const {
-    if (const auto found = in_use()) return found->in_charge(found->by.evidence);
+    if (const auto found = in_use()) return found->in_charge(found->by.found_by);
     for (size_t i = 0; i < image_.modules().size(); ++i) {
       if (const auto known = signature(ModuleId(i), kStrings)) {
         return {std::string(known->allocator), ModuleId(i),

@@ -19,7 +19,7 @@ struct AllocatorInCharge {
   // malloc and is none of them; "unknown" when nothing serves it.
   std::string name;
   ModuleId module;       // which module holds the allocator's state; none when unknown
-  std::string evidence;  // a sentence
+  std::string found_by;  // a sentence
 };
 
 // `allocators`: those that can be read. Others are named, by what gives them away.

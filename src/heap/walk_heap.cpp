@@ -36,14 +36,14 @@ std::string what_is_missing(const MemoryImage& image) {
                                   : "start or build the program without it (see LD_PRELOAD and "
                                     "the libraries it is linked with)";
   throw Error(ErrorKind::Unsupported, "this process uses " + found.name + "'s malloc (" +
-                                          found.evidence + "); heapscan supports only glibc's, " +
+                                          found.found_by + "); heapscan supports only glibc's, " +
                                           way_out);
 }
 
 [[noreturn]] void refuse_without_heap(const MemoryImage& image, const AllocatorInCharge& found,
                                       const Allocator& allocator) {
   throw Error(ErrorKind::Unsupported,
-              "this process uses " + found.name + "'s malloc (" + found.evidence + "), but its " +
+              "this process uses " + found.name + "'s malloc (" + found.found_by + "), but its " +
                   std::string(allocator.anchor) +
                   " was not found in memory; a core dump may lack the data of the C library (see "
                   "/proc/PID/coredump_filter)" +

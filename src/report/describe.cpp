@@ -8,8 +8,8 @@
 #include "heapscan/base/text.h"
 #include "heapscan/report/report.h"
 #include "report/describe_groups.h"
-#include "report/evidence.h"
 #include "report/groups.h"
+#include "report/reasons.h"
 
 namespace heapscan {
 
@@ -157,7 +157,7 @@ MappingRow describe_mapping(const Analysis& analysis, BlockId id, const HolderTa
   row.size = block.size();
   row.verdict = analysis.reach.verdict(id);
   row.resident_bytes = resident_bytes(analysis.image, block.range());
-  row.evidence =
+  row.reason =
       row.verdict == Verdict::Reachable ? std::string() : explain_mapping(analysis, id, holders);
   return row;
 }

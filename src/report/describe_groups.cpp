@@ -6,8 +6,8 @@
 #include "heapscan/identify/words.h"
 #include "report/below.h"
 #include "report/content.h"
-#include "report/evidence.h"
 #include "report/pointers.h"
+#include "report/reasons.h"
 #include "report/text_style.h"
 #include "report/texts_behind.h"
 
@@ -94,7 +94,7 @@ LeakGroup describe_group(const Analysis& analysis, const AddressMap& addresses,
   group.share = share_of(report, group);
   group.label = label_of(analysis, from.cluster);
   group.identity = identity_of(analysis, from.cluster, report.options.content);
-  group.evidence = explain_group(analysis, from, holders);
+  group.reasons = explain_group(analysis, from, holders);
   group.pointers = common_pointers(analysis, addresses, from.cluster, report.options.content);
   describe_below(analysis, from, group);
   if (from.verdict == Verdict::Indirect) name_parents(analysis, group, from.cluster);

@@ -60,7 +60,7 @@ Json mapping_json(const MappingRow& row) {
           {"size", row.size},
           {"verdict", name_of(row.verdict)},
           {"resident_bytes", or_null(row.resident_bytes)},
-          {"evidence", row.evidence}};
+          {"evidence", row.reason}};
 }
 
 Json note_json(const Note& note) {

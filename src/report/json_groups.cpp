@@ -74,7 +74,7 @@ Json json_of_group(const LeakGroup& group) {
           {"sizes", json_of_sizes(group.sizes)},
           {"label", group.label},
           {"identified_by", json_of_identity(group.identity)},
-          {"evidence", group.evidence},
+          {"evidence", group.reasons},
           {"content", {{"hex", or_null(group.content_hex)}, {"text", or_null(group.content_text)}}},
           {"strings", all_strings(group)},
           {"pointers", json_of_pointers(group.pointers)},

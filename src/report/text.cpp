@@ -228,7 +228,7 @@ class TextReport {
       const std::string resident =
           row.resident_bytes ? fmt::format(" ({} resident)", human_bytes(*row.resident_bytes)) : "";
       out_ << fmt::format("  {:<15} {:>10}{}  {:<9} {}\n", hex(row.address), human_bytes(row.size),
-                          resident, name_of(row.verdict), row.evidence);
+                          resident, name_of(row.verdict), row.reason);
     }
     if (shown < report_.mappings.size()) {
       out_ << more(report_.mappings.size() - shown, "mapping", " -v");

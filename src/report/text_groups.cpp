@@ -75,8 +75,8 @@ void GroupWriter::write_detail(const LeakGroup& group) {
   write_below(group);
   write_bytes(group);
   const size_t sentences = group.verdict == Verdict::Possible ? 2 : 1;
-  for (size_t i = 0; i < group.evidence.size() && (options_.verbose || i < sentences); ++i) {
-    out_ << kIndent << group.evidence[i] << '\n';
+  for (size_t i = 0; i < group.reasons.size() && (options_.verbose || i < sentences); ++i) {
+    out_ << kIndent << group.reasons[i] << '\n';
   }
   out_ << kIndent << style_.dim(cluster_command(options_, group.id)) << '\n';
 }

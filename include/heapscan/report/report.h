@@ -80,7 +80,7 @@ struct LeakGroup {
   std::vector<std::pair<uint64_t, uint64_t>> sizes;  // size, blocks; sorted by size
   std::string label;
   std::vector<IdentityRow> identity;        // how the label is known, strongest first
-  std::vector<std::string> evidence;        // "why": holders, nearest misses, reasons
+  std::vector<std::string> reasons;         // "why": holders, nearest misses, reasons
   std::vector<std::string> strings;         // what text the blocks have in common, and where
   std::vector<std::string> strings_behind;  // what text lies behind their pointers, or below them
   std::vector<GroupPointer> pointers;       // by offset
@@ -107,7 +107,7 @@ struct MappingRow {
   uint64_t size = 0;
   Verdict verdict = Verdict::Definite;
   std::optional<uint64_t> resident_bytes;
-  std::string evidence;
+  std::string reason;
 };
 
 // Groups beyond `top`, by section.

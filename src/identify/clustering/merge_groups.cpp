@@ -33,7 +33,7 @@ struct Bucketed {
 class Merger {
  public:
   // Returns the cluster that the group went to. `kinds`: equal for groups that differ in little.
-  uint32_t add(const ClusterEvidence& group, uint64_t kinds) {
+  uint32_t add(const ClusterTraits& group, uint64_t kinds) {
     const bool is_thorough = ++groups_ <= kThorough;
     const auto known = of_kinds_.find(kinds);
     if (!is_thorough && known != of_kinds_.end()) return known->second;
@@ -75,12 +75,10 @@ class Merger {
     return number;
   }
 
-  [[nodiscard]] const ClusterEvidence& evidence(uint32_t cluster) const {
-    return clusters_[cluster];
-  }
+  [[nodiscard]] const ClusterTraits& traits(uint32_t cluster) const { return clusters_[cluster]; }
 
  private:
-  uint32_t place(const ClusterEvidence& group, size_t compared) {
+  uint32_t place(const ClusterTraits& group, size_t compared) {
     size_t best = clusters_.size();
     float most = clusters_.size() < kMostClusters ? 0 : -1e9F;
     for (size_t i = 0; i < std::min(compared, clusters_.size()); ++i) {
@@ -99,7 +97,7 @@ class Merger {
 
   size_t groups_ = 0;
   std::unordered_map<uint64_t, uint32_t> of_kinds_;  // the first group's cluster
-  std::vector<ClusterEvidence> clusters_;
+  std::vector<ClusterTraits> clusters_;
 };
 
 // Groups by bucket; within one by size, then by what does not depend on addresses.
@@ -155,7 +153,7 @@ struct Bucket {
   std::vector<ClusterOutline> outlines;  // one per cluster
   // Of records of kMostKept bytes at most, one per cluster.
   uint64_t size = 0;
-  std::vector<ClusterEvidence> evidence;
+  std::vector<ClusterTraits> traits;
   std::vector<uint64_t> blocks;
   static constexpr uint64_t kMostKept = 2048;
 };
@@ -180,11 +178,11 @@ class BucketMerger {
       uint64_t begin = 0;
       if (shape == Shape::Text) std::swap(begin, signature.trait[0].identity);
       const uint64_t kinds = mix(group.signature >> 32, signature.owner);
-      const uint32_t cluster = merger.add(ClusterEvidence(signature, group.blocks), kinds);
+      const uint32_t cluster = merger.add(ClusterTraits(signature, group.blocks), kinds);
       members.push_back({cluster, begin, group.blocks});
     }
     Bucket bucket = collect(merger, members, shape);
-    if (shape == Shape::Record && size <= Bucket::kMostKept) keep_evidence(merger, members, bucket);
+    if (shape == Shape::Record && size <= Bucket::kMostKept) keep_traits(merger, members, bucket);
     bucket.size = size;
     return bucket;
   }
@@ -194,14 +192,14 @@ class BucketMerger {
   [[nodiscard]] std::vector<Joined> find_strays(std::span<const Bucketed> rows,
                                                 const Bucket& bucket, StrayRests strays) {
     const std::set<uint32_t> owners = main_owners(groups_, rows);
-    std::vector<bool> is_founded(bucket.evidence.size(), false);
+    std::vector<bool> is_founded(bucket.traits.size(), false);
     for (size_t i = 0; i < std::min(rows.size(), kThorough); ++i) {
       const uint32_t cluster = bucket.cluster_of[i];
       const SignatureGroup& group = groups_[rows[i].group];
       if (is_founded[cluster]) {
-        const ClusterEvidence evidence(signature_of(group, owners), group.blocks);
-        strays.look_at(rows[i].group, evidence, group.blocks,
-                       bucket.evidence[cluster].agreement(evidence));
+        const ClusterTraits traits(signature_of(group, owners), group.blocks);
+        strays.look_at(rows[i].group, traits, group.blocks,
+                       bucket.traits[cluster].agreement(traits));
       }
       is_founded[cluster] = true;
     }
@@ -224,7 +222,7 @@ class BucketMerger {
     Bucket bucket;
     bucket.outlines.resize(count);
     for (auto i = static_cast<uint32_t>(joined.size()); i-- > 0;)
-      bucket.outlines[joined[i]] = merger.evidence(i).outline();
+      bucket.outlines[joined[i]] = merger.traits(i).outline();
     for (TextGroup& member : members) member.cluster = joined[member.cluster];
     if (shape == Shape::Text) count = split_templates(members, count);
     bucket.outlines.resize(count);
@@ -233,11 +231,11 @@ class BucketMerger {
     return bucket;
   }
   // Of clusters that were joined the first has what all of them have.
-  void keep_evidence(const Merger& merger, const std::vector<TextGroup>& members, Bucket& bucket) {
+  void keep_traits(const Merger& merger, const std::vector<TextGroup>& members, Bucket& bucket) {
     for (uint32_t i = 0; i < joined_.size(); ++i) {
-      if (joined_[i] == bucket.evidence.size()) bucket.evidence.push_back(merger.evidence(i));
+      if (joined_[i] == bucket.traits.size()) bucket.traits.push_back(merger.traits(i));
     }
-    bucket.blocks.resize(bucket.evidence.size());
+    bucket.blocks.resize(bucket.traits.size());
     for (const TextGroup& member : members) bucket.blocks[member.cluster] += member.blocks;
   }
 
@@ -298,8 +296,8 @@ class Buckets {
   [[nodiscard]] std::vector<SizedCluster> records_of(size_t i) const {
     std::vector<SizedCluster> clusters;
     const Bucket& bucket = buckets_[i];
-    for (uint32_t k = 0; k < bucket.evidence.size(); ++k)
-      clusters.push_back({first_[i] + k, bucket.size, bucket.blocks[k], &bucket.evidence[k]});
+    for (uint32_t k = 0; k < bucket.traits.size(); ++k)
+      clusters.push_back({first_[i] + k, bucket.size, bucket.blocks[k], &bucket.traits[k]});
     return clusters;
   }
   void find_rests_in(const std::function<BucketMerger()>& make_merger) {
@@ -314,7 +312,7 @@ class Buckets {
     std::vector<std::vector<Joined>> strays(buckets_.size());
     parallel_for(buckets_.size(), [&](size_t i) {
       const auto usual = of_size.find(buckets_[i].size - kLeftOver);
-      if (buckets_[i].evidence.empty() || usual == of_size.end()) return;
+      if (buckets_[i].traits.empty() || usual == of_size.end()) return;
       strays[i] =
           make_merger().find_strays(rows_of(i), buckets_[i], StrayRests(records_of(usual->second)));
     });

@@ -8,7 +8,7 @@
 
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
-#include "identify/clustering/cluster_evidence.h"
+#include "identify/clustering/cluster_traits.h"
 #include "identify/clustering/signature_groups.h"
 #include "identify/clustering/signatures.h"
 

@@ -29,19 +29,19 @@ constexpr uint64_t kMostAlike = 8;        // but hardly the same in more blocks 
 constexpr float kLeastAgreement = 1;
 constexpr float kMoreThanOwn = 0.3F;  // for a stray to leave the cluster it is in
 
-bool may_be_rests(const ClusterEvidence& larger, uint64_t blocks, const SizedCluster& usual) {
+bool may_be_rests(const ClusterTraits& larger, uint64_t blocks, const SizedCluster& usual) {
   if (blocks * kTimesRarer > usual.blocks) return false;
   const bool may_be_alike = blocks <= kMostAlike && blocks * kTimesMuchRarer <= usual.blocks;
   return may_be_alike || !larger.uses_last(kRestWords);
 }
 
 // The place in `usual` of the cluster that agrees best, and by more than `least`.
-std::optional<size_t> best_of(std::span<const SizedCluster> usual, const ClusterEvidence& larger,
+std::optional<size_t> best_of(std::span<const SizedCluster> usual, const ClusterTraits& larger,
                               uint64_t blocks, float least) {
   std::optional<size_t> best;
   for (size_t i = 0; i < usual.size(); ++i) {
     if (!may_be_rests(larger, blocks, usual[i])) continue;
-    const float agreement = usual[i].evidence->agreement_with_larger(larger);
+    const float agreement = usual[i].traits->agreement_with_larger(larger);
     if (agreement <= least) continue;
     least = agreement;
     best = i;
@@ -125,7 +125,7 @@ std::vector<Joined> find_rests(std::span<const SizedCluster> clusters) {
     const auto usual = by_size.find(size - kLeftOver);
     if (usual == by_size.end()) continue;
     for (const SizedCluster& cluster : larger) {
-      const auto best = best_of(usual->second, *cluster.evidence, cluster.blocks, kLeastAgreement);
+      const auto best = best_of(usual->second, *cluster.traits, cluster.blocks, kLeastAgreement);
       if (best) joined.push_back({cluster.cluster, usual->second[*best].cluster});
     }
   }
@@ -135,18 +135,18 @@ std::vector<Joined> find_rests(std::span<const SizedCluster> clusters) {
 StrayRests::StrayRests(std::vector<SizedCluster> usual)
     : usual_(std::move(usual)), strays_(usual_.size()) {}
 
-void StrayRests::look_at(uint32_t group, const ClusterEvidence& evidence, uint64_t blocks,
+void StrayRests::look_at(uint32_t group, const ClusterTraits& traits, uint64_t blocks,
                          float own_agreement) {
   const float least = std::max(kLeastAgreement, own_agreement + kMoreThanOwn);
-  const auto best = best_of(usual_, evidence, blocks, least);
+  const auto best = best_of(usual_, traits, blocks, least);
   if (!best) return;
   Strays& strays = strays_[*best];
   strays.groups.push_back(group);
   strays.blocks += blocks;
-  if (strays.evidence) {
-    strays.evidence->add(evidence);
+  if (strays.traits) {
+    strays.traits->add(traits);
   } else {
-    strays.evidence = evidence;
+    strays.traits = traits;
   }
 }
 
@@ -154,7 +154,7 @@ std::vector<Joined> StrayRests::found() const {
   std::vector<Joined> found;
   for (size_t i = 0; i < usual_.size(); ++i) {
     const Strays& strays = strays_[i];
-    if (!strays.evidence || !may_be_rests(*strays.evidence, strays.blocks, usual_[i])) continue;
+    if (!strays.traits || !may_be_rests(*strays.traits, strays.blocks, usual_[i])) continue;
     for (const uint32_t group : strays.groups) found.push_back({group, usual_[i].cluster});
   }
   return found;

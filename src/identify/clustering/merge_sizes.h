@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "identify/clustering/cluster_evidence.h"
+#include "identify/clustering/cluster_traits.h"
 
 namespace heapscan {
 
@@ -22,7 +22,7 @@ struct SizedCluster {
   uint32_t cluster = 0;
   uint64_t size = 0;
   uint64_t blocks = 0;
-  const ClusterEvidence* evidence = nullptr;
+  const ClusterTraits* traits = nullptr;
 };
 
 // Each cluster of blocks that are kLeftOver larger with the one they belong to. The order of `clusters` decides
@@ -37,8 +37,7 @@ class StrayRests {
   explicit StrayRests(std::vector<SizedCluster> usual);
 
   // `own_agreement`: with the cluster the group is in.
-  void look_at(uint32_t group, const ClusterEvidence& evidence, uint64_t blocks,
-               float own_agreement);
+  void look_at(uint32_t group, const ClusterTraits& traits, uint64_t blocks, float own_agreement);
   // The groups that are strays, each with the cluster of `usual` that it belongs to.
   [[nodiscard]] std::vector<Joined> found() const;
 
@@ -46,7 +45,7 @@ class StrayRests {
   struct Strays {
     std::vector<uint32_t> groups;
     uint64_t blocks = 0;
-    std::optional<ClusterEvidence> evidence;
+    std::optional<ClusterTraits> traits;
   };
   std::vector<SizedCluster> usual_;
   std::vector<Strays> strays_;  // by place in usual_

@@ -14,7 +14,7 @@ constexpr int kMostBehind = 40;
 constexpr int kMostOfElements = 70;
 constexpr uint64_t kElementsRead = 4;  // of a vector
 constexpr uint64_t kBytesRead = 128;   // likewise, where elements are small
-constexpr uint8_t kSure = 2;           // evidence of a room that is the block's own
+constexpr uint8_t kSure = 2;           // support of a room that is the block's own
 constexpr int kMostDimensions = 8;     // of an array
 constexpr size_t kMostRemembered = 100'000;
 
@@ -105,10 +105,10 @@ Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question&
     const Reading more =
         leaf.of_string ? read_string(words, offset) : read_vector(leaf, words, offset);
     // Whatever has been written where it points at since.
-    if (more.evidence >= kSure) reading.weight = std::max(reading.weight, 0);
+    if (more.support >= kSure) reading.weight = std::max(reading.weight, 0);
     reading.contradicts |= more.contradicts;
     reading.weight += more.weight;
-    reading.evidence = std::max(reading.evidence, more.evidence);
+    reading.support = std::max(reading.support, more.support);
   }
   return reading;
 }
@@ -163,7 +163,7 @@ Reading Checker::read_elements(TypeId type, BlockId block, uint64_t count) {
     for (const Leaf& leaf : layout.leaves) {
       const Reading reading = read(layout, leaf, words, question);
       sum.contradicts |= reading.contradicts;
-      sum.weight += reading.evidence != 0 ? 10 : std::min(reading.weight, 0);
+      sum.weight += reading.support != 0 ? 10 : std::min(reading.weight, 0);
     }
   }
   is_looking_ = false;
@@ -198,7 +198,7 @@ Reading Checker::read_tail(const Layout& layout, const Words& words, const Quest
   if (question.base != 0 || !counts_tail(layout, words, layouts_.of(layout.tail_element).size))
     return reading;
   reading.weight += kCountsTail.weight;
-  reading.evidence += kCountsTail.evidence;
+  reading.support += kCountsTail.support;
   return reading;
 }
 
@@ -218,7 +218,7 @@ Reading Checker::read_tail_elements(const Layout& layout, const Words& words,
     const Reading reading = read(element, leaf, words, of_element);
     sum.contradicts |= reading.contradicts;
     sum.weight += reading.weight;
-    sum.evidence = std::max(sum.evidence, reading.evidence);
+    sum.support = std::max(sum.support, reading.support);
   }
   return sum;
 }
@@ -363,7 +363,7 @@ Reading Checker::look_behind(TypeId type, BlockId block) {
   for (const Leaf& leaf : layout.leaves) {
     const Reading reading = read(layout, leaf, words, question);
     sum.contradicts |= reading.contradicts;
-    sum.weight += reading.evidence != 0 ? 10 : std::min(reading.weight, 0);
+    sum.weight += reading.support != 0 ? 10 : std::min(reading.weight, 0);
   }
   sum.weight = std::clamp(sum.weight, kElsewhere.weight, kMostBehind);
   is_looking_ = false;

@@ -43,16 +43,16 @@ class Weighing {
       name_field(*counted.count);
     }
     int weight = 0;
-    size_t evidence = 0;
+    size_t support = 0;
     for (const Tally& tally : tallies_) {
       const int counted = std::min(tally.times, kTimesCounted);
       weight += tally.weight * counted / tally.times;
-      evidence += tally.evidence * static_cast<size_t>(counted) / static_cast<size_t>(tally.times);
+      support += tally.support * static_cast<size_t>(counted) / static_cast<size_t>(tally.times);
     }
     const auto count = static_cast<int>(specimens_.size());
     candidate_.agreeing = static_cast<uint32_t>(specimens_.size() - contradictions_);
     candidate_.score = weight / count;
-    candidate_.evidence = static_cast<int>(evidence) * 10 / count;
+    candidate_.support = static_cast<int>(support) * 10 / count;
     return candidate_;
   }
 
@@ -61,12 +61,12 @@ class Weighing {
   struct Tally {
     int times = 0;
     int weight = 0;
-    size_t evidence = 0;
+    size_t support = 0;
   };
 
   // False once the type is out. A pointer that is never one, but often a small number, is none.
   bool add(const Leaf& leaf, bool is_tail) {
-    size_t evidence = 0;
+    size_t support = 0;
     size_t marks = 0;
     int weight = 0;
     std::vector<size_t> contradicting;
@@ -76,26 +76,26 @@ class Weighing {
       const Reading reading = is_tail ? checker_.read_tail(layout_, words, question)
                                       : checker_.read(layout_, leaf, words, question);
       weight += reading.weight;
-      evidence += reading.evidence;
+      support += reading.support;
       marks += reading.is_mark ? 1 : 0;
       if (reading.contradicts) contradicting.push_back(i);
     }
     if (contradicting.size() > allowed_ && !is_tail && may_be_unset(leaf, contradicting)) {
       candidate_.unset = leaf.member;
       weight = kUnset * static_cast<int>(specimens_.size());
-      evidence = 0;
+      support = 0;
     } else if (!count(contradicting)) {
       return false;
     }
-    if (evidence == 0 && marks > allowed_) return false;
+    if (support == 0 && marks > allowed_) return false;
     Tally& tally = tallies_[tally_of(leaf)];
     ++tally.times;
     tally.weight += weight;
-    tally.evidence += evidence;
+    tally.support += support;
     if (leaf.kind == LeafKind::Union &&
         chooser_of(checker_, layout_, leaf, candidate_.type, cluster_, specimens_) != nullptr)
       add_agreement(leaf, specimens_.size());
-    if (evidence * 2 >= specimens_.size()) name_field(leaf);
+    if (support * 2 >= specimens_.size()) name_field(leaf);
     return true;
   }
 
@@ -103,7 +103,7 @@ class Weighing {
     ++candidate_.agreements;
     Tally& tally = tallies_[tally_of(leaf)];
     tally.weight += kAgreesWithAnother.weight * static_cast<int>(specimens);
-    tally.evidence += kAgreesWithAnother.evidence * specimens;
+    tally.support += kAgreesWithAnother.support * specimens;
   }
 
   // False when too many specimens contradict.
@@ -413,13 +413,13 @@ const Candidate* clear_winner(Checker& checker, const std::vector<Candidate>& ra
   const Candidate* best = &ranked.front();
   for (const Candidate& other : ranked) {
     const int behind =
-        ranked.front().score - other.score + std::max(0, ranked.front().evidence - other.evidence);
+        ranked.front().score - other.score + std::max(0, ranked.front().support - other.support);
     if (behind >= ahead) continue;
     if (!is_same(other.type, best->type)) return nullptr;
     if (is_meant_by(checker, other.type, best->type)) best = &other;
   }
   const int score = samples < kFewSamples ? 2 * demand.score : demand.score;
-  return best->score >= score && best->evidence >= demand.evidence ? best : nullptr;
+  return best->score >= score && best->support >= demand.support ? best : nullptr;
 }
 
 }  // namespace heapscan

@@ -22,7 +22,7 @@ namespace heapscan {
 struct Candidate {
   TypeId type;
   int score = 0;             // tenths: a mean over the specimens
-  int evidence = 0;          // members that are evidence, likewise
+  int support = 0;           // members that are support, likewise
   uint32_t fields = 0;       // those that are in at least half of the specimens
   uint32_t agreeing = 0;     // specimens without a contradiction
   uint32_t agreements = 0;   // members that agree with another: a count, the tag of a union
@@ -92,7 +92,7 @@ constexpr size_t kSamplesAsked = 24;
 // The least that must speak for a type; see Candidate.
 struct Demand {
   int score = 0;
-  int evidence = 0;
+  int support = 0;
 };
 
 // The first of `ranked`, when it meets the demand and all others are clearly worse, but for those

@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t kClusterBytes = 4096;
 constexpr uint64_t kCharactersAsked = 64;  // bytes
-constexpr Demand kOfHinted{.score = 10, .evidence = 5};
+constexpr Demand kOfHinted{.score = 10, .support = 5};
 constexpr int kMuch = 10;  // in what types weigh
 
 // Where few of a cluster's blocks are pointed at, the others may be strangers.

@@ -37,10 +37,10 @@ constexpr int kTypingRounds = 4;
 constexpr uint64_t kTypingBytes = 1024;
 constexpr uint64_t kTimesMore = 16;  // than live blocks: then these alone do not name them
 // An array repeats the little that its elements say; that little must be the more certain.
-constexpr Demand kOfOne{.score = 30, .evidence = 15};
-constexpr Demand kOfElement{.score = 60, .evidence = 10};
+constexpr Demand kOfOne{.score = 30, .support = 15};
+constexpr Demand kOfElement{.score = 60, .support = 10};
 // What is left to say when a tag has named the type.
-constexpr Demand kOfTagged{.score = 30, .evidence = 10};
+constexpr Demand kOfTagged{.score = 30, .support = 10};
 
 // Whether two types have members of the same size and kind at the same places.
 bool is_laid_out_alike(Layouts& layouts, TypeId a, TypeId b) {
@@ -196,7 +196,7 @@ class Typing {
       return c.score - catalogue_.prior(c.type, words.front().size);
     };
     return std::any_of(ranked.begin(), ranked.end(), [&](const Candidate& c) {
-      return c.type != live.type && c.evidence >= own->evidence && score_of(c) >= score_of(*own);
+      return c.type != live.type && c.support >= own->support && score_of(c) >= score_of(*own);
     });
   }
   [[nodiscard]] bool is_alive(TypeId type) const {

@@ -56,7 +56,7 @@ constexpr uint64_t kMostBeforeRest = 16;
 struct Reading {
   bool contradicts = false;
   int weight = 0;
-  uint8_t evidence = 0;  // how many things agree that do not come about by chance
+  uint8_t support = 0;   // how many things agree that do not come about by chance
   bool is_mark = false;  // of a pointer: a small number that may stand for something
 };
 

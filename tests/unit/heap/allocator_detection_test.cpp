@@ -91,7 +91,7 @@ TEST(FindAllocator, AllocatorThatIsLoadedBehindTheCLibraryDoesNotServe) {
       process,
       {{libc, "malloc"}, {libc, "__libc_start_main"}, {other, "malloc"}, {other, "mallctl"}});
   EXPECT_EQ(found.name, "glibc");
-  EXPECT_THAT(found.evidence, HasSubstr("libjemalloc"));
+  EXPECT_THAT(found.found_by, HasSubstr("libjemalloc"));
 }
 
 TEST(FindAllocator, IdleCLibraryGivesWayToAnAllocatorOfAnotherName) {
@@ -123,7 +123,7 @@ TEST(FindAllocator, WrapperOfTheCLibrarysMallocIsSeenThrough) {
       decide(process, {{wrapper, "malloc"}, {libc, "malloc"}, {libc, "__libc_start_main"}});
   EXPECT_EQ(found.name, "glibc");
   EXPECT_EQ(found.module, libc);
-  EXPECT_THAT(found.evidence, HasSubstr("interposed by libheaptrack_preload.so"));
+  EXPECT_THAT(found.found_by, HasSubstr("interposed by libheaptrack_preload.so"));
 }
 
 TEST(FindAllocator, UnknownAllocatorIsNamedByItsModule) {
@@ -183,7 +183,7 @@ TEST(FindAllocator, GoProgramHasNone) {
   const auto found = decide(process, {});
   EXPECT_EQ(found.name, "unknown");
   EXPECT_FALSE(found.module.valid());
-  EXPECT_THAT(found.evidence, HasSubstr("Go"));
+  EXPECT_THAT(found.found_by, HasSubstr("Go"));
 }
 
 TEST(FindAllocator, Musl) {

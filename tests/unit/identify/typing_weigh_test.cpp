@@ -63,14 +63,14 @@ TEST_F(TypingWeigh, AMemberThatSaysHowMuchThereIsBehindItIsEvidence) {
   const TypeId type = packet();
   const auto sized = blocks(4, 408);
   for (const Addr block : sized) p_.program.poke(block + 8, 392);
-  EXPECT_GE(ask(type, sized)->evidence, 20);
+  EXPECT_GE(ask(type, sized)->support, 20);
 }
 
 TEST_F(TypingWeigh, AnyOtherNumberIsNone) {
   const TypeId type = packet();
   const auto others = blocks(4, 408);
   for (const Addr block : others) p_.program.poke(block + 8, 300);
-  EXPECT_EQ(ask(type, others)->evidence, 0);
+  EXPECT_EQ(ask(type, others)->support, 0);
 }
 
 // struct job {struct op *op; long due;}, which names elements of static struct op operations[4].
@@ -104,7 +104,7 @@ TEST_F(TypingVariables, AnElementOfAnArrayOfTheTypeIsTheSurestEvidence) {
   const Addr operations = variable("operations", p_.array_of(op_, 4), 16);
   const auto found = ask(job_, jobs_of(operations + 64));
   ASSERT_TRUE(found);
-  EXPECT_EQ(found->evidence, 20);
+  EXPECT_EQ(found->support, 20);
   EXPECT_GE(found->score, 50);
 }
 
@@ -117,7 +117,7 @@ TEST_F(TypingVariables, AnElementOfAnotherTypeSpeaksAgainstIt) {
 
 TEST_F(TypingVariables, TheMiddleOfAnElementIsNoEvidence) {
   const Addr operations = variable("operations", p_.array_of(op_, 4), 16);
-  EXPECT_EQ(ask(job_, jobs_of(operations + 40))->evidence, 0);
+  EXPECT_EQ(ask(job_, jobs_of(operations + 40))->support, 0);
 }
 
 // struct entry {std::string name;}, the text of which was freed and holds a pointer now.
@@ -138,7 +138,7 @@ TEST_F(TypingWeigh, TheRoomOfAStringIsThatOfItsBlockWhateverIsInItNow) {
   }
   const auto found = ask(type, entries);
   ASSERT_TRUE(found);
-  EXPECT_EQ(found->evidence, 20);
+  EXPECT_EQ(found->support, 20);
   EXPECT_GE(found->score, 60);
 }
 

@@ -442,7 +442,7 @@ TEST(Describe, SaysThatNothingNamesABlock) {
   JudgedProgram program;
   const Addr block = program.definite(40);
   const Analysis analysis = program.judge();
-  EXPECT_THAT(report_of(analysis).leaks.at(0).evidence,
+  EXPECT_THAT(report_of(analysis).leaks.at(0).reasons,
               ElementsAre("no pointer to " + hex(block) + " found anywhere in the process"));
 }
 
@@ -453,9 +453,9 @@ TEST(Describe, NamesTheNearestMiss) {
   program.program().poke(freed + 16, block);
   const Analysis analysis = program.judge();
   const Report report = report_of(analysis);
-  ASSERT_THAT(report.leaks.at(0).evidence, SizeIs(1));
-  EXPECT_THAT(report.leaks[0].evidence[0], HasSubstr(hex(block) + ": only a stale pointer in "));
-  EXPECT_THAT(report.leaks[0].evidence[0], HasSubstr(hex(freed)));
+  ASSERT_THAT(report.leaks.at(0).reasons, SizeIs(1));
+  EXPECT_THAT(report.leaks[0].reasons[0], HasSubstr(hex(block) + ": only a stale pointer in "));
+  EXPECT_THAT(report.leaks[0].reasons[0], HasSubstr(hex(freed)));
 }
 
 TEST(Describe, NamesWhatHoldsAPossibleBlock) {
@@ -463,11 +463,11 @@ TEST(Describe, NamesWhatHoldsAPossibleBlock) {
   const Addr block = program.possible(40, Reason::Interior);
   const Addr word = program.program().strong_root(block + 8);
   const Analysis analysis = program.judge();
-  const auto evidence = report_of(analysis).leaks.at(0).evidence;
-  ASSERT_THAT(evidence, SizeIs(2));
-  EXPECT_EQ(evidence[0], std::string("1 block: ") + name_of(Reason::Interior));
-  EXPECT_THAT(evidence[1], HasSubstr(hex(block) + " is referenced by"));
-  EXPECT_THAT(evidence[1], HasSubstr(hex(word)));
+  const auto reasons = report_of(analysis).leaks.at(0).reasons;
+  ASSERT_THAT(reasons, SizeIs(2));
+  EXPECT_EQ(reasons[0], std::string("1 block: ") + name_of(Reason::Interior));
+  EXPECT_THAT(reasons[1], HasSubstr(hex(block) + " is referenced by"));
+  EXPECT_THAT(reasons[1], HasSubstr(hex(word)));
 }
 
 TEST(Describe, SaysThatAWordIsNoLongerInUse) {
@@ -479,10 +479,10 @@ TEST(Describe, SaysThatAWordIsNoLongerInUse) {
   store.range = AddrRange::sized(word, 8);
   analysis.reach.stale.stores.push_back(store);
   analysis.reach.stale.stretches.push_back({store.range, 0});
-  const auto evidence = report_of(analysis).leaks.at(0).evidence;
-  ASSERT_THAT(evidence, SizeIs(2));
-  EXPECT_EQ(evidence[1], hex(block) + " is referenced by program data at " + hex(word) +
-                             ", by a word that is no longer in use");
+  const auto reasons = report_of(analysis).leaks.at(0).reasons;
+  ASSERT_THAT(reasons, SizeIs(2));
+  EXPECT_EQ(reasons[1], hex(block) + " is referenced by program data at " + hex(word) +
+                            ", by a word that is no longer in use");
 }
 
 TEST(Describe, SurveysTheFirstMembers) {
@@ -495,7 +495,7 @@ TEST(Describe, SurveysTheFirstMembers) {
   program.program().poke(second, first);
   const Analysis analysis = program.judge();
   EXPECT_THAT(
-      report_of(analysis).leaks.at(0).evidence.back(),
+      report_of(analysis).leaks.at(0).reasons.back(),
       "of the first 3: 1 unreferenced, 1 referenced only by a stale pointer, 1 referenced only by "
       "a leaked block");
 }
@@ -510,7 +510,7 @@ TEST(Describe, ListsLostMappingsLargestFirst) {
   ASSERT_THAT(report.mappings, SizeIs(2));
   EXPECT_EQ(report.mappings[0].address, large);
   EXPECT_EQ(report.mappings[1].address, small);
-  EXPECT_EQ(report.mappings[1].evidence,
+  EXPECT_EQ(report.mappings[1].reason,
             "no pointer to " + hex(small) + " found anywhere in the process");
   EXPECT_EQ(report.mappings[1].resident_bytes, std::nullopt);
   EXPECT_THAT(report.leaks, IsEmpty());

@@ -32,8 +32,8 @@ LeakGroup group(Verdict verdict, uint64_t size, uint64_t blocks) {
   group.bytes = size * blocks;
   group.sizes = {{size, blocks}};
   group.label = "unknown type (" + std::to_string(size) + " B)";
-  group.evidence = {"no pointer to 0x55550010 found anywhere in the process",
-                    "of the first 2: 2 unreferenced"};
+  group.reasons = {"no pointer to 0x55550010 found anywhere in the process",
+                   "of the first 2: 2 unreferenced"};
   group.content_hex = "00000000000000000100000000000000";
   group.content_text = "\\x00";
   group.example = Addr(0x55550010);

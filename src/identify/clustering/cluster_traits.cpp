@@ -1,7 +1,7 @@
 // At every place three questions are asked, each with a small weight of its own prior (a Dirichlet
 // prior with the mass of a third of an observation): is it zero? if not, what kind of word is it?
 // if it names something, what? The answer that one side gives is compared with what the other side
-// predicts and with how common it is in general; the logarithm of the ratio is the evidence.
+// predicts and with how common it is in general; the logarithm of that ratio is called the odds here.
 //
 // Zero against anything says little: NULL and a pointer are one field. What a group says is damped:
 // a thousand blocks count as a few observations, so that groups that differ in how often an
@@ -10,7 +10,7 @@
 //
 // The smallest blocks are given out for a single byte too: there the first field counts more, and
 // whether it is used at all once more; the last is mostly what was there before.
-#include "identify/clustering/cluster_evidence.h"
+#include "identify/clustering/cluster_traits.h"
 #include "identify/clustering/refine_owners.h"
 
 #include <algorithm>
@@ -79,7 +79,7 @@ constexpr std::array<uint32_t, kTraitKinds> kKin = make_kin();
 float damped(float weight) { return std::min(weight, kMostObservations); }
 
 // log of (probability under `share` of `observations` / how common it is).
-float evidence(float share, float observations, float common) {
+float log_odds(float share, float observations, float common) {
   return std::log((share * observations + kPriorMass * common) /
                   ((observations + kPriorMass) * common));
 }
@@ -130,28 +130,28 @@ float TraitMixture::weight_of(uint64_t identity) const {
 
 float TraitMixture::predicts(const TraitMixture& other) const {
   if (total_ == 0 || other.total_ == 0) return 0;
-  float sum = zero_evidence(other) + unwritten_evidence(other) + number_evidence(other);
-  if (nonzero() > 0 && other.nonzero() > 0) sum += kind_evidence(other);
-  if (named_weight_ > 0 && other.named_weight_ > 0) sum += identity_evidence(other);
+  float sum = zero_odds(other) + unwritten_odds(other) + number_odds(other);
+  if (nonzero() > 0 && other.nonzero() > 0) sum += kind_odds(other);
+  if (named_weight_ > 0 && other.named_weight_ > 0) sum += identity_odds(other);
   return sum;
 }
 
 float TraitMixture::names(const TraitMixture& other) const {
   if (total_ == 0 || other.total_ == 0) return 0;
-  float sum = zero_evidence(other);
-  if (named_weight_ > 0 && other.named_weight_ > 0) sum += identity_evidence(other);
+  float sum = zero_odds(other);
+  if (named_weight_ > 0 && other.named_weight_ > 0) sum += identity_odds(other);
   return sum;
 }
 
 // A pointer is set sooner or later; what was never written is the slack behind something shorter.
-float TraitMixture::unwritten_evidence(const TraitMixture& other) const {
+float TraitMixture::unwritten_odds(const TraitMixture& other) const {
   const float both = weight_of_kinds(kHeapPointers) * other.unwritten_ +
                      other.weight_of_kinds(kHeapPointers) * unwritten_;
   return -kUnwrittenWeight * both / (total_ * other.total_);
 }
 
 // Of many blocks; what one or two have may be a remainder, or the other arm of a union.
-float TraitMixture::number_evidence(const TraitMixture& other) const {
+float TraitMixture::number_odds(const TraitMixture& other) const {
   const float both = weight_of_kinds(kHeapPointers) * other.weight_of_kinds(kNumbers) +
                      other.weight_of_kinds(kHeapPointers) * weight_of_kinds(kNumbers);
   const float observations = damped(std::min(total_, other.total_)) / kMostObservations;
@@ -165,24 +165,24 @@ float TraitMixture::weight_of_kinds(uint32_t kinds) const {
   return sum;
 }
 
-float TraitMixture::zero_evidence(const TraitMixture& other) const {
+float TraitMixture::zero_odds(const TraitMixture& other) const {
   const float zeros = kinds_[0] / total_;
   const float others = other.kinds_[0] / other.total_;
   const float observations = damped(total_);
   float sum = 0;
-  if (others > 0) sum += others * evidence(zeros, observations, kCommonZero);
-  if (others < 1) sum += (1 - others) * evidence(1 - zeros, observations, 1 - kCommonZero);
+  if (others > 0) sum += others * log_odds(zeros, observations, kCommonZero);
+  if (others < 1) sum += (1 - others) * log_odds(1 - zeros, observations, 1 - kCommonZero);
   const uint32_t used = (seen_ | other.seen_) & ~1U;
   const bool may_be_null = sum < 0 && (used & ~kHeapPointers) == 0;
   return (may_be_null ? kNullWeight : kZeroWeight) * sum;
 }
 
-float TraitMixture::use_evidence(const TraitMixture& other) const {
+float TraitMixture::use_odds(const TraitMixture& other) const {
   if (total_ == 0 || other.total_ == 0 || ((seen_ | other.seen_) & kPointers) != 0) return 0;
-  return std::min(0.0F, zero_evidence(other));
+  return std::min(0.0F, zero_odds(other));
 }
 
-float TraitMixture::kind_evidence(const TraitMixture& other) const {
+float TraitMixture::kind_odds(const TraitMixture& other) const {
   const float observations = damped(nonzero());
   float sum = 0;
   for (uint32_t rest = other.seen_ & ~1U; rest != 0; rest &= rest - 1) {
@@ -191,18 +191,18 @@ float TraitMixture::kind_evidence(const TraitMixture& other) const {
     for (uint32_t kin = kKin[kind] & seen_; kin != 0; kin &= kin - 1)
       kindred += kinds_[static_cast<size_t>(std::countr_zero(kin))];
     const float share = std::min(1.0F, (kinds_[kind] + kKindred * kindred) / nonzero());
-    sum += other.kinds_[kind] / other.nonzero() * evidence(share, observations, kCommon[kind]);
+    sum += other.kinds_[kind] / other.nonzero() * log_odds(share, observations, kCommon[kind]);
   }
   return sum;
 }
 
-float TraitMixture::identity_evidence(const TraitMixture& other) const {
+float TraitMixture::identity_odds(const TraitMixture& other) const {
   const float observations = damped(named_weight_);
   float sum = 0;
   for (size_t i = 0; i < other.named_count_; ++i) {
     const float share = weight_of(other.named_[i].identity) / named_weight_;
     sum += other.named_[i].weight / other.named_weight_ *
-           evidence(share, observations, kCommonIdentity);
+           log_odds(share, observations, kCommonIdentity);
   }
   return kIdentityWeight * sum;
 }
@@ -230,7 +230,7 @@ Trait TraitMixture::commonest() const {
   return trait;
 }
 
-ClusterEvidence::ClusterEvidence(const Signature& signature, uint32_t blocks)
+ClusterTraits::ClusterTraits(const Signature& signature, uint32_t blocks)
     : shape_(signature.shape), says_little_(signature.says_little()), traits_(signature.traits) {
   const float weight = 1 + std::log2(static_cast<float>(blocks));
   for (size_t i = 0; i < traits_; ++i) places_[i].add(signature.trait[i], weight);
@@ -243,12 +243,12 @@ ClusterEvidence::ClusterEvidence(const Signature& signature, uint32_t blocks)
   }
 }
 
-void ClusterEvidence::add(const ClusterEvidence& other) {
+void ClusterTraits::add(const ClusterTraits& other) {
   for (size_t i = 0; i < traits_; ++i) places_[i].add(other.places_[i]);
   owner_.add(other.owner_);
 }
 
-ClusterOutline ClusterEvidence::outline() const {
+ClusterOutline ClusterTraits::outline() const {
   ClusterOutline outline;
   outline.shape = shape_;
   outline.traits = traits_;
@@ -258,25 +258,25 @@ ClusterOutline ClusterEvidence::outline() const {
   return outline;
 }
 
-float ClusterEvidence::agreement(const ClusterEvidence& other) const {
+float ClusterTraits::agreement(const ClusterTraits& other) const {
   if (places_[0].names_other_tables(other.places_[0])) return -1e6F;
   return (predicts(other, frame()) + other.predicts(*this, frame())) / 2;
 }
 
-float ClusterEvidence::agreement_with_larger(const ClusterEvidence& larger) const {
+float ClusterTraits::agreement_with_larger(const ClusterTraits& larger) const {
   if (places_[0].names_other_tables(larger.places_[0])) return -1e6F;
   const Frame common{std::min(traits_, Signature::kFields), says_little_};
   return (predicts(larger, common) + larger.predicts(*this, common)) / 2;
 }
 
-bool ClusterEvidence::uses_last(size_t words) const {
+bool ClusterTraits::uses_last(size_t words) const {
   const size_t fields = std::min(traits_, Signature::kFields);
   return std::any_of(places_.begin() + static_cast<ptrdiff_t>(fields - std::min(words, fields)),
                      places_.begin() + static_cast<ptrdiff_t>(traits_),
                      [](const TraitMixture& place) { return place.is_field(); });
 }
 
-float ClusterEvidence::weight_of(size_t place, size_t traits) const {
+float ClusterTraits::weight_of(size_t place, size_t traits) const {
   if (shape_ != Shape::Record || traits <= 1) return 1;
   const bool is_last = place + 1 == traits;
   if (traits > kSmallestFields) return is_last ? kLastFieldWeight : 1;
@@ -284,10 +284,10 @@ float ClusterEvidence::weight_of(size_t place, size_t traits) const {
   return is_last ? kSlackWeight : 1;
 }
 
-float ClusterEvidence::predicts(const ClusterEvidence& other, const Frame& frame) const {
+float ClusterTraits::predicts(const ClusterTraits& other, const Frame& frame) const {
   float sum = (frame.says_little ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.names(other.owner_);
   if (shape_ == Shape::Record && frame.traits <= kSmallestFields)
-    sum += places_[0].use_evidence(other.places_[0]);
+    sum += places_[0].use_odds(other.places_[0]);
   for (size_t i = 0; i < frame.traits; ++i)
     sum += weight_of(i, frame.traits) * places_[i].predicts(other.places_[i]);
   return sum;

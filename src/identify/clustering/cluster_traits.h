@@ -21,7 +21,7 @@ class TraitMixture {
   [[nodiscard]] float names(const TraitMixture& other) const;
   // What speaks against one kind when only one side uses the place; nothing where pointers are
   // seen.
-  [[nodiscard]] float use_evidence(const TraitMixture& other) const;
+  [[nodiscard]] float use_odds(const TraitMixture& other) const;
   // The commonest kind but zero, with the identity nearly all have; zero when that is rare.
   [[nodiscard]] Trait commonest() const;
   // Nearly always used, and for one kind of word: what somebody writes, not what was left behind.
@@ -37,12 +37,12 @@ class TraitMixture {
   };
   [[nodiscard]] float nonzero() const { return total_ - kinds_[0]; }
   [[nodiscard]] float weight_of(uint64_t identity) const;
-  [[nodiscard]] float zero_evidence(const TraitMixture& other) const;
-  [[nodiscard]] float unwritten_evidence(const TraitMixture& other) const;
-  [[nodiscard]] float number_evidence(const TraitMixture& other) const;
+  [[nodiscard]] float zero_odds(const TraitMixture& other) const;
+  [[nodiscard]] float unwritten_odds(const TraitMixture& other) const;
+  [[nodiscard]] float number_odds(const TraitMixture& other) const;
   [[nodiscard]] float weight_of_kinds(uint32_t kinds) const;
-  [[nodiscard]] float kind_evidence(const TraitMixture& other) const;
-  [[nodiscard]] float identity_evidence(const TraitMixture& other) const;
+  [[nodiscard]] float kind_odds(const TraitMixture& other) const;
+  [[nodiscard]] float identity_odds(const TraitMixture& other) const;
 
   std::array<float, kTraitKinds> kinds_{};
   float unwritten_ = 0;
@@ -61,16 +61,16 @@ struct ClusterOutline {
   uint64_t owner = 0;          // of nearly all; 0: none
 };
 
-class ClusterEvidence {
+class ClusterTraits {
  public:
-  ClusterEvidence(const Signature& signature, uint32_t blocks);
-  void add(const ClusterEvidence& other);
+  ClusterTraits(const Signature& signature, uint32_t blocks);
+  void add(const ClusterTraits& other);
 
   // In nats, the same for both directions; above 0 the two are likelier one kind than two.
-  [[nodiscard]] float agreement(const ClusterEvidence& other) const;
+  [[nodiscard]] float agreement(const ClusterTraits& other) const;
   // The same for `larger`, whose blocks have two words more: of those only the words count that
   // blocks of this size have, too.
-  [[nodiscard]] float agreement_with_larger(const ClusterEvidence& larger) const;
+  [[nodiscard]] float agreement_with_larger(const ClusterTraits& larger) const;
   // Whether one of the last `words` words is a field of its own.
   [[nodiscard]] bool uses_last(size_t words) const;
   [[nodiscard]] ClusterOutline outline() const;
@@ -82,7 +82,7 @@ class ClusterEvidence {
     bool says_little = false;
   };
   [[nodiscard]] Frame frame() const { return {traits_, says_little_}; }
-  [[nodiscard]] float predicts(const ClusterEvidence& other, const Frame& frame) const;
+  [[nodiscard]] float predicts(const ClusterTraits& other, const Frame& frame) const;
   [[nodiscard]] float weight_of(size_t place, size_t traits) const;
 
   Shape shape_;

@@ -1,4 +1,4 @@
-#include "report/evidence.h"
+#include "report/reasons.h"
 
 #include <fmt/format.h>
 
@@ -80,17 +80,17 @@ std::string survey(const Analysis& analysis, const BlockGroup& group, const Hold
   return fmt::format("of the first {}: {}", explained_members(group).size(), parts);
 }
 
-void add_reasons(const BlockGroup& group, std::vector<std::string>& evidence) {
+void add_reasons(const BlockGroup& group, std::vector<std::string>& reasons) {
   for (size_t i = 0; i < kReasonCount; ++i) {
     if (group.reasons[i] == 0) continue;
-    evidence.push_back(
+    reasons.push_back(
         fmt::format("{}: {}", counted(group.reasons[i], "block"), name_of(static_cast<Reason>(i))));
   }
 }
 
 // "1,601 blocks: held only by words of 0x…, 94 % of whose pointers lead to freed memory".
 void add_stale_stores(const Analysis& analysis, const BlockGroup& group,
-                      std::vector<std::string>& evidence) {
+                      std::vector<std::string>& reasons) {
   std::vector<std::pair<uint64_t, uint32_t>> largest;
   for (const auto& [store, blocks] : group.stale) largest.emplace_back(~blocks, store);
   std::sort(largest.begin(), largest.end());
@@ -99,7 +99,7 @@ void add_stale_stores(const Analysis& analysis, const BlockGroup& group,
     const StaleStore& store = analysis.reach.stale.stores[number];
     const Addr where =
         store.block.valid() ? analysis.heap.block(store.block).begin() : store.range.begin();
-    evidence.push_back(
+    reasons.push_back(
         fmt::format("{}: held only by words of {}, {} % of whose pointers lead to freed memory",
                     counted(~blocks, "block"), hex(where), store.percent()));
   }
@@ -121,16 +121,16 @@ HolderTable look_up_holders(const Analysis& analysis, std::vector<BlockId> block
 
 std::vector<std::string> explain_group(const Analysis& analysis, const BlockGroup& group,
                                        const HolderTable& holders) {
-  std::vector<std::string> evidence;
-  add_reasons(group, evidence);
-  add_stale_stores(analysis, group, evidence);
+  std::vector<std::string> reasons;
+  add_reasons(group, reasons);
+  add_stale_stores(analysis, group, reasons);
   const BlockId example = group.members.front();
   if (group.verdict != Verdict::Reachable) {
-    evidence.push_back(
+    reasons.push_back(
         explain_block(analysis, analysis.heap.block(example).begin(), holders.of(example)));
-    if (group.members.size() > 1) evidence.push_back(survey(analysis, group, holders));
+    if (group.members.size() > 1) reasons.push_back(survey(analysis, group, holders));
   }
-  return evidence;
+  return reasons;
 }
 
 std::string explain_mapping(const Analysis& analysis, BlockId mapping, const HolderTable& holders) {
