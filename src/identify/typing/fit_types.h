@@ -22,7 +22,7 @@ namespace heapscan {
 struct Candidate {
   TypeId type;
   int score = 0;             // tenths: a mean over the specimens
-  int support = 0;           // members that are support, likewise
+  int support = 0;           // members that speak for the type, likewise
   uint32_t fields = 0;       // those that are in at least half of the specimens
   uint32_t agreeing = 0;     // specimens without a contradiction
   uint32_t agreements = 0;   // members that agree with another: a count, the tag of a union
