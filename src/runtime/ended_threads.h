@@ -10,6 +10,9 @@
 
 namespace heapscan {
 
+// Entries of vectors that are read, of all threads together: in a damaged image very many threads may
+// share one long vector.
+inline constexpr uint64_t kMostEndedEntries = 1 << 20;
 [[nodiscard]] std::vector<EndedStorage> storage_of_ended_threads(
     const MemoryImage& image, std::span<const ThreadArea> threads);
 

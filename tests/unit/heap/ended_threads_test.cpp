@@ -62,6 +62,25 @@ TEST(EndedThreads, StorageOfLivingThreadsIsUsed) {
   EXPECT_EQ(state_at(heap, world.storage), "used");
 }
 
+TEST(EndedThreads, ManyThreadsThatShareALongVectorCostNoMore) {
+  constexpr Addr kVector{0x7fffd0000000};
+  constexpr uint64_t kEntries = 1 << 16;
+  FakeProcess process;
+  process.map(kDescriptor, kPage);
+  process.map(kVector, (kEntries + 2) * 16 + kPage);
+  process.poke(kDescriptor + 8, kVector + 16);
+  process.poke(kVector, kEntries);
+  for (uint64_t i = 1; i <= kEntries; ++i) process.poke(kVector + 16 + i * 16, Addr(0x7ffff000));
+  ThreadArea area;
+  area.fate = ThreadArea::Fate::Cached;
+  area.descriptor = kDescriptor;
+  const std::vector<ThreadArea> threads(100, area);
+  uint64_t blocks = 0;
+  for (const EndedStorage& storage : storage_of_ended_threads(process.build(), threads))
+    blocks += storage.blocks.size();
+  EXPECT_EQ(blocks, kMostEndedEntries);
+}
+
 TEST(EndedThreads, VectorThatDoesNotFitItsBlockIsNone) {
   World world;
   world.fake.process.poke(world.vector, uint64_t{3});  // 5 entries of 16 bytes do not fit 72
