@@ -2,9 +2,8 @@
 //
 // cluster() makes them from the words of the blocks, and takes apart what is of different classes or
 // different parts of standard containers; merge_alike() then joins those that identify() gave one
-// name. A block is in exactly one cluster. Clusters are sorted by bytes,
-// largest first; ties are settled by fingerprint, so the order is the same for every number of
-// threads.
+// name. A block is in exactly one cluster. Clusters are sorted by bytes, largest first; ties are
+// settled by fingerprint, so the order is the same for every number of threads.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
-// glibc's malloc as an allocator that heapscan reads, and its heap in four steps: where its memory lies, which blocks there are in it, which of them
-// are free after all, and whether malloc's own figures agree.
+// glibc's malloc as an allocator that heapscan reads, and its heap in four steps: where its memory
+// lies, which blocks there are in it, which of them are free after all, and whether malloc's own
+// figures agree.
 #pragma once
 
 #include <optional>

@@ -25,8 +25,8 @@ struct SizedCluster {
   const ClusterTraits* traits = nullptr;
 };
 
-// Each cluster of blocks that are kLeftOver larger with the one they belong to. The order of `clusters` decides
-// between what agrees alike.
+// Each cluster of blocks that are kLeftOver larger with the one they belong to. The order of
+// `clusters` decides between what agrees alike.
 [[nodiscard]] std::vector<Joined> find_rests(std::span<const SizedCluster> clusters);
 
 // Groups of such larger blocks within a cluster that is another kind, of which all blocks are so

@@ -1,10 +1,10 @@
 // Both sides are summed up word by word: what kind most of them hold, which value all of them hold.
 // Words of different kinds tell different types apart; equal kinds say little where they are zero
-// or small numbers, more where they are pointers or text, most where both name the same function,
-// object or place behind them in their own block.
+// or small numbers, more where they are pointers or text, most where both name the same function or
+// object.
 //
-// The type that an array of pointers leads to is the one that most targets are known to have. Targets of which nothing is known must
-// be able to be of it, too.
+// The type that an array of pointers leads to is the one that most targets are known to have.
+// Targets of which nothing is known must be able to be of it, too.
 #include "identify/typing/likeness.h"
 
 #include <algorithm>
@@ -57,7 +57,6 @@ struct Summary {
   bool always = false;     // no zeros
   std::optional<uint64_t> constant;
   std::vector<uint64_t> named;  // functions and objects, sorted
-  uint64_t own_rest = 0;        // where half of them at least lead to in their own block
 };
 
 void add_once(std::vector<uint64_t>& sorted, uint64_t value) {
@@ -73,10 +72,7 @@ std::vector<Summary> summarize(const std::vector<Words>& samples) {
     std::array<size_t, kSorts> counts{};
     bool constant = true;
     Summary& row = rows[w];
-    const uint64_t rest = own_rest_at(samples[samples.size() / 2], w * 8);
-    size_t resting = 0;
     for (const Words& sample : samples) {
-      resting += rest != 0 && own_rest_at(sample, w * 8) == rest ? 1 : 0;
       if (is_module_pointer(sample.facts[w].kind)) add_once(row.named, sample.facts[w].value);
       ++counts[static_cast<size_t>(sort_of(sample.facts[w].kind))];
       constant &= sample.facts[w].value == samples.front().facts[w].value;
@@ -86,7 +82,6 @@ std::vector<Summary> summarize(const std::vector<Words>& samples) {
     row.agreed = *most + (row.sort == Sort::Zero ? 0 : counts[0]) == samples.size() ||
                  row.sort == Sort::Zero;
     row.always = counts[0] == 0;
-    if (resting * 2 >= samples.size()) row.own_rest = rest;
     if (constant) row.constant = samples.front().facts[w].value;
   }
   return rows;
@@ -112,9 +107,6 @@ void compare_word(const Summary& a, const Summary& b, Likeness& likeness) {
   int weight = 2;
   if (a.sort != Sort::Number) weight = a.sort == Sort::Elsewhere ? 5 : 15;
   if (names && std::includes(a.named.begin(), a.named.end(), b.named.begin(), b.named.end())) {
-    weight += 25;
-    likeness.fields += 1;
-  } else if (a.own_rest != 0 && a.own_rest == b.own_rest) {
     weight += 25;
     likeness.fields += 1;
   } else if (a.constant && a.constant == b.constant) {
