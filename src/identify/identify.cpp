@@ -72,7 +72,7 @@ bool is_part_of_nodes(const Type& type) {
 
 // Blocks of one struct or class are one thing; those of one basic type are not.
 void add_typing(const Inputs& inputs, Column<ClusterId, Identity>& identities) {
-  const Column<ClusterId, std::vector<Evidence>> typing = type_clusters(inputs);
+  const Column<ClusterId, std::vector<Evidence>> typing = type_families(inputs);
   for (size_t i = 0; i < typing.size(); ++i) {
     for (Evidence evidence : typing[ClusterId(i)]) {
       if (evidence.type.valid()) {
@@ -133,7 +133,7 @@ void name_pointed(const Inputs& inputs, Column<ClusterId, Identity>& identities,
   };
   std::vector<Target> targets(count);
   for (size_t i = 0; i < count; ++i) {
-    if (inputs.clusters.rows[ClusterId(i)].shape != Shape::Pointers) continue;
+    if (inputs.families.rows[ClusterId(i)].shape != Shape::Pointers) continue;
     const ClusterId target = target_of(inputs, ClusterId(i));
     if (target.valid()) targets[i] = {identities[target].label, quotes_heap(identities[target])};
   }
@@ -152,7 +152,7 @@ void name_pointed(const Inputs& inputs, Column<ClusterId, Identity>& identities,
 
 // Clusters come largest first.
 void note_left_out(const Inputs& inputs, Notes& notes) {
-  const size_t all = inputs.clusters.rows.size();
+  const size_t all = inputs.families.rows.size();
   const auto add = [&](size_t most, const char* what) {
     if (all <= most) return;
     notes.push_back({NoteKind::Groups, "",
@@ -161,7 +161,7 @@ void note_left_out(const Inputs& inputs, Notes& notes) {
   };
   add(kMostIdentified, "named; the others are known by their size alone");
   if (!inputs.types.empty())
-    add(kMostClustersTyped, "compared with the types in the debug information");
+    add(kMostFamiliesTyped, "compared with the types in the debug information");
 }
 
 }  // namespace

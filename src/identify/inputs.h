@@ -1,6 +1,6 @@
 // What every recogniser is given, and the form of its answer.
 //
-// A recogniser is one file with one function: it looks at the samples of one cluster and returns
+// A recogniser is one file with one function: it looks at the samples of one family and returns
 // its evidence, or nothing. It may look at anything in Inputs, reads memory through the image, and
 // never at more than the samples and what lies one bounded walk behind them.
 #pragma once
@@ -18,21 +18,26 @@
 
 namespace heapscan {
 
-// What is there as soon as blocks are clustered.
-struct ClusterInputs {
+// Blocks that look alike, before they have a name.
+using FamilyId = ClusterId;
+using Family = Cluster;
+using Families = Clusters;
+
+// What is there as soon as it is known which blocks look alike.
+struct FamilyInputs {
   const MemoryImage& image;
   const Symbols& symbols;
   const RuntimeFacts& runtime;
   const HeapModel& heap;
   const Roots& roots;
   const Reachability& reach;
-  const Clusters& clusters;
+  const Families& families;
   const AddressMap& addresses;
 };
 
-struct Inputs : ClusterInputs {
+struct Inputs : FamilyInputs {
   const Types& types;
-  const Column<ClusterId, Profile>& profiles;
+  const Column<FamilyId, Profile>& profiles;
 };
 
 }  // namespace heapscan

@@ -72,8 +72,8 @@ bool is_node(ContainerPart part) {
 // ---- what blocks are ------------------------------------------------------------------------
 
 // The first word of each block, where it could be a vptr; 0 otherwise.
-std::vector<uint64_t> first_words(const ClusterInputs& inputs) {
-  const std::vector<BlockId>& blocks = inputs.clusters.blocks;
+std::vector<uint64_t> first_words(const FamilyInputs& inputs) {
+  const std::vector<BlockId>& blocks = inputs.families.blocks;
   std::vector<uint64_t> words(blocks.size());
   parallel_for_pieces(blocks.size(), kSplitGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
@@ -86,7 +86,7 @@ std::vector<uint64_t> first_words(const ClusterInputs& inputs) {
   return words;
 }
 
-std::map<uint64_t, std::string> names_of_classes(const ClusterInputs& inputs,
+std::map<uint64_t, std::string> names_of_classes(const FamilyInputs& inputs,
                                                  std::vector<uint64_t> words) {
   std::sort(words.begin(), words.end());
   words.erase(std::unique(words.begin(), words.end()), words.end());
@@ -104,7 +104,7 @@ uint32_t code_of_class(const Facts& facts, std::string_view name) {
   return kClass | static_cast<uint32_t>(at - facts.classes.begin());
 }
 
-void add_classes(const ClusterInputs& inputs, Facts& facts) {
+void add_classes(const FamilyInputs& inputs, Facts& facts) {
   const std::vector<uint64_t> words = first_words(inputs);
   const std::map<uint64_t, std::string> names = names_of_classes(inputs, words);
   const GlibKinds glib(inputs);
@@ -122,7 +122,7 @@ void add_classes(const ClusterInputs& inputs, Facts& facts) {
     if (code != codes.end()) facts.codes[i] = code->second;
   }
   if (!glib.in_use() && !python.in_use()) return;
-  const std::vector<BlockId>& blocks = inputs.clusters.blocks;
+  const std::vector<BlockId>& blocks = inputs.families.blocks;
   parallel_for_pieces(blocks.size(), kSplitGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
       std::string_view name = glib.in_use() ? glib.name_of(blocks[i]) : std::string_view();
@@ -151,7 +151,7 @@ Facts find_facts(const MemoryImage& image, const Symbols& symbols, const Runtime
                  const HeapModel& heap, const Roots& roots, const Reachability& reach,
                  const Clusters& clusters) {
   const AddressMap addresses(image, runtime, heap);
-  const ClusterInputs inputs{image, symbols, runtime, heap, roots, reach, clusters, addresses};
+  const FamilyInputs inputs{image, symbols, runtime, heap, roots, reach, clusters, addresses};
   Facts facts;
   facts.containers = search_containers(inputs, Column<ClusterId, uint8_t>(clusters.rows.size(), 1));
   facts.codes = std::move(facts.containers.codes);

@@ -23,7 +23,7 @@ constexpr uint64_t kMostChunks = 64;
 
 class Reader {
  public:
-  Reader(const ClusterInputs& inputs, Addr at, Bytes bytes, ContainerWalk& walk)
+  Reader(const FamilyInputs& inputs, Addr at, Bytes bytes, ContainerWalk& walk)
       : inputs_(inputs), at_(at), bytes_(bytes), walk_(walk) {}
 
   [[nodiscard]] Addr at() const { return at_; }
@@ -51,7 +51,7 @@ class Reader {
   [[nodiscard]] bool points_at(uint64_t address, uint64_t value) const {
     return read(address) == value;
   }
-  [[nodiscard]] const ClusterInputs& inputs() const { return inputs_; }
+  [[nodiscard]] const FamilyInputs& inputs() const { return inputs_; }
   [[nodiscard]] const ContainerWalk& walk() const { return walk_; }
   // Whether one more node may be looked at.
   [[nodiscard]] bool step() const {
@@ -61,7 +61,7 @@ class Reader {
   }
 
  private:
-  const ClusterInputs& inputs_;
+  const FamilyInputs& inputs_;
   Addr at_;
   Bytes bytes_;
   ContainerWalk& walk_;
@@ -263,7 +263,7 @@ Parts parts_of_function(const Reader& object) {
 
 }  // namespace
 
-std::vector<OwnedPart> parts_of_container(const ClusterInputs& inputs, Addr at, Bytes bytes,
+std::vector<OwnedPart> parts_of_container(const FamilyInputs& inputs, Addr at, Bytes bytes,
                                           ContainerWalk& walk) {
   const Reader object(inputs, at, bytes, walk);
   // A tree's header begins with a colour, every other container with a pointer.

@@ -44,7 +44,7 @@ struct ContainerWalk {
 
 // The blocks owned by the container that begins at `at`; `bytes` are those there. Empty when it is
 // none, or has no blocks.
-[[nodiscard]] std::vector<OwnedPart> parts_of_container(const ClusterInputs& inputs, Addr at,
+[[nodiscard]] std::vector<OwnedPart> parts_of_container(const FamilyInputs& inputs, Addr at,
                                                         Bytes bytes, ContainerWalk& walk);
 
 // Whether a block is a node that is tied to its neighbours as such nodes are: a tree's or a list's.

@@ -1,7 +1,7 @@
-// First the places: containers are looked for in samples of every cluster, at every offset, and in
+// First the places: containers are looked for in samples of every family, at every offset, and in
 // module data and on stacks when live blocks were clustered too. A place where one was found is
-// then looked at in every member of its cluster, and all blocks of the containers there are marked.
-// So each sample of each cluster is proven to belong to a container, or is not. What is marked
+// then looked at in every member of its family, and all blocks of the containers there are marked.
+// So each sample of each family is proven to belong to a container, or is not. What is marked
 // does not depend on the number of threads: the second pass has one budget for all.
 #include "identify/recognisers/container_search.h"
 
@@ -18,7 +18,7 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kOwnerBytes = 1024;  // looked at for containers
-constexpr size_t kMostOwners = 32;      // samples of a cluster
+constexpr size_t kMostOwners = 32;      // samples of a family
 constexpr uint64_t kMostRootBytes = 64 << 20;
 constexpr size_t kSearchGrain = 8;
 
@@ -33,16 +33,16 @@ struct Found {
 };
 
 // Of a static program without symbols only its objects tell.
-bool has_objects(const ClusterInputs& inputs) {
-  const auto& rows = inputs.clusters.rows;
-  return std::any_of(rows.begin(), rows.end(), [&](const Cluster& row) {
+bool has_objects(const FamilyInputs& inputs) {
+  const auto& rows = inputs.families.rows;
+  return std::any_of(rows.begin(), rows.end(), [&](const Family& row) {
     if (row.shape != Shape::Record || row.samples.empty()) return false;
     const auto word = inputs.image.read<uint64_t>(inputs.heap.block(row.samples.front()).begin());
     return word && class_of_vtable(inputs.image, inputs.symbols, inputs.addresses, *word);
   });
 }
 
-bool is_cpp_program(const ClusterInputs& inputs) {
+bool is_cpp_program(const FamilyInputs& inputs) {
   for (size_t i = 0; i < inputs.image.modules().size(); ++i) {
     if (inputs.runtime.roles.is(ModuleId(i), ModuleRole::CppLibrary)) return true;
     if (inputs.symbols.address_of(ModuleId(i), "__gxx_personality_v0")) return true;
@@ -52,7 +52,7 @@ bool is_cpp_program(const ClusterInputs& inputs) {
 
 // `place_of(offset)` says where a container that begins there lies.
 template <typename F>
-void look_at(const ClusterInputs& inputs, Addr begin, Bytes bytes, uint64_t limit, F&& place_of,
+void look_at(const FamilyInputs& inputs, Addr begin, Bytes bytes, uint64_t limit, F&& place_of,
              ContainerWalk& walk, Found& found) {
   const auto take = [&](uint64_t offset) {
     const uint64_t length = std::min<uint64_t>(bytes.size() - offset, kLargestContainer);
@@ -74,13 +74,13 @@ void look_at(const ClusterInputs& inputs, Addr begin, Bytes bytes, uint64_t limi
   }
 }
 
-Found look_at_cluster(const ClusterInputs& inputs, ClusterId cluster) {
+Found look_at_family(const FamilyInputs& inputs, FamilyId family) {
   Found found;
-  const std::vector<Sample> samples = samples_of(inputs, cluster);
+  const std::vector<Sample> samples = samples_of(inputs, family);
   const size_t count = std::min(samples.size(), kMostOwners);
   ContainerWalk walk;
   const auto place_of = [&](uint64_t offset) {
-    return ContainerPlace{.owner = cluster, .offset = offset};
+    return ContainerPlace{.owner = family, .offset = offset};
   };
   for (size_t i = 0; i < count; ++i) {
     const Sample& sample = samples[i * samples.size() / count];
@@ -89,12 +89,12 @@ Found look_at_cluster(const ClusterInputs& inputs, ClusterId cluster) {
   return found;
 }
 
-std::string variable_at(const ClusterInputs& inputs, Addr address) {
+std::string variable_at(const FamilyInputs& inputs, Addr address) {
   const auto hit = inputs.symbols.at(address);
   return hit && hit->offset == 0 ? name_of_symbol(hit->name) : "";
 }
 
-Found look_at_roots(const ClusterInputs& inputs) {
+Found look_at_roots(const FamilyInputs& inputs) {
   Found found;
   uint64_t left = kMostRootBytes;
   ContainerWalk walk = ContainerWalk::whole();
@@ -116,21 +116,21 @@ Found look_at_roots(const ClusterInputs& inputs) {
   return found;
 }
 
-bool any_reachable(const ClusterInputs& inputs) {
-  const auto& rows = inputs.clusters.rows;
-  return std::any_of(rows.begin(), rows.end(), [&](const Cluster& row) {
+bool any_reachable(const FamilyInputs& inputs) {
+  const auto& rows = inputs.families.rows;
+  return std::any_of(rows.begin(), rows.end(), [&](const Family& row) {
     return !row.samples.empty() && inputs.reach.verdict(row.samples.front()) == Verdict::Reachable;
   });
 }
 
 // The last entry is what the roots hold.
-std::vector<Found> look_everywhere(const ClusterInputs& inputs,
-                                   const Column<ClusterId, uint8_t>& may_own) {
+std::vector<Found> look_everywhere(const FamilyInputs& inputs,
+                                   const Column<FamilyId, uint8_t>& may_own) {
   const size_t count = std::min(may_own.size(), kMostIdentified);
   std::vector<Found> found(count + 1);
   parallel_for_pieces(count, kSearchGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
-      if (may_own[ClusterId(i)] != 0) found[i] = look_at_cluster(inputs, ClusterId(i));
+      if (may_own[FamilyId(i)] != 0) found[i] = look_at_family(inputs, FamilyId(i));
     }
   });
   if (any_reachable(inputs)) found[count] = look_at_roots(inputs);
@@ -149,11 +149,11 @@ std::vector<ContainerPlace> places_of(const std::vector<Found>& found) {
 // (a stream's buffer is its string's text) is the first kind of part's.
 class Prover {
  public:
-  Prover(const ClusterInputs& inputs, const std::vector<ContainerPlace>& places)
-      : inputs_(inputs), places_(places), codes_(inputs.clusters.blocks.size()) {}
+  Prover(const FamilyInputs& inputs, const std::vector<ContainerPlace>& places)
+      : inputs_(inputs), places_(places), codes_(inputs.families.blocks.size()) {}
 
   void mark(const OwnedPart& part, size_t place) {
-    const auto& blocks = inputs_.clusters.blocks;
+    const auto& blocks = inputs_.families.blocks;
     const auto at = std::lower_bound(blocks.begin(), blocks.end(), part.block);
     if (at == blocks.end() || *at != part.block) return;
     const auto code =
@@ -171,22 +171,22 @@ class Prover {
 
   // One pass over all blocks.
   void look_at_members() {
-    const Clusters& clusters = inputs_.clusters;
+    const Families& families = inputs_.families;
     const std::vector<size_t> first = first_places();
-    for (size_t i = 0; i < clusters.blocks.size() && walk_.left != 0; ++i) {
-      const size_t cluster = clusters.cluster_of[i].index();
-      for (size_t place = first[cluster]; place < first[cluster + 1]; ++place)
-        look_at_member(clusters.blocks[i], place);
+    for (size_t i = 0; i < families.blocks.size() && walk_.left != 0; ++i) {
+      const size_t family = families.cluster_of[i].index();
+      for (size_t place = first[family]; place < first[family + 1]; ++place)
+        look_at_member(families.blocks[i], place);
     }
   }
 
   [[nodiscard]] std::vector<uint32_t> codes() && { return std::move(codes_); }
 
  private:
-  // Where the places in the blocks of each cluster begin; one more at the end.
+  // Where the places in the blocks of each family begin; one more at the end.
   [[nodiscard]] std::vector<size_t> first_places() const {
     std::vector<size_t> first;
-    for (size_t i = 0; i <= inputs_.clusters.rows.size(); ++i) {
+    for (size_t i = 0; i <= inputs_.families.rows.size(); ++i) {
       const auto at = std::partition_point(
           places_.begin(), places_.end(),
           [&](const ContainerPlace& p) { return p.owner.valid() && p.owner.index() < i; });
@@ -207,18 +207,18 @@ class Prover {
     for (const OwnedPart& part : parts_of_container(inputs_, at, *bytes, walk_)) mark(part, place);
   }
 
-  const ClusterInputs& inputs_;
+  const FamilyInputs& inputs_;
   const std::vector<ContainerPlace>& places_;
   std::vector<uint32_t> codes_;
   ContainerWalk walk_ = ContainerWalk::whole();
 };
 
-ContainerClaims count_claims(const ClusterInputs& inputs, const ContainerSearch& search,
-                             ClusterId cluster) {
-  const std::vector<BlockId>& blocks = inputs.clusters.blocks;
+ContainerClaims count_claims(const FamilyInputs& inputs, const ContainerSearch& search,
+                             FamilyId family) {
+  const std::vector<BlockId>& blocks = inputs.families.blocks;
   std::vector<ContainerMember> members;
   std::array<uint32_t, kContainerParts> counts{};
-  for (const BlockId id : inputs.clusters.rows[cluster].samples) {
+  for (const BlockId id : inputs.families.rows[family].samples) {
     const auto at = std::lower_bound(blocks.begin(), blocks.end(), id);
     const uint32_t code = search.codes[static_cast<size_t>(at - blocks.begin())];
     if (code == 0) continue;
@@ -235,26 +235,26 @@ ContainerClaims count_claims(const ClusterInputs& inputs, const ContainerSearch&
   return claims;
 }
 
-void count_types(const ClusterInputs& inputs, const std::vector<Found>& found,
-                 Column<ClusterId, ContainerClaims>& claims) {
+void count_types(const FamilyInputs& inputs, const std::vector<Found>& found,
+                 Column<FamilyId, ContainerClaims>& claims) {
   for (const Found& one : found) {
     for (const FoundPart& part : one.parts) {
       if (part.owned.part != ContainerPart::Functor) continue;
-      const ClusterId cluster = inputs.clusters.of(part.owned.block);
-      if (cluster.valid()) ++claims[cluster].types[part.owned.type];
+      const FamilyId family = inputs.families.of(part.owned.block);
+      if (family.valid()) ++claims[family].types[part.owned.type];
     }
   }
 }
 
 }  // namespace
 
-ContainerSearch search_containers(const ClusterInputs& inputs,
-                                  const Column<ClusterId, uint8_t>& may_own) {
+ContainerSearch search_containers(const FamilyInputs& inputs,
+                                  const Column<FamilyId, uint8_t>& may_own) {
   ContainerSearch search;
-  search.claims = Column<ClusterId, ContainerClaims>(inputs.clusters.rows.size());
+  search.claims = Column<FamilyId, ContainerClaims>(inputs.families.rows.size());
   search.is_cpp = is_cpp_program(inputs);
   if (!search.is_cpp) {
-    search.codes.resize(inputs.clusters.blocks.size());
+    search.codes.resize(inputs.families.blocks.size());
     return search;
   }
   const std::vector<Found> found = look_everywhere(inputs, may_own);
@@ -264,7 +264,7 @@ ContainerSearch search_containers(const ClusterInputs& inputs,
   prover.mark_found(found.back());
   search.codes = std::move(prover).codes();
   for (size_t i = 0; i < search.claims.size(); ++i)
-    search.claims[ClusterId(i)] = count_claims(inputs, search, ClusterId(i));
+    search.claims[FamilyId(i)] = count_claims(inputs, search, FamilyId(i));
   count_types(inputs, found, search.claims);
   return search;
 }

@@ -1,4 +1,4 @@
-// Which blocks of each cluster belong to standard containers, and where those lie.
+// Which blocks of each family belong to standard containers, and where those lie.
 #pragma once
 
 #include <array>
@@ -11,19 +11,19 @@
 
 namespace heapscan {
 
-// Where a container lies: at `offset` in the blocks of a cluster; or, without an owner, at `root`,
+// Where a container lies: at `offset` in the blocks of a family; or, without an owner, at `root`,
 // in the variable of that name where it has one.
 struct ContainerPlace {
-  ClusterId owner = {};
+  FamilyId owner = {};
   uint64_t offset = 0;
   Addr root = {};
   std::string variable = {};
   auto operator<=>(const ContainerPlace&) const = default;
 };
 
-// What was found about the blocks of one cluster.
+// What was found about the blocks of one family.
 struct ContainerClaims {
-  ContainerPart part = ContainerPart::Text;   // what most of the cluster's samples are
+  ContainerPart part = ContainerPart::Text;   // what most of the family's samples are
   uint32_t proven = 0;                        // samples that are: a container found has them
   std::map<ContainerPlace, uint32_t> places;  // of those
   std::map<std::string, uint32_t> types;      // of Functor, as often as one was met
@@ -37,9 +37,9 @@ struct ContainerMember {
 
 struct ContainerSearch {
   bool is_cpp = false;  // the program has a C++ library or objects with vtables
-  Column<ClusterId, ContainerClaims> claims;
+  Column<FamilyId, ContainerClaims> claims;
   std::vector<ContainerPlace> places;  // sorted
-  // One per entry of Clusters::blocks: 0 when no container owns it.
+  // One per entry of Families::blocks: 0 when no container owns it.
   std::vector<uint32_t> codes;
 
   [[nodiscard]] ContainerMember member(uint32_t code) const {
@@ -49,8 +49,8 @@ struct ContainerSearch {
 };
 
 // Finds nothing in programs that are not C++: C has structs that look like containers.
-// `may_own` says of each cluster whether containers are looked for in its blocks.
-[[nodiscard]] ContainerSearch search_containers(const ClusterInputs& inputs,
-                                                const Column<ClusterId, uint8_t>& may_own);
+// `may_own` says of each family whether containers are looked for in its blocks.
+[[nodiscard]] ContainerSearch search_containers(const FamilyInputs& inputs,
+                                                const Column<FamilyId, uint8_t>& may_own);
 
 }  // namespace heapscan

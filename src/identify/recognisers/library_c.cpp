@@ -12,7 +12,7 @@ namespace heapscan {
 
 namespace {
 
-bool is_address_info(const ClusterInputs&, const Sample& sample) {
+bool is_address_info(const FamilyInputs&, const Sample& sample) {
   constexpr uint64_t kSize = 48;
   const uint32_t family = half(sample, 4);
   const uint32_t length = half(sample, 16);
@@ -22,7 +22,7 @@ bool is_address_info(const ClusterInputs&, const Sample& sample) {
 }
 
 // Each step's conversion state is inside the descriptor itself.
-bool is_iconv(const ClusterInputs&, const Sample& sample) {
+bool is_iconv(const FamilyInputs&, const Sample& sample) {
   constexpr uint64_t kHeader = 16;
   constexpr uint64_t kStepSize = 48;
   constexpr uint64_t kMostSteps = 8;
@@ -37,7 +37,7 @@ bool is_iconv(const ClusterInputs&, const Sample& sample) {
 }
 
 // Thirteen tables of which the one of LC_ALL is missing, three tables of ctype, thirteen names.
-bool is_locale(const ClusterInputs& inputs, const Sample& sample) {
+bool is_locale(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint64_t kCategories = 13;
   constexpr uint64_t kAll = 6;
   constexpr uint64_t kCtypes = 8 * kCategories;
@@ -61,7 +61,7 @@ bool is_locale(const ClusterInputs& inputs, const Sample& sample) {
 }
 
 // The compiled form behind a regex_t: its arrays are as long as it says.
-bool is_regular_expression(const ClusterInputs& inputs, const Sample& sample) {
+bool is_regular_expression(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint64_t kNode = 16;
   constexpr uint64_t kState = 16;
   constexpr uint64_t kWideState = 24;  // where indices have 64 bits
@@ -76,7 +76,7 @@ bool is_regular_expression(const ClusterInputs& inputs, const Sample& sample) {
 }
 
 // {its compiled form, how much was allocated for it, how much is used, syntax, map of first bytes}.
-bool is_compiled_pattern(const ClusterInputs& inputs, const Sample& sample) {
+bool is_compiled_pattern(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint64_t kMap = 256;
   const uint64_t allocated = word(sample, 8);
   const uint64_t map = word(sample, 32);
@@ -87,7 +87,7 @@ bool is_compiled_pattern(const ClusterInputs& inputs, const Sample& sample) {
 
 // {next, name, flags, address, …} of each interface, three addresses, the name. What has no name of
 // its own has another one's.
-bool is_list_of_interfaces(const ClusterInputs& inputs, const Sample& sample) {
+bool is_list_of_interfaces(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint64_t kMostInterfaces = 4096;
   constexpr uint64_t kName = 56 + 3 * 36;
   constexpr uint64_t kInterface = 184;

@@ -21,7 +21,7 @@ constexpr uint64_t kCommandStatus = 44;
 constexpr uint64_t kHooks = 112;
 
 // Values lie one behind the other in blocks of one size.
-bool has_value_block(const ClusterInputs& inputs, const Sample& sample) {
+bool has_value_block(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint64_t kValues = 2048;
   for (uint64_t at = 176; at <= 208; at += 8) {
     if (!fills(kValues, size_of_block_at(inputs, word(sample, at)))) continue;
@@ -32,13 +32,13 @@ bool has_value_block(const ClusterInputs& inputs, const Sample& sample) {
   return false;
 }
 
-bool has_notice_hooks(const ClusterInputs& inputs, const Sample& sample) {
+bool has_notice_hooks(const FamilyInputs& inputs, const Sample& sample) {
   const uint64_t receiver = word(sample, kHooks);
   const uint64_t processor = word(sample, kHooks + 16);
   return is_code(inputs, receiver) && is_code(inputs, processor);
 }
 
-bool is_result(const ClusterInputs& inputs, const Sample& sample) {
+bool is_result(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint32_t kLastStatus = 12;
   constexpr uint32_t kMostColumns = 1664 * 4;
   constexpr uint64_t kCommandRoom = 64;
@@ -59,7 +59,7 @@ bool is_result(const ClusterInputs& inputs, const Sample& sample) {
 }
 
 // {version, size of a file, longest path, next, name, data, functions: open, delete, access, …}.
-bool is_file_system(const ClusterInputs& inputs, uint64_t address) {
+bool is_file_system(const FamilyInputs& inputs, uint64_t address) {
   const Addr at(address);
   const auto version = inputs.image.read<uint32_t>(at);
   const auto path = inputs.image.read<uint32_t>(at + 8);
@@ -75,14 +75,14 @@ bool is_file_system(const ClusterInputs& inputs, uint64_t address) {
 }
 
 // {file system, first statement, …}.
-bool is_sqlite(const ClusterInputs& inputs, uint64_t address) {
+bool is_sqlite(const FamilyInputs& inputs, uint64_t address) {
   constexpr uint64_t kSmallest = 400;
   const auto files = inputs.image.read<uint64_t>(Addr(address));
   return room_at(inputs, address) >= kSmallest && files && is_file_system(inputs, *files);
 }
 
 // {database, the one before or where that one's `next` is, next, …}: they name each other.
-bool is_statement_at(const ClusterInputs& inputs, const Sample& sample, uint64_t at) {
+bool is_statement_at(const FamilyInputs& inputs, const Sample& sample, uint64_t at) {
   constexpr uint64_t kBefore = 8;
   constexpr uint64_t kNext = 16;
   const Addr self = sample.begin + at;
@@ -99,7 +99,7 @@ bool is_statement_at(const ClusterInputs& inputs, const Sample& sample, uint64_t
   return inputs.image.read<uint64_t>(next) == database && (back == self || back == self + kNext);
 }
 
-bool is_statement(const ClusterInputs& inputs, const Sample& sample) {
+bool is_statement(const FamilyInputs& inputs, const Sample& sample) {
   return is_statement_at(inputs, sample, 8) || is_statement_at(inputs, sample, 0);
 }
 

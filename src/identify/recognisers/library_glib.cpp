@@ -17,7 +17,7 @@ namespace heapscan {
 
 namespace {
 
-bool is_function_or_null(const ClusterInputs& inputs, uint64_t word) {
+bool is_function_or_null(const FamilyInputs& inputs, uint64_t word) {
   return word == 0 || inputs.addresses.kind_of(word) == WordKind::Code;
 }
 
@@ -42,7 +42,7 @@ constexpr HashTableLayout kSmallSizes{4, 24};  // until 2.58
 constexpr HashTableLayout kLargeSizes{8, 32};
 
 template <const HashTableLayout& kLayout>
-bool is_hash_table(const ClusterInputs& inputs, const Sample& sample) {
+bool is_hash_table(const FamilyInputs& inputs, const Sample& sample) {
   const uint64_t size = half(sample, 0);
   const uint32_t nodes = half(sample, kLayout.modulus + 8);
   const uint32_t occupied = half(sample, kLayout.modulus + 12);
@@ -67,7 +67,7 @@ bool has_array_references(const Sample& sample) {
   return is_reference_count(first == kAllOnes ? half(sample, 28) : first, kMostGlibReferences);
 }
 
-bool is_glib_array(const ClusterInputs& inputs, const Sample& sample) {
+bool is_glib_array(const FamilyInputs& inputs, const Sample& sample) {
   const uint64_t usable = size_of_block_at(inputs, word(sample, 0));
   const uint64_t length = half(sample, 8);
   const uint64_t capacity = half(sample, 12);
@@ -79,7 +79,7 @@ bool is_glib_array(const ClusterInputs& inputs, const Sample& sample) {
          is_function_or_null(inputs, word(sample, 32));
 }
 
-bool is_glib_pointer_array(const ClusterInputs& inputs, const Sample& sample) {
+bool is_glib_pointer_array(const FamilyInputs& inputs, const Sample& sample) {
   const uint64_t length = half(sample, 8);
   const uint64_t capacity = half(sample, 12);
   return capacity != 0 && length <= capacity &&
@@ -89,7 +89,7 @@ bool is_glib_pointer_array(const ClusterInputs& inputs, const Sample& sample) {
 }
 
 // An empty one says too little.
-bool is_glib_string(const ClusterInputs& inputs, const Sample& sample) {
+bool is_glib_string(const FamilyInputs& inputs, const Sample& sample) {
   const uint64_t text = word(sample, 0);
   const uint64_t length = word(sample, 8);
   const uint64_t capacity = word(sample, 16);
@@ -108,7 +108,7 @@ constexpr int kMostNodesFollowed = 8;
 
 // Lists hold pointers and small integers. Freed nodes that were given out again may keep their
 // links, and then hold short texts and the like.
-bool holds_list_data(const ClusterInputs& inputs, Addr node) {
+bool holds_list_data(const FamilyInputs& inputs, Addr node) {
   const auto data = inputs.image.read<uint64_t>(node);
   if (!data) return false;
   const WordKind kind = inputs.addresses.kind_of(*data);
@@ -117,7 +117,7 @@ bool holds_list_data(const ClusterInputs& inputs, Addr node) {
 }
 
 // From `first` on, every node found by `ahead` names the one before it, and none is the first.
-bool is_list_part(const ClusterInputs& inputs, Addr first, uint64_t ahead, uint64_t behind) {
+bool is_list_part(const FamilyInputs& inputs, Addr first, uint64_t ahead, uint64_t behind) {
   Addr node = first;
   for (int i = 0; i < kMostNodesFollowed; ++i) {
     const auto other = inputs.image.read_addr(node + ahead);
@@ -131,7 +131,7 @@ bool is_list_part(const ClusterInputs& inputs, Addr first, uint64_t ahead, uint6
   return true;
 }
 
-bool is_list_node(const ClusterInputs& inputs, const Sample& sample) {
+bool is_list_node(const FamilyInputs& inputs, const Sample& sample) {
   return (word(sample, kNext) != 0 || word(sample, kPrevious) != 0) &&
          holds_list_data(inputs, sample.begin) &&
          is_list_part(inputs, sample.begin, kNext, kPrevious) &&
@@ -142,7 +142,7 @@ bool is_list_node(const ClusterInputs& inputs, const Sample& sample) {
 // references, depth}, without the counts before 2.70; the description is {size of fixed ones,
 // alignment, letter of containers}.
 
-bool is_variant_type(const ClusterInputs& inputs, uint64_t address) {
+bool is_variant_type(const FamilyInputs& inputs, uint64_t address) {
   if (!is_in_module(inputs, address) && room_at(inputs, address) < 24) return false;
   const auto fixed = inputs.image.read<uint64_t>(Addr(address));
   const auto alignment = inputs.image.read<uint8_t>(Addr(address) + 8);
@@ -159,7 +159,7 @@ bool is_variant_type(const ClusterInputs& inputs, uint64_t address) {
 }
 
 // Whole in {data, size} of GBytes.
-bool is_serialised(const ClusterInputs& inputs, const Sample& sample) {
+bool is_serialised(const FamilyInputs& inputs, const Sample& sample) {
   const uint64_t bytes = word(sample, 16);
   const uint64_t data = word(sample, 24);
   const uint64_t size = word(sample, 8);
@@ -173,7 +173,7 @@ bool is_serialised(const ClusterInputs& inputs, const Sample& sample) {
   return data == 0 || (data >= *whole && data + size <= *whole + *length);
 }
 
-bool is_tree(const ClusterInputs& inputs, const Sample& sample) {
+bool is_tree(const FamilyInputs& inputs, const Sample& sample) {
   const uint64_t children = word(sample, 24);
   constexpr uint64_t kMostChildren = 1 << 24;
   return children < kMostChildren &&
@@ -181,7 +181,7 @@ bool is_tree(const ClusterInputs& inputs, const Sample& sample) {
 }
 
 template <uint64_t kState>
-bool is_variant(const ClusterInputs& inputs, const Sample& sample) {
+bool is_variant(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint32_t kLocked = 1;
   constexpr uint32_t kSerialised = 2;
   constexpr uint32_t kStates = 15;

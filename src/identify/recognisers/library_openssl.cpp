@@ -13,7 +13,7 @@ namespace heapscan {
 
 namespace {
 
-bool has_functions(const ClusterInputs& inputs, Addr table,
+bool has_functions(const FamilyInputs& inputs, Addr table,
                    std::initializer_list<uint64_t> offsets) {
   return std::all_of(offsets.begin(), offsets.end(), [&](uint64_t offset) {
     const auto function = inputs.image.read<uint64_t>(table + offset);
@@ -22,7 +22,7 @@ bool has_functions(const ClusterInputs& inputs, Addr table,
 }
 
 // {type, name, write, write as before 1.1, read, …, puts, gets, ctrl, create, destroy}.
-bool is_bio_method(const ClusterInputs& inputs, uint64_t address) {
+bool is_bio_method(const FamilyInputs& inputs, uint64_t address) {
   constexpr uint32_t kDescriptor = 0x100;
   constexpr uint32_t kFilter = 0x200;
   constexpr uint32_t kSourceOrSink = 0x400;
@@ -35,7 +35,7 @@ bool is_bio_method(const ClusterInputs& inputs, uint64_t address) {
   return name && is_in_module(inputs, *name) && has_functions(inputs, Addr(address), {64, 72, 80});
 }
 
-bool is_bio(const ClusterInputs& inputs, const Sample& sample) {
+bool is_bio(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint64_t kMethodBefore3 = 0;
   constexpr uint64_t kMethod = 8;
   return is_bio_method(inputs, word(sample, kMethod)) ||
@@ -51,14 +51,14 @@ bool is_tls_version(uint32_t version) {
 }
 
 // {version, flags, mask, new, clear, free, …}.
-bool is_ssl_method(const ClusterInputs& inputs, uint64_t address) {
+bool is_ssl_method(const FamilyInputs& inputs, uint64_t address) {
   if (!is_in_module(inputs, address)) return false;
   const auto version = inputs.image.read<uint32_t>(Addr(address));
   return version && is_tls_version(*version) &&
          has_functions(inputs, Addr(address), {16, 24, 32, 40, 48});
 }
 
-bool is_ssl(const ClusterInputs& inputs, const Sample& sample) {
+bool is_ssl(const FamilyInputs& inputs, const Sample& sample) {
   return is_tls_version(half(sample, 0)) && half(sample, 4) == 0 &&
          is_ssl_method(inputs, word(sample, 8));
 }
@@ -71,7 +71,7 @@ constexpr uint32_t kUtcTime = 23;
 constexpr uint32_t kGeneralizedTime = 24;
 
 // A string {length, type, data, flags} that is a time: "251120100000Z".
-bool is_asn1_time(const ClusterInputs& inputs, uint64_t address) {
+bool is_asn1_time(const FamilyInputs& inputs, uint64_t address) {
   const auto length = inputs.image.read<uint32_t>(Addr(address));
   const auto type = inputs.image.read<uint32_t>(Addr(address) + 4);
   const auto data = inputs.image.read<uint64_t>(Addr(address) + 8);
@@ -84,14 +84,14 @@ bool is_asn1_time(const ClusterInputs& inputs, uint64_t address) {
 }
 
 // {entries, modified, {length, data} in DER, canonical form, its length}.
-bool is_x509_name(const ClusterInputs& inputs, uint64_t address) {
+bool is_x509_name(const FamilyInputs& inputs, uint64_t address) {
   return room_at(inputs, address) >= 40 &&
          room_at(inputs, inputs.image.read<uint64_t>(Addr(address)).value_or(0)) != 0;
 }
 
 // {{version, serial number, algorithm, issuer, {not before, not after}, subject, key, …},
 // algorithm, signature, …}; the same since 1.1.0.
-bool is_certificate(const ClusterInputs& inputs, const Sample& sample) {
+bool is_certificate(const FamilyInputs& inputs, const Sample& sample) {
   const uint32_t serial = half(sample, 12);
   if ((serial & ~kNegative) != kInteger || half(sample, 0x9c) != kBits) return false;
   return is_asn1_time(inputs, word(sample, 0x38)) && is_asn1_time(inputs, word(sample, 0x40)) &&
@@ -107,7 +107,7 @@ bool is_filled_to(const Sample& sample, uint64_t begin, uint64_t length, uint64_
 }
 
 // `key_room` is what the library's version keeps for the key.
-bool is_session_with(const ClusterInputs& inputs, const Sample& sample, uint64_t key_room) {
+bool is_session_with(const FamilyInputs& inputs, const Sample& sample, uint64_t key_room) {
   constexpr uint64_t kSecret = 0x10;
   constexpr uint64_t kKey = 0x50;
   constexpr uint64_t kIdRoom = 32;
@@ -130,7 +130,7 @@ bool is_session_with(const ClusterInputs& inputs, const Sample& sample, uint64_t
   return false;
 }
 
-bool is_session(const ClusterInputs& inputs, const Sample& sample) {
+bool is_session(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint32_t kFirstOfTls = 0x300;
   constexpr uint32_t kLastOfTls = 0x304;
   constexpr uint32_t kDatagrams = 0xfe00;

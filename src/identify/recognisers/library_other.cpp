@@ -10,7 +10,7 @@ namespace heapscan {
 namespace {
 
 // {next, ref, index, free_index, first_avail, endp}: whole pages, used from the front.
-bool is_apr_node(const ClusterInputs&, const Sample& sample) {
+bool is_apr_node(const FamilyInputs&, const Sample& sample) {
   constexpr uint64_t kHeader = 40;
   const uint64_t begin = sample.begin.value;
   const uint64_t available = word(sample, 24);
@@ -20,14 +20,14 @@ bool is_apr_node(const ClusterInputs&, const Sample& sample) {
 }
 
 template <uint32_t kMagic>
-bool begins_with(const ClusterInputs&, const Sample& sample) {
+bool begins_with(const FamilyInputs&, const Sample& sample) {
   return half(sample, 0) == kMagic;
 }
 
 // {type, references, function that writes it as text, its buffer, function for and pointer to what
 // a user added, …}; before 0.14 {type, destructor, writer, references, …}. The writer is the
 // library's own, one for every type, unless the caller replaced it.
-bool is_json_function(const ClusterInputs& inputs, uint64_t address) {
+bool is_json_function(const FamilyInputs& inputs, uint64_t address) {
   if (!is_code(inputs, address)) return false;
   const Module* const module = inputs.image.module_at(Addr(address));
   if (module != nullptr && module->file_name().starts_with("libjson-c.so")) return true;
@@ -35,7 +35,7 @@ bool is_json_function(const ClusterInputs& inputs, uint64_t address) {
   return symbol && symbol->offset == 0 && symbol->name.starts_with("json_object_");
 }
 
-bool is_json_object(const ClusterInputs& inputs, const Sample& sample) {
+bool is_json_object(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint32_t kLastType = 6;
   constexpr uint32_t kMostReferences = 1 << 20;
   const uint32_t type = half(sample, 0);

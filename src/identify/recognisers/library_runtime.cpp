@@ -11,7 +11,7 @@ namespace heapscan {
 
 namespace {
 
-bool is_link_map(const ClusterInputs& inputs, const Sample& sample) {
+bool is_link_map(const FamilyInputs& inputs, const Sample& sample) {
   const auto address = sample.word(0);
   const auto dynamic = sample.word(16);
   if (sample.word(40) != sample.begin.value || !dynamic || *dynamic == 0) return false;
@@ -21,7 +21,7 @@ bool is_link_map(const ClusterInputs& inputs, const Sample& sample) {
   });
 }
 
-bool is_thread_vector(const ClusterInputs& inputs, const Sample& sample) {
+bool is_thread_vector(const FamilyInputs& inputs, const Sample& sample) {
   const auto& threads = inputs.image.threads();
   return std::any_of(threads.begin(), threads.end(), [&](const Thread& thread) {
     return thread.has_registers &&
@@ -29,7 +29,7 @@ bool is_thread_vector(const ClusterInputs& inputs, const Sample& sample) {
   });
 }
 
-bool is_emergency_pool(const ClusterInputs&, const Sample& sample) {
+bool is_emergency_pool(const FamilyInputs&, const Sample& sample) {
   const uint64_t entry = sample.word(0).value_or(0);
   return sample.word(8) == 0 && fills(entry, sample.size);
 }

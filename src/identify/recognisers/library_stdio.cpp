@@ -19,7 +19,7 @@ constexpr int kMostFiles = 1 << 20;
 constexpr uint64_t kNameOfEntry = 19;
 
 // fclose() takes the magic number away, but leaves the jump table.
-bool is_file(const ClusterInputs& inputs, const Sample& sample) {
+bool is_file(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint32_t kMagic = 0xfbad0000;
   const Addr table(sample.word(kJumpTable).value_or(0));
   const WordKind kind = inputs.addresses.kind_of(table.value);
@@ -30,7 +30,7 @@ bool is_file(const ClusterInputs& inputs, const Sample& sample) {
          symbol->name.ends_with("_jumps");
 }
 
-bool is_directory(const ClusterInputs&, const Sample& sample) {
+bool is_directory(const FamilyInputs&, const Sample& sample) {
   const int fd = read_at<int>(sample.bytes, 0).value_or(-1);
   const uint64_t allocation = sample.word(8).value_or(0);
   const uint64_t size = sample.word(16).value_or(0);
@@ -41,7 +41,7 @@ bool is_directory(const ClusterInputs&, const Sample& sample) {
 }
 
 // As scandir() copies them: the record's length is that of its name, rounded up.
-bool is_directory_entry(const ClusterInputs&, const Sample& sample) {
+bool is_directory_entry(const FamilyInputs&, const Sample& sample) {
   const uint16_t length = read_at<uint16_t>(sample.bytes, 16).value_or(0);
   const uint8_t type = read_at<uint8_t>(sample.bytes, 18).value_or(1);
   const bool is_type = type <= 12 && (type == 1 || type % 2 == 0);

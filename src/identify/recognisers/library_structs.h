@@ -16,7 +16,7 @@ struct KnownStruct {
   const char* detail;  // what was checked, as a sentence for people
   uint64_t min_size;   // usable bytes
   uint64_t max_size;
-  bool (*is_one)(const ClusterInputs& inputs, const Sample& sample);
+  bool (*is_one)(const FamilyInputs& inputs, const Sample& sample);
 };
 // What a sample holds at the offset; 0 behind its end.
 [[nodiscard]] inline uint64_t word(const Sample& sample, uint64_t offset) {
@@ -29,14 +29,14 @@ struct KnownStruct {
 inline constexpr uint64_t kAnySize = std::numeric_limits<uint64_t>::max();
 
 // Usable bytes of the block that begins at `address`; 0 where none does.
-[[nodiscard]] uint64_t size_of_block_at(const ClusterInputs& inputs, uint64_t address);
+[[nodiscard]] uint64_t size_of_block_at(const FamilyInputs& inputs, uint64_t address);
 // Bytes from `address` to the end of the block it is in; 0 where it is in none.
-[[nodiscard]] uint64_t room_at(const ClusterInputs& inputs, uint64_t address);
-[[nodiscard]] bool is_code(const ClusterInputs& inputs, uint64_t address);
+[[nodiscard]] uint64_t room_at(const FamilyInputs& inputs, uint64_t address);
+[[nodiscard]] bool is_code(const FamilyInputs& inputs, uint64_t address);
 // In a module, but no code.
-[[nodiscard]] bool is_in_module(const ClusterInputs& inputs, uint64_t address);
+[[nodiscard]] bool is_in_module(const FamilyInputs& inputs, uint64_t address);
 // The text at `address`, without its NUL; empty when there is none of at most `limit` characters.
-[[nodiscard]] std::string text_at(const ClusterInputs& inputs, uint64_t address,
+[[nodiscard]] std::string text_at(const FamilyInputs& inputs, uint64_t address,
                                   size_t limit = 4096);
 
 [[nodiscard]] std::span<const KnownStruct> stdio_structs();
@@ -52,11 +52,10 @@ inline constexpr uint64_t kAnySize = std::numeric_limits<uint64_t>::max();
 [[nodiscard]] std::span<const KnownStruct> glib_structs();
 [[nodiscard]] std::span<const KnownStruct> glib_containers();
 
-[[nodiscard]] bool is_one(const ClusterInputs& inputs, const Sample& sample,
+[[nodiscard]] bool is_one(const FamilyInputs& inputs, const Sample& sample,
                           const KnownStruct& known);
-// The first of them that nearly all samples of the cluster are.
-[[nodiscard]] std::optional<Evidence> recognise_known(const ClusterInputs& inputs,
-                                                      ClusterId cluster,
+// The first of them that nearly all samples of the family are.
+[[nodiscard]] std::optional<Evidence> recognise_known(const FamilyInputs& inputs, FamilyId family,
                                                       std::span<const Sample> samples,
                                                       std::span<const KnownStruct> structs);
 

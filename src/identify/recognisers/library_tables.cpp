@@ -14,7 +14,7 @@ namespace heapscan {
 namespace {
 
 // "/usr/sbin/x(main+0x10) [0x55d2…]": each string begins where the one before it ends.
-bool is_backtrace(const ClusterInputs&, const Sample& sample) {
+bool is_backtrace(const FamilyInputs&, const Sample& sample) {
   constexpr uint64_t kMostFrames = 512;
   const uint64_t begin = sample.begin.value;
   const uint64_t first = word(sample, 0);
@@ -58,7 +58,7 @@ uint32_t hash_of_key(std::string_view key) {
 }
 
 // How many of the first entries are in use; nothing when one of them is none.
-std::optional<uint64_t> entries_in_use(const ClusterInputs& inputs, Addr table, uint64_t size) {
+std::optional<uint64_t> entries_in_use(const FamilyInputs& inputs, Addr table, uint64_t size) {
   constexpr uint64_t kMostLookedAt = 1024;
   constexpr size_t kLongestKey = 1024;
   uint64_t used = 0;
@@ -80,7 +80,7 @@ std::optional<uint64_t> entries_in_use(const ClusterInputs& inputs, Addr table, 
 }
 
 // {table, size, how many are in use}.
-bool is_hash_search(const ClusterInputs& inputs, const Sample& sample) {
+bool is_hash_search(const FamilyInputs& inputs, const Sample& sample) {
   const uint64_t table = word(sample, 0);
   const uint64_t size = half(sample, 8);
   const uint64_t filled = half(sample, 12);
@@ -91,7 +91,7 @@ bool is_hash_search(const ClusterInputs& inputs, const Sample& sample) {
   return used && *used <= filled;
 }
 
-bool is_hash_search_table(const ClusterInputs& inputs, const Sample& sample) {
+bool is_hash_search_table(const FamilyInputs& inputs, const Sample& sample) {
   for (uint64_t slack = 0; slack <= kBlockSlack; slack += 8) {
     const uint64_t bytes = sample.size - slack;
     if (bytes % kEntry != 0 || bytes / kEntry > kMostEntries || !is_prime(bytes / kEntry - 1))
@@ -105,7 +105,7 @@ bool is_hash_search_table(const ClusterInputs& inputs, const Sample& sample) {
 constexpr uint64_t kAction = 32;
 
 // {kind, then as that kind has it: a descriptor, another one or a path, …}.
-bool is_spawn_action(const ClusterInputs& inputs, Addr action) {
+bool is_spawn_action(const FamilyInputs& inputs, Addr action) {
   constexpr uint32_t kLastKind = 6;
   constexpr uint32_t kOpen = 2;
   constexpr uint32_t kChangeFolder = 3;
@@ -123,7 +123,7 @@ bool is_spawn_action(const ClusterInputs& inputs, Addr action) {
 }
 
 // {how many fit, how many are used, the actions}.
-bool is_spawn_actions(const ClusterInputs& inputs, const Sample& sample) {
+bool is_spawn_actions(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint32_t kStep = 8;
   constexpr uint32_t kMostActions = 4096;
   const uint32_t allocated = half(sample, 0);

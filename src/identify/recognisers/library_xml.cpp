@@ -17,12 +17,12 @@ constexpr uint64_t kXmlDocument = 64;
 
 bool is_xml_document_type(uint32_t type) { return type == 9 || type == 13; }
 
-bool is_xml_document(const ClusterInputs&, const Sample& sample) {
+bool is_xml_document(const FamilyInputs&, const Sample& sample) {
   return is_xml_document_type(half(sample, kXmlType)) &&
          word(sample, kXmlDocument) == sample.begin.value;
 }
 
-bool is_document_at(const ClusterInputs& inputs, uint64_t address) {
+bool is_document_at(const FamilyInputs& inputs, uint64_t address) {
   const Addr document(address);
   if (document.is_null() || !document.is_aligned(8)) return false;
   const auto type = inputs.image.read<uint32_t>(document + kXmlType);
@@ -30,22 +30,22 @@ bool is_document_at(const ClusterInputs& inputs, uint64_t address) {
          inputs.image.read_addr(document + kXmlDocument) == document;
 }
 
-bool belongs_to_xml_document(const ClusterInputs& inputs, const Sample& sample) {
+bool belongs_to_xml_document(const FamilyInputs& inputs, const Sample& sample) {
   return is_document_at(inputs, word(sample, kXmlDocument));
 }
 
-bool is_xml_node(const ClusterInputs& inputs, const Sample& sample) {
+bool is_xml_node(const FamilyInputs& inputs, const Sample& sample) {
   static constexpr std::array<uint32_t, 7> kTypes = {1, 3, 4, 5, 7, 8, 11};
   return std::find(kTypes.begin(), kTypes.end(), half(sample, kXmlType)) != kTypes.end() &&
          belongs_to_xml_document(inputs, sample);
 }
 
-bool is_xml_attribute(const ClusterInputs& inputs, const Sample& sample) {
+bool is_xml_attribute(const FamilyInputs& inputs, const Sample& sample) {
   return half(sample, kXmlType) == 2 && belongs_to_xml_document(inputs, sample);
 }
 
 // Whether the table of a context's functions holds libxml2's own: most contexts have them all.
-bool holds_functions(const ClusterInputs& inputs, uint64_t table) {
+bool holds_functions(const FamilyInputs& inputs, uint64_t table) {
   constexpr uint32_t kFewest = 16;
   constexpr uint64_t kMostSearched = 64 << 10;
   const auto entries = inputs.image.read<uint64_t>(Addr(table));
@@ -65,7 +65,7 @@ bool holds_functions(const ClusterInputs& inputs, uint64_t table) {
 
 // {document, node, variables, types, functions, axes: each a table with two counts, …, size and
 // position within a set of nodes: -1 until it is evaluated, …}.
-bool is_xpath_context(const ClusterInputs& inputs, const Sample& sample) {
+bool is_xpath_context(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint64_t kSize = 104;
   constexpr uint64_t kPosition = 108;
   constexpr uint32_t kNone = ~uint32_t{0};

@@ -13,14 +13,14 @@ namespace heapscan {
 namespace {
 
 // The stream it belongs to points back at it, where that is still there.
-bool is_of_stream(const ClusterInputs& inputs, const Sample& sample) {
+bool is_of_stream(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint64_t kStateOfStream = 56;
   const uint64_t stream = word(sample, 0);
   return stream != 0 && inputs.image.read_addr(Addr(stream) + kStateOfStream) == sample.begin;
 }
 
 // The state points back at its stream.
-bool is_stream(const ClusterInputs& inputs, const Sample& sample) {
+bool is_stream(const FamilyInputs& inputs, const Sample& sample) {
   const uint64_t state = word(sample, 56);
   return inputs.addresses.kind_of(state) == WordKind::BlockStart &&
          inputs.image.read_addr(Addr(state)) == sample.begin && is_code(inputs, word(sample, 64)) &&
@@ -28,14 +28,14 @@ bool is_stream(const ClusterInputs& inputs, const Sample& sample) {
 }
 
 // Where the tables of codes are that it decodes with: those it built itself, or fixed ones.
-bool is_table_of_codes(const ClusterInputs& inputs, const Sample& sample, uint64_t address) {
+bool is_table_of_codes(const FamilyInputs& inputs, const Sample& sample, uint64_t address) {
   return (address > sample.begin.value && address - sample.begin.value < sample.size) ||
          inputs.addresses.kind_of(address) == WordKind::Constant;
 }
 
 // {stream, mode, …, bits of the window, its size, what is used, next, window, …, two tables of
 // codes, …, where the next table goes: within itself}.
-bool has_tables_of_its_own(const ClusterInputs& inputs, const Sample& sample) {
+bool has_tables_of_its_own(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint64_t kWindowBits = 56;
   constexpr uint64_t kTables = 104;
   constexpr uint64_t kNextTable = 144;
@@ -50,7 +50,7 @@ bool has_tables_of_its_own(const ClusterInputs& inputs, const Sample& sample) {
          next >= sample.begin.value + kFirstTable && next < sample.begin.value + sample.size;
 }
 
-bool is_inflate_state(const ClusterInputs& inputs, const Sample& sample) {
+bool is_inflate_state(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint32_t kFirstMode = 16'180;
   constexpr uint32_t kLastMode = 16'211;
   const uint32_t mode = half(sample, 8);
@@ -65,7 +65,7 @@ bool is_deflate_status(uint32_t status) {
 
 // {bits, size - 1} behind the size of a window, {size, bits, size - 1} of the table of hashes
 // behind that, and blocks that are as long.
-bool has_window_and_hashes(const ClusterInputs& inputs, const Sample& sample) {
+bool has_window_and_hashes(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint64_t kWindow = 80;
   constexpr uint64_t kHashes = 132;
   constexpr uint64_t kPosition = 2;
@@ -83,7 +83,7 @@ bool has_window_and_hashes(const ClusterInputs& inputs, const Sample& sample) {
          room_at(inputs, word(sample, 120)) >= kPosition * hashes;
 }
 
-bool is_deflate_state(const ClusterInputs& inputs, const Sample& sample) {
+bool is_deflate_state(const FamilyInputs& inputs, const Sample& sample) {
   return is_deflate_status(half(sample, 8)) &&
          inputs.addresses.kind_of(word(sample, 16)) == WordKind::BlockStart &&
          (is_of_stream(inputs, sample) || has_window_and_hashes(inputs, sample));

@@ -91,8 +91,8 @@ ClassAnswer answer_of(const Sample& sample, Classes& classes) {
 
 }  // namespace
 
-std::optional<Evidence> recognise_class(const Inputs& inputs, ClusterId cluster) {
-  const std::vector<Sample> samples = samples_of(inputs, cluster);
+std::optional<Evidence> recognise_class(const Inputs& inputs, FamilyId family) {
+  const std::vector<Sample> samples = samples_of(inputs, family);
   Classes classes(inputs);
   const auto answers =
       count_answers(samples, [&](const Sample& sample) { return answer_of(sample, classes); });

@@ -1,4 +1,4 @@
-// A cluster is what a container made when nearly all its samples are proven to belong to containers
+// A family is what a container made when nearly all its samples are proven to belong to containers
 // of one kind. Nodes of trees and lists are also proven by their links: a tree's are proof enough;
 // rings exist in other programs too, so one list must have been found whole. Where the containers
 // all lie at one place, that place is part of the name, and all blocks with that name are one
@@ -39,23 +39,23 @@ struct ContainerAnswer {
   uint32_t agreeing = 0;
 };
 
-uint32_t count_linked(const Inputs& inputs, ClusterId cluster,
+uint32_t count_linked(const Inputs& inputs, FamilyId family,
                       bool (*is_linked)(const MemoryImage&, Addr)) {
-  const auto& samples = inputs.clusters.rows[cluster].samples;
+  const auto& samples = inputs.families.rows[family].samples;
   return static_cast<uint32_t>(std::count_if(samples.begin(), samples.end(), [&](BlockId id) {
     return is_linked(inputs.image, inputs.heap.block(id).begin());
   }));
 }
 
-std::optional<ContainerAnswer> answer_for(const Inputs& inputs, ClusterId cluster,
+std::optional<ContainerAnswer> answer_for(const Inputs& inputs, FamilyId family,
                                           const ContainerClaims& claims) {
   ContainerAnswer answer{claims.proven == 0 ? ContainerPart::TreeNode : claims.part,
-                         static_cast<uint32_t>(inputs.clusters.rows[cluster].samples.size()),
+                         static_cast<uint32_t>(inputs.families.rows[family].samples.size()),
                          claims.proven};
   if (answer.part == ContainerPart::TreeNode) {
-    answer.agreeing = std::max(answer.agreeing, count_linked(inputs, cluster, is_linked_tree_node));
+    answer.agreeing = std::max(answer.agreeing, count_linked(inputs, family, is_linked_tree_node));
   } else if (answer.part == ContainerPart::ListNode) {
-    answer.agreeing = std::max(answer.agreeing, count_linked(inputs, cluster, is_linked_list_node));
+    answer.agreeing = std::max(answer.agreeing, count_linked(inputs, family, is_linked_list_node));
   }
   if (!nearly_all(answer.agreeing, answer.samples)) return std::nullopt;
   return answer;
@@ -70,8 +70,8 @@ const T* agreed(const std::map<T, uint32_t>& counts, uint32_t total) {
 }
 
 // What the container is a member of, when that has a name of its own.
-std::string label_of_place(const ContainerPlace& place, const Column<ClusterId, Identity>& named,
-                           const Column<ClusterId, std::optional<ContainerAnswer>>& answers) {
+std::string label_of_place(const ContainerPlace& place, const Column<FamilyId, Identity>& named,
+                           const Column<FamilyId, std::optional<ContainerAnswer>>& answers) {
   if (!place.owner.valid()) return place.variable.empty() ? "" : " in " + place.variable;
   const Identity& owner = named[place.owner];
   const auto strong =
@@ -85,8 +85,8 @@ std::string label_of_place(const ContainerPlace& place, const Column<ClusterId, 
 
 std::optional<Evidence> evidence_for(
     const ContainerAnswer& answer, const ContainerClaims& claims,
-    const Column<ClusterId, Identity>& named,
-    const Column<ClusterId, std::optional<ContainerAnswer>>& answers) {
+    const Column<FamilyId, Identity>& named,
+    const Column<FamilyId, std::optional<ContainerAnswer>>& answers) {
   Evidence evidence;
   evidence.kind = EvidenceKind::Container;
   evidence.samples = answer.samples;
@@ -101,7 +101,7 @@ std::optional<Evidence> evidence_for(
     evidence.unites = true;
     return evidence;
   }
-  // Blocks of one class may be in several clusters.
+  // Blocks of one class may be in several families.
   std::map<std::string, uint32_t> labels;
   for (const auto& [place, count] : claims.places)
     labels[label_of_place(place, named, answers)] += count;
@@ -155,12 +155,12 @@ WholeContainer whole_container(const Inputs& inputs, const Sample& sample) {
   return {};
 }
 
-std::optional<Evidence> recognise_whole_container(const Inputs& inputs, ClusterId cluster) {
-  if (inputs.clusters.rows[cluster].shape == Shape::Text) return std::nullopt;
+std::optional<Evidence> recognise_whole_container(const Inputs& inputs, FamilyId family) {
+  if (inputs.families.rows[family].shape == Shape::Text) return std::nullopt;
   Evidence evidence;
   evidence.kind = EvidenceKind::Container;
   evidence.detail = "satisfies the invariants of such a container and of nothing else";
-  const std::vector<Sample> samples = samples_of(inputs, cluster);
+  const std::vector<Sample> samples = samples_of(inputs, family);
   for (const Sample& sample : samples) {
     const std::string label = whole_container(inputs, sample).label;
     if (evidence.label.empty()) evidence.label = label;
@@ -174,26 +174,26 @@ std::optional<Evidence> recognise_whole_container(const Inputs& inputs, ClusterI
 
 }  // namespace
 
-Column<ClusterId, std::optional<Evidence>> recognise_containers(
-    const Inputs& inputs, const Column<ClusterId, Identity>& named) {
+Column<FamilyId, std::optional<Evidence>> recognise_containers(
+    const Inputs& inputs, const Column<FamilyId, Identity>& named) {
   const size_t count = named.size();
-  Column<ClusterId, uint8_t> may_own(count);
+  Column<FamilyId, uint8_t> may_own(count);
   for (size_t i = 0; i < count; ++i)
-    may_own[ClusterId(i)] = may_own_containers(named[ClusterId(i)]) ? 1 : 0;
+    may_own[FamilyId(i)] = may_own_containers(named[FamilyId(i)]) ? 1 : 0;
   const ContainerSearch search = search_containers(inputs, may_own);
-  if (!search.is_cpp) return Column<ClusterId, std::optional<Evidence>>(count);
-  const Column<ClusterId, ContainerClaims>& claims = search.claims;
-  Column<ClusterId, std::optional<ContainerAnswer>> answers(count);
+  if (!search.is_cpp) return Column<FamilyId, std::optional<Evidence>>(count);
+  const Column<FamilyId, ContainerClaims>& claims = search.claims;
+  Column<FamilyId, std::optional<ContainerAnswer>> answers(count);
   parallel_for(count, [&](size_t i) {
-    answers[ClusterId(i)] = answer_for(inputs, ClusterId(i), claims[ClusterId(i)]);
+    answers[FamilyId(i)] = answer_for(inputs, FamilyId(i), claims[FamilyId(i)]);
   });
-  Column<ClusterId, std::optional<Evidence>> result(count);
+  Column<FamilyId, std::optional<Evidence>> result(count);
   for (size_t i = 0; i < count; ++i) {
-    const ClusterId id(i);
+    const FamilyId id(i);
     if (answers[id]) result[id] = evidence_for(*answers[id], claims[id], named, answers);
   }
   parallel_for(std::min(count, kMostIdentified), [&](size_t i) {
-    const ClusterId id(i);
+    const FamilyId id(i);
     if (!result[id] && named[id].label.empty()) result[id] = recognise_whole_container(inputs, id);
   });
   return result;

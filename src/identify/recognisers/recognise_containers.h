@@ -7,9 +7,9 @@
 
 namespace heapscan {
 
-// For every cluster, asked last: `named` are the labels found so far, which tell what the container
+// For every family, asked last: `named` are the labels found so far, which tell what the container
 // is a member of.
-[[nodiscard]] Column<ClusterId, std::optional<Evidence>> recognise_containers(
-    const Inputs& inputs, const Column<ClusterId, Identity>& named);
+[[nodiscard]] Column<FamilyId, std::optional<Evidence>> recognise_containers(
+    const Inputs& inputs, const Column<FamilyId, Identity>& named);
 
 }  // namespace heapscan

@@ -70,15 +70,15 @@ bool is_zero(const Sample& sample) {
 
 }  // namespace
 
-std::optional<Evidence> recognise_content(const Inputs& inputs, ClusterId cluster) {
+std::optional<Evidence> recognise_content(const Inputs& inputs, FamilyId family) {
   Evidence evidence;
   evidence.kind = EvidenceKind::Content;
-  const Shape shape = inputs.clusters.rows[cluster].shape;
-  evidence.samples = static_cast<uint32_t>(inputs.profiles[cluster].samples);
+  const Shape shape = inputs.families.rows[family].shape;
+  evidence.samples = static_cast<uint32_t>(inputs.profiles[family].samples);
   evidence.agreeing = evidence.samples;
   evidence.label = noun_of(shape);
   if (shape != Shape::Pointers && shape != Shape::Untouched) {
-    const std::vector<Sample> samples = samples_of(inputs, cluster);
+    const std::vector<Sample> samples = samples_of(inputs, family);
     const bool is_told = shape == Shape::Text;
     const uint32_t strings = count(samples, is_told ? begins_with_string : is_filling_string);
     if (nearly_all(strings, samples.size())) {
@@ -90,10 +90,10 @@ std::optional<Evidence> recognise_content(const Inputs& inputs, ClusterId cluste
     }
   }
   if (shape == Shape::Untouched) {
-    const std::vector<Sample> samples = samples_of(inputs, cluster);
+    const std::vector<Sample> samples = samples_of(inputs, family);
     if (count(samples, is_zero) == samples.size()) {
       evidence.label = "zero-filled";
-    } else if (inputs.clusters.rows[cluster].blocks >= kFewestUntouched) {
+    } else if (inputs.families.rows[family].blocks >= kFewestUntouched) {
       evidence.label = "untouched since allocation";
     }
   }

@@ -71,8 +71,8 @@ std::string function_of(const Inputs& inputs, const Sample& sample) {
 
 }  // namespace
 
-std::optional<Evidence> recognise_coroutine(const Inputs& inputs, ClusterId cluster) {
-  const std::vector<Sample> samples = samples_of(inputs, cluster);
+std::optional<Evidence> recognise_coroutine(const Inputs& inputs, FamilyId family) {
+  const std::vector<Sample> samples = samples_of(inputs, family);
   const auto answers =
       count_answers(samples, [&](const Sample& sample) { return function_of(inputs, sample); });
   if (answers.empty()) return std::nullopt;

@@ -1,6 +1,6 @@
 // All that can be said of one block was found with the types already: an instance points at the
 // class struct of its type, and nodes and class structs are known by their address. What remains is
-// whether the samples of a cluster agree. Types are read once for all clusters.
+// whether the samples of a family agree. Types are read once for all families.
 //
 // Most names are constants of the library that registers the type; GLib copies those that were made
 // at run time, by language bindings above all, and such names are content.
@@ -54,7 +54,7 @@ GlibAnswer answer_for_part(const GlibTypes::Owned& owned) {
 }
 
 // {domain, code, message}
-bool is_error(const ClusterInputs& inputs, const GlibTypes& types, const Sample& sample) {
+bool is_error(const FamilyInputs& inputs, const GlibTypes& types, const Sample& sample) {
   constexpr uint64_t kErrorBytes = 16;
   constexpr uint64_t kMessage = 8;
   if (!fills(kErrorBytes, sample.size) || !types.is_error_domain(half(sample, 0))) return false;
@@ -98,11 +98,11 @@ std::optional<Evidence> recognise_type(const Inputs& inputs, const GlibTypes& ty
 
 // Different uses of one container are different things. All but the hash table are known only by
 // numbers that add up.
-std::optional<Evidence> recognise_struct(const Inputs& inputs, ClusterId cluster,
+std::optional<Evidence> recognise_struct(const Inputs& inputs, FamilyId family,
                                          std::span<const Sample> samples) {
-  auto evidence = recognise_known(inputs, cluster, samples, glib_structs());
+  auto evidence = recognise_known(inputs, family, samples, glib_structs());
   if (!evidence) {
-    evidence = recognise_known(inputs, cluster, samples, glib_containers());
+    evidence = recognise_known(inputs, family, samples, glib_containers());
     if (evidence) evidence->kind = EvidenceKind::Container;
   }
   if (evidence && evidence->label != "GVariant") evidence->unites = false;
@@ -111,7 +111,7 @@ std::optional<Evidence> recognise_struct(const Inputs& inputs, ClusterId cluster
 
 }  // namespace
 
-GlibKinds::GlibKinds(const ClusterInputs& inputs)
+GlibKinds::GlibKinds(const FamilyInputs& inputs)
     : inputs_(inputs), types_(find_glib_types(inputs.image, inputs.heap, inputs.addresses)) {
   const auto& modules = inputs.image.modules();
   in_use_ =
@@ -146,12 +146,12 @@ std::string_view GlibKinds::name_of(BlockId block) const {
   return {};
 }
 
-Column<ClusterId, std::optional<Evidence>> recognise_glib(const Inputs& inputs, size_t count) {
-  Column<ClusterId, std::optional<Evidence>> result(count);
+Column<FamilyId, std::optional<Evidence>> recognise_glib(const Inputs& inputs, size_t count) {
+  Column<FamilyId, std::optional<Evidence>> result(count);
   const GlibKinds kinds(inputs);
   if (!kinds.in_use()) return result;
   parallel_for(count, [&](size_t i) {
-    const ClusterId id(i);
+    const FamilyId id(i);
     const std::vector<Sample> samples = samples_of(inputs, id);
     result[id] = recognise_type(inputs, kinds.types(), samples);
     if (!result[id]) result[id] = recognise_struct(inputs, id, samples);

@@ -15,7 +15,7 @@ namespace heapscan {
 // What single blocks are. Refers to the inputs, which must outlive it.
 class GlibKinds {
  public:
-  explicit GlibKinds(const ClusterInputs& inputs);
+  explicit GlibKinds(const FamilyInputs& inputs);
 
   [[nodiscard]] bool in_use() const { return in_use_; }  // the program uses GLib
   [[nodiscard]] const GlibTypes& types() const { return types_; }
@@ -24,13 +24,13 @@ class GlibKinds {
   [[nodiscard]] std::vector<std::string> names() const;  // all there can be
 
  private:
-  const ClusterInputs& inputs_;
+  const FamilyInputs& inputs_;
   GlibTypes types_;
   bool in_use_ = false;
 };
 
-// For the first `count` clusters.
-[[nodiscard]] Column<ClusterId, std::optional<Evidence>> recognise_glib(const Inputs& inputs,
-                                                                        size_t count);
+// For the first `count` families.
+[[nodiscard]] Column<FamilyId, std::optional<Evidence>> recognise_glib(const Inputs& inputs,
+                                                                       size_t count);
 
 }  // namespace heapscan

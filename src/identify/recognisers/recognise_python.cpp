@@ -70,7 +70,7 @@ PythonType read_type(const MemoryImage& image, Addr type) {
   return {"Python " + *text, least, image.module_at(*name) == nullptr};
 }
 
-bool may_be_type(const ClusterInputs& inputs, uint64_t address) {
+bool may_be_type(const FamilyInputs& inputs, uint64_t address) {
   const WordKind kind = inputs.addresses.kind_of(address);
   return kind == WordKind::Data || is_block_pointer(kind) || kind == WordKind::Mapped;
 }
@@ -104,7 +104,7 @@ PythonAnswer answer_of(const Sample& sample, F&& type_at) {
   return answer;
 }
 
-bool has_python(const ClusterInputs& inputs) {
+bool has_python(const FamilyInputs& inputs) {
   for (size_t i = 0; i < inputs.image.modules().size(); ++i) {
     if (inputs.symbols.address_of(ModuleId(i), "PyType_Type")) return true;
   }
@@ -112,8 +112,8 @@ bool has_python(const ClusterInputs& inputs) {
 }
 
 // Where types may lie, by what the blocks point at.
-std::vector<uint64_t> possible_types(const ClusterInputs& inputs) {
-  const std::vector<BlockId>& blocks = inputs.clusters.blocks;
+std::vector<uint64_t> possible_types(const FamilyInputs& inputs) {
+  const std::vector<BlockId>& blocks = inputs.families.blocks;
   std::vector<std::vector<uint64_t>> pieces((blocks.size() + kPythonGrain - 1) / kPythonGrain);
   parallel_for_pieces(blocks.size(), kPythonGrain, [&](size_t begin, size_t end) {
     std::vector<uint64_t>& found = pieces[begin / kPythonGrain];
@@ -138,7 +138,7 @@ std::vector<uint64_t> possible_types(const ClusterInputs& inputs) {
 
 }  // namespace
 
-PythonKinds::PythonKinds(const ClusterInputs& inputs) : inputs_(inputs) {
+PythonKinds::PythonKinds(const FamilyInputs& inputs) : inputs_(inputs) {
   if (!has_python(inputs)) return;
   for (const uint64_t address : possible_types(inputs)) {
     PythonType type = read_type(inputs.image, Addr(address));
@@ -165,8 +165,8 @@ std::vector<std::string> PythonKinds::names() const {
   return names;
 }
 
-std::optional<Evidence> recognise_python(const Inputs& inputs, ClusterId cluster) {
-  const std::vector<Sample> samples = samples_of(inputs, cluster);
+std::optional<Evidence> recognise_python(const Inputs& inputs, FamilyId family) {
+  const std::vector<Sample> samples = samples_of(inputs, family);
   std::map<uint64_t, PythonType> types;
   const auto type_at = [&](uint64_t address) {
     const auto [place, is_new] = types.try_emplace(address);

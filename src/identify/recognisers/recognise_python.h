@@ -19,7 +19,7 @@ struct PythonType {
 // Refers to the inputs, which must outlive it. Knows nothing in programs without CPython.
 class PythonKinds {
  public:
-  explicit PythonKinds(const ClusterInputs& inputs);
+  explicit PythonKinds(const FamilyInputs& inputs);
 
   [[nodiscard]] bool in_use() const { return !types_.empty(); }
   // Empty when the block is no object.
@@ -27,7 +27,7 @@ class PythonKinds {
   [[nodiscard]] std::vector<std::string> names() const;  // all there can be
 
  private:
-  const ClusterInputs& inputs_;
+  const FamilyInputs& inputs_;
   std::map<uint64_t, PythonType> types_;  // by address
 };
 

@@ -93,9 +93,9 @@ std::vector<BlockId> tree_below(const Inputs& inputs, Addr root) {
   return blocks;
 }
 
-bool may_hold_nodes(const Cluster& cluster) {
-  return !cluster.sizes.empty() && cluster.sizes.front().first == kNode &&
-         cluster.sizes.back().first == kNode;
+bool may_hold_nodes(const Family& family) {
+  return !family.sizes.empty() && family.sizes.front().first == kNode &&
+         family.sizes.back().first == kNode;
 }
 
 uint32_t count_nodes(const Inputs& inputs, std::span<const Sample> samples) {
@@ -106,12 +106,12 @@ uint32_t count_nodes(const Inputs& inputs, std::span<const Sample> samples) {
 
 }  // namespace
 
-Column<ClusterId, std::optional<Evidence>> recognise_search_trees(const Inputs& inputs,
-                                                                  size_t count) {
+Column<FamilyId, std::optional<Evidence>> recognise_search_trees(const Inputs& inputs,
+                                                                 size_t count) {
   std::vector<std::vector<BlockId>> found(count);
   parallel_for(count, [&](size_t i) {
-    if (!may_hold_nodes(inputs.clusters.rows[ClusterId(i)])) return;
-    for (const Sample& sample : samples_of(inputs, ClusterId(i))) {
+    if (!may_hold_nodes(inputs.families.rows[FamilyId(i)])) return;
+    for (const Sample& sample : samples_of(inputs, FamilyId(i))) {
       const std::vector<BlockId> nodes = tree_below(inputs, sample.begin);
       found[i].insert(found[i].end(), nodes.begin(), nodes.end());
     }
@@ -123,14 +123,14 @@ Column<ClusterId, std::optional<Evidence>> recognise_search_trees(const Inputs& 
   nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
   std::vector<size_t> members(count);
   for (const BlockId node : nodes) {
-    const ClusterId cluster = inputs.clusters.of(node);
-    if (cluster.valid() && cluster.index() < count) ++members[cluster.index()];
+    const FamilyId family = inputs.families.of(node);
+    if (family.valid() && family.index() < count) ++members[family.index()];
   }
-  Column<ClusterId, std::optional<Evidence>> result(count);
+  Column<FamilyId, std::optional<Evidence>> result(count);
   for (size_t i = 0; i < count; ++i) {
-    const ClusterId id(i);
+    const FamilyId id(i);
     if (members[i] == 0) continue;
-    if (members[i] < kFewestOfGroup && members[i] * 2 < inputs.clusters.rows[id].blocks) continue;
+    if (members[i] < kFewestOfGroup && members[i] * 2 < inputs.families.rows[id].blocks) continue;
     const std::vector<Sample> samples = samples_of(inputs, id);
     const uint32_t agreeing = count_nodes(inputs, samples);
     if (!nearly_all(agreeing, samples.size())) continue;

@@ -9,8 +9,8 @@
 
 namespace heapscan {
 
-// For the first `count` clusters.
-[[nodiscard]] Column<ClusterId, std::optional<Evidence>> recognise_search_trees(
-    const Inputs& inputs, size_t count);
+// For the first `count` families.
+[[nodiscard]] Column<FamilyId, std::optional<Evidence>> recognise_search_trees(const Inputs& inputs,
+                                                                               size_t count);
 
 }  // namespace heapscan

@@ -80,11 +80,11 @@ std::string label_of(const std::vector<Named>& fields) {
 
 }  // namespace
 
-std::optional<Evidence> recognise_symbol_fields(const Inputs& inputs, ClusterId cluster) {
-  const Shape shape = inputs.clusters.rows[cluster].shape;
+std::optional<Evidence> recognise_symbol_fields(const Inputs& inputs, FamilyId family) {
+  const Shape shape = inputs.families.rows[family].shape;
   if (shape != Shape::Record) return std::nullopt;
   std::vector<Named> fields;
-  for (const Field& field : inputs.profiles[cluster].fields) {
+  for (const Field& field : inputs.profiles[family].fields) {
     if (auto named = name_of_field(inputs, field)) fields.push_back(std::move(*named));
     if (fields.size() == kMostDetails) break;
   }
@@ -92,7 +92,7 @@ std::optional<Evidence> recognise_symbol_fields(const Inputs& inputs, ClusterId 
   Evidence evidence;
   evidence.kind = EvidenceKind::Symbol;
   evidence.label = label_of(fields);
-  evidence.samples = static_cast<uint32_t>(inputs.profiles[cluster].samples);
+  evidence.samples = static_cast<uint32_t>(inputs.profiles[family].samples);
   evidence.agreeing = evidence.samples;
   for (const Named& field : fields) {
     if (!evidence.detail.empty()) evidence.detail += ", ";

@@ -4,7 +4,7 @@
 
 namespace heapscan {
 
-std::optional<Sample> sample_of(const ClusterInputs& inputs, BlockId id) {
+std::optional<Sample> sample_of(const FamilyInputs& inputs, BlockId id) {
   const Block& block = inputs.heap.block(id);
   const uint64_t wanted = std::min(block.size(), Sample::kSampledBytes);
   const auto bytes = inputs.image.view(AddrRange::sized(block.begin(), wanted));
@@ -12,9 +12,9 @@ std::optional<Sample> sample_of(const ClusterInputs& inputs, BlockId id) {
   return Sample{id, block.begin(), block.size(), *bytes};
 }
 
-std::vector<Sample> samples_of(const ClusterInputs& inputs, ClusterId cluster) {
+std::vector<Sample> samples_of(const FamilyInputs& inputs, FamilyId family) {
   std::vector<Sample> samples;
-  for (const BlockId id : inputs.clusters.rows[cluster].samples) {
+  for (const BlockId id : inputs.families.rows[family].samples) {
     if (const auto sample = sample_of(inputs, id)) samples.push_back(*sample);
   }
   return samples;

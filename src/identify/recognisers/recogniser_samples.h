@@ -1,4 +1,4 @@
-// The samples of a cluster as recognisers look at them, and what agreement means.
+// The samples of a family as recognisers look at them, and what agreement means.
 #pragma once
 
 #include <algorithm>
@@ -28,13 +28,13 @@ struct Sample {
   }
 };
 
-// Clusters that are asked about, largest first; further ones go without a name.
+// Families that are asked about, largest first; further ones go without a name.
 inline constexpr size_t kMostIdentified = 10'000;
 
 // Nothing when it is not saved.
-[[nodiscard]] std::optional<Sample> sample_of(const ClusterInputs& inputs, BlockId id);
+[[nodiscard]] std::optional<Sample> sample_of(const FamilyInputs& inputs, BlockId id);
 // Those that are saved.
-[[nodiscard]] std::vector<Sample> samples_of(const ClusterInputs& inputs, ClusterId cluster);
+[[nodiscard]] std::vector<Sample> samples_of(const FamilyInputs& inputs, FamilyId family);
 
 // A label needs this much agreement of the samples asked: one in twenty may be damaged or half
 // made.

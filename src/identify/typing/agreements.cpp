@@ -94,12 +94,12 @@ struct Choice {
 
 // Which arms fit a specimen; zeros fit all and say nothing.
 std::vector<uint32_t> fitting_arms(Checker& checker, const Layout& layout, const Leaf& leaf,
-                                   TypeId type, ClusterId cluster,
+                                   TypeId type, FamilyId family,
                                    std::span<const Specimen> specimens) {
   std::vector<uint32_t> fitting;
   for (const Specimen& specimen : specimens)
     fitting.push_back(
-        checker.fitting_arms(layout, leaf, *specimen.words, {type, cluster, specimen.base}));
+        checker.fitting_arms(layout, leaf, *specimen.words, {type, family, specimen.base}));
   return fitting;
 }
 
@@ -147,10 +147,10 @@ std::vector<Counted> find_counted(const Inputs& inputs, const Layout& layout,
 }
 
 const Leaf* chooser_of(Checker& checker, const Layout& layout, const Leaf& leaf, TypeId type,
-                       ClusterId cluster, std::span<const Specimen> specimens) {
+                       FamilyId family, std::span<const Specimen> specimens) {
   if (leaf.arms < 2 || leaf.arms > 32) return nullptr;
   const std::vector<uint32_t> fitting =
-      fitting_arms(checker, layout, leaf, type, cluster, specimens);
+      fitting_arms(checker, layout, leaf, type, family, specimens);
   size_t tried = 0;
   for (const Leaf& member : layout.leaves) {
     if (!holds_small_number(member) && member.kind != LeafKind::Boolean) continue;

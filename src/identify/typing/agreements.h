@@ -33,7 +33,7 @@ struct Counted {
 // all specimens that have it, and there are values that no arm fits together. Null when there is
 // none.
 [[nodiscard]] const Leaf* chooser_of(Checker& checker, const Layout& layout, const Leaf& leaf,
-                                     TypeId type, ClusterId cluster,
+                                     TypeId type, FamilyId family,
                                      std::span<const Specimen> specimens);
 
 }  // namespace heapscan

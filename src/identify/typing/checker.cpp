@@ -37,9 +37,9 @@ bool Checker::names_own_rest(TypeId type, const Words& words) {
 TypeId Beliefs::of(const WordFact& pointer) const {
   const auto found = blocks.find(pointer.block.value);
   if (found != blocks.end()) return found->second;
-  if (!pointer.cluster.valid()) return TypeId::none();
-  const auto only_assumed = assumed.find(pointer.cluster.value);
-  return only_assumed != assumed.end() ? only_assumed->second : clusters[pointer.cluster];
+  if (!pointer.family.valid()) return TypeId::none();
+  const auto only_assumed = assumed.find(pointer.family.value);
+  return only_assumed != assumed.end() ? only_assumed->second : families[pointer.family];
 }
 
 Checker::Checker(const Inputs& inputs, Layouts& layouts, Beliefs& beliefs)
@@ -159,7 +159,7 @@ Reading Checker::read_elements(TypeId type, BlockId block, uint64_t count) {
   const Layout& layout = layouts_.of(type);
   Reading sum{false, 40, 2, false};
   for (uint64_t i = 0; i < count && !sum.contradicts; ++i) {
-    const Question question{type, ClusterId::none(), i * layout.size};
+    const Question question{type, FamilyId::none(), i * layout.size};
     for (const Leaf& leaf : layout.leaves) {
       const Reading reading = read(layout, leaf, words, question);
       sum.contradicts |= reading.contradicts;
@@ -316,11 +316,11 @@ Reading Checker::read_block_pointer(const Leaf& leaf, const WordFact& word,
   if (into != 0) {
     if (into == block.size()) return kNothing;  // one past the end
     if (block.size() - into < least) return kElsewhere;
-    return word.cluster.valid() && word.cluster == question.self ? Reading{false, 10, 1}
-                                                                 : Reading{false, 3, 0};
+    return word.family.valid() && word.family == question.self ? Reading{false, 10, 1}
+                                                               : Reading{false, 3, 0};
   }
   if (block.size() < least) return kElsewhere;
-  if (word.cluster.valid() && word.cluster == question.self) {
+  if (word.family.valid() && word.family == question.self) {
     return layouts_.compatible(leaf.follow, question.type) ? Reading{false, 50, 1} : kElsewhere;
   }
   const TypeId known = beliefs_.of(word);
@@ -328,8 +328,8 @@ Reading Checker::read_block_pointer(const Leaf& leaf, const WordFact& word,
     return layouts_.compatible(leaf.follow, known) ? Reading{false, 50, 1} : kElsewhere;
   const bool fits_size =
       least != 0 && leaf.follow.valid() && requests_for(block).has(layouts_.of(leaf.follow).size);
-  if (word.cluster.valid() && !beliefs_.candidates[word.cluster].empty()) {
-    const auto& candidates = beliefs_.candidates[word.cluster];
+  if (word.family.valid() && !beliefs_.candidates[word.family].empty()) {
+    const auto& candidates = beliefs_.candidates[word.family];
     const bool possible = std::any_of(candidates.begin(), candidates.end(), [&](TypeId c) {
       return layouts_.compatible(leaf.follow, c);
     });
@@ -358,7 +358,7 @@ Reading Checker::look_behind(TypeId type, BlockId block) {
   is_looking_ = true;
   const Words words = read_words(inputs_, block, kBytesBehind);
   const Layout& layout = layouts_.of(type);
-  const Question question{type, ClusterId::none(), 0};
+  const Question question{type, FamilyId::none(), 0};
   Reading sum{false, 20, 1, false};
   for (const Leaf& leaf : layout.leaves) {
     const Reading reading = read(layout, leaf, words, question);
@@ -382,7 +382,7 @@ Reading Checker::read_vtable(const Leaf& leaf, const WordFact& word) {
 bool Checker::agrees(TypeId type, const Words& words, uint64_t base, bool strictly) {
   const Layout& layout = layouts_.of(type);
   if (!layout.whole && layout.leaves.empty()) return false;
-  const Question question{type, ClusterId::none(), base};
+  const Question question{type, FamilyId::none(), base};
   return std::none_of(layout.leaves.begin(), layout.leaves.end(), [&](const Leaf& leaf) {
     const Reading reading = read(layout, leaf, words, question);
     return reading.contradicts || (strictly && reading.weight <= kElsewhere.weight);

@@ -22,9 +22,9 @@ namespace heapscan {
 // the block is an array.
 struct Beliefs {
   std::unordered_map<uint32_t, TypeId> blocks;   // those that typed variables lead to
-  std::unordered_map<uint32_t, TypeId> assumed;  // of clusters, for the sake of the argument
-  Column<ClusterId, TypeId> clusters;
-  Column<ClusterId, std::vector<TypeId>> candidates;  // of clusters not settled
+  std::unordered_map<uint32_t, TypeId> assumed;  // of families, for the sake of the argument
+  Column<FamilyId, TypeId> families;
+  Column<FamilyId, std::vector<TypeId>> candidates;  // of families not settled
 
   [[nodiscard]] TypeId of(const WordFact& pointer) const;
 };
@@ -34,10 +34,10 @@ class Checker {
   Checker(const Inputs& inputs, Layouts& layouts, Beliefs& beliefs);
 
   // What one member says of memory that begins `base` bytes into `words`. Members that lie outside
-  // say nothing. `self` is the cluster that is being asked whether it is of type `type`.
+  // say nothing. `self` is the family that is being asked whether it is of type `type`.
   struct Question {
     TypeId type;
-    ClusterId self;
+    FamilyId self;
     uint64_t base = 0;
   };
   [[nodiscard]] Reading read(const Layout& layout, const Leaf& leaf, const Words& words,

@@ -41,7 +41,7 @@ void for_each_pointer(Checker& checker, const Extent& extent, const Words& words
       if (leaf.kind != LeafKind::Union) {
         visit(leaf);
       } else if (const auto* arm = checker.arm_in_use(layout, leaf, words,
-                                                      {extent.type, ClusterId::none(), base})) {
+                                                      {extent.type, FamilyId::none(), base})) {
         for (const Leaf& part : *arm) visit(part);
       }
     }

@@ -23,9 +23,9 @@ constexpr Reading kAgreesWithAnother{false, 40, 2};
 
 class Weighing {
  public:
-  Weighing(Checker& checker, ClusterId cluster, std::span<const Specimen> specimens, TypeId type)
+  Weighing(Checker& checker, FamilyId family, std::span<const Specimen> specimens, TypeId type)
       : checker_(checker),
-        cluster_(cluster),
+        family_(family),
         specimens_(specimens),
         layout_(checker.layouts().of(type)),
         allowed_(specimens.size() / 20),
@@ -72,7 +72,7 @@ class Weighing {
     std::vector<size_t> contradicting;
     for (size_t i = 0; i < specimens_.size(); ++i) {
       const Words& words = *specimens_[i].words;
-      const Checker::Question question{candidate_.type, cluster_, specimens_[i].base};
+      const Checker::Question question{candidate_.type, family_, specimens_[i].base};
       const Reading reading = is_tail ? checker_.read_tail(layout_, words, question)
                                       : checker_.read(layout_, leaf, words, question);
       weight += reading.weight;
@@ -93,7 +93,7 @@ class Weighing {
     tally.weight += weight;
     tally.support += support;
     if (leaf.kind == LeafKind::Union &&
-        chooser_of(checker_, layout_, leaf, candidate_.type, cluster_, specimens_) != nullptr)
+        chooser_of(checker_, layout_, leaf, candidate_.type, family_, specimens_) != nullptr)
       add_agreement(leaf, specimens_.size());
     if (support * 2 >= specimens_.size()) name_field(leaf);
     return true;
@@ -141,7 +141,7 @@ class Weighing {
   }
 
   Checker& checker_;
-  ClusterId cluster_;
+  FamilyId family_;
   std::span<const Specimen> specimens_;
   const Layout& layout_;
   size_t allowed_;
@@ -160,11 +160,11 @@ constexpr uint64_t kSmallestElement = 16;
 constexpr size_t kMostSizes = 32;
 constexpr int kAheadOfNext = 25;  // of the next
 
-// Where half of the cluster's blocks at least name their own rest, by the same word; 0 where they do
+// Where half of the family's blocks at least name their own rest, by the same word; 0 where they do
 // not.
-uint64_t rest_of_cluster(const Inputs& inputs, const Cluster& cluster) {
+uint64_t rest_of_family(const Inputs& inputs, const Family& family) {
   constexpr uint64_t kSearched = 256;  // bytes
-  const std::vector<Words> samples = sample_words(inputs, cluster, kSearched);
+  const std::vector<Words> samples = sample_words(inputs, family, kSearched);
   if (samples.empty()) return 0;
   const Words& middle = samples[samples.size() / 2];
   for (uint64_t offset = 0; offset + 8 <= middle.bytes(); offset += 8) {
@@ -192,9 +192,9 @@ void put_best_first(std::vector<Candidate>& candidates) {
 
 }  // namespace
 
-std::optional<Candidate> weigh(Checker& checker, ClusterId cluster,
+std::optional<Candidate> weigh(Checker& checker, FamilyId family,
                                std::span<const Specimen> specimens, TypeId type) {
-  return Weighing(checker, cluster, specimens, type).weigh();
+  return Weighing(checker, family, specimens, type).weigh();
 }
 
 bool leaves_fields(Checker& checker, TypeId type, const std::vector<Words>& samples) {
@@ -236,15 +236,15 @@ bool Catalogue::may_be_allocated(TypeId id) const {
   return !name.empty() && !is_standard_part(name);
 }
 
-std::vector<TypeId> Catalogue::for_cluster(const Inputs& inputs, const Cluster& cluster) const {
+std::vector<TypeId> Catalogue::for_family(const Inputs& inputs, const Family& family) const {
   std::vector<TypeId> found;
-  if (cluster.samples.empty() || cluster.sizes.empty()) return found;
-  const UsualSize usual = usual_size(cluster);
-  const uint64_t smallest = cluster.sizes.front().first;
-  const ArenaId arena = inputs.heap.block(cluster.samples.front()).arena();
+  if (family.samples.empty() || family.sizes.empty()) return found;
+  const UsualSize usual = usual_size(family);
+  const uint64_t smallest = family.sizes.front().first;
+  const ArenaId arena = inputs.heap.block(family.samples.front()).arena();
   const Requests requests = requests_for(Block(Addr(16), usual.usable, BlockState::Used, arena));
   const auto records = types_.records();
-  if (usual.blocks * 20 >= cluster.blocks * 19) {
+  if (usual.blocks * 20 >= family.blocks * 19) {
     auto at =
         std::lower_bound(records.begin(), records.end(), std::max<uint64_t>(requests.least, 1),
                          [&](TypeId id, uint64_t size) { return types_.type(id).size < size; });
@@ -257,7 +257,7 @@ std::vector<TypeId> Catalogue::for_cluster(const Inputs& inputs, const Cluster& 
     if (size > smallest || requests.has(size)) continue;
     if (found.size() < kMostConsidered) found.push_back(id);
   }
-  add_before_rest(rest_of_cluster(inputs, cluster), requests, found);
+  add_before_rest(rest_of_family(inputs, family), requests, found);
   return found;
 }
 
@@ -274,17 +274,17 @@ void Catalogue::add_before_rest(uint64_t rest, const Requests& requests,
   }
 }
 
-// Nearly all of the cluster's blocks must be a whole number of elements, the commonest at least
+// Nearly all of the family's blocks must be a whole number of elements, the commonest at least
 // two.
-std::vector<TypeId> Catalogue::elements_for(const Inputs& inputs, const Cluster& cluster,
+std::vector<TypeId> Catalogue::elements_for(const Inputs& inputs, const Family& family,
                                             Layouts& layouts) const {
   std::vector<TypeId> found;
-  if (cluster.samples.empty() || cluster.sizes.empty()) return found;
-  const ArenaId arena = inputs.heap.block(cluster.samples.front()).arena();
+  if (family.samples.empty() || family.sizes.empty()) return found;
+  const ArenaId arena = inputs.heap.block(family.samples.front()).arena();
   std::vector<std::pair<Requests, uint64_t>> sizes;  // and how many blocks have it
   uint64_t blocks = 0;
-  for (size_t i = 0; i < std::min(cluster.sizes.size(), kMostSizes); ++i) {
-    const auto [size, count] = cluster.sizes[i];
+  for (size_t i = 0; i < std::min(family.sizes.size(), kMostSizes); ++i) {
+    const auto [size, count] = family.sizes[i];
     sizes.emplace_back(requests_for(Block(Addr(16), size, BlockState::Used, arena)), count);
     blocks += count;
   }
@@ -296,7 +296,7 @@ std::vector<TypeId> Catalogue::elements_for(const Inputs& inputs, const Cluster&
     }
     return whole * 20 >= blocks * 19;
   };
-  const uint64_t most = usual_size(cluster).usable / 2;
+  const uint64_t most = usual_size(family).usable / 2;
   for (const TypeId id : types_.records()) {
     const Type& type = types_.type(id);
     if (type.size > most || found.size() >= kMostConsidered) break;
@@ -345,18 +345,18 @@ bool name_own_module(const Inputs& inputs, Layouts& layouts, TypeId type,
   return static_cast<size_t>(naming) * 2 > samples.size();
 }
 
-std::vector<Words> sample_words(const Inputs& inputs, const Cluster& cluster, uint64_t limit) {
+std::vector<Words> sample_words(const Inputs& inputs, const Family& family, uint64_t limit) {
   std::vector<Words> words;
-  const size_t count = std::min(cluster.samples.size(), kSamplesAsked);
+  const size_t count = std::min(family.samples.size(), kSamplesAsked);
   for (size_t i = 0; i < count; ++i) {
-    const BlockId block = cluster.samples[i * cluster.samples.size() / count];
+    const BlockId block = family.samples[i * family.samples.size() / count];
     Words sample = read_words(inputs, block, limit);
     if (!sample.facts.empty()) words.push_back(std::move(sample));
   }
   return words;
 }
 
-std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue, ClusterId cluster,
+std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue, FamilyId family,
                             const std::vector<Words>& samples, const std::vector<TypeId>& types) {
   std::vector<Candidate> ranked;
   std::vector<Specimen> specimens;
@@ -365,7 +365,7 @@ std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue, Cluste
   if (specimens.empty()) return ranked;
   for (const TypeId type : types) {
     if (checker.is_exhausted()) return {};
-    auto candidate = weigh(checker, cluster, specimens, type);
+    auto candidate = weigh(checker, family, specimens, type);
     if (!candidate || leaves_fields(checker, type, samples)) continue;
     candidate->score += catalogue.prior(type, samples.front().size);
     ranked.push_back(std::move(*candidate));
@@ -374,7 +374,7 @@ std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue, Cluste
   return ranked;
 }
 
-std::vector<Candidate> rank_arrays(Checker& checker, const Catalogue& catalogue, ClusterId cluster,
+std::vector<Candidate> rank_arrays(Checker& checker, const Catalogue& catalogue, FamilyId family,
                                    const std::vector<Words>& samples,
                                    const std::vector<TypeId>& types) {
   std::vector<Candidate> ranked;
@@ -389,7 +389,7 @@ std::vector<Candidate> rank_arrays(Checker& checker, const Catalogue& catalogue,
       }
     }
     if (specimens.empty()) continue;
-    auto candidate = weigh(checker, cluster, specimens, type);
+    auto candidate = weigh(checker, family, specimens, type);
     if (!candidate) continue;
     candidate->score += catalogue.prior(type, 0);
     ranked.push_back(std::move(*candidate));

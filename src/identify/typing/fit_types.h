@@ -1,4 +1,4 @@
-// Which of all types of the program fit the blocks of a cluster.
+// Which of all types of the program fit the blocks of a family.
 //
 // A lost block is one that nothing points at, so its type must be read from itself: every struct
 // whose size malloc would have answered with this size of block is held against every sample. What
@@ -31,19 +31,19 @@ struct Candidate {
 };
 
 // Nothing when more than one specimen in twenty contradicts, but for one pointer among many
-// members. `cluster` is what the specimens are of. There must be one specimen at least.
-[[nodiscard]] std::optional<Candidate> weigh(Checker& checker, ClusterId cluster,
+// members. `family` is what the specimens are of. There must be one specimen at least.
+[[nodiscard]] std::optional<Candidate> weigh(Checker& checker, FamilyId family,
                                              std::span<const Specimen> specimens, TypeId type);
 
 class Catalogue {
  public:
   Catalogue(const ModuleRoles& roles, Layouts& layouts);
 
-  // Types whose size explains the blocks of a cluster: those of the commonest size, when nearly all
+  // Types whose size explains the blocks of a family: those of the commonest size, when nearly all
   // have it, those with a tail, and those that end before what the blocks' own pointers lead to.
-  [[nodiscard]] std::vector<TypeId> for_cluster(const Inputs& inputs, const Cluster& cluster) const;
-  // Types of which blocks of the cluster's sizes can be arrays.
-  [[nodiscard]] std::vector<TypeId> elements_for(const Inputs& inputs, const Cluster& cluster,
+  [[nodiscard]] std::vector<TypeId> for_family(const Inputs& inputs, const Family& family) const;
+  // Types of which blocks of the family's sizes can be arrays.
+  [[nodiscard]] std::vector<TypeId> elements_for(const Inputs& inputs, const Family& family,
                                                  Layouts& layouts) const;
   // Whether the type's own module must be named by its members before it is believed: where the
   // program itself is not described, or a system library is, the right type may be missing.
@@ -75,18 +75,17 @@ class Catalogue {
 [[nodiscard]] bool leaves_fields(Checker& checker, TypeId type, const std::vector<Words>& samples);
 
 constexpr size_t kSamplesAsked = 24;
-// The words of some of the cluster's samples, evenly chosen.
-[[nodiscard]] std::vector<Words> sample_words(const Inputs& inputs, const Cluster& cluster,
+// The words of some of the family's samples, evenly chosen.
+[[nodiscard]] std::vector<Words> sample_words(const Inputs& inputs, const Family& family,
                                               uint64_t limit);
 
 // Those of `types` that no more than one sample in twenty contradicts, best first.
 [[nodiscard]] std::vector<Candidate> rank(Checker& checker, const Catalogue& catalogue,
-                                          ClusterId cluster, const std::vector<Words>& samples,
+                                          FamilyId family, const std::vector<Words>& samples,
                                           const std::vector<TypeId>& types);
 // The same for blocks that are arrays; scores are those of one element.
 [[nodiscard]] std::vector<Candidate> rank_arrays(Checker& checker, const Catalogue& catalogue,
-                                                 ClusterId cluster,
-                                                 const std::vector<Words>& samples,
+                                                 FamilyId family, const std::vector<Words>& samples,
                                                  const std::vector<TypeId>& types);
 
 // The least that must speak for a type; see Candidate.

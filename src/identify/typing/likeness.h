@@ -1,4 +1,4 @@
-// Which live type's blocks, or arrays of which pointers, the blocks of a cluster look like.
+// Which live type's blocks, or arrays of which pointers, the blocks of a family look like.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 
 namespace heapscan {
 
-// The one of `live` (all of the cluster's size) whose examples agree with the samples in every word
+// The one of `live` (all of the family's size) whose examples agree with the samples in every word
 // and in several that mean something. Nothing when several types do.
 [[nodiscard]] const LiveType* look_alike(Checker& checker, std::span<const LiveType> live,
                                          const std::vector<Words>& samples);

@@ -132,12 +132,12 @@ class LiveWalk {
   void follow(const Extent& extent, const Words& words, TypeId owner, std::string_view variable) {
     for_each_pointer(checker_, extent, words, [&](const Leaf& leaf, const WordFact& fact) {
       if (!is_block_pointer(fact.kind)) return;
-      if (fact.cluster.valid()) {
+      if (fact.family.valid()) {
         const uint64_t into = fact.value - inputs_.heap.block(fact.block).begin().value;
         Vote vote;
         vote.owner = owner;
         vote.member = owner.valid() ? leaf.member : variable;
-        if (into == 0) votes_.cast(fact.cluster, leaf, vote);
+        if (into == 0) votes_.cast(fact.family, leaf, vote);
       }
       if (leaf.kind != LeafKind::TextPointer) consider(leaf.follow, fact);
     });
@@ -165,8 +165,8 @@ class LiveWalk {
 
   // What the block begins with is known, and perhaps which value there means which type.
   void consider_header(TypeId header, BlockId block, const Words& words) {
-    const TypeId type =
-        tags_.has_tag(header) ? tags_.type_of(header, words) : only_of_family(header, block, words);
+    const TypeId type = tags_.has_tag(header) ? tags_.type_of(header, words)
+                                              : only_with_header(header, block, words);
     const auto extent = type.valid()
                             ? extent_of(checker_, type, inputs_.heap.block(block), 0, words)
                             : std::nullopt;
@@ -179,9 +179,9 @@ class LiveWalk {
   }
 
   // Of the types that begin with the header the only one that the block can be.
-  TypeId only_of_family(TypeId header, BlockId block, const Words& words) {
+  TypeId only_with_header(TypeId header, BlockId block, const Words& words) {
     return only_fitting(
-        checker_.layouts(), checker_.relatives().family_of(header), [&](TypeId type) {
+        checker_.layouts(), checker_.relatives().beginning_with(header), [&](TypeId type) {
           const auto extent = extent_of(checker_, type, inputs_.heap.block(block), 0, words);
           return extent && !extent->is_array;
         });
@@ -311,19 +311,19 @@ std::vector<TypedPlace> typed_places(const Inputs& inputs) {
   return places;
 }
 
-void Votes::cast(ClusterId cluster, const Leaf& leaf, Vote by) {
+void Votes::cast(FamilyId family, const Leaf& leaf, Vote by) {
   const bool is_text = leaf.kind == LeafKind::TextPointer;
   by.type = is_text ? TypeId::none() : leaf.follow;
   by.of_string = leaf.of_string;
   if (is_text) by.character = leaf.target;
   if (!is_text && !by.type.valid()) return;
-  for (Vote& vote : rows[cluster]) {
+  for (Vote& vote : rows[family]) {
     if (vote.type != by.type || vote.of_string != by.of_string) continue;
     vote.count += by.count;
     vote.sure |= by.sure;
     return;
   }
-  rows[cluster].push_back(by);
+  rows[family].push_back(by);
 }
 
 LiveTypes type_live_blocks(Checker& checker, Votes& votes, Tags& tags) {

@@ -23,7 +23,7 @@ struct TypedPlace {
 // Globals and statics, thread-local variables of every live thread, locals; in that order.
 [[nodiscard]] std::vector<TypedPlace> typed_places(const Inputs& inputs);
 
-// Something typed points at blocks of a cluster.
+// Something typed points at blocks of a family.
 struct Vote {
   TypeId type;       // none: characters
   TypeId character;  // then their type
@@ -35,9 +35,9 @@ struct Vote {
 };
 
 struct Votes {
-  Column<ClusterId, std::vector<Vote>> rows;
+  Column<FamilyId, std::vector<Vote>> rows;
   // `by`: what is known of who points, and how often.
-  void cast(ClusterId cluster, const Leaf& leaf, Vote by);
+  void cast(FamilyId family, const Leaf& leaf, Vote by);
 };
 
 // Live blocks of one type and one size.
@@ -68,7 +68,7 @@ struct LiveTypes {
   std::vector<LiveArray> arrays;
 };
 
-// Adds to checker.beliefs().blocks, casts votes for clusters that are met, and learns the tags of
+// Adds to checker.beliefs().blocks, casts votes for families that are met, and learns the tags of
 // headers.
 [[nodiscard]] LiveTypes type_live_blocks(Checker& checker, Votes& votes, Tags& tags);
 

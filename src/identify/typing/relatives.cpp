@@ -69,30 +69,30 @@ bool Relatives::has_header(TypeId type, TypeId header) {
          (layouts_.begins_alike(type, header) || layouts_.begins_with(type, header));
 }
 
-const std::vector<TypeId>& Relatives::family_of(TypeId header) {
+const std::vector<TypeId>& Relatives::beginning_with(TypeId header) {
   static const std::vector<TypeId> kNone;
-  const auto known = families_.find(header.value);
-  if (known != families_.end()) return known->second;
-  if (families_.size() >= kMostFamilies) return kNone;
-  std::vector<TypeId>& family = families_[header.value];
-  if (types_.type(header).kind != TypeKind::Struct) return family;
-  add_with_part(header, family);
-  add_with_same_members(header, family);
-  std::sort(family.begin(), family.end());
-  family.erase(std::unique(family.begin(), family.end()), family.end());
-  return family;
+  const auto known = beginning_with_.find(header.value);
+  if (known != beginning_with_.end()) return known->second;
+  if (beginning_with_.size() >= kMostHeaders) return kNone;
+  std::vector<TypeId>& found = beginning_with_[header.value];
+  if (types_.type(header).kind != TypeKind::Struct) return found;
+  add_with_part(header, found);
+  add_with_same_members(header, found);
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
 }
 
-void Relatives::add_with_part(TypeId header, std::vector<TypeId>& family) {
+void Relatives::add_with_part(TypeId header, std::vector<TypeId>& found) {
   std::vector<TypeId> open{header};
   for (size_t next = 0; next < open.size(); ++next) {
     const TypeId inner = open[next];
     for (auto row = first_embedding(inner); row != embeddings_.cend() && row->part == inner;
          ++row) {
-      if (++steps_ > kMostSteps || family.size() >= kMostFamily) return;
+      if (++steps_ > kMostSteps || found.size() >= kMostWithHeader) return;
       if (row->offset != 0 || !has_header(row->outer, header)) continue;
       if (std::find(open.begin(), open.end(), row->outer) != open.end()) continue;
-      family.push_back(row->outer);
+      found.push_back(row->outer);
       open.push_back(row->outer);
     }
   }
@@ -107,7 +107,7 @@ void Relatives::find_first_names() {
   std::sort(first_names_.begin(), first_names_.end());
 }
 
-void Relatives::add_with_same_members(TypeId header, std::vector<TypeId>& family) {
+void Relatives::add_with_same_members(TypeId header, std::vector<TypeId>& found) {
   if (first_names_.empty()) find_first_names();
   const auto own = types_.members(header);
   if (own.empty() || own[0].name.empty()) return;
@@ -115,8 +115,8 @@ void Relatives::add_with_same_members(TypeId header, std::vector<TypeId>& family
   auto row = std::lower_bound(first_names_.begin(), first_names_.end(), name,
                               [](const auto& r, std::string_view key) { return r.first < key; });
   for (; row != first_names_.end() && row->first == name; ++row) {
-    if (++steps_ > kMostSteps || family.size() >= kMostFamily) return;
-    if (has_header(row->second, header)) family.push_back(row->second);
+    if (++steps_ > kMostSteps || found.size() >= kMostWithHeader) return;
+    if (has_header(row->second, header)) found.push_back(row->second);
   }
 }
 

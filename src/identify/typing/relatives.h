@@ -22,15 +22,15 @@ class Relatives {
   // made to be expensive have cost kMostSteps.
   [[nodiscard]] std::vector<TypeId> holding(TypeId part, uint64_t into, const Requests& requests);
   // The types that begin with the header, as their first part or by having the same members; at
-  // most kMostFamily. Of no more than kMostFamilies headers.
-  [[nodiscard]] const std::vector<TypeId>& family_of(TypeId header);
+  // most kMostWithHeader. Of no more than kMostHeaders headers.
+  [[nodiscard]] const std::vector<TypeId>& beginning_with(TypeId header);
   // Whether more than one type has members of that type.
   [[nodiscard]] bool is_common_part(TypeId part);
   [[nodiscard]] bool has_header(TypeId type, TypeId header);
 
   static constexpr size_t kMostHolding = 64;
-  static constexpr size_t kMostFamily = 256;
-  static constexpr size_t kMostFamilies = 1024;
+  static constexpr size_t kMostWithHeader = 256;
+  static constexpr size_t kMostHeaders = 1024;
   static constexpr uint64_t kMostSteps = 20'000'000;
 
  private:
@@ -44,8 +44,8 @@ class Relatives {
   };
   void find_embeddings();
   void find_first_names();
-  void add_with_same_members(TypeId header, std::vector<TypeId>& family);
-  void add_with_part(TypeId header, std::vector<TypeId>& family);
+  void add_with_same_members(TypeId header, std::vector<TypeId>& found);
+  void add_with_part(TypeId header, std::vector<TypeId>& found);
   [[nodiscard]] std::vector<Embedding>::const_iterator first_embedding(TypeId part);
 
   Layouts& layouts_;
@@ -53,7 +53,7 @@ class Relatives {
   std::vector<Embedding> embeddings_;  // sorted by part; made when asked for
   bool has_embeddings_ = false;
   std::vector<std::pair<std::string_view, TypeId>> first_names_;  // sorted; of first members
-  std::unordered_map<uint32_t, std::vector<TypeId>> families_;
+  std::unordered_map<uint32_t, std::vector<TypeId>> beginning_with_;
   uint64_t steps_ = 0;
 };
 

@@ -147,7 +147,7 @@ TypeId Tags::only_type(const Tag& tag, std::span<const BlockId> blocks) {
     return extent && !extent->is_array;
   };
   return only_fitting(
-      checker_.layouts(), checker_.relatives().family_of(tag.header), [&](TypeId type) {
+      checker_.layouts(), checker_.relatives().beginning_with(tag.header), [&](TypeId type) {
         const bool is_taken = std::any_of(tag.values.begin(), tag.values.end(),
                                           [&](const TagValue& v) { return v.type == type; });
         return !is_taken && std::all_of(blocks.begin(), blocks.end(),

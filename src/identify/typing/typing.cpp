@@ -11,10 +11,10 @@
 // (docs/accuracy.md). Without types none of the C programs' structs has a name.
 //
 // Types come from four sides, the surest first. Variables are typed, and lead along typed members
-// to live blocks; vtables name classes; both lead on to whatever their members point at. A cluster
+// to live blocks; vtables name classes; both lead on to whatever their members point at. A family
 // that nothing typed points at may look like live blocks of a known type. What then remains, heads
 // of lost structures above all, is held against every type of the program; where the types of two
-// clusters depend on each other, settling one narrows the other, so that is done in rounds.
+// families depend on each other, settling one narrows the other, so that is done in rounds.
 #include "identify/typing/typing.h"
 
 #include <fmt/format.h>
@@ -26,7 +26,7 @@
 #include "identify/typing/fit_types.h"
 #include "identify/typing/likeness.h"
 #include "identify/typing/live_types.h"
-#include "identify/typing/typed_clusters.h"
+#include "identify/typing/typed_families.h"
 
 namespace heapscan {
 
@@ -66,53 +66,53 @@ class Typing {
         tags_(checker_),
         live_(type_live_blocks(checker_, votes_, tags_)),
         types_(checker_, catalogue_, tags_, std::move(votes_)),
-        considered_(inputs.clusters.rows.size(), 0) {
+        considered_(inputs.families.rows.size(), 0) {
     catalogue_.add_live(live_.ones);
   }
 
-  Column<ClusterId, std::vector<Evidence>> run() {
-    for_each_open([&](ClusterId id, const std::vector<Words>& words) { name_class(id, words); });
+  Column<FamilyId, std::vector<Evidence>> run() {
+    for_each_open([&](FamilyId id, const std::vector<Words>& words) { name_class(id, words); });
     types_.spread();
-    for_each_open([&](ClusterId id, const std::vector<Words>& words) { read_tag(id, words); });
+    for_each_open([&](FamilyId id, const std::vector<Words>& words) { read_tag(id, words); });
     types_.spread();
-    for_each_open([&](ClusterId id, const std::vector<Words>& words) { find_alike(id, words); });
+    for_each_open([&](FamilyId id, const std::vector<Words>& words) { find_alike(id, words); });
     types_.spread();
     for_each_open(
-        [&](ClusterId id, const std::vector<Words>& words) { find_alike_arrays(id, words); });
+        [&](FamilyId id, const std::vector<Words>& words) { find_alike_arrays(id, words); });
     types_.spread();
     fit_all(0);
     for (int round = 0; round < kTypingRounds && fit_together(); ++round) fit_all(1);
-    for_each_open([&](ClusterId id, const std::vector<Words>& words) { fit_pointers(id, words); });
+    for_each_open([&](FamilyId id, const std::vector<Words>& words) { fit_pointers(id, words); });
     return types_.take_evidence();
   }
 
  private:
   static Beliefs nothing_known(const Inputs& inputs) {
-    const size_t clusters = inputs.clusters.rows.size();
+    const size_t families = inputs.families.rows.size();
     Beliefs beliefs;
-    beliefs.clusters = Column<ClusterId, TypeId>(clusters);
-    beliefs.candidates = Column<ClusterId, std::vector<TypeId>>(clusters);
+    beliefs.families = Column<FamilyId, TypeId>(families);
+    beliefs.candidates = Column<FamilyId, std::vector<TypeId>>(families);
     return beliefs;
   }
 
   template <typename F>
   void for_each_open(F&& f) {
-    const size_t count = std::min(inputs_.clusters.rows.size(), kMostClustersTyped);
+    const size_t count = std::min(inputs_.families.rows.size(), kMostFamiliesTyped);
     for (size_t i = 0; i < count && !checker_.is_exhausted(); ++i) {
-      const ClusterId id(i);
-      const Cluster& cluster = inputs_.clusters.rows[id];
-      const bool is_plain = cluster.shape == Shape::Text || cluster.shape == Shape::Untouched;
+      const FamilyId id(i);
+      const Family& family = inputs_.families.rows[id];
+      const bool is_plain = family.shape == Shape::Text || family.shape == Shape::Untouched;
       if (is_plain || types_.is_settled(id)) continue;
-      const std::vector<Words> words = sample_words(inputs_, cluster, kTypingBytes);
+      const std::vector<Words> words = sample_words(inputs_, family, kTypingBytes);
       if (!words.empty()) f(id, words);
     }
   }
 
-  // Until nothing changes; in round 0 all types of a cluster's size are asked.
+  // Until nothing changes; in round 0 all types of a family's size are asked.
   void fit_all(int first) {
     for (int round = first; round < kTypingRounds; ++round) {
       is_changed_ = round == 0;
-      for_each_open([&](ClusterId id, const std::vector<Words>& words) { fit(id, words, round); });
+      for_each_open([&](FamilyId id, const std::vector<Words>& words) { fit(id, words, round); });
       if (!is_changed_) break;
       types_.spread();
     }
@@ -121,12 +121,12 @@ class Typing {
   bool fit_together() {
     is_changed_ = false;
     Together together(checker_, catalogue_);
-    for_each_open([&](ClusterId id, const std::vector<Words>& words) {
-      const bool is_record = inputs_.clusters.rows[id].shape == Shape::Record;
+    for_each_open([&](FamilyId id, const std::vector<Words>& words) {
+      const bool is_record = inputs_.families.rows[id].shape == Shape::Record;
       if (!is_record || beliefs_.candidates[id].empty()) return;
       const std::vector<Candidate> ranked = together.rank(id);
       const Candidate* const winner = clear_winner(checker_, ranked, kOfOne, words.size());
-      // That clusters lead to each other as the type says is what was assumed, and no proof.
+      // That families lead to each other as the type says is what was assumed, and no proof.
       if (winner == nullptr || winner->agreements == 0) return;
       if (is_believable(winner->type, words)) settle(id, *winner, false);
     });
@@ -135,18 +135,18 @@ class Typing {
   }
 
   // The class's name is another recogniser's evidence; what its members point at is ours.
-  void name_class(ClusterId id, const std::vector<Words>& words) {
+  void name_class(FamilyId id, const std::vector<Words>& words) {
     const TypeId type = checker_.class_at(words.front().facts.front());
     if (!type.valid()) return;
     const bool all = std::all_of(words.begin(), words.end(), [&](const Words& sample) {
       return checker_.class_at(sample.facts.front()) == type;
     });
-    if (all && extent_of_cluster(checker_, id, type)) types_.believe(id, type, true);
+    if (all && extent_of_family(checker_, id, type)) types_.believe(id, type, true);
   }
 
   // Where a header of live objects lies and its tag has one of their values, the rest must be what
   // the tag says, with as much evidence as any type that is held against blocks.
-  void read_tag(ClusterId id, const std::vector<Words>& words) {
+  void read_tag(FamilyId id, const std::vector<Words>& words) {
     for (const Tag& tag : tags_.all()) {
       const auto extent = extent_by_tag(checker_, tags_, id, tag.header);
       if (!extent || !is_believable(extent->type, words)) continue;
@@ -160,13 +160,13 @@ class Typing {
     }
   }
 
-  void find_alike(ClusterId id, const std::vector<Words>& words) {
+  void find_alike(FamilyId id, const std::vector<Words>& words) {
     const auto of_size =
         std::equal_range(live_.ones.begin(), live_.ones.end(), words.front().size, BySize());
     const LiveType* const live = look_alike(checker_, {of_size.first, of_size.second}, words);
     if (live == nullptr || !is_believable(live->type, words)) return;
     if (types_.may_be_derived(id, live->type) || has_rival(id, *live, words)) return;
-    const auto extent = extent_of_cluster(checker_, id, live->type);
+    const auto extent = extent_of_family(checker_, id, live->type);
     if (!extent) return;
     const std::string count = (live->is_least ? "at least " : "") + grouped(live->blocks);
     types_.settle(id, *extent, EvidenceKind::LooksLike,
@@ -177,12 +177,11 @@ class Typing {
 
   // Whether the blocks may as well be of another type: of one of the same layout, of which none is
   // alive to be compared with; where there are many more blocks than live ones, of any.
-  [[nodiscard]] bool has_rival(ClusterId id, const LiveType& live,
-                               const std::vector<Words>& words) {
-    const Cluster& row = inputs_.clusters.rows[id];
+  [[nodiscard]] bool has_rival(FamilyId id, const LiveType& live, const std::vector<Words>& words) {
+    const Family& row = inputs_.families.rows[id];
     const bool are_few = live.blocks * kTimesMore < row.blocks;
     std::vector<TypeId> types{live.type};
-    for (const TypeId other : catalogue_.for_cluster(inputs_, row)) {
+    for (const TypeId other : catalogue_.for_family(inputs_, row)) {
       if (inputs_.types.type(other).name == inputs_.types.type(live.type).name) continue;
       if (are_few || (!is_alive(other) && is_laid_out_alike(layouts_, other, live.type)))
         types.push_back(other);
@@ -204,10 +203,10 @@ class Typing {
                        [&](const LiveType& live) { return live.type == type; });
   }
 
-  void find_alike_arrays(ClusterId id, const std::vector<Words>& words) {
+  void find_alike_arrays(FamilyId id, const std::vector<Words>& words) {
     const LiveArray* const live = array_alike(checker_, live_.arrays, words);
     if (live == nullptr) return;
-    const auto extent = extent_of_cluster(checker_, id, live->element);
+    const auto extent = extent_of_family(checker_, id, live->element);
     if (!extent || !extent->is_array) return;
     types_.settle(id, *extent, EvidenceKind::LooksLike,
                   fmt::format("matches {} live arrays of `{}`", grouped(live->blocks),
@@ -237,12 +236,12 @@ class Typing {
     return static_cast<size_t>(with_tail) * 2 > words.size();
   }
 
-  void fit(ClusterId id, const std::vector<Words>& words, int round) {
+  void fit(FamilyId id, const std::vector<Words>& words, int round) {
     if (checker_.is_vtable(words.front().facts.front())) return;  // its class has been named
     auto& candidates = beliefs_.candidates[id];
     std::vector<TypeId> types = candidates;
     if (round == 0 || (types.empty() && considered_[id] > kMostCandidates)) {
-      types = catalogue_.for_cluster(inputs_, inputs_.clusters.rows[id]);
+      types = catalogue_.for_family(inputs_, inputs_.families.rows[id]);
       considered_[id] = static_cast<uint32_t>(types.size());
     }
     const std::vector<Candidate> ranked = rank(checker_, catalogue_, id, words, types);
@@ -259,37 +258,37 @@ class Typing {
     }
   }
 
-  void fit_array(ClusterId id, const std::vector<Words>& words) {
-    const auto types = catalogue_.elements_for(inputs_, inputs_.clusters.rows[id], layouts_);
+  void fit_array(FamilyId id, const std::vector<Words>& words) {
+    const auto types = catalogue_.elements_for(inputs_, inputs_.families.rows[id], layouts_);
     const auto ranked = rank_arrays(checker_, catalogue_, id, words, types);
     considered_[id] = static_cast<uint32_t>(types.size());
     const Candidate* const winner = clear_winner(checker_, ranked, kOfElement, words.size());
     if (winner != nullptr && is_believable(winner->type, words)) settle(id, *winner, true);
   }
 
-  void fit_pointers(ClusterId id, const std::vector<Words>& words) {
+  void fit_pointers(FamilyId id, const std::vector<Words>& words) {
     const TypeId pointee = common_pointee(checker_, words);
     const TypeId pointer = pointee.valid() ? layouts_.pointer_to(pointee) : TypeId::none();
-    const auto extent = pointer.valid() ? extent_of_cluster(checker_, id, pointer) : std::nullopt;
+    const auto extent = pointer.valid() ? extent_of_family(checker_, id, pointer) : std::nullopt;
     if (!extent || !extent->is_array) return;
     types_.settle(id, *extent, EvidenceKind::Fit,
                   fmt::format("all pointers lead to `{}`", inputs_.types.spelled(pointee)), false);
   }
 
-  void settle(ClusterId id, const Candidate& winner, bool is_array) {
-    const auto extent = winner.unset.empty() ? extent_of_cluster(checker_, id, winner.type)
+  void settle(FamilyId id, const Candidate& winner, bool is_array) {
+    const auto extent = winner.unset.empty() ? extent_of_family(checker_, id, winner.type)
                                              : extent_of_one(winner, id);
     if (!extent || extent->is_array != is_array) return;
     types_.settle(id, *extent, EvidenceKind::Fit, detail_of(winner, considered_[id]), false);
     is_changed_ = true;
   }
 
-  [[nodiscard]] std::optional<ClusterExtent> extent_of_one(const Candidate& winner, ClusterId id) {
-    ClusterExtent extent;
+  [[nodiscard]] std::optional<FamilyExtent> extent_of_one(const Candidate& winner, FamilyId id) {
+    FamilyExtent extent;
     extent.type = winner.type;
     extent.agreeing = winner.agreeing;
     extent.samples =
-        static_cast<uint32_t>(std::min(kSamplesAsked, inputs_.clusters.rows[id].samples.size()));
+        static_cast<uint32_t>(std::min(kSamplesAsked, inputs_.families.rows[id].samples.size()));
     return extent;
   }
 
@@ -312,19 +311,19 @@ class Typing {
   Beliefs beliefs_;
   Checker checker_;
   Catalogue catalogue_;
-  Votes votes_{Column<ClusterId, std::vector<Vote>>(inputs_.clusters.rows.size())};
+  Votes votes_{Column<FamilyId, std::vector<Vote>>(inputs_.families.rows.size())};
   Tags tags_;
   LiveTypes live_;
-  ClusterTypes types_;
-  Column<ClusterId, uint32_t> considered_;
+  FamilyTypes types_;
+  Column<FamilyId, uint32_t> considered_;
   bool is_changed_ = false;
 };
 
 }  // namespace
 
-Column<ClusterId, std::vector<Evidence>> type_clusters(const Inputs& inputs) {
+Column<FamilyId, std::vector<Evidence>> type_families(const Inputs& inputs) {
   if (inputs.types.empty())
-    return Column<ClusterId, std::vector<Evidence>>(inputs.clusters.rows.size());
+    return Column<FamilyId, std::vector<Evidence>>(inputs.families.rows.size());
   return Typing(inputs).run();
 }
 

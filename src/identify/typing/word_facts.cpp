@@ -39,7 +39,7 @@ WordFact fact_of(const Inputs& inputs, uint64_t value) {
   if (!is_pointer(fact.kind) || fact.kind == WordKind::Code) return fact;
   if (is_block_pointer(fact.kind)) {
     fact.block = inputs.addresses.block_meant_by(value);
-    fact.cluster = inputs.clusters.of(fact.block);
+    fact.family = inputs.families.of(fact.block);
     if (fact.kind == WordKind::BlockStart)
       fact.there = inputs.addresses.kind_of(inputs.image.read<uint64_t>(Addr(value)).value_or(0));
   }

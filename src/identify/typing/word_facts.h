@@ -18,8 +18,8 @@ enum class TextThere : uint8_t { None, Empty, Short, Yes };
 
 struct WordFact {
   uint64_t value = 0;
-  BlockId block;      // that it points at or into
-  ClusterId cluster;  // of that block, when it was clustered
+  BlockId block;    // that it points at or into
+  FamilyId family;  // of that block; none when it is in no family
   WordKind kind = WordKind::Zero;
   WordKind there = WordKind::Zero;  // of the word a block begins with that is pointed at
   TextThere text = TextThere::None;

@@ -17,19 +17,19 @@ TEST(DebugWanted, FunctionsThatExamplesPointAtOnceEach) {
   world.program.poke(second + 16, FakeProgram::kCode + 0x10);
   world.program.poke(second + 24, FakeProgram::kCode + 0x20);
   world.program.poke(unclustered, FakeProgram::kCode + 0x30);
-  world.cluster({first});
-  world.cluster({second});
+  world.family({first});
+  world.family({second});
   const Inputs& inputs = world.inputs();
   EXPECT_THAT(
-      functions_pointed_at(inputs.image, inputs.runtime, inputs.heap, inputs.clusters),
+      functions_pointed_at(inputs.image, inputs.runtime, inputs.heap, inputs.families),
       testing::ElementsAre(Addr(FakeProgram::kCode + 0x10), Addr(FakeProgram::kCode + 0x20)));
 }
 
 TEST(DebugWanted, NothingIsReadThatIsNotDescribed) {
   RecogniserWorld world;
-  world.cluster({world.program.block(40)});
+  world.family({world.program.block(40)});
   const Inputs& inputs = world.inputs();
-  EXPECT_THAT(modules_worth_reading(inputs.image, inputs.runtime, inputs.heap, inputs.clusters,
+  EXPECT_THAT(modules_worth_reading(inputs.image, inputs.runtime, inputs.heap, inputs.families,
                                     DebugInfo()),
               testing::IsEmpty());
 }

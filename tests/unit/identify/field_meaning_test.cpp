@@ -15,10 +15,10 @@ class FieldMeanings : public testing::Test {
     for (size_t i = 0; i < words.size(); ++i) world_.program.poke(block + 8 * i, words[i]);
     const Inputs& inputs = world_.inputs();
     Identities identities;
-    identities.rows = Column<ClusterId, Identity>(inputs.clusters.rows.size());
+    identities.rows = Column<ClusterId, Identity>(inputs.families.rows.size());
     for (Identity& identity : identities.rows) identity.label = "struct conn";
     const FieldContext context{inputs.image, inputs.symbols, inputs.heap, inputs.addresses,
-                               inputs.clusters};
+                               inputs.families};
     std::vector<std::string> texts;
     uint64_t expected = 0;
     for (const FieldMeaning& field :
@@ -67,7 +67,7 @@ TEST_F(FieldMeanings, WideTextRunsOnOverWords) {
 TEST_F(FieldMeanings, PointersSayWhatTheyPointAt) {
   const Addr target = world_.program.block(40);
   const Addr free = world_.program.block(40, BlockState::Binned);
-  world_.cluster({target});
+  world_.family({target});
   const Addr list = world_.data({0, 0});
   world_.symbol("idle_list", list, 16);
   world_.symbol("_ZN4conn10on_timeoutEi", Addr(FakeProgram::kCode + 0x40), 0x20);

@@ -10,7 +10,7 @@ namespace {
 
 Identities identify(const Inputs& inputs) {
   return identify(inputs.image, inputs.symbols, inputs.types, inputs.runtime, inputs.heap,
-                  inputs.roots, inputs.reach, inputs.clusters);
+                  inputs.roots, inputs.reach, inputs.families);
 }
 
 TEST(Identify, TheStrongestEvidenceGivesTheLabel) {
@@ -25,9 +25,9 @@ TEST(Identify, TheStrongestEvidenceGivesTheLabel) {
   world.program.poke(b + 8, list);
   const Addr c = world.program.block(40);
   world.program.poke(c, 7);
-  const ClusterId parser = world.cluster({a});
-  const ClusterId named = world.cluster({b});
-  const ClusterId unknown = world.cluster({c});
+  const FamilyId parser = world.family({a});
+  const FamilyId named = world.family({b});
+  const FamilyId unknown = world.family({c});
   const Identities identities = identify(world.inputs());
   EXPECT_EQ(identities.rows[parser].label, "Parser");
   ASSERT_EQ(identities.rows[parser].evidence.size(), 2U);
@@ -38,9 +38,9 @@ TEST(Identify, TheStrongestEvidenceGivesTheLabel) {
 }
 
 TEST(Identify, SaysWhenThereAreTooManyGroupsToNameThemAll) {
-  const auto notes_of = [](size_t clusters) {
+  const auto notes_of = [](size_t families) {
     RecogniserWorld world;
-    for (size_t i = 0; i < clusters; ++i) world.cluster({world.program.block(24)});
+    for (size_t i = 0; i < families; ++i) world.family({world.program.block(24)});
     Notes notes = identify(world.inputs()).notes;
     return notes;
   };
@@ -54,10 +54,10 @@ TEST(Identify, SaysWhenThereAreTooManyGroupsToNameThemAll) {
 }
 
 TEST(Identify, SaysWhenThereAreTooManyGroupsForTypes) {
-  const auto notes_of = [](size_t clusters, bool has_types) {
+  const auto notes_of = [](size_t families, bool has_types) {
     TypingProgram program;
     if (has_types) program.record("session", 24);
-    for (size_t i = 0; i < clusters; ++i) program.cluster(1, 24);
+    for (size_t i = 0; i < families; ++i) program.family(1, 24);
     Notes notes = identify(program.inputs()).notes;
     return notes;
   };
@@ -76,15 +76,15 @@ TEST(Identify, MarksOfTheLinkerAndChanceNameNothing) {
   world.symbol("__GNU_EH_FRAME_HDR", data, 0);
   world.symbol("server", data + 64, 64);
   world.symbol("on_timeout", Addr(FakeProgram::kCode + 0x40), 64);
-  std::vector<ClusterId> clusters;
+  std::vector<FamilyId> families;
   for (const Addr target : {data + 16, data + 65, Addr(FakeProgram::kCode + 0x48), data + 80}) {
     const Addr block = world.program.block(24);
     world.program.poke(block + 8, target);
-    clusters.push_back(world.cluster({block}));
+    families.push_back(world.family({block}));
   }
   const Identities identities = identify(world.inputs());
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(identities.rows[clusters[i]].label, "") << i;
-  EXPECT_EQ(identities.rows[clusters[3]].label, "block pointing to server");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(identities.rows[families[i]].label, "") << i;
+  EXPECT_EQ(identities.rows[families[3]].label, "block pointing to server");
 }
 
 TEST(Identify, AnArrayOfPointersSaysWhatItPointsAt) {
@@ -97,8 +97,8 @@ TEST(Identify, AnArrayOfPointersSaysWhatItPointsAt) {
     world.program.poke(parsers.back(), vptr);
     world.program.poke(array + 8 * i, parsers.back());
   }
-  world.cluster(parsers);
-  const ClusterId pointers = world.cluster({array}, Shape::Pointers);
+  world.family(parsers);
+  const FamilyId pointers = world.family({array}, Shape::Pointers);
   EXPECT_EQ(identify(world.inputs()).rows[pointers].label, "array of pointers to Parser");
 }
 
@@ -110,9 +110,9 @@ TEST(Identify, TextIsOnlyCalledSoWhenItIs) {
   world.program.poke(numbers, uint64_t{7} << 32 | 3);
   const Addr umlauts = world.program.block(24);
   world.program.poke(umlauts, 0xbcc3b6c3a4c3);
-  const ClusterId a = world.cluster({text}, Shape::Text);
-  const ClusterId b = world.cluster({numbers}, Shape::Text);
-  const ClusterId c = world.cluster({umlauts});
+  const FamilyId a = world.family({text}, Shape::Text);
+  const FamilyId b = world.family({numbers}, Shape::Text);
+  const FamilyId c = world.family({umlauts});
   const Identities identities = identify(world.inputs());
   EXPECT_EQ(identities.rows[a].label, "text");
   EXPECT_EQ(identities.rows[b].label, "");
@@ -150,13 +150,12 @@ TEST(Identify, DamageNeitherStopsItNorMakesItDependOnThreads) {
       }
     };
     for (const Addr place : places) world.program.poke(place, word());
-    for (size_t i = 0; i < members.size(); ++i)
-      world.cluster(members[i], static_cast<Shape>(i % 6));
+    for (size_t i = 0; i < members.size(); ++i) world.family(members[i], static_cast<Shape>(i % 6));
     const Inputs& inputs = world.inputs();
     const auto labels = [&](unsigned threads) {
       const ThreadLimit limit(threads);
-      const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
-                                          inputs.roots, inputs.reach, inputs.clusters);
+      const Families split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                          inputs.roots, inputs.reach, inputs.families);
       const Identities named = identify(inputs.image, inputs.symbols, inputs.types, inputs.runtime,
                                         inputs.heap, inputs.roots, inputs.reach, split);
       const auto [clusters, identities] = merge_alike(inputs.heap, split, named, "program");

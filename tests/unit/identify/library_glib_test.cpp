@@ -19,7 +19,7 @@ class FakeContainers {
   FakeProgram& program() { return world_.program; }
 
   std::string label(Addr begin) {
-    const ClusterId id = world_.cluster({begin});
+    const FamilyId id = world_.family({begin});
     const Inputs& inputs = world_.inputs();
     for (const auto structs : {glib_structs(), glib_containers()}) {
       if (const auto evidence = recognise_known(inputs, id, samples_of(inputs, id), structs))

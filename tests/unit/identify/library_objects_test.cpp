@@ -25,7 +25,7 @@ class LibraryObjects : public testing::Test {
     return block(words, size);
   }
   std::string label(Addr begin) {
-    const ClusterId id = world_.cluster({begin});
+    const FamilyId id = world_.family({begin});
     const auto evidence = recognise_library(world_.inputs(), id);
     return evidence ? evidence->label : "";
   }
@@ -302,9 +302,9 @@ TEST_F(LibraryObjects, ActionsOfSpawnAreOfKnownKinds) {
 class Variants : public LibraryObjects {
  protected:
   bool is_variant(Addr begin) {
-    const ClusterId id = world_.cluster({begin});
+    const FamilyId id = world_.family({begin});
     const Inputs& inputs = world_.inputs();
-    const auto sample = sample_of(inputs, inputs.clusters.rows[id].samples.front());
+    const auto sample = sample_of(inputs, inputs.families.rows[id].samples.front());
     for (const KnownStruct& known : glib_structs()) {
       if (std::string_view(known.label) == "GVariant" && is_one(inputs, *sample, known))
         return true;
@@ -342,11 +342,11 @@ class SearchTrees : public LibraryObjects {
     poke(node + 8, left.value | (red ? 1 : 0));
     poke(node + 16, right);
   }
-  std::vector<std::string> labels(size_t clusters) {
-    const auto found = recognise_search_trees(world_.inputs(), clusters);
+  std::vector<std::string> labels(size_t families) {
+    const auto found = recognise_search_trees(world_.inputs(), families);
     std::vector<std::string> labels;
-    for (size_t i = 0; i < clusters; ++i)
-      labels.push_back(found[ClusterId(i)] ? found[ClusterId(i)]->label : "");
+    for (size_t i = 0; i < families; ++i)
+      labels.push_back(found[FamilyId(i)] ? found[FamilyId(i)]->label : "");
     return labels;
   }
 };
@@ -358,8 +358,8 @@ TEST_F(SearchTrees, AreBalancedByColour) {
   link(root, left, right, false);
   link(left, Addr(), Addr(), true);
   link(right, Addr(), Addr(), true);
-  world_.cluster({root});
-  world_.cluster({left, right});
+  world_.family({root});
+  world_.family({left, right});
   EXPECT_EQ(labels(2), (std::vector<std::string>{"node of tsearch()", "node of tsearch()"}));
 }
 TEST_F(SearchTrees, WithoutColoursAreSomebodysOwn) {
@@ -367,22 +367,22 @@ TEST_F(SearchTrees, WithoutColoursAreSomebodysOwn) {
   const Addr left = node();
   const Addr right = node();
   link(root, left, right, false);
-  world_.cluster({root});
-  world_.cluster({left, right});
+  world_.family({root});
+  world_.family({left, right});
   EXPECT_EQ(labels(2), (std::vector<std::string>{"", ""}));
 }
 TEST_F(SearchTrees, ThatLeanToOneSideAreNoneOfTsearch) {
   std::vector<Addr> nodes;
   for (int i = 0; i < 6; ++i) nodes.push_back(node());
   for (size_t i = 0; i + 1 < nodes.size(); ++i) link(nodes[i], Addr(), nodes[i + 1], i % 2 == 1);
-  world_.cluster(nodes);
+  world_.family(nodes);
   EXPECT_EQ(labels(1), (std::vector<std::string>{""}));
 }
 
 class Coroutines : public LibraryObjects {
  protected:
   std::string frame(uint64_t resume, uint64_t destroy) {
-    const ClusterId id = world_.cluster({block({resume, destroy, 7}, 120)});
+    const FamilyId id = world_.family({block({resume, destroy, 7}, 120)});
     const auto evidence = recognise_coroutine(world_.inputs(), id);
     return evidence ? evidence->label : "";
   }

@@ -13,7 +13,7 @@ class LibraryRuntime : public testing::Test {
   // Two 32-bit members of one word.
   void poke(Addr at, uint32_t first, uint32_t second) { poke(at, uint64_t{second} << 32 | first); }
   std::string label(Addr begin) {
-    const ClusterId id = world_.cluster({begin});
+    const FamilyId id = world_.family({begin});
     const auto evidence = recognise_library(world_.inputs(), id);
     return evidence ? evidence->label : "";
   }
@@ -127,8 +127,8 @@ TEST_F(LibraryRuntime, CurlsHandlesBeginWithTheirMagic) {
     const Addr other = world.program.block(handle.size);
     world.program.poke(begin, handle.magic);
     world.program.poke(other, handle.magic + 1);
-    const ClusterId id = world.cluster({begin});
-    const ClusterId of_other = world.cluster({other});
+    const FamilyId id = world.family({begin});
+    const FamilyId of_other = world.family({other});
     const Inputs& inputs = world.inputs();
     const auto evidence = recognise_library(inputs, id);
     ASSERT_TRUE(evidence) << handle.label;

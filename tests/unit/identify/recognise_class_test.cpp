@@ -15,7 +15,7 @@ TEST(RecogniseClass, TheFirstWordNamesTheClassWithoutSymbols) {
     blocks.push_back(world.program.block(40));
     world.program.poke(blocks.back(), parser);
   }
-  const ClusterId id = world.cluster(blocks);
+  const FamilyId id = world.family(blocks);
   const auto evidence = recognise_class(world.inputs(), id);
   ASSERT_TRUE(evidence);
   EXPECT_EQ(evidence->kind, EvidenceKind::Vtable);
@@ -29,7 +29,7 @@ TEST(RecogniseClass, ASecondaryVtableIsNoBeginOfAnObject) {
   RecogniserWorld world;
   const Addr block = world.program.block(40);
   world.program.poke(block, world.vtable("6Parser", -16));
-  const ClusterId id = world.cluster({block});
+  const FamilyId id = world.family({block});
   EXPECT_FALSE(recognise_class(world.inputs(), id));
 }
 
@@ -39,7 +39,7 @@ TEST(RecogniseClass, OfSeveralVtablesTheFirstWins) {
   world.program.poke(block, world.vtable("7Derived"));
   world.program.poke(block + 16, world.vtable("7Derived", -16));
   world.program.poke(block + 32, world.vtable("6Member"));
-  const ClusterId id = world.cluster({block});
+  const FamilyId id = world.family({block});
   const auto evidence = recognise_class(world.inputs(), id);
   ASSERT_TRUE(evidence);
   EXPECT_EQ(evidence->label, "Derived");
@@ -51,7 +51,7 @@ TEST(RecogniseClass, DisagreeingBlocksHaveNoClass) {
   const Addr b = world.program.block(40);
   world.program.poke(a, world.vtable("1A"));
   world.program.poke(b, world.vtable("1B"));
-  const ClusterId id = world.cluster({a, b});
+  const FamilyId id = world.family({a, b});
   EXPECT_FALSE(recognise_class(world.inputs(), id));
 }
 
@@ -63,8 +63,8 @@ TEST(RecogniseClass, ARepeatedVtableIsAnArray) {
   const Addr counted = world.program.block(88);
   world.program.poke(counted, 3);
   for (int i = 0; i < 3; ++i) world.program.poke(counted + 8 + 24 * i, vptr);
-  const ClusterId first = world.cluster({vector});
-  const ClusterId second = world.cluster({counted});
+  const FamilyId first = world.family({vector});
+  const FamilyId second = world.family({counted});
   const Inputs& inputs = world.inputs();
   ASSERT_TRUE(recognise_class(inputs, first));
   EXPECT_EQ(recognise_class(inputs, first)->label, "array of Parser");
@@ -81,8 +81,8 @@ TEST(RecogniseClass, WithoutTypeInformationASymbolNamesTheClass) {
   const Addr b = world.program.block(40);
   world.program.poke(a, table + 16);
   world.program.poke(b, unnamed + 16);
-  const ClusterId named = world.cluster({a});
-  const ClusterId nameless = world.cluster({b});
+  const FamilyId named = world.family({a});
+  const FamilyId nameless = world.family({b});
   const Inputs& inputs = world.inputs();
   ASSERT_TRUE(recognise_class(inputs, named));
   EXPECT_EQ(recognise_class(inputs, named)->label, "net::Connection");
@@ -114,7 +114,7 @@ TEST(RecogniseClass, AVtableThatWasNotSavedIsKnownByItsSymbol) {
   EXPECT_FALSE(class_of_vtable(image, symbols, addresses, kConstants + 144));
 }
 
-TEST(RecogniseClass, AClassIsAClusterOfItsOwn) {
+TEST(RecogniseClass, AClassIsAFamilyOfItsOwn) {
   RecogniserWorld world;
   const Addr a = world.vtable("1A");
   const Addr b = world.vtable("1B");
@@ -123,15 +123,15 @@ TEST(RecogniseClass, AClassIsAClusterOfItsOwn) {
     blocks.push_back(world.program.block(40));
     world.program.poke(blocks.back(), i == 0 ? 7 : i == 1 ? b.value : a.value);
   }
-  world.cluster(blocks);
+  world.family(blocks);
   const Inputs& inputs = world.inputs();
-  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
-                                      inputs.roots, inputs.reach, inputs.clusters);
+  const Families split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                      inputs.roots, inputs.reach, inputs.families);
   ASSERT_EQ(split.rows.size(), 3U);
   EXPECT_EQ(split.rows[split.of(inputs.heap.block_at(blocks[0]))].blocks, 1U);
   EXPECT_EQ(split.rows[split.of(inputs.heap.block_at(blocks[1]))].blocks, 1U);
-  EXPECT_EQ(split.rows[ClusterId(0)].blocks, 28U);
-  EXPECT_EQ(split.rows[ClusterId(0)].bytes, 28 * 40U);
+  EXPECT_EQ(split.rows[FamilyId(0)].blocks, 28U);
+  EXPECT_EQ(split.rows[FamilyId(0)].bytes, 28 * 40U);
 }
 
 TEST(RecogniseClass, WhatOnlyLooksLikeAVtableIsNone) {
@@ -145,11 +145,11 @@ TEST(RecogniseClass, WhatOnlyLooksLikeAVtableIsNone) {
                           Addr(FakeProgram::kStrong), Addr(FakeProgram::kCode + 8)}) {
     const Addr block = world.program.block(40);
     world.program.poke(block, word);
-    world.cluster({block});
+    world.family({block});
   }
   const Inputs& inputs = world.inputs();
-  for (size_t i = 0; i < inputs.clusters.rows.size(); ++i)
-    EXPECT_FALSE(recognise_class(inputs, ClusterId(i))) << i;
+  for (size_t i = 0; i < inputs.families.rows.size(); ++i)
+    EXPECT_FALSE(recognise_class(inputs, FamilyId(i))) << i;
 }
 
 TEST(RecogniseClass, WhatASharedPointerAllocatesIsNamedAfterWhatItOwns) {

@@ -19,14 +19,14 @@ class RecogniseContainers : public testing::Test {
     for (size_t i = 0; i < words.size(); ++i) world_.program.poke(at + 8 * i, words[i]);
   }
 
-  // One label per cluster; `owner` says what the first cluster is.
+  // One label per family; `owner` says what the first family is.
   std::vector<std::string> labels(const std::string& owner = "Owner") {
     const Inputs& inputs = world_.inputs();
-    Column<ClusterId, Identity> named(inputs.clusters.rows.size());
+    Column<FamilyId, Identity> named(inputs.families.rows.size());
     Evidence known;
     known.kind = EvidenceKind::Vtable;
     known.label = owner;
-    named[ClusterId(0)] = {owner, TypeId(), {known}};
+    named[FamilyId(0)] = {owner, TypeId(), {known}};
     std::vector<std::string> result;
     for (const auto& evidence : recognise_containers(inputs, named))
       result.push_back(evidence ? evidence->label : "");
@@ -41,9 +41,9 @@ TEST_F(RecogniseContainers, StringsAndVectorsOwnTheirStorage) {
   const Addr elements = block({1, 2, 3, 0, 0});
   const Addr owner = block(
       {7, text.value, 12, 38, 0, elements.value, (elements + 24).value, (elements + 40).value, 0});
-  world_.cluster({owner});
-  world_.cluster({text}, Shape::Text);
-  world_.cluster({elements});
+  world_.family({owner});
+  world_.family({text}, Shape::Text);
+  world_.family({elements});
   EXPECT_EQ(labels(), (std::vector<std::string>{"", "text of std::string in Owner at +0x8",
                                                 "elements of std::vector in Owner at +0x28"}));
 }
@@ -52,8 +52,8 @@ TEST_F(RecogniseContainers, StorageThatIsNotAllTheirsIsNotNamed) {
   const Addr mine = block({0x2074736f686e6961, 0x6e616d65, 0, 0, 0});
   const Addr other = block({0x2074736f686e6961, 0x6e616d65, 0, 0, 0});
   const Addr owner = block({mine.value, 12, 38, 0, other.value});
-  world_.cluster({owner});
-  world_.cluster({mine, other}, Shape::Text);
+  world_.family({owner});
+  world_.family({mine, other}, Shape::Text);
   EXPECT_EQ(labels(), (std::vector<std::string>{"", ""}));
 }
 
@@ -67,9 +67,9 @@ TEST_F(RecogniseContainers, WhatNoSampleOwnsIsStillNamed) {
   }
   const Addr lonely = texts[33];
   texts.erase(texts.begin() + 33);
-  world_.cluster(owners);
-  world_.cluster(texts, Shape::Text);
-  world_.cluster({lonely}, Shape::Text);
+  world_.family(owners);
+  world_.family(texts, Shape::Text);
+  world_.family({lonely}, Shape::Text);
   EXPECT_EQ(labels(), (std::vector<std::string>{"", "text of std::string in Owner at +0x8",
                                                 "text of std::string in Owner at +0x8"}));
 }
@@ -78,9 +78,9 @@ TEST_F(RecogniseContainers, ACapacityThatDoesNotFillItsBlockIsNone) {
   const Addr text = block({0x2074736f686e6961, 0x6e616d65}, 200);
   const Addr open = block({0x2074736f686e6961, 0x6e616d6520202020}, 40);
   const Addr owner = block({text.value, 12, 38, 0, open.value, 12, 38, 0});
-  world_.cluster({owner});
-  world_.cluster({text}, Shape::Text);
-  world_.cluster({open}, Shape::Text);  // no NUL where it should end
+  world_.family({owner});
+  world_.family({text}, Shape::Text);
+  world_.family({open}, Shape::Text);  // no NUL where it should end
   EXPECT_EQ(labels(), (std::vector<std::string>{"", "", ""}));
 }
 
@@ -93,8 +93,8 @@ TEST_F(RecogniseContainers, TreesAreTiedToParentsAndChildren) {
   poke(nodes[1], {1, header.value, nodes[0].value, nodes[2].value});
   poke(nodes[0], {0, nodes[1].value});
   poke(nodes[2], {0, nodes[1].value});
-  world_.cluster({owner});
-  world_.cluster(nodes);
+  world_.family({owner});
+  world_.family(nodes);
   EXPECT_EQ(labels(), (std::vector<std::string>{"", "node of std::map or set in Owner at +0x10"}));
 }
 
@@ -106,8 +106,8 @@ TEST_F(RecogniseContainers, ListsAreRingsThroughTheirOwner) {
   poke(head, {a.value, b.value, 2});
   poke(a, {b.value, head.value});
   poke(b, {head.value, a.value});
-  world_.cluster({owner});
-  world_.cluster({a, b});
+  world_.family({owner});
+  world_.family({a, b});
   EXPECT_EQ(labels(), (std::vector<std::string>{"", "node of std::list in Owner at +0x8"}));
 }
 
@@ -119,8 +119,8 @@ TEST_F(RecogniseContainers, AListOfAnotherLengthIsNone) {
   poke(head, {a.value, b.value, 3});
   poke(a, {b.value, head.value});
   poke(b, {head.value, a.value});
-  world_.cluster({owner});
-  world_.cluster({a, b});
+  world_.family({owner});
+  world_.family({a, b});
   EXPECT_EQ(labels(), (std::vector<std::string>{"", ""}));
 }
 
@@ -130,9 +130,9 @@ TEST_F(RecogniseContainers, HashTablesHaveBucketsAndAChain) {
   const Addr a = block({b.value, 10});
   const Addr buckets = block({0, 0, 0, 0, 0});
   const Addr owner = block({buckets.value, 5, a.value, 3, 0x3f800000, 5, 0});
-  world_.cluster({owner});
-  world_.cluster({a, b, c});
-  world_.cluster({buckets});
+  world_.family({owner});
+  world_.family({a, b, c});
+  world_.family({buckets});
   EXPECT_EQ(labels(), (std::vector<std::string>{"", "node of std::unordered_map in Owner at +0x0",
                                                 "buckets of std::unordered_map in Owner at +0x0"}));
 }
@@ -145,9 +145,9 @@ TEST_F(RecogniseContainers, DequesHaveAMapOfChunks) {
   const Addr owner =
       block({map.value, 8, (first + 8).value, first.value, (first + 512).value, node.value,
              (second + 16).value, second.value, (second + 512).value, (node + 8).value, 0});
-  world_.cluster({owner});
-  world_.cluster({map});
-  world_.cluster({first, second});
+  world_.family({owner});
+  world_.family({map});
+  world_.family({first, second});
   EXPECT_EQ(labels(), (std::vector<std::string>{"", "map of std::deque in Owner at +0x0",
                                                 "elements of std::deque in Owner at +0x0"}));
 }
@@ -159,8 +159,8 @@ TEST_F(RecogniseContainers, AnEmptyDequesChunkIsNoVectors) {
   const uint64_t place = (map + 24).value;
   const Addr owner =
       block({map.value, 8, begin, begin, begin + 512, place, begin, begin, begin + 512, place});
-  world_.cluster({owner});
-  world_.cluster({chunk});
+  world_.family({owner});
+  world_.family({chunk});
   EXPECT_EQ(labels(), (std::vector<std::string>{"", "elements of std::deque in Owner at +0x0"}));
 }
 
@@ -175,15 +175,15 @@ TEST_F(RecogniseContainers, BlocksThatAreContainersAndNoMoreAreCalledSo) {
   const Addr list = block({0, 0, 1});
   const Addr link = block({list.value, list.value, 5});
   poke(list, {link.value, link.value});
-  world_.cluster({known});
-  for (const Addr at : {vector, larger, tree, list}) world_.cluster({at});
+  world_.family({known});
+  for (const Addr at : {vector, larger, tree, list}) world_.family({at});
   EXPECT_EQ(labels(),
             (std::vector<std::string>{"", "std::vector", "", "std::map or set", "std::list"}));
 }
 
 TEST_F(RecogniseContainers, WhatHasANameIsNotCalledAContainer) {
   const Addr elements = block({1, 2, 3, 0, 0});
-  world_.cluster({block({elements.value, (elements + 24).value, (elements + 40).value})});
+  world_.family({block({elements.value, (elements + 24).value, (elements + 40).value})});
   EXPECT_EQ(labels("Span"), (std::vector<std::string>{""}));
 }
 
@@ -195,8 +195,8 @@ TEST_F(RecogniseContainers, AFunctionNamesTheClassItCalls) {
       "_ZNSt17_Function_handlerIFlvE6ChangeE10_M_managerERSt9_Any_dataRKS3_"
       "St18_Manager_operation",
       Addr(FakeProgram::kCode + 0x10), 0x20);
-  world_.cluster({owner});
-  world_.cluster({functor});
+  world_.family({owner});
+  world_.family({functor});
   EXPECT_EQ(labels(), (std::vector<std::string>{"", "Change"}));
 }
 
@@ -204,7 +204,7 @@ TEST_F(RecogniseContainers, VariablesOwnContainersToo) {
   const Addr elements = block({1, 2, 3});
   const Addr variable = world_.data({elements.value, (elements + 16).value, (elements + 24).value});
   world_.symbol("table", variable, 24);
-  world_.cluster({elements});
+  world_.family({elements});
   world_.program.strong_root(elements);
   EXPECT_EQ(labels(""), (std::vector<std::string>{"elements of std::vector in table"}));
 }
@@ -216,8 +216,8 @@ TEST_F(RecogniseContainers, EndlessAndCrossedLinksEnd) {
   poke(b, {b.value, a.value, a.value, b.value});
   const Addr table = block({a.value, 4, a.value, 1000, 0x3f800000, 0, 0});
   const Addr list = block({a.value, b.value, 1U << 30});
-  world_.cluster({table, list});
-  world_.cluster({a, b});
+  world_.family({table, list});
+  world_.family({a, b});
   EXPECT_EQ(labels(), (std::vector<std::string>{"", ""}));
 }
 
@@ -237,16 +237,16 @@ TEST_F(RecogniseContainers, OneShapeOwnedAsDifferentPartsIsTakenApart) {
   }
   const Addr buckets = block(std::vector<uint64_t>(97, 0));
   const Addr table = block({buckets.value, 97, chain.value, kEach, 0x3f800000, 97, 0});
-  world_.cluster(owners);
-  const ClusterId whole = world_.cluster(mixed);
-  world_.cluster({table});
+  world_.family(owners);
+  const FamilyId whole = world_.family(mixed);
+  world_.family({table});
   const Inputs& inputs = world_.inputs();
-  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
-                                      inputs.roots, inputs.reach, inputs.clusters);
+  const Families split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                      inputs.roots, inputs.reach, inputs.families);
   ASSERT_EQ(split.rows.size(), 4U);
-  EXPECT_EQ(inputs.clusters.rows[whole].blocks, 2 * kEach);
-  const ClusterId elements = split.of(inputs.heap.block_at(mixed.front()));
-  const ClusterId nodes = split.of(inputs.heap.block_at(mixed.back()));
+  EXPECT_EQ(inputs.families.rows[whole].blocks, 2 * kEach);
+  const FamilyId elements = split.of(inputs.heap.block_at(mixed.front()));
+  const FamilyId nodes = split.of(inputs.heap.block_at(mixed.back()));
   EXPECT_NE(elements, nodes);
   EXPECT_NE(split.rows[elements].fingerprint, split.rows[nodes].fingerprint);
   EXPECT_EQ(split.rows[elements].blocks, kEach);
@@ -261,10 +261,10 @@ TEST(RecogniseContainersInC, AreNotLookedFor) {
   world.program.poke(owner, elements);
   world.program.poke(owner + 8, elements + 16);
   world.program.poke(owner + 16, elements + 24);
-  world.cluster({owner});
-  const ClusterId id = world.cluster({elements});
+  world.family({owner});
+  const FamilyId id = world.family({elements});
   const Inputs& inputs = world.inputs();
-  EXPECT_FALSE(recognise_containers(inputs, Column<ClusterId, Identity>(2))[id]);
+  EXPECT_FALSE(recognise_containers(inputs, Column<FamilyId, Identity>(2))[id]);
 }
 
 }  // namespace

@@ -19,8 +19,8 @@ class RecogniseContent : public testing::Test {
       world.program.poke(members.back(), first);
       world.program.poke(members.back() + 0x30, later);
     }
-    const ClusterId cluster = world.cluster(members, Shape::Untouched);
-    const auto evidence = recognise_content(world.inputs(), cluster);
+    const FamilyId family = world.family(members, Shape::Untouched);
+    const auto evidence = recognise_content(world.inputs(), family);
     return evidence ? evidence->label : "";
   }
 };

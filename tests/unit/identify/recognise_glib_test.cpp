@@ -102,11 +102,11 @@ class FakeTypes {
     return block;
   }
 
-  std::vector<std::optional<Evidence>> ask(const std::vector<std::vector<Addr>>& clusters) {
-    for (const auto& members : clusters) world_.cluster(members);
-    const auto found = recognise_glib(world_.inputs(), clusters.size());
+  std::vector<std::optional<Evidence>> ask(const std::vector<std::vector<Addr>>& families) {
+    for (const auto& members : families) world_.family(members);
+    const auto found = recognise_glib(world_.inputs(), families.size());
     std::vector<std::optional<Evidence>> rows;
-    for (size_t i = 0; i < clusters.size(); ++i) rows.push_back(found[ClusterId(i)]);
+    for (size_t i = 0; i < families.size(); ++i) rows.push_back(found[FamilyId(i)]);
     return rows;
   }
   std::string label(Addr block) {
@@ -182,10 +182,10 @@ TEST_F(RecogniseGlib, InstancesOfDifferentClassesAreTakenApart) {
   const Addr first = instance(info, 40, 0);
   const Addr second = instance(task, 40, 0);
   const Addr third = instance(info, 40, 0);
-  world_.cluster({first, second, third});
+  world_.family({first, second, third});
   const Inputs& inputs = world_.inputs();
-  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
-                                      inputs.roots, inputs.reach, inputs.clusters);
+  const Families split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                      inputs.roots, inputs.reach, inputs.families);
   const auto of = [&](Addr block) { return split.of(inputs.heap.block_at(block)); };
   EXPECT_EQ(split.rows.size(), 2U);
   EXPECT_EQ(of(first), of(third));
@@ -211,8 +211,8 @@ TEST_F(RecogniseGlib, NamesThatWereMadeAtRunTimeAreContent) {
   Identities identities;
   for (const auto& evidence : found) identities.rows.push_back({evidence->label, {}, {*evidence}});
   const Identities plain = without_heap_names(std::move(identities));
-  EXPECT_EQ(plain.rows[ClusterId(0)].label, "GObject");
-  EXPECT_EQ(plain.rows[ClusterId(1)].label, "class struct");
+  EXPECT_EQ(plain.rows[FamilyId(0)].label, "GObject");
+  EXPECT_EQ(plain.rows[FamilyId(1)].label, "class struct");
   for (const Identity& identity : plain.rows) EXPECT_EQ(identity.evidence.front().detail, "");
 }
 
@@ -310,8 +310,8 @@ TEST_F(RecogniseGlib, ContainersAreKnownWhereGlibIsInUse) {
 
 TEST(RecogniseGlibContainers, AreUnknownInOtherPrograms) {
   RecogniserWorld world;
-  world.cluster({make_pointer_array(world.program)});
-  EXPECT_FALSE(recognise_glib(world.inputs(), 1)[ClusterId(0)]);
+  world.family({make_pointer_array(world.program)});
+  EXPECT_FALSE(recognise_glib(world.inputs(), 1)[FamilyId(0)]);
 }
 
 // Whatever one word of the type system says, an object is given its own name or none.

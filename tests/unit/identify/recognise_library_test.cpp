@@ -15,7 +15,7 @@ class RecogniseLibrary : public testing::Test {
     return begin;
   }
   std::string label(Addr begin) {
-    const ClusterId id = world_.cluster({begin});
+    const FamilyId id = world_.family({begin});
     const auto evidence = recognise_library(world_.inputs(), id);
     return evidence ? evidence->label : "";
   }
@@ -169,10 +169,10 @@ TEST(RecognisePython, ObjectsLeadToTheTypeOfTypes) {
   const Addr table = world.program.block(88);  // a class lies behind a pointer there, no count
   world.program.poke(table + 32, plain);
   world.program.poke(table + 40, deque);
-  const ClusterId a = world.cluster({plain});
-  const ClusterId d = world.cluster({table});
-  const ClusterId b = world.cluster({tracked});
-  const ClusterId c = world.cluster({stranger});
+  const FamilyId a = world.family({plain});
+  const FamilyId d = world.family({table});
+  const FamilyId b = world.family({tracked});
+  const FamilyId c = world.family({stranger});
   const Inputs& inputs = world.inputs();
   ASSERT_TRUE(recognise_python(inputs, a));
   EXPECT_EQ(recognise_python(inputs, a)->label, "Python collections.deque");
@@ -196,17 +196,17 @@ TEST(RecognisePython, ObjectsOfOneShapeAreToldApartByTheirType) {
     world.program.poke(objects.back() + 8, i < 2 ? text : number);
   }
   objects.push_back(world.program.block(56));
-  world.cluster(objects);
+  world.family(objects);
   const Inputs& inputs = world.inputs();
   const PythonKinds kinds(inputs);
   EXPECT_EQ(kinds.name_of(inputs.heap.block_at(objects[0])), "Python str") << "small as it is";
   EXPECT_EQ(kinds.name_of(inputs.heap.block_at(objects[6])), "");
-  const Clusters split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
-                                      inputs.roots, inputs.reach, inputs.clusters);
-  const auto cluster = [&](size_t i) { return split.of(inputs.heap.block_at(objects[i])); };
-  EXPECT_EQ(cluster(0), cluster(1));
-  EXPECT_NE(cluster(1), cluster(2));
-  EXPECT_EQ(cluster(2), cluster(5));
+  const Families split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                      inputs.roots, inputs.reach, inputs.families);
+  const auto family = [&](size_t i) { return split.of(inputs.heap.block_at(objects[i])); };
+  EXPECT_EQ(family(0), family(1));
+  EXPECT_NE(family(1), family(2));
+  EXPECT_EQ(family(2), family(5));
 }
 
 TEST(RecognisePython, ProgramsWithoutPythonHaveNoObjects) {
@@ -216,7 +216,7 @@ TEST(RecognisePython, ProgramsWithoutPythonHaveNoObjects) {
   const Addr object = world.program.block(56);
   world.program.poke(object, 1);
   world.program.poke(object + 8, world.data({1, type.value, 0, world.string("int").value, 24}));
-  world.cluster({object});
+  world.family({object});
   EXPECT_FALSE(PythonKinds(world.inputs()).in_use());
 }
 
@@ -230,8 +230,8 @@ TEST(RecognisePython, NamesThatLieInTheHeapCanBeLeftOut) {
   const Addr object = world.program.block(56);
   world.program.poke(object, 1);
   world.program.poke(object + 8, account);
-  const ClusterId cluster = world.cluster({object});
-  const auto evidence = recognise_python(world.inputs(), cluster);
+  const FamilyId family = world.family({object});
+  const auto evidence = recognise_python(world.inputs(), family);
   ASSERT_TRUE(evidence);
   EXPECT_EQ(evidence->label, "Python Account");
   Identities identities;
@@ -241,11 +241,11 @@ TEST(RecognisePython, NamesThatLieInTheHeapCanBeLeftOut) {
   vtable.label = "Parser";
   identities.rows.push_back({"Parser", {}, {vtable}});
   const Identities plain = without_heap_names(std::move(identities));
-  const Identity& first = plain.rows[ClusterId(0)];
+  const Identity& first = plain.rows[FamilyId(0)];
   EXPECT_EQ(first.label, "Python object");
   EXPECT_EQ(first.evidence.front().label, "Python object");
   EXPECT_EQ(first.evidence.front().detail, "");
-  EXPECT_EQ(plain.rows[ClusterId(1)].label, "Parser");
+  EXPECT_EQ(plain.rows[FamilyId(1)].label, "Parser");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// A fake program with classes and clusters written down by hand: what recognisers are asked about.
+// A fake program with classes and families written down by hand: what recognisers are asked about.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -58,9 +58,9 @@ class RecogniserWorld {
     symbol_rows_.push_back({std::move(name), address, size});
   }
 
-  ClusterId cluster(std::vector<Addr> members, Shape shape = Shape::Record) {
+  FamilyId family(std::vector<Addr> members, Shape shape = Shape::Record) {
     members_.push_back({std::move(members), shape});
-    return ClusterId(members_.size() - 1);
+    return FamilyId(members_.size() - 1);
   }
 
   // May be called once, after everything was laid out.
@@ -71,13 +71,13 @@ class RecogniserWorld {
       builder.add(ModuleId(0), {.name = row.name, .address = row.address, .size = row.size});
     symbols_ = builder.freeze();
     reach_ = world_.trace();
-    make_clusters();
+    make_families();
     addresses_ = std::make_unique<AddressMap>(world_.image, world_.runtime, world_.heap);
-    for (size_t i = 0; i < clusters_.rows.size(); ++i)
+    for (size_t i = 0; i < families_.rows.size(); ++i)
       profiles_.push_back(
-          make_profile(world_.image, *addresses_, world_.heap, clusters_, ClusterId(i)));
+          make_profile(world_.image, *addresses_, world_.heap, families_, FamilyId(i)));
     inputs_ = std::make_unique<Inputs>(Inputs{{world_.image, symbols_, world_.runtime, world_.heap,
-                                               world_.roots, reach_, clusters_, *addresses_},
+                                               world_.roots, reach_, families_, *addresses_},
                                               types_,
                                               profiles_});
     return *inputs_;
@@ -108,10 +108,10 @@ class RecogniserWorld {
     return abi_vptr_;
   }
 
-  void make_clusters() {
-    std::map<BlockId, ClusterId> cluster_of;
+  void make_families() {
+    std::map<BlockId, FamilyId> family_of;
     for (const Members& members : members_) {
-      Cluster row;
+      Family row;
       row.shape = members.shape;
       std::map<uint64_t, uint64_t> sizes;
       for (const Addr begin : members.blocks) {
@@ -120,16 +120,16 @@ class RecogniserWorld {
         row.bytes += size;
         ++row.blocks;
         ++sizes[size];
-        if (row.samples.size() < Cluster::kSamples) row.samples.push_back(id);
-        cluster_of[id] = ClusterId(clusters_.rows.size());
+        if (row.samples.size() < Family::kSamples) row.samples.push_back(id);
+        family_of[id] = FamilyId(families_.rows.size());
       }
       row.sizes.assign(sizes.begin(), sizes.end());
-      row.fingerprint = clusters_.rows.size() + 1;
-      clusters_.rows.push_back(std::move(row));
+      row.fingerprint = families_.rows.size() + 1;
+      families_.rows.push_back(std::move(row));
     }
-    for (const auto& [block, cluster] : cluster_of) {
-      clusters_.blocks.push_back(block);
-      clusters_.cluster_of.push_back(cluster);
+    for (const auto& [block, family] : family_of) {
+      families_.blocks.push_back(block);
+      families_.cluster_of.push_back(family);
     }
   }
 
@@ -142,9 +142,9 @@ class RecogniserWorld {
   Symbols symbols_;
   Types types_;
   Reachability reach_;
-  Clusters clusters_;
+  Families families_;
   std::unique_ptr<AddressMap> addresses_;
-  Column<ClusterId, Profile> profiles_;
+  Column<FamilyId, Profile> profiles_;
   std::unique_ptr<Inputs> inputs_;
 };
 

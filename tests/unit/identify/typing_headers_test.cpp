@@ -60,7 +60,7 @@ class TypingHeaders : public testing::Test {
     return made;
   }
   std::vector<std::vector<Evidence>> ask() {
-    const auto found = type_clusters(p_.inputs());
+    const auto found = type_families(p_.inputs());
     return {found.begin(), found.end()};
   }
 
@@ -72,8 +72,8 @@ TEST_F(TypingHeaders, TheTagSaysWhichOfTwoTypesThatAreAlike) {
   const auto strings = live("strings", string_, kString);
   const auto tables = live("tables", table_, kTable);
   p_.program.poke(strings.front(), tables.front());
-  const auto lost_strings = p_.cluster(8, 40);
-  const auto lost_tables = p_.cluster(8, 40);
+  const auto lost_strings = p_.family(8, 40);
+  const auto lost_tables = p_.family(8, 40);
   fill(lost_strings, kString, strings.front());
   fill(lost_tables, kTable, strings.front());
   const auto evidence = ask();
@@ -88,7 +88,7 @@ TEST_F(TypingHeaders, AnUnknownTagIsNoAnswer) {
   const auto strings = live("strings", string_, kString);
   const auto tables = live("tables", table_, kTable);
   p_.program.poke(strings.front(), tables.front());
-  const auto lost = p_.cluster(8, 40);
+  const auto lost = p_.family(8, 40);
   fill(lost, 0x77, strings.front());
   EXPECT_EQ(strongest_label(ask()[0]), "");
 }
@@ -97,7 +97,7 @@ TEST_F(TypingHeaders, ANumberThatAllTypesHaveIsNoTag) {
   const auto strings = live("strings", string_, kString);
   const auto tables = live("tables", table_, kString);
   p_.program.poke(strings.front(), tables.front());
-  const auto lost = p_.cluster(8, 40);
+  const auto lost = p_.family(8, 40);
   fill(lost, kString, strings.front());
   EXPECT_EQ(strongest_label(ask()[0]), "");
 }
@@ -108,7 +108,7 @@ TEST_F(TypingHeaders, ATagThatNoKnownBlockHasIsLearntByElimination) {
   const auto symbols = blocks(kLive, 40);
   fill(symbols, kSymbol, tables.front());
   for (size_t i = 0; i < kLive; ++i) p_.program.poke(strings[i], symbols[i]);
-  const auto lost = p_.cluster(8, 40);
+  const auto lost = p_.family(8, 40);
   fill(lost, kSymbol, tables.front());
   const auto evidence = ask();
   ASSERT_NE(find_kind(evidence[0], EvidenceKind::LooksLike), nullptr);
@@ -131,7 +131,7 @@ TEST_F(TypingHeaders, OfTheTypesThatBeginWithAStructTheOneThatFitsIsMeant) {
                       {.offset = 24, .type = p_.floating(), .name = "low"},
                       {.offset = 32, .type = p_.floating(), .name = "high"},
                       {.offset = 48, .type = p_.pointer_to(p_.function()), .name = "moved"}});
-  const auto widgets = p_.cluster(8, 56);
+  const auto widgets = p_.family(8, 56);
   for (size_t i = 0; i < widgets.size(); ++i) {
     if (i + 1 < widgets.size()) p_.program.poke(widgets[i], widgets[i + 1]);
     p_.program.poke(widgets[i] + 24, 0x3ff8000000000000);  // 1.5
@@ -157,7 +157,7 @@ TEST_F(TypingHeaders, AListThroughAMemberLeadsToWhatHoldsTheMember) {
                    {.offset = 8, .type = link, .name = "link"},
                    {.offset = 24, .type = p_.integer(8), .name = "number"}});
   const auto tasks = blocks(kLive, 40);
-  const auto lost = p_.cluster(4, 40);
+  const auto lost = p_.family(4, 40);
   for (size_t i = 0; i < kLive; ++i) {
     p_.program.poke(tasks[i] + 8, tasks[(i + 1) % kLive] + 8);
     p_.program.poke(tasks[i] + 16, tasks[(i + kLive - 1) % kLive] + 8);
@@ -189,7 +189,7 @@ TEST_F(TypingHeaders, PartsOfVeryManyStructsLeadNowhere) {
     }
     p_.members(holder, links);
   }
-  const auto held = p_.cluster(200, 56);
+  const auto held = p_.family(200, 56);
   for (size_t i = 0; i + 1 < held.size(); ++i) p_.program.poke(held[i] + 16, held[i + 1] + 16);
   p_.global_pointer("first", link, held.front() + 16);
   EXPECT_EQ(strongest_label(ask()[0]), "");
@@ -230,7 +230,7 @@ class TypingArrays : public TypingHeaders {
 
 TEST_F(TypingArrays, ArraysLookLikeLiveOnesWhoseMembersTakeTheSameFewValues) {
   hang_up_arrays_of(value_);
-  const auto lost = p_.cluster(6, 72);
+  const auto lost = p_.family(6, 72);
   fill_values(lost, 3);
   const auto evidence = ask();
   const Evidence* const alike = find_kind(evidence[0], EvidenceKind::LooksLike);
@@ -254,21 +254,21 @@ TEST_F(TypingArrays, AUnionOneArmOfWhichCoversTheOthersIsThatArm) {
   p_.members(slot, {{.offset = 0, .type = head, .name = "head"},
                     {.offset = 0, .type = entry, .name = "entry"}});
   hang_up_arrays_of(slot);
-  const auto lost = p_.cluster(6, 72);
+  const auto lost = p_.family(6, 72);
   fill_values(lost, 3);
   EXPECT_EQ(strongest_label(ask()[0]), "union slot[4]");
 }
 
 TEST_F(TypingArrays, OtherValuesAreNotAlike) {
   hang_up_arrays_of(value_);
-  const auto lost = p_.cluster(6, 72);
+  const auto lost = p_.family(6, 72);
   fill_values(lost, 8);
   EXPECT_EQ(strongest_label(ask()[0]), "");
 }
 
 TEST_F(TypingArrays, ZerosAndOnesSayNothing) {
   hang_up_arrays_of(value_);
-  const auto lost = p_.cluster(6, 72);
+  const auto lost = p_.family(6, 72);
   fill_values(lost, 0);
   EXPECT_EQ(strongest_label(ask()[0]), "");
 }

@@ -43,7 +43,7 @@ class TypingLikeness : public testing::Test {
     for (const Addr block : blocks) p_.program.poke(block + offset, value);
   }
   std::vector<std::vector<Evidence>> ask() {
-    const auto found = type_clusters(p_.inputs());
+    const auto found = type_families(p_.inputs());
     return {found.begin(), found.end()};
   }
 
@@ -53,7 +53,7 @@ class TypingLikeness : public testing::Test {
 
 TEST_F(TypingLikeness, OneFunctionThatSomeLiveBlocksNameThereIsEnough) {
   live_lists(9);
-  const auto lost = p_.cluster(6, 40);
+  const auto lost = p_.family(6, 40);
   poke_all(lost, 32, kDrop + 16);
   const auto evidence = ask();
   const Evidence* const alike = find_kind(evidence[0], EvidenceKind::LooksLike);
@@ -63,7 +63,7 @@ TEST_F(TypingLikeness, OneFunctionThatSomeLiveBlocksNameThereIsEnough) {
 
 TEST_F(TypingLikeness, AFunctionThatNoneNamesIsNot) {
   live_lists(9);
-  const auto lost = p_.cluster(6, 40);
+  const auto lost = p_.family(6, 40);
   poke_all(lost, 32, kDrop + 0x1000);
   EXPECT_EQ(find_kind(ask()[0], EvidenceKind::LooksLike), nullptr);
 }
@@ -71,7 +71,7 @@ TEST_F(TypingLikeness, AFunctionThatNoneNamesIsNot) {
 TEST_F(TypingLikeness, OneLiveBlockIsLittleToBeAlikeTo) {
   const auto live = blocks(1, 40);
   const auto items = blocks(2, 24);
-  const auto lost = p_.cluster(6, 40);
+  const auto lost = p_.family(6, 40);
   for (const auto& lists : {live, lost}) {
     poke_all(lists, 8, items[0].value);
     poke_all(lists, 32, kDrop);
@@ -90,8 +90,8 @@ TEST_F(TypingLikeness, PointersThatMostlyLeadElsewhereAreNotAlike) {
     p_.program.poke(lists[i] + 16, items[1]);
   }
   p_.global_pointer("lists", list_, lists.front());
-  const auto lost = p_.cluster(6, 40);
-  const auto texts = p_.cluster(6, 8);
+  const auto lost = p_.family(6, 40);
+  const auto texts = p_.family(6, 8);
   for (size_t i = 0; i < lost.size(); ++i) {
     p_.poke_text(texts[i], "text");
     for (uint64_t at = 8; at < 24; at += 8) p_.program.poke(lost[i] + at, texts[i]);
@@ -101,7 +101,7 @@ TEST_F(TypingLikeness, PointersThatMostlyLeadElsewhereAreNotAlike) {
 
 TEST_F(TypingLikeness, AFewLiveBlocksNameManyThatNothingElseFits) {
   live_lists(3);
-  const auto lost = p_.cluster(64, 40);
+  const auto lost = p_.family(64, 40);
   poke_all(lost, 32, kDrop + 16);
   const auto evidence = ask();
   const Evidence* const alike = find_kind(evidence[0], EvidenceKind::LooksLike);
@@ -119,7 +119,7 @@ TEST_F(TypingLikeness, OneOfTwoTypesOfOneLayoutIsNotNamedByBeingAlive) {
                     {.offset = 24, .type = function, .name = "push"},
                     {.offset = 32, .type = function, .name = "pop"}});
   live_lists(9);
-  const auto lost = p_.cluster(6, 40);
+  const auto lost = p_.family(6, 40);
   poke_all(lost, 32, kDrop + 16);
   EXPECT_EQ(strongest_label(ask()[0]), "");
 }
@@ -156,7 +156,7 @@ class TypingWrappers : public TypingLikeness {
     }
     static_cast<void>(p_.pointer_to(inner));
     static_cast<void>(p_.pointer_to(wrapper));
-    const auto lost = p_.cluster(6, 24);
+    const auto lost = p_.family(6, 24);
     poke_all(lost, 0, kDrop);
     poke_all(lost, 8, kDrop + 64);
     return strongest_label(ask()[0]);
@@ -184,7 +184,7 @@ class TypingDerived : public TypingLikeness {
                            {.offset = 48, .type = p_.integer(8), .name = "count"}});
     }
     const auto live = blocks(4, 56);
-    const auto lost = p_.cluster(6, 56);
+    const auto lost = p_.family(6, 56);
     for (const auto& tables : {live, lost}) {
       poke_all(tables, 0, kDrop);
       poke_all(tables, 8, kDrop + 64);
@@ -219,8 +219,8 @@ class TypingEnds : public TypingLikeness {
  protected:
   std::string label(bool has_more) {
     live_lists(3);
-    const auto lost = p_.cluster(6, 56);
-    const auto more = p_.cluster(6, 24);
+    const auto lost = p_.family(6, 56);
+    const auto more = p_.family(6, 24);
     const TypeId node = p_.record("node", 48);
     p_.members(node, {{.offset = 0, .type = p_.pointer_to(node), .name = "next"},
                       {.offset = 8, .type = p_.pointer_to(list_), .name = "list"},
@@ -247,7 +247,7 @@ class TypingBytes : public TypingLikeness {
     p_.members(hist, {{.offset = 0, .type = p_.pointer_to(hist), .name = "next"},
                       {.offset = 8, .type = p_.pointer_to(byte), .name = "stack"}});
     const auto owners = blocks(6, 24);
-    const auto stacks = p_.cluster(6, 264);
+    const auto stacks = p_.family(6, 264);
     for (size_t i = 0; i < owners.size(); ++i) {
       if (i + 1 < owners.size()) p_.program.poke(owners[i], owners[i + 1]);
       p_.program.poke(owners[i] + 8, stacks[i]);
@@ -268,7 +268,7 @@ TEST_F(TypingBytes, PointersAreNoBytes) { EXPECT_EQ(label(true), ""); }
 TEST_F(TypingLikeness, AStructThatIsNothingButATailIsNoAnswer) {
   const TypeId field = p_.record("field", 1);
   p_.members(field, {{.offset = 0, .type = p_.array_of(p_.character(), 1), .name = "data"}});
-  const auto lost = p_.cluster(6, 104);
+  const auto lost = p_.family(6, 104);
   poke_all(lost, 8, 77);
   p_.global_pointer("fields", field, lost.front());
   EXPECT_EQ(strongest_label(ask()[0]), "");

@@ -39,8 +39,8 @@ class TypingProgram {
     types.add_variable({name, ModuleId(0), at, false, pointer_to(target)});
   }
 
-  // `count` blocks of that size, one cluster.
-  std::vector<Addr> cluster(size_t count, uint64_t size, Shape shape = Shape::Record) {
+  // `count` blocks of that size, one family.
+  std::vector<Addr> family(size_t count, uint64_t size, Shape shape = Shape::Record) {
     std::vector<Addr> blocks;
     for (size_t i = 0; i < count; ++i) blocks.push_back(program.block(size));
     group(blocks, shape);
@@ -67,16 +67,16 @@ class TypingProgram {
   TypeId basic(TypeKind kind, uint64_t size, const std::string& name) {
     return types.add({.kind = kind, .size = size, .name = name});
   }
-  void make_clusters();
+  void make_families();
 
   std::vector<std::pair<std::vector<Addr>, Shape>> groups_;
   FakeProgram::World world_;
   Symbols symbols_;
   Types frozen_;
   Reachability reach_;
-  Clusters clusters_;
+  Families families_;
   std::unique_ptr<AddressMap> addresses_;
-  Column<ClusterId, Profile> profiles_;
+  Column<FamilyId, Profile> profiles_;
   std::unique_ptr<Inputs> inputs_;
 };
 

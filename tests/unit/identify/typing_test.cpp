@@ -43,7 +43,7 @@ class Typing : public testing::Test {
     }
   }
   std::vector<std::vector<Evidence>> ask() {
-    const auto found = type_clusters(p_.inputs());
+    const auto found = type_families(p_.inputs());
     return {found.begin(), found.end()};
   }
 
@@ -54,9 +54,9 @@ class Typing : public testing::Test {
 
 TEST_F(Typing, OneTypeOfAllFitsTheHeadAndNamesWhatItPointsAt) {
   declare_session();
-  const auto sessions = p_.cluster(5, 48);
-  const auto names = p_.cluster(5, 40, Shape::Text);
-  const auto conns = p_.cluster(5, 8);
+  const auto sessions = p_.family(5, 48);
+  const auto names = p_.family(5, 40, Shape::Text);
+  const auto conns = p_.family(5, 8);
   link(sessions);
   fill_sessions(sessions, names, conns);
   const auto evidence = ask();
@@ -74,9 +74,9 @@ TEST_F(Typing, TwoTypesThatFitAlikeAreNoAnswer) {
   declare_session();
   const TypeId other = p_.record("request", 48);
   p_.members(other, session_members(other));
-  const auto sessions = p_.cluster(5, 48);
-  const auto names = p_.cluster(5, 40, Shape::Text);
-  const auto conns = p_.cluster(5, 8);
+  const auto sessions = p_.family(5, 48);
+  const auto names = p_.family(5, 40, Shape::Text);
+  const auto conns = p_.family(5, 8);
   link(sessions);
   fill_sessions(sessions, names, conns);
   const auto evidence = ask();
@@ -88,9 +88,9 @@ TEST_F(Typing, OneStructThatUnitsDeclareTwiceIsOneAnswer) {
   declare_session();
   const TypeId again = p_.record("session", 48);
   p_.members(again, session_members(again));
-  const auto sessions = p_.cluster(5, 48);
-  const auto names = p_.cluster(5, 40, Shape::Text);
-  const auto conns = p_.cluster(5, 8);
+  const auto sessions = p_.family(5, 48);
+  const auto names = p_.family(5, 40, Shape::Text);
+  const auto conns = p_.family(5, 8);
   link(sessions);
   fill_sessions(sessions, names, conns);
   EXPECT_EQ(strongest_label(ask()[0]), "struct session");
@@ -98,16 +98,16 @@ TEST_F(Typing, OneStructThatUnitsDeclareTwiceIsOneAnswer) {
 
 TEST_F(Typing, SizeAloneIsNoEvidence) {
   declare_session();
-  const auto blocks = p_.cluster(5, 48);
+  const auto blocks = p_.family(5, 48);
   for (size_t i = 0; i < blocks.size(); ++i) p_.program.poke(blocks[i] + 32, 100 + i);
   EXPECT_TRUE(ask()[0].empty());
 }
 
 TEST_F(Typing, OneMemberThatCannotBeRefusesTheType) {
   declare_session();
-  const auto sessions = p_.cluster(5, 48);
-  const auto names = p_.cluster(5, 40, Shape::Text);
-  const auto conns = p_.cluster(5, 8);
+  const auto sessions = p_.family(5, 48);
+  const auto names = p_.family(5, 40, Shape::Text);
+  const auto conns = p_.family(5, 8);
   link(sessions);
   fill_sessions(sessions, names, conns);
   for (const Addr session : sessions) p_.program.poke(session + 24, 0x123456789abcdef0);
@@ -122,9 +122,9 @@ TEST_F(Typing, LostBlocksLookLikeLiveOnes) {
   p_.program.poke(live[0], live[1]);
   fill_sessions(live, live_names, live_conns);
   p_.global_pointer("all", session_, live[0]);
-  const auto lost = p_.cluster(3, 48);
-  const auto names = p_.cluster(3, 40, Shape::Text);
-  const auto conns = p_.cluster(3, 8);
+  const auto lost = p_.family(3, 48);
+  const auto names = p_.family(3, 40, Shape::Text);
+  const auto conns = p_.family(3, 8);
   fill_sessions(lost, names, conns);
   const auto evidence = ask();
   const Evidence* const alike = find_kind(evidence[0], EvidenceKind::LooksLike);
@@ -146,7 +146,7 @@ class TypingPairs : public Typing {
     p_.global_pointer("session", session_, live[0]);
     p_.global_pointer("conn", conn_, conns[0]);
     const TypeId pointer = p_.pointer_to(session_);
-    const auto pairs = p_.cluster(3, 24);
+    const auto pairs = p_.family(3, 24);
     for (const Addr pair : pairs) {
       p_.program.poke(pair, live[0]);
       if (has_second) p_.program.poke(pair + 8, conns[0]);
@@ -172,8 +172,8 @@ TEST_F(Typing, ArraysAreCountedOrNot) {
                      {.offset = 16, .type = p_.pointer_to(point), .name = "varying"},
                      {.offset = 24, .type = p_.pointer_to(p_.function()), .name = "paint"},
                      {.offset = 32, .type = p_.floating(), .name = "area"}});
-  const auto shapes = p_.cluster(3, 40);
-  const auto fixed = p_.cluster(3, 12 * 24);
+  const auto shapes = p_.family(3, 40);
+  const auto fixed = p_.family(3, 12 * 24);
   std::vector<Addr> varying;
   for (uint64_t i = 0; i < 3; ++i) varying.push_back(p_.program.block((3 + 2 * i) * 24));
   p_.group(varying);
@@ -193,7 +193,7 @@ TEST_F(Typing, ArraysAreCountedOrNot) {
 TEST_F(Typing, ABlockBiggerThanOneAndSmallerThanTwoIsSomethingElse) {
   const TypeId small = p_.record("small", 48);
   p_.members(small, {{.offset = 0, .type = p_.pointer_to(small), .name = "next"}});
-  const auto lost = p_.cluster(2, 80);
+  const auto lost = p_.family(2, 80);
   const auto live = p_.program.block(48);
   p_.global_pointer("head", small, live);
   p_.program.poke(live, lost[0]);
@@ -203,7 +203,7 @@ TEST_F(Typing, ABlockBiggerThanOneAndSmallerThanTwoIsSomethingElse) {
 
 TEST_F(Typing, PossibleBlocksAreNamedByTheVariablesThatLeadToThem) {
   declare_session();
-  const auto blocks = p_.cluster(1, 48);
+  const auto blocks = p_.family(1, 48);
   p_.global_pointer("all", session_, blocks[0]);
   const auto evidence = ask();
   EXPECT_EQ(strongest_label(evidence[0]), "struct session");
@@ -211,7 +211,7 @@ TEST_F(Typing, PossibleBlocksAreNamedByTheVariablesThatLeadToThem) {
 }
 
 TEST_F(Typing, VoidPointersGiveNoType) {
-  const auto blocks = p_.cluster(1, 48);
+  const auto blocks = p_.family(1, 48);
   p_.global_pointer("cookie", TypeId::none(), blocks[0]);
   p_.record("anything", 48);
   EXPECT_TRUE(ask()[0].empty());
@@ -247,7 +247,7 @@ TEST_F(Typing, NodesOfATreeAreFoundThroughTheirBase) {
       "std::less<int>, std::allocator<std::pair<int const, Foo> > >",
       48);
   p_.members(tree, {{.offset = 8, .type = base, .name = "_M_header"}});
-  const auto blocks = p_.cluster(1, 48);
+  const auto blocks = p_.family(1, 48);
   const Addr at = p_.program.strong_root(uint64_t{0});
   for (int i = 0; i < 5; ++i) p_.program.strong_root(uint64_t{0});
   p_.program.poke(at + 16, blocks[0]);
@@ -263,7 +263,7 @@ TEST_F(Typing, AUnionIsFollowedWhenOneArmFits) {
                       {.offset = 0, .type = p_.floating(), .name = "number"}});
   const TypeId value = p_.record("value", 24);
   p_.members(value, {{.offset = 0, .type = choice}});
-  const auto conns = p_.cluster(1, 8);
+  const auto conns = p_.family(1, 8);
   const auto live = p_.program.block(24);
   p_.program.poke(live, conns[0]);
   p_.program.poke(conns[0], 3);
@@ -280,7 +280,7 @@ TEST_F(Typing, AUnionWithTwoFittingArmsLeadsNowhere) {
                       {.offset = 0, .type = p_.pointer_to(other), .name = "other"}});
   const TypeId value = p_.record("value", 24);
   p_.members(value, {{.offset = 0, .type = choice}});
-  const auto conns = p_.cluster(1, 8);
+  const auto conns = p_.family(1, 8);
   const auto live = p_.program.block(24);
   p_.program.poke(live, conns[0]);
   p_.program.poke(conns[0], 3);
@@ -290,10 +290,10 @@ TEST_F(Typing, AUnionWithTwoFittingArmsLeadsNowhere) {
 
 TEST_F(Typing, ABlockOfPointersIsNamedByWhatTheyLeadTo) {
   declare_session();
-  const auto sessions = p_.cluster(5, 48);
-  const auto names = p_.cluster(5, 40, Shape::Text);
-  const auto conns = p_.cluster(5, 8);
-  const auto table = p_.cluster(1, 56, Shape::Pointers);
+  const auto sessions = p_.family(5, 48);
+  const auto names = p_.family(5, 40, Shape::Text);
+  const auto conns = p_.family(5, 8);
+  const auto table = p_.family(1, 56, Shape::Pointers);
   fill_sessions(sessions, names, conns);
   link(sessions);
   for (size_t i = 0; i < sessions.size(); ++i) p_.program.poke(table[0] + 8 * i, sessions[i]);
@@ -303,10 +303,10 @@ TEST_F(Typing, ABlockOfPointersIsNamedByWhatTheyLeadTo) {
 
 TEST_F(Typing, BlocksOfPointersToThisAndThatHaveNoName) {
   declare_session();
-  const auto sessions = p_.cluster(5, 48);
-  const auto names = p_.cluster(5, 40, Shape::Text);
-  const auto conns = p_.cluster(5, 8);
-  const auto table = p_.cluster(1, 72, Shape::Pointers);
+  const auto sessions = p_.family(5, 48);
+  const auto names = p_.family(5, 40, Shape::Text);
+  const auto conns = p_.family(5, 8);
+  const auto table = p_.family(1, 72, Shape::Pointers);
   fill_sessions(sessions, names, conns);
   link(sessions);
   for (size_t i = 0; i < 4; ++i) {
@@ -361,9 +361,9 @@ TEST_F(Typing, ANumberThatIsNoValueOfTheEnumerationSpeaksAgainstIt) {
       p_.program.poke(block + 32, value++);
     }
   };
-  const auto offers = p_.cluster(6, 40);
-  const auto either = p_.cluster(2, 40);
-  const auto marks = p_.cluster(2, 40);
+  const auto offers = p_.family(6, 40);
+  const auto either = p_.family(2, 40);
+  const auto marks = p_.family(2, 40);
   fill(offers, 900);
   fill(either, 2);
   fill(marks, 0xfffffffe);
@@ -377,15 +377,15 @@ TEST_F(Typing, NodesOfAListAreNoArray) {
   const TypeId header = p_.record("header", 16);
   p_.members(header, {{.offset = 0, .type = p_.pointer_to(header), .name = "next"},
                       {.offset = 8, .type = p_.integer(8), .name = "kind"}});
-  const auto blocks = p_.cluster(4, 32);
+  const auto blocks = p_.family(4, 32);
   p_.global_pointer("first", header, blocks[0]);
   for (size_t i = 0; i + 1 < blocks.size(); ++i) p_.program.poke(blocks[i], blocks[i + 1]);
   EXPECT_TRUE(ask()[0].empty());
 }
 
-TEST_F(Typing, AFewPointersDoNotNameAClusterOfStrangers) {
+TEST_F(Typing, AFewPointersDoNotNameAFamilyOfStrangers) {
   declare_session();
-  const auto strangers = p_.cluster(40, 8);
+  const auto strangers = p_.family(40, 8);
   for (size_t i = 0; i < strangers.size(); ++i) p_.program.poke(strangers[i], 5 + i);
   p_.global_pointer("numbers", p_.integer(4), strangers[7]);
   EXPECT_TRUE(ask()[0].empty());
@@ -398,9 +398,9 @@ TEST_F(Typing, OneVariableDoesNotNameManyBlocksAsArrays) {
     const TypeId alias = p_.record("alias", 16);
     p_.members(alias, {{.offset = 0, .type = p_.pointer_to(p_.character()), .name = "alias"},
                        {.offset = 8, .type = p_.pointer_to(p_.character()), .name = "value"}});
-    const auto texts = p_.cluster(3, 24, Shape::Text);
+    const auto texts = p_.family(3, 24, Shape::Text);
     for (const Addr text : texts) p_.poke_text(text, "a word or two");
-    const auto arrays = p_.cluster(count, 72);
+    const auto arrays = p_.family(count, 72);
     for (const Addr array : arrays) {
       for (uint64_t at = 0; at < 64; at += 8) p_.program.poke(array + at, texts[at / 8 % 3]);
     }
@@ -415,9 +415,9 @@ TEST_F(Typing, MarksAreNoPointers) {
   auto members = session_members(other);
   members[4].type = p_.pointer_to(conn_);
   p_.members(other, std::move(members));
-  const auto sessions = p_.cluster(5, 48);
-  const auto names = p_.cluster(5, 40, Shape::Text);
-  const auto conns = p_.cluster(5, 8);
+  const auto sessions = p_.family(5, 48);
+  const auto names = p_.family(5, 40, Shape::Text);
+  const auto conns = p_.family(5, 8);
   link(sessions);
   fill_sessions(sessions, names, conns);
   for (size_t i = 0; i < sessions.size(); ++i) p_.program.poke(sessions[i] + 32, i % 2);
@@ -426,14 +426,14 @@ TEST_F(Typing, MarksAreNoPointers) {
 
 TEST_F(Typing, ANewArraysCountIsNotPartOfIt) {
   declare_session();
-  const auto blocks = p_.cluster(1, 8 + 3 * 48);
+  const auto blocks = p_.family(1, 8 + 3 * 48);
   p_.program.poke(blocks[0], 3);
   const TypeId pool = p_.record("pool", 16);
   p_.members(pool, {{.offset = 0, .type = p_.pointer_to(session_), .name = "sessions"}});
   const Addr live = p_.program.block(16);
   p_.global_pointer("pool", pool, live);
   p_.program.poke(live, blocks[0] + 8);
-  const auto conns = p_.cluster(1, 8);
+  const auto conns = p_.family(1, 8);
   p_.program.poke(blocks[0] + 8 + 24, conns[0]);
   p_.program.poke(conns[0], 5);
   EXPECT_EQ(strongest_label(ask()[1]), "struct conn");
@@ -452,7 +452,7 @@ TEST_F(Typing, AForeignLibrarysTypeMustNameTheLibrary) {
                      {.offset = 16, .type = p.pointer_to(p.character()), .name = "where"},
                      {.offset = 24, .type = p.integer(8), .name = "length"},
                      {.offset = 32, .type = p.integer(8), .name = "status"}});
-    const auto blocks = p.cluster(5, 40);
+    const auto blocks = p.family(5, 40);
     const Addr text = p.program.block(40);
     p.poke_text(text, "/usr/lib/somewhere");
     for (size_t i = 0; i < blocks.size(); ++i) {
@@ -460,8 +460,8 @@ TEST_F(Typing, AForeignLibrarysTypeMustNameTheLibrary) {
       p.program.poke(blocks[i] + 8, text);
       p.program.poke(blocks[i] + 16, text);
     }
-    const auto evidence = type_clusters(p.inputs());
-    EXPECT_EQ(strongest_label(evidence[ClusterId(0)]), is_foreign ? "" : "struct search_path");
+    const auto evidence = type_families(p.inputs());
+    EXPECT_EQ(strongest_label(evidence[FamilyId(0)]), is_foreign ? "" : "struct search_path");
   }
 }
 
@@ -473,7 +473,7 @@ TEST_F(Typing, AnotherWordThanTheTypeHasSpeaksAgainstIt) {
   p_.members(counted, {{.offset = 0, .type = p_.pointer_to(counted), .name = "next"},
                        {.offset = 8, .type = p_.pointer_to(p_.function()), .name = "call"},
                        {.offset = 16, .type = p_.integer(8), .name = "count"}});
-  const auto blocks = p_.cluster(5, 24);
+  const auto blocks = p_.family(5, 24);
   link(blocks);
   for (size_t i = 0; i < blocks.size(); ++i) {
     p_.program.poke(blocks[i] + 8, FakeProgram::kCode + 16);
@@ -495,7 +495,7 @@ TEST_F(Typing, HostileTypesCostNothing) {
     p_.members(outer, {{.offset = 0, .type = nested}, {.offset = 0, .type = nested}});
     nested = outer;
   }
-  const auto blocks = p_.cluster(4, 48);
+  const auto blocks = p_.family(4, 48);
   link(blocks);
   p_.global_pointer("huge", huge, blocks[0]);
   p_.global_pointer("wide", wide, blocks[1]);
@@ -513,7 +513,7 @@ TEST_F(Typing, ManyTypesThatSayNothingCostLittle) {
     p_.members(type, numbers);
   }
   for (int i = 0; i < 40; ++i) {
-    const auto blocks = p_.cluster(24, 1000);
+    const auto blocks = p_.family(24, 1000);
     for (const Addr block : blocks) p_.program.poke(block, 1);
   }
   for (const auto& evidence : ask()) EXPECT_TRUE(evidence.empty());
@@ -521,17 +521,17 @@ TEST_F(Typing, ManyTypesThatSayNothingCostLittle) {
 
 TEST_F(Typing, TheAnswerIsTheSameTwice) {
   declare_session();
-  const auto sessions = p_.cluster(5, 48);
-  const auto names = p_.cluster(5, 40, Shape::Text);
-  const auto conns = p_.cluster(5, 8);
+  const auto sessions = p_.family(5, 48);
+  const auto names = p_.family(5, 40, Shape::Text);
+  const auto conns = p_.family(5, 8);
   link(sessions);
   fill_sessions(sessions, names, conns);
   const Inputs& inputs = p_.inputs();
-  const auto one = type_clusters(inputs);
-  const auto two = type_clusters(inputs);
+  const auto one = type_families(inputs);
+  const auto two = type_families(inputs);
   for (size_t i = 0; i < one.size(); ++i) {
-    const auto& a = one[ClusterId(i)];
-    const auto& b = two[ClusterId(i)];
+    const auto& a = one[FamilyId(i)];
+    const auto& b = two[FamilyId(i)];
     ASSERT_EQ(a.size(), b.size());
     for (size_t j = 0; j < a.size(); ++j) {
       EXPECT_EQ(a[j].label, b[j].label);
@@ -541,7 +541,7 @@ TEST_F(Typing, TheAnswerIsTheSameTwice) {
 }
 
 TEST_F(Typing, NothingIsSaidWithoutTypes) {
-  p_.cluster(2, 48);
+  p_.family(2, 48);
   EXPECT_TRUE(ask()[0].empty());
 }
 
@@ -568,13 +568,13 @@ class TypingItems : public Typing {
 };
 
 TEST_F(TypingItems, AStructInOneRequestWithWhatItsMemberLeadsTo) {
-  const auto items = p_.cluster(6, 40);
+  const auto items = p_.family(6, 40);
   fill(items, 19);
   EXPECT_EQ(strongest_label(ask()[0]), "struct item");
 }
 
 TEST_F(TypingItems, FewOfThemMayHaveRoomThatMallocDidNotSplitOff) {
-  const auto items = p_.cluster(6, 40);
+  const auto items = p_.family(6, 40);
   fill(items, 19);
   const Addr elsewhere = p_.program.block(72);
   p_.program.poke(items[2] + 8, elsewhere + 24);
@@ -582,7 +582,7 @@ TEST_F(TypingItems, FewOfThemMayHaveRoomThatMallocDidNotSplitOff) {
 }
 
 TEST_F(TypingItems, APointerFarIntoTheBlockDoesNotEndTheStruct) {
-  const auto items = p_.cluster(6, 72);
+  const auto items = p_.family(6, 72);
   fill(items, 48);
   EXPECT_EQ(strongest_label(ask()[0]), "");
 }

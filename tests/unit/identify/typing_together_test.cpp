@@ -25,7 +25,7 @@ class TypingReplies : public testing::Test {
     return type;
   }
   std::vector<Addr> texts(size_t count) {
-    const auto replies = p_.cluster(count, 72);
+    const auto replies = p_.family(count, 72);
     std::vector<Addr> strings;
     for (size_t i = 0; i < count; ++i) {
       const std::string words(20 + 3 * i, static_cast<char>('a' + i));
@@ -39,7 +39,7 @@ class TypingReplies : public testing::Test {
     return replies;
   }
   std::vector<Addr> arrays(size_t count, size_t (*length_of)(size_t)) {
-    const auto replies = p_.cluster(count, 72);
+    const auto replies = p_.family(count, 72);
     std::vector<Addr> elements;
     for (size_t i = 0; i < count; ++i) {
       const size_t length = length_of(i);
@@ -61,7 +61,7 @@ class TypingReplies : public testing::Test {
   }
   std::vector<std::string> labels() {
     std::vector<std::string> labels;
-    for (const auto& evidence : type_clusters(p_.inputs()))
+    for (const auto& evidence : type_families(p_.inputs()))
       labels.push_back(strongest_label(evidence));
     return labels;
   }
@@ -95,7 +95,7 @@ TEST_F(TypingReplies, TwoTypesOfOneLayoutNameNothing) {
 }
 
 // struct value {int kind; union {long number; char *text; struct value *inner;} as;
-//               struct value *next;}: each kind has fallen into a cluster of its own.
+//               struct value *next;}: each kind has fallen into a family of its own.
 class TypingChosenArms : public testing::Test {
  protected:
   TypingChosenArms() {
@@ -107,15 +107,15 @@ class TypingChosenArms : public testing::Test {
     p_.members(value_, {{.offset = 0, .type = p_.integer(4), .name = "kind"},
                         {.offset = 8, .type = as, .name = "as"},
                         {.offset = 16, .type = p_.pointer_to(value_), .name = "next"}});
-    // Fits what each cluster has by itself.
+    // Fits what each family has by itself.
     const TypeId other = p_.record("window", 24);
     p_.members(other, {{.offset = 0, .type = p_.integer(8), .name = "id"},
                        {.offset = 8, .type = p_.integer(8), .name = "size"},
                        {.offset = 16, .type = p_.pointer_to(other), .name = "next"}});
   }
   void fill() {
-    numbers_ = p_.cluster(8, 24);
-    texts_ = p_.cluster(8, 24);
+    numbers_ = p_.family(8, 24);
+    texts_ = p_.family(8, 24);
     std::vector<Addr> strings;
     for (size_t i = 0; i < 8; ++i) {
       strings.push_back(p_.program.block(40));
@@ -131,7 +131,7 @@ class TypingChosenArms : public testing::Test {
   }
   std::vector<std::string> labels() {
     std::vector<std::string> labels;
-    for (const auto& evidence : type_clusters(p_.inputs()))
+    for (const auto& evidence : type_families(p_.inputs()))
       labels.push_back(strongest_label(evidence));
     return labels;
   }
@@ -141,7 +141,7 @@ class TypingChosenArms : public testing::Test {
   std::vector<Addr> numbers_, texts_;
 };
 
-TEST_F(TypingChosenArms, ClustersThatLeadToEachOtherAreNamedTogether) {
+TEST_F(TypingChosenArms, FamiliesThatLeadToEachOtherAreNamedTogether) {
   fill();
   const auto named = labels();
   EXPECT_EQ(named[0], "struct value");

@@ -16,15 +16,15 @@ class TypingWeigh : public testing::Test {
     const Inputs& inputs = p_.inputs();
     Layouts layouts(inputs.types);
     Beliefs beliefs;
-    beliefs.clusters = Column<ClusterId, TypeId>(inputs.clusters.rows.size());
-    beliefs.candidates = Column<ClusterId, std::vector<TypeId>>(inputs.clusters.rows.size());
+    beliefs.families = Column<FamilyId, TypeId>(inputs.families.rows.size());
+    beliefs.candidates = Column<FamilyId, std::vector<TypeId>>(inputs.families.rows.size());
     Checker checker(inputs, layouts, beliefs);
     std::vector<Words> words;
     for (const Addr block : blocks)
       words.push_back(read_words(inputs, inputs.heap.block_at(block), 1024));
     std::vector<Specimen> specimens;
     for (const Words& one : words) specimens.push_back({&one, 0});
-    return weigh(checker, ClusterId::none(), specimens, type);
+    return weigh(checker, FamilyId::none(), specimens, type);
   }
   std::vector<Addr> blocks(size_t count, uint64_t size) {
     std::vector<Addr> made;

@@ -1,8 +1,8 @@
-// Members of blocks whose type is known vote for the types of the clusters they lead to. A struct
+// Members of blocks whose type is known vote for the types of the families they lead to. A struct
 // beats characters; where structs disagree, the one that nearly all votes are for wins, and only if
-// the blocks themselves agree. A cluster that is settled so votes in turn. Every cluster is settled
+// the blocks themselves agree. A family that is settled so votes in turn. Every family is settled
 // once and followed once, so that circles of types end.
-#include "identify/typing/typed_clusters.h"
+#include "identify/typing/typed_families.h"
 
 #include <algorithm>
 #include <optional>
@@ -12,12 +12,12 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kClusterBytes = 4096;
+constexpr uint64_t kFamilyBytes = 4096;
 constexpr uint64_t kCharactersAsked = 64;  // bytes
 constexpr Demand kOfHinted{.score = 10, .support = 5};
 constexpr int kMuch = 10;  // in what types weigh
 
-// Where few of a cluster's blocks are pointed at, the others may be strangers.
+// Where few of a family's blocks are pointed at, the others may be strangers.
 bool are_enough(uint64_t votes, uint64_t blocks) { return votes * 4 >= blocks; }
 // What fewer say is a hint; an array says less of itself than a struct does.
 bool are_too_few(uint64_t votes, uint64_t blocks, bool is_array) {
@@ -37,8 +37,8 @@ bool is_unsplit(Checker& checker, TypeId type, const Words& words) {
 }
 
 constexpr uint64_t kBytesAsked = 512;
-constexpr size_t kMostPointers = 64;  // places of a cluster that lead to others
-constexpr size_t kMostAsked = 2000;   // clusters
+constexpr size_t kMostPointers = 64;  // places of a family that lead to others
+constexpr size_t kMostAsked = 2000;   // families
 constexpr size_t kMostSpecimens = 96;
 
 // Calls f(leaf) for the members that are pointers to structs, those of unions included.
@@ -58,17 +58,16 @@ void for_each_record_pointer(const Layout& layout, F&& f) {
 
 }  // namespace
 
-std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId cluster,
-                                               TypeId pointee) {
-  const Cluster& row = checker.inputs().clusters.rows[cluster];
-  ClusterExtent result;
+std::optional<FamilyExtent> extent_of_family(Checker& checker, FamilyId family, TypeId pointee) {
+  const Family& row = checker.inputs().families.rows[family];
+  FamilyExtent result;
   const uint64_t left_over = usual_size(row).usable + kLeftOver;
   bool is_first = true;
   uint32_t unsplit = 0;
   const size_t count = std::min(row.samples.size(), kSamplesAsked);
   for (size_t i = 0; i < count; ++i) {
     const BlockId id = row.samples[i * row.samples.size() / count];
-    const Words words = read_words(checker.inputs(), id, kClusterBytes);
+    const Words words = read_words(checker.inputs(), id, kFamilyBytes);
     if (words.facts.empty() || words.size == left_over) continue;
     ++result.samples;
     const auto extent = extent_of(checker, pointee, checker.inputs().heap.block(id), 0, words);
@@ -88,9 +87,9 @@ std::optional<ClusterExtent> extent_of_cluster(Checker& checker, ClusterId clust
   return result;
 }
 
-std::optional<ClusterExtent> extent_by_tag(Checker& checker, const Tags& tags, ClusterId cluster,
-                                           TypeId header) {
-  const Cluster& row = checker.inputs().clusters.rows[cluster];
+std::optional<FamilyExtent> extent_by_tag(Checker& checker, const Tags& tags, FamilyId family,
+                                          TypeId header) {
+  const Family& row = checker.inputs().families.rows[family];
   const size_t count = std::min(row.samples.size(), kSamplesAsked);
   TypeId type = TypeId::none();
   size_t agreeing = 0;
@@ -103,18 +102,18 @@ std::optional<ClusterExtent> extent_by_tag(Checker& checker, const Tags& tags, C
     agreeing += checker.agrees(header, words, 0) ? 1 : 0;
   }
   if (!type.valid() || !nearly_all_of(agreeing, count)) return std::nullopt;
-  const auto extent = extent_of_cluster(checker, cluster, type);
+  const auto extent = extent_of_family(checker, family, type);
   return extent && !extent->is_array ? extent : std::nullopt;
 }
 
-std::optional<ClusterExtent> extent_by_header(Checker& checker, const Tags& tags, ClusterId cluster,
-                                              TypeId header) {
-  if (tags.has_tag(header)) return extent_by_tag(checker, tags, cluster, header);
-  std::optional<ClusterExtent> first;
+std::optional<FamilyExtent> extent_by_header(Checker& checker, const Tags& tags, FamilyId family,
+                                             TypeId header) {
+  if (tags.has_tag(header)) return extent_by_tag(checker, tags, family, header);
+  std::optional<FamilyExtent> first;
   const TypeId only =
-      only_fitting(checker.layouts(), checker.relatives().family_of(header), [&](TypeId type) {
+      only_fitting(checker.layouts(), checker.relatives().beginning_with(header), [&](TypeId type) {
         const auto extent =
-            checker.is_exhausted() ? std::nullopt : extent_of_cluster(checker, cluster, type);
+            checker.is_exhausted() ? std::nullopt : extent_of_family(checker, family, type);
         if (!extent || extent->is_array) return false;
         if (!first) first = extent;
         return true;
@@ -122,30 +121,30 @@ std::optional<ClusterExtent> extent_by_header(Checker& checker, const Tags& tags
   return only.valid() && !checker.is_exhausted() ? first : std::nullopt;
 }
 
-ClusterTypes::ClusterTypes(Checker& checker, const Catalogue& catalogue, const Tags& tags,
-                           Votes votes)
+FamilyTypes::FamilyTypes(Checker& checker, const Catalogue& catalogue, const Tags& tags,
+                         Votes votes)
     : checker_(checker),
       catalogue_(catalogue),
       tags_(tags),
       inputs_(checker.inputs()),
       votes_(std::move(votes)),
-      evidence_(inputs_.clusters.rows.size()),
-      sure_(inputs_.clusters.rows.size(), 0),
-      pointed_(inputs_.clusters.rows.size(), 0) {
+      evidence_(inputs_.families.rows.size()),
+      sure_(inputs_.families.rows.size(), 0),
+      pointed_(inputs_.families.rows.size(), 0) {
   for (size_t i = 0; i < votes_.rows.size(); ++i) {
-    if (!votes_.rows[ClusterId(i)].empty()) asked_.emplace_back(i);
+    if (!votes_.rows[FamilyId(i)].empty()) asked_.emplace_back(i);
   }
 }
 
-void ClusterTypes::believe(ClusterId cluster, TypeId type, bool sure) {
-  checker_.beliefs().clusters[cluster] = type;
-  checker_.beliefs().candidates[cluster].clear();
-  sure_[cluster] = sure ? 1 : 0;
-  fresh_.push_back(cluster);
+void FamilyTypes::believe(FamilyId family, TypeId type, bool sure) {
+  checker_.beliefs().families[family] = type;
+  checker_.beliefs().candidates[family].clear();
+  sure_[family] = sure ? 1 : 0;
+  fresh_.push_back(family);
 }
 
-void ClusterTypes::settle(ClusterId cluster, const ClusterExtent& extent, EvidenceKind kind,
-                          const std::string& detail, bool sure) {
+void FamilyTypes::settle(FamilyId family, const FamilyExtent& extent, EvidenceKind kind,
+                         const std::string& detail, bool sure) {
   Evidence evidence;
   evidence.kind = kind;
   evidence.label = label_of(inputs_.types, extent.type, extent.is_array, extent.count);
@@ -153,30 +152,30 @@ void ClusterTypes::settle(ClusterId cluster, const ClusterExtent& extent, Eviden
   evidence.type = extent.type;
   evidence.samples = extent.samples;
   evidence.agreeing = extent.agreeing;
-  evidence_[cluster].push_back(std::move(evidence));
-  if (!is_settled(cluster)) believe(cluster, extent.type, sure);
+  evidence_[family].push_back(std::move(evidence));
+  if (!is_settled(family)) believe(family, extent.type, sure);
 }
 
-void ClusterTypes::spread() {
+void FamilyTypes::spread() {
   while (!fresh_.empty() || !asked_.empty()) {
-    for (const ClusterId cluster : std::exchange(fresh_, {})) cast_votes(cluster);
+    for (const FamilyId family : std::exchange(fresh_, {})) cast_votes(family);
     std::sort(asked_.begin(), asked_.end());
     asked_.erase(std::unique(asked_.begin(), asked_.end()), asked_.end());
-    for (const ClusterId cluster : std::exchange(asked_, {})) count_votes(cluster);
+    for (const FamilyId family : std::exchange(asked_, {})) count_votes(family);
   }
 }
 
-void ClusterTypes::cast_votes(ClusterId from) {
-  const Cluster& row = inputs_.clusters.rows[from];
-  const TypeId type = checker_.beliefs().clusters[from];
+void FamilyTypes::cast_votes(FamilyId from) {
+  const Family& row = inputs_.families.rows[from];
+  const TypeId type = checker_.beliefs().families[from];
   const size_t count = std::min(row.samples.size(), kSamplesAsked);
   for (size_t i = 0; i < count; ++i) {
     const BlockId id = row.samples[i * row.samples.size() / count];
-    const Words words = read_words(inputs_, id, kClusterBytes);
+    const Words words = read_words(inputs_, id, kFamilyBytes);
     const auto extent = extent_of(checker_, type, inputs_.heap.block(id), 0, words);
     if (!extent) continue;
     for_each_pointer(checker_, *extent, words, [&](const Leaf& leaf, const WordFact& fact) {
-      const ClusterId to = fact.cluster;
+      const FamilyId to = fact.family;
       if (!to.valid() || to == from || pointed_[to] != 0) return;
       if (is_settled(to) && sure_[from] == 0) return;
       if (fact.kind != WordKind::BlockStart) return;
@@ -191,14 +190,14 @@ void ClusterTypes::cast_votes(ClusterId from) {
   }
 }
 
-void ClusterTypes::count_votes(ClusterId cluster) {
-  std::vector<Vote> votes = votes_.rows[cluster];
-  if (pointed_[cluster] != 0 || votes.empty()) return;
+void FamilyTypes::count_votes(FamilyId family) {
+  std::vector<Vote> votes = votes_.rows[family];
+  if (pointed_[family] != 0 || votes.empty()) return;
   uint64_t total = 0;
   for (const Vote& vote : votes) total += vote.type.valid() ? vote.count : 0;
-  const uint64_t blocks = inputs_.clusters.rows[cluster].blocks;
+  const uint64_t blocks = inputs_.families.rows[family].blocks;
   if (total == 0) {
-    if (are_enough(votes.front().count, blocks)) take_text(cluster, votes.front());
+    if (are_enough(votes.front().count, blocks)) take_text(family, votes.front());
     return;
   }
   std::erase_if(votes, [](const Vote& vote) { return !vote.type.valid(); });
@@ -210,50 +209,50 @@ void ClusterTypes::count_votes(ClusterId cluster) {
     if (checker_.layouts().compatible(vote.type, first.type)) agreeing += vote.count;
   }
   if (!are_most(agreeing, total)) return;
-  const auto words = sample_words(inputs_, inputs_.clusters.rows[cluster], kClusterBytes);
+  const auto words = sample_words(inputs_, inputs_.families.rows[family], kFamilyBytes);
   for (const Vote& vote : votes) {
-    auto extent = extent_of_cluster(checker_, cluster, vote.type);
-    if (!extent) extent = extent_by_header(checker_, tags_, cluster, vote.type);
+    auto extent = extent_of_family(checker_, family, vote.type);
+    if (!extent) extent = extent_by_header(checker_, tags_, family, vote.type);
     if (!extent || (!extent->is_array && leaves_fields(checker_, extent->type, words))) continue;
-    if (!extent->is_array && may_be_derived(cluster, extent->type)) return;
+    if (!extent->is_array && may_be_derived(family, extent->type)) return;
     const bool is_plain = extent->is_array && !checker_.layouts().of(extent->type).holds_pointers();
     if (is_plain && !are_many(agreeing, blocks)) return;  // numbers fit everywhere
     if (are_too_few(agreeing, blocks, extent->is_array)) {
-      if (!fits_better_than_any(cluster, *extent)) return;
-    } else if (!are_enough(agreeing, blocks) && !fits_as_well_as_any(cluster, *extent)) {
+      if (!fits_better_than_any(family, *extent)) return;
+    } else if (!are_enough(agreeing, blocks) && !fits_as_well_as_any(family, *extent)) {
       return;
     }
-    pointed_[cluster] = 1;
-    return settle(cluster, *extent, EvidenceKind::Pointed, detail_of(vote), vote.sure);
+    pointed_[family] = 1;
+    return settle(family, *extent, EvidenceKind::Pointed, detail_of(vote), vote.sure);
   }
 }
 
-bool ClusterTypes::may_be_derived(ClusterId cluster, TypeId type) {
+bool FamilyTypes::may_be_derived(FamilyId family, TypeId type) {
   const uint64_t size = inputs_.types.type(type).size;
-  const auto& family = checker_.relatives().family_of(type);
-  return std::any_of(family.begin(), family.end(), [&](TypeId derived) {
+  const auto& derived_types = checker_.relatives().beginning_with(type);
+  return std::any_of(derived_types.begin(), derived_types.end(), [&](TypeId derived) {
     if (inputs_.types.type(derived).size <= size || checker_.is_exhausted()) return false;
-    const auto extent = extent_of_cluster(checker_, cluster, derived);
+    const auto extent = extent_of_family(checker_, family, derived);
     return extent && !extent->is_array;
   });
 }
 
-std::vector<Candidate> ClusterTypes::rank_all(ClusterId cluster, const std::vector<Words>& words) {
-  const Cluster& row = inputs_.clusters.rows[cluster];
-  return rank(checker_, catalogue_, cluster, words, catalogue_.for_cluster(inputs_, row));
+std::vector<Candidate> FamilyTypes::rank_all(FamilyId family, const std::vector<Words>& words) {
+  const Family& row = inputs_.families.rows[family];
+  return rank(checker_, catalogue_, family, words, catalogue_.for_family(inputs_, row));
 }
 
-bool ClusterTypes::fits_better_than_any(ClusterId cluster, const ClusterExtent& extent) {
+bool FamilyTypes::fits_better_than_any(FamilyId family, const FamilyExtent& extent) {
   if (extent.is_array) return false;
-  const auto words = sample_words(inputs_, inputs_.clusters.rows[cluster], kClusterBytes);
-  const auto ranked = rank_all(cluster, words);
+  const auto words = sample_words(inputs_, inputs_.families.rows[family], kFamilyBytes);
+  const auto ranked = rank_all(family, words);
   const Candidate* const winner = clear_winner(checker_, ranked, kOfHinted, words.size());
   return winner != nullptr && winner->type == extent.type;
 }
 
-bool ClusterTypes::fits_as_well_as_any(ClusterId cluster, const ClusterExtent& extent) {
-  const auto words = sample_words(inputs_, inputs_.clusters.rows[cluster], kClusterBytes);
-  const auto ranked = rank_all(cluster, words);
+bool FamilyTypes::fits_as_well_as_any(FamilyId family, const FamilyExtent& extent) {
+  const auto words = sample_words(inputs_, inputs_.families.rows[family], kFamilyBytes);
+  const auto ranked = rank_all(family, words);
   if (extent.is_array) return !may_be_one(ranked);
   const auto own = std::find_if(ranked.begin(), ranked.end(),
                                 [&](const Candidate& c) { return c.type == extent.type; });
@@ -261,8 +260,8 @@ bool ClusterTypes::fits_as_well_as_any(ClusterId cluster, const ClusterExtent& e
 }
 
 // Bytes are characters to C, whatever the program keeps in them; but hardly pointers.
-bool ClusterTypes::may_be_characters(ClusterId cluster) const {
-  const Cluster& row = inputs_.clusters.rows[cluster];
+bool FamilyTypes::may_be_characters(FamilyId family) const {
+  const Family& row = inputs_.families.rows[family];
   if (row.shape == Shape::Text) return true;
   if (row.shape == Shape::Pointers) return false;
   const auto words = sample_words(inputs_, row, kCharactersAsked);
@@ -272,9 +271,9 @@ bool ClusterTypes::may_be_characters(ClusterId cluster) const {
   });
 }
 
-void ClusterTypes::take_text(ClusterId cluster, const Vote& vote) {
-  if (is_settled(cluster) || !may_be_characters(cluster)) return;
-  const bool is_text = inputs_.clusters.rows[cluster].shape == Shape::Text;
+void FamilyTypes::take_text(FamilyId family, const Vote& vote) {
+  if (is_settled(family) || !may_be_characters(family)) return;
+  const bool is_text = inputs_.families.rows[family].shape == Shape::Text;
   Evidence evidence;
   evidence.kind = EvidenceKind::Pointed;
   evidence.label = vote.of_string ? "text of std::string"
@@ -282,12 +281,12 @@ void ClusterTypes::take_text(ClusterId cluster, const Vote& vote) {
                                   : inputs_.types.spelled(vote.character) + "[]";
   evidence.detail = detail_of(vote);
   evidence.samples = evidence.agreeing =
-      static_cast<uint32_t>(std::min<uint64_t>(vote.count, inputs_.clusters.rows[cluster].blocks));
-  evidence_[cluster].push_back(std::move(evidence));
-  pointed_[cluster] = 1;
+      static_cast<uint32_t>(std::min<uint64_t>(vote.count, inputs_.families.rows[family].blocks));
+  evidence_[family].push_back(std::move(evidence));
+  pointed_[family] = 1;
 }
 
-std::string ClusterTypes::detail_of(const Vote& vote) const {
+std::string FamilyTypes::detail_of(const Vote& vote) const {
   const std::string member(vote.member);
   if (!vote.owner.valid()) return "variable `" + member + "` points to these blocks";
   const std::string owner = inputs_.types.spelled(vote.owner);
@@ -297,57 +296,56 @@ std::string ClusterTypes::detail_of(const Vote& vote) const {
 
 Together::Together(Checker& checker, const Catalogue& catalogue)
     : checker_(checker), catalogue_(catalogue) {
-  const Column<ClusterId, Cluster>& rows = checker.inputs().clusters.rows;
+  const Column<FamilyId, Family>& rows = checker.inputs().families.rows;
   for (size_t i = 0; i < std::min(rows.size(), kMostAsked); ++i) {
-    if (checker.beliefs().candidates[ClusterId(i)].empty()) continue;
-    for (const Pointer& pointer : pointers_of(ClusterId(i))) {
-      std::vector<ClusterId>& from = from_[pointer.to.value];
-      if (from.empty() || from.back() != ClusterId(i)) from.emplace_back(i);
+    if (checker.beliefs().candidates[FamilyId(i)].empty()) continue;
+    for (const Pointer& pointer : pointers_of(FamilyId(i))) {
+      std::vector<FamilyId>& from = from_[pointer.to.value];
+      if (from.empty() || from.back() != FamilyId(i)) from.emplace_back(i);
     }
   }
 }
 
-const std::vector<Words>& Together::words_of(ClusterId cluster) {
-  const auto [place, is_new] = words_.try_emplace(cluster.value);
+const std::vector<Words>& Together::words_of(FamilyId family) {
+  const auto [place, is_new] = words_.try_emplace(family.value);
   if (is_new) {
     place->second =
-        sample_words(checker_.inputs(), checker_.inputs().clusters.rows[cluster], kBytesAsked);
+        sample_words(checker_.inputs(), checker_.inputs().families.rows[family], kBytesAsked);
   }
   return place->second;
 }
 
-const std::vector<Together::Pointer>& Together::pointers_of(ClusterId cluster) {
-  const auto [place, is_new] = pointers_.try_emplace(cluster.value);
+const std::vector<Together::Pointer>& Together::pointers_of(FamilyId family) {
+  const auto [place, is_new] = pointers_.try_emplace(family.value);
   std::vector<Pointer>& pointers = place->second;
   if (!is_new) return pointers;
-  for (const Words& words : words_of(cluster)) {
+  for (const Words& words : words_of(family)) {
     for (size_t i = 0; i < words.facts.size(); ++i) {
       const WordFact& fact = words.facts[i];
-      if (fact.kind != WordKind::BlockStart || !fact.cluster.valid() || fact.cluster == cluster)
+      if (fact.kind != WordKind::BlockStart || !fact.family.valid() || fact.family == family)
         continue;
       const bool is_known = std::any_of(pointers.begin(), pointers.end(), [&](const Pointer& p) {
-        return p.to == fact.cluster && p.offset == i * 8;
+        return p.to == fact.family && p.offset == i * 8;
       });
-      if (!is_known && pointers.size() < kMostPointers) pointers.push_back({fact.cluster, i * 8});
+      if (!is_known && pointers.size() < kMostPointers) pointers.push_back({fact.family, i * 8});
     }
   }
   return pointers;
 }
 
-bool Together::may_be(ClusterId cluster, TypeId type) const {
-  const auto& candidates = checker_.beliefs().candidates[cluster];
+bool Together::may_be(FamilyId family, TypeId type) const {
+  const auto& candidates = checker_.beliefs().candidates[family];
   return std::find(candidates.begin(), candidates.end(), type) != candidates.end();
 }
 
-void Together::assume(ClusterId cluster, TypeId type, Assumed& assumed,
-                      std::vector<ClusterId>& open) {
-  const bool is_record = checker_.inputs().clusters.rows[cluster].shape == Shape::Record;
-  if (assumed.size() >= kMostAssumed || !is_record || !may_be(cluster, type)) return;
-  if (assumed.try_emplace(cluster.value, type).second) open.push_back(cluster);
+void Together::assume(FamilyId family, TypeId type, Assumed& assumed, std::vector<FamilyId>& open) {
+  const bool is_record = checker_.inputs().families.rows[family].shape == Shape::Record;
+  if (assumed.size() >= kMostAssumed || !is_record || !may_be(family, type)) return;
+  if (assumed.try_emplace(family.value, type).second) open.push_back(family);
 }
 
 // What members lead to is what they are declared to lead to.
-void Together::follow(ClusterId from, TypeId type, Assumed& assumed, std::vector<ClusterId>& open) {
+void Together::follow(FamilyId from, TypeId type, Assumed& assumed, std::vector<FamilyId>& open) {
   const std::vector<Pointer>& pointers = pointers_of(from);
   for_each_record_pointer(checker_.layouts().of(type), [&](const Leaf& leaf) {
     for (const Pointer& pointer : pointers) {
@@ -356,29 +354,28 @@ void Together::follow(ClusterId from, TypeId type, Assumed& assumed, std::vector
   });
 }
 
-// What leads here through a member of the same type is another cluster of it.
-void Together::look_back(ClusterId to, TypeId type, Assumed& assumed,
-                         std::vector<ClusterId>& open) {
+// What leads here through a member of the same type is another family of it.
+void Together::look_back(FamilyId to, TypeId type, Assumed& assumed, std::vector<FamilyId>& open) {
   const auto from = from_.find(to.value);
   if (from == from_.end()) return;
   for_each_record_pointer(checker_.layouts().of(type), [&](const Leaf& leaf) {
     if (leaf.follow != type) return;
-    for (const ClusterId cluster : from->second) {
-      const std::vector<Pointer>& pointers = pointers_of(cluster);
+    for (const FamilyId family : from->second) {
+      const std::vector<Pointer>& pointers = pointers_of(family);
       const bool leads_here = std::any_of(pointers.begin(), pointers.end(), [&](const Pointer& p) {
         return p.to == to && p.offset == leaf.offset;
       });
-      if (leads_here) assume(cluster, type, assumed, open);
+      if (leads_here) assume(family, type, assumed, open);
     }
   });
 }
 
-Together::Assumed Together::consequences(ClusterId cluster, TypeId type) {
+Together::Assumed Together::consequences(FamilyId family, TypeId type) {
   Assumed assumed;
-  std::vector<ClusterId> open;
-  assume(cluster, type, assumed, open);
+  std::vector<FamilyId> open;
+  assume(family, type, assumed, open);
   for (size_t next = 0; next < open.size(); ++next) {
-    const ClusterId from = open[next];
+    const FamilyId from = open[next];
     const TypeId is = assumed.at(from.value);
     follow(from, is, assumed, open);
     look_back(from, is, assumed, open);
@@ -386,35 +383,35 @@ Together::Assumed Together::consequences(ClusterId cluster, TypeId type) {
   return assumed;
 }
 
-// Of all clusters that are then of the type, so that what differs between them counts, too.
-std::optional<Candidate> Together::weigh_with(ClusterId cluster, TypeId type) {
-  Assumed assumed = consequences(cluster, type);
-  std::vector<ClusterId> same;
+// Of all families that are then of the type, so that what differs between them counts, too.
+std::optional<Candidate> Together::weigh_with(FamilyId family, TypeId type) {
+  Assumed assumed = consequences(family, type);
+  std::vector<FamilyId> same;
   for (const auto& [id, is] : assumed) {
-    if (is == type && id != cluster.value) same.emplace_back(id);
+    if (is == type && id != family.value) same.emplace_back(id);
   }
   std::sort(same.begin(), same.end());
-  same.insert(same.begin(), cluster);
+  same.insert(same.begin(), family);
   std::vector<Specimen> specimens;
-  for (const ClusterId id : same) {
+  for (const FamilyId id : same) {
     for (const Words& words : words_of(id)) {
       if (specimens.size() < kMostSpecimens) specimens.push_back({&words, 0});
     }
   }
   if (specimens.empty()) return std::nullopt;
   checker_.beliefs().assumed = std::move(assumed);
-  auto candidate = weigh(checker_, cluster, specimens, type);
+  auto candidate = weigh(checker_, family, specimens, type);
   checker_.beliefs().assumed.clear();
-  if (candidate) candidate->score += catalogue_.prior(type, words_of(cluster).front().size);
+  if (candidate) candidate->score += catalogue_.prior(type, words_of(family).front().size);
   return candidate;
 }
 
-std::vector<Candidate> Together::rank(ClusterId cluster) {
+std::vector<Candidate> Together::rank(FamilyId family) {
   std::vector<Candidate> ranked;
-  const std::vector<TypeId> types = checker_.beliefs().candidates[cluster];
+  const std::vector<TypeId> types = checker_.beliefs().candidates[family];
   for (size_t i = 0; i < std::min(types.size(), kMostCandidates); ++i) {
     if (checker_.is_exhausted()) return {};
-    if (auto candidate = weigh_with(cluster, types[i])) ranked.push_back(std::move(*candidate));
+    if (auto candidate = weigh_with(family, types[i])) ranked.push_back(std::move(*candidate));
   }
   std::stable_sort(ranked.begin(), ranked.end(),
                    [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
