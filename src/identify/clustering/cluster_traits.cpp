@@ -12,6 +12,7 @@
 // whether it is used at all once more; the last is mostly what was there before.
 #include "identify/clustering/cluster_traits.h"
 #include "identify/clustering/refine_owners.h"
+#include "identify/weights.h"
 
 #include <algorithm>
 #include <bit>
@@ -21,31 +22,9 @@ namespace heapscan {
 
 namespace {
 
-constexpr float kPriorMass = 0.3F;
-constexpr float kMostObservations = 8;
-constexpr float kZeroWeight = 0.6F;
-constexpr float kNullWeight = 0.45F;  // where one side only has pointers into the heap
-constexpr float kCommonZero = 0.5F;
-constexpr float kCommonIdentity = 0.08F;
-constexpr float kIdentityWeight = 1;
-constexpr float kKindred = 0.15F;  // what kinds of one family lend each other
-constexpr float kRarelyUsed = 10;  // a field that is zero in nine of ten counts as zero
-constexpr float kNearlyAll = 0.8F;
-constexpr float kLastFieldWeight = 0.5F;
-// Of the smallest blocks, where all but the first field may be slack.
-constexpr size_t kSmallestFields = 3;
-constexpr float kOnlyFieldWeight = 1.5F;
-constexpr float kSlackWeight = 0.15F;
-constexpr float kUnwrittenWeight = 4;
-constexpr float kNumberForPointer = 1.5F;  // a number where the other has a pointer
-constexpr float kOwnerWeight = 0.4F;
-constexpr float kOwnerWeightOfTiny = 3;  // also of text and arrays
-
-// How common kinds are among words that are not zero, in general. Kinds that words get by chance
-// count as more common than they are.
-constexpr std::array<float, kTraitKinds> kCommon = {0,     0.22F, 0.08F, 0.1F,  0.05F,
-                                                    0.1F,  0.08F, 0.03F, 0.04F, 0.02F,
-                                                    0.05F, 0.24F, 0.06F, 0.2F,  0.04F};
+constexpr float kRarelyUsed = 10;      // a field that is zero in nine of ten counts as zero
+constexpr float kNearlyAll = 0.8F;     // a mixture of leftovers has no kind in four of five
+constexpr size_t kSmallestFields = 3;  // of the smallest blocks: 24 bytes, all but one may be slack
 
 constexpr uint32_t bit(TraitKind kind) { return 1U << static_cast<unsigned>(kind); }
 
@@ -75,13 +54,14 @@ constexpr std::array<uint32_t, kTraitKinds> make_kin() {
   return kin;
 }
 constexpr std::array<uint32_t, kTraitKinds> kKin = make_kin();
+static_assert(weights::kCommon.size() == kTraitKinds);
 
-float damped(float weight) { return std::min(weight, kMostObservations); }
+float damped(float weight) { return std::min(weight, weights::kMostObservations); }
 
 // log of (probability under `share` of `observations` / how common it is).
 float log_odds(float share, float observations, float common) {
-  return std::log((share * observations + kPriorMass * common) /
-                  ((observations + kPriorMass) * common));
+  return std::log((share * observations + weights::kPriorMass * common) /
+                  ((observations + weights::kPriorMass) * common));
 }
 
 }  // namespace
@@ -147,15 +127,15 @@ float TraitMixture::names(const TraitMixture& other) const {
 float TraitMixture::unwritten_odds(const TraitMixture& other) const {
   const float both = weight_of_kinds(kHeapPointers) * other.unwritten_ +
                      other.weight_of_kinds(kHeapPointers) * unwritten_;
-  return -kUnwrittenWeight * both / (total_ * other.total_);
+  return -weights::kUnwrittenWeight * both / (total_ * other.total_);
 }
 
 // Of many blocks; what one or two have may be a remainder, or the other arm of a union.
 float TraitMixture::number_odds(const TraitMixture& other) const {
   const float both = weight_of_kinds(kHeapPointers) * other.weight_of_kinds(kNumbers) +
                      other.weight_of_kinds(kHeapPointers) * weight_of_kinds(kNumbers);
-  const float observations = damped(std::min(total_, other.total_)) / kMostObservations;
-  return -kNumberForPointer * observations * both / (total_ * other.total_);
+  const float observations = damped(std::min(total_, other.total_)) / weights::kMostObservations;
+  return -weights::kNumberForPointer * observations * both / (total_ * other.total_);
 }
 
 float TraitMixture::weight_of_kinds(uint32_t kinds) const {
@@ -170,11 +150,11 @@ float TraitMixture::zero_odds(const TraitMixture& other) const {
   const float others = other.kinds_[0] / other.total_;
   const float observations = damped(total_);
   float sum = 0;
-  if (others > 0) sum += others * log_odds(zeros, observations, kCommonZero);
-  if (others < 1) sum += (1 - others) * log_odds(1 - zeros, observations, 1 - kCommonZero);
+  if (others > 0) sum += others * log_odds(zeros, observations, weights::kCommonZero);
+  if (others < 1) sum += (1 - others) * log_odds(1 - zeros, observations, 1 - weights::kCommonZero);
   const uint32_t used = (seen_ | other.seen_) & ~1U;
   const bool may_be_null = sum < 0 && (used & ~kHeapPointers) == 0;
-  return (may_be_null ? kNullWeight : kZeroWeight) * sum;
+  return (may_be_null ? weights::kNullWeight : weights::kZeroWeight) * sum;
 }
 
 float TraitMixture::use_odds(const TraitMixture& other) const {
@@ -190,8 +170,9 @@ float TraitMixture::kind_odds(const TraitMixture& other) const {
     float kindred = 0;
     for (uint32_t kin = kKin[kind] & seen_; kin != 0; kin &= kin - 1)
       kindred += kinds_[static_cast<size_t>(std::countr_zero(kin))];
-    const float share = std::min(1.0F, (kinds_[kind] + kKindred * kindred) / nonzero());
-    sum += other.kinds_[kind] / other.nonzero() * log_odds(share, observations, kCommon[kind]);
+    const float share = std::min(1.0F, (kinds_[kind] + weights::kKindred * kindred) / nonzero());
+    sum += other.kinds_[kind] / other.nonzero() *
+           log_odds(share, observations, weights::kCommon[kind]);
   }
   return sum;
 }
@@ -202,9 +183,9 @@ float TraitMixture::identity_odds(const TraitMixture& other) const {
   for (size_t i = 0; i < other.named_count_; ++i) {
     const float share = weight_of(other.named_[i].identity) / named_weight_;
     sum += other.named_[i].weight / other.named_weight_ *
-           log_odds(share, observations, kCommonIdentity);
+           log_odds(share, observations, weights::kCommonIdentity);
   }
-  return kIdentityWeight * sum;
+  return sum;
 }
 
 bool TraitMixture::is_field() const {
@@ -279,13 +260,14 @@ bool ClusterTraits::uses_last(size_t words) const {
 float ClusterTraits::weight_of(size_t place, size_t traits) const {
   if (shape_ != Shape::Record || traits <= 1) return 1;
   const bool is_last = place + 1 == traits;
-  if (traits > kSmallestFields) return is_last ? kLastFieldWeight : 1;
-  if (place == 0) return kOnlyFieldWeight;
-  return is_last ? kSlackWeight : 1;
+  if (traits > kSmallestFields) return is_last ? weights::kLastFieldWeight : 1;
+  if (place == 0) return weights::kOnlyFieldWeight;
+  return is_last ? weights::kSlackWeight : 1;
 }
 
 float ClusterTraits::predicts(const ClusterTraits& other, const Frame& frame) const {
-  float sum = (frame.says_little ? kOwnerWeightOfTiny : kOwnerWeight) * owner_.names(other.owner_);
+  float sum = (frame.says_little ? weights::kOwnerWeightOfTiny : weights::kOwnerWeight) *
+              owner_.names(other.owner_);
   if (shape_ == Shape::Record && frame.traits <= kSmallestFields)
     sum += places_[0].use_odds(other.places_[0]);
   for (size_t i = 0; i < frame.traits; ++i)

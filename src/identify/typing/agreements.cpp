@@ -11,13 +11,13 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kMostNumbers = 16;   // members that are tried as a count
-constexpr size_t kMostPointers = 16;  // members that are tried as what is counted
-constexpr size_t kFewestRooms = 3;
-constexpr uint64_t kTellingText = 3;       // characters
-constexpr uint64_t kTellingConstant = 40;  // bytes, where all are alike
-constexpr uint64_t kMostCounted = uint64_t{1} << 40;
-constexpr size_t kLongestText = 4096;
+constexpr size_t kMostNumbers = 16;                   // members that are tried as a count
+constexpr size_t kMostPointers = 16;                  // members that are tried as what is counted
+constexpr size_t kFewestRooms = 3;                    // fewer agree by chance
+constexpr uint64_t kTellingText = 3;                  // characters
+constexpr uint64_t kTellingConstant = 40;             // bytes, where all are alike
+constexpr uint64_t kMostCounted = uint64_t{1} << 40;  // no heap holds more; products stay small
+constexpr size_t kLongestText = 4096;                 // whose length is measured
 
 // What a pointer leads to.
 struct Room {

@@ -9,14 +9,15 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kBytesBehind = 512;
-constexpr int kMostBehind = 40;
-constexpr int kMostOfElements = 70;
-constexpr uint64_t kElementsRead = 4;  // of a vector
-constexpr uint64_t kBytesRead = 128;   // likewise, where elements are small
-constexpr uint8_t kSure = 2;           // support of a room that is the block's own
-constexpr int kMostDimensions = 8;     // of an array
-constexpr size_t kMostRemembered = 100'000;
+constexpr uint64_t kBytesBehind = 512;  // of a block behind a pointer: two or three members decide
+constexpr int kMostBehind = 40;         // however many do: less than a block whose type is known
+constexpr int kMostOfElements = 70;     // likewise, but the room and the elements both agree
+constexpr int kMostOfOnlyArm = 10;      // of a union: some arm nearly always fits
+constexpr uint64_t kElementsRead = 4;   // of a vector
+constexpr uint64_t kBytesRead = 128;    // likewise, where elements are small
+constexpr uint8_t kSure = 2;            // support of a room that is the block's own
+constexpr int kMostDimensions = 8;      // of an array; C asks compilers for 12, nobody uses more
+constexpr size_t kMostRemembered = 100'000;  // answers: a few megabytes
 
 // What a program keeps between a struct and the bytes its member leads to: the header of a string,
 // or what aligns them.
@@ -99,8 +100,9 @@ Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question&
   const WordFact* const word = words.at(offset);
   if (word == nullptr) return kNothing;
   if (question.base == 0 && leads_to_rest(layouts_.of(question.type), leaf, words))
-    return kNamesOwnRest;
-  Reading reading = word->value == 0 ? kNothing : read_pointer(leaf, *word, question);
+    return reading_of(Sign::NamesOwnRest);
+  Reading reading =
+      word->value == 0 ? reading_of(Sign::NullPointer) : read_pointer(leaf, *word, question);
   if (leaf.of_string || leaf.begins_vector) {
     const Reading more =
         leaf.of_string ? read_string(words, offset) : read_vector(leaf, words, offset);
@@ -109,6 +111,7 @@ Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question&
     reading.contradicts |= more.contradicts;
     reading.weight += more.weight;
     reading.support = std::max(reading.support, more.support);
+    if (more.sign != Sign::Nothing) reading.sign = more.sign;
   }
   return reading;
 }
@@ -122,10 +125,10 @@ Reading Checker::read_string(const Words& words, uint64_t offset) const {
   const StringObject string{words.begin + offset, text.value, length->value, room->value};
   if (!string.is_short() && !is_block_pointer(text.kind)) return kNothing;
   if (!string.is_sound()) return kContradicts;
-  if (string.is_short()) return {false, 40, 1};
+  if (string.is_short()) return reading_of(Sign::ShortString);
   const bool is_whole = text.kind == WordKind::BlockStart &&
                         requests_for(inputs_.heap.block(text.block)).has(string.allocated());
-  return is_whole ? kFillsBlock : Reading{false, 20, 1};
+  return reading_of(is_whole ? Sign::StringFillsBlock : Sign::StringInBlock);
 }
 
 // Begin, end and end of room are whole elements apart.
@@ -142,8 +145,8 @@ Reading Checker::read_vector(const Leaf& leaf, const Words& words, uint64_t offs
   if (size != 0 && (vector.allocated() % size != 0 || used % size != 0)) return kContradicts;
   const bool is_whole = begin.kind == WordKind::BlockStart &&
                         requests_for(inputs_.heap.block(begin.block)).has(vector.allocated());
-  if (!is_whole) return {false, -5, 0};
-  if (size == 0 || is_looking_) return {false, 40, 1};
+  if (!is_whole) return reading_of(Sign::VectorInBlock);
+  if (size == 0 || is_looking_) return reading_of(Sign::VectorFillsBlock);
   const uint64_t read = std::max(kElementsRead, kBytesRead / size);
   return read_elements(leaf.target, begin.block, std::min(used / size, read));
 }
@@ -157,18 +160,19 @@ Reading Checker::read_elements(TypeId type, BlockId block, uint64_t count) {
   is_looking_ = true;
   const Words words = read_words(inputs_, block, kBytesBehind);
   const Layout& layout = layouts_.of(type);
-  Reading sum{false, 40, 2, false};
+  Reading sum = reading_of(Sign::VectorOfElements);
   for (uint64_t i = 0; i < count && !sum.contradicts; ++i) {
     const Question question{type, FamilyId::none(), i * layout.size};
     for (const Leaf& leaf : layout.leaves) {
       const Reading reading = read(layout, leaf, words, question);
       sum.contradicts |= reading.contradicts;
-      sum.weight += reading.support != 0 ? 10 : std::min(reading.weight, 0);
+      sum.weight +=
+          reading.support != 0 ? tenths(Sign::MemberOfElement) : std::min(reading.weight, 0);
     }
   }
   is_looking_ = false;
   sum.weight = std::clamp(sum.weight, 0, kMostOfElements);
-  const Reading answer = sum.contradicts ? kElsewhere : sum;
+  const Reading answer = sum.contradicts ? reading_of(Sign::LeadsElsewhere) : sum;
   if (!is_assuming && elements_.size() < kMostRemembered) elements_.emplace(key, answer);
   return answer;
 }
@@ -188,7 +192,7 @@ Reading Checker::read_union(const Layout& layout, const Leaf& leaf, const Words&
     if (arm.contradicts) continue;
     result = fitting++ == 0 || arm.weight < result.weight ? arm : result;
   }
-  result.weight = fitting == 1 ? std::min(result.weight, 10) : std::min(result.weight, 0);
+  result.weight = std::min(result.weight, fitting == 1 ? kMostOfOnlyArm : 0);
   return result;
 }
 
@@ -197,8 +201,9 @@ Reading Checker::read_tail(const Layout& layout, const Words& words, const Quest
   Reading reading = read_tail_elements(layout, words, question);
   if (question.base != 0 || !counts_tail(layout, words, layouts_.of(layout.tail_element).size))
     return reading;
-  reading.weight += kCountsTail.weight;
-  reading.support += kCountsTail.support;
+  reading.sign = Sign::CountsTail;
+  reading.weight += weight_of(Sign::CountsTail).tenths;
+  reading.support += weight_of(Sign::CountsTail).support;
   return reading;
 }
 
@@ -230,7 +235,7 @@ uint32_t Checker::fitting_arms(const Layout& layout, const Leaf& leaf, const Wor
     const std::vector<Leaf>& arm = layout.arms[leaf.first_arm + i];
     const bool fits = std::none_of(arm.begin(), arm.end(), [&](const Leaf& part) {
       const Reading reading = read_leaf(part, words, question);
-      return reading.contradicts || reading.is_mark || reading.weight <= kElsewhere.weight;
+      return reading.contradicts || reading.sign == Sign::Mark || reading.weight <= kDisagrees;
     });
     if (fits) fitting |= 1U << i;
   }
@@ -255,16 +260,17 @@ const std::vector<Leaf>* Checker::arm_in_use(const Layout& layout, const Leaf& l
 Reading Checker::read_pointer(const Leaf& leaf, const WordFact& word, const Question& question) {
   switch (leaf.kind) {
     case LeafKind::CodePointer:
-      if (word.kind == WordKind::Code) return {false, 40, 1};
-      if (word.kind == WordKind::Mapped) return kNothing;
-      return is_mark(word.value) ? kMark : kContradicts;
+      if (word.kind == WordKind::Code) return reading_of(Sign::ToFunction);
+      if (word.kind == WordKind::Mapped) return reading_of(Sign::ToUnknownCode);
+      return read_no_pointer(word.value);
     case LeafKind::VtablePointer:
       return read_vtable(leaf, word);
     case LeafKind::AnyPointer:
-      if (word.kind == WordKind::BlockStart) return {false, 10, 1};
-      if (is_pointer(word.kind)) return {false, 5, 0};
-      return word.kind == WordKind::Small || word.kind == WordKind::Negative ? kNothing
-                                                                             : kContradicts;
+      if (word.kind == WordKind::BlockStart) return reading_of(Sign::AnyToBlock);
+      if (is_pointer(word.kind)) return reading_of(Sign::AnyToMemory);
+      return word.kind == WordKind::Small || word.kind == WordKind::Negative
+                 ? reading_of(Sign::AnyIsNumber)
+                 : kContradicts;
     case LeafKind::TextPointer:
       return read_text_pointer(word);
     case LeafKind::OtherPointer:
@@ -276,13 +282,14 @@ Reading Checker::read_pointer(const Leaf& leaf, const WordFact& word, const Ques
 
 // To numbers or to pointers: what is there must not be the other.
 Reading Checker::read_other_pointer(const Leaf& leaf, const WordFact& word) {
-  if (!is_pointer(word.kind)) return is_mark(word.value) ? kMark : kContradicts;
-  if (word.kind == WordKind::Code) return {false, -10, 0};
-  if (word.kind != WordKind::BlockStart) return {false, 3, 0};
+  if (!is_pointer(word.kind)) return read_no_pointer(word.value);
+  if (word.kind == WordKind::Code) return reading_of(Sign::DataPointerToCode);
+  if (word.kind != WordKind::BlockStart) return reading_of(Sign::ToMemory);
   const bool to_pointers = inputs_.types.type(leaf.target).kind == TypeKind::Pointer;
-  if (word.there == WordKind::Zero) return {false, 10, 1};
-  if (is_pointer(word.there) != to_pointers) return kElsewhere;
-  return to_pointers && !is_looking_ ? look_behind(leaf.target, word.block) : Reading{false, 15, 1};
+  if (word.there == WordKind::Zero) return reading_of(Sign::ToZeros);
+  if (is_pointer(word.there) != to_pointers) return reading_of(Sign::LeadsElsewhere);
+  return to_pointers && !is_looking_ ? look_behind(leaf.target, word.block)
+                                     : reading_of(Sign::ToNumbers);
 }
 
 Reading Checker::read_record_pointer(const Leaf& leaf, const WordFact& word,
@@ -294,16 +301,17 @@ Reading Checker::read_record_pointer(const Leaf& leaf, const WordFact& word,
     case WordKind::Constant:
     case WordKind::Data: {
       const TypeId there = static_at(word.value);
-      if (!there.valid() || !leaf.target.valid()) return {false, 5, 0};
-      return layouts_.compatible(leaf.follow, there) ? kTypedVariable : kElsewhere;
+      if (!there.valid() || !leaf.target.valid()) return reading_of(Sign::ToUnknownVariable);
+      return reading_of(layouts_.compatible(leaf.follow, there) ? Sign::ToTypedVariable
+                                                                : Sign::LeadsElsewhere);
     }
     case WordKind::FreeBlock:
-      return {false, -2, 0};
+      return reading_of(Sign::ToFree);
     case WordKind::Stack:
     case WordKind::Mapped:
-      return kNothing;
+      return reading_of(Sign::ToUnknownPlace);
     default:
-      return is_mark(word.value) ? kMark : kContradicts;
+      return read_no_pointer(word.value);
   }
 }
 
@@ -314,18 +322,20 @@ Reading Checker::read_block_pointer(const Leaf& leaf, const WordFact& word,
   const uint64_t least = pointee.has_tail ? pointee.tail : pointee.size;
   const uint64_t into = word.value - block.begin().value;
   if (into != 0) {
-    if (into == block.size()) return kNothing;  // one past the end
-    if (block.size() - into < least) return kElsewhere;
-    return word.family.valid() && word.family == question.self ? Reading{false, 10, 1}
-                                                               : Reading{false, 3, 0};
+    if (into == block.size()) return reading_of(Sign::ToEnd);
+    if (block.size() - into < least) return reading_of(Sign::LeadsElsewhere);
+    const bool is_own = word.family.valid() && word.family == question.self;
+    return reading_of(is_own ? Sign::IntoOwnFamily : Sign::IntoBlock);
   }
-  if (block.size() < least) return kElsewhere;
+  if (block.size() < least) return reading_of(Sign::LeadsElsewhere);
   if (word.family.valid() && word.family == question.self) {
-    return layouts_.compatible(leaf.follow, question.type) ? Reading{false, 50, 1} : kElsewhere;
+    return reading_of(layouts_.compatible(leaf.follow, question.type) ? Sign::ToOwnFamily
+                                                                      : Sign::LeadsElsewhere);
   }
   const TypeId known = beliefs_.of(word);
   if (known.valid())
-    return layouts_.compatible(leaf.follow, known) ? Reading{false, 50, 1} : kElsewhere;
+    return reading_of(layouts_.compatible(leaf.follow, known) ? Sign::ToKnownType
+                                                              : Sign::LeadsElsewhere);
   const bool fits_size =
       least != 0 && leaf.follow.valid() && requests_for(block).has(layouts_.of(leaf.follow).size);
   if (word.family.valid() && !beliefs_.candidates[word.family].empty()) {
@@ -333,11 +343,11 @@ Reading Checker::read_block_pointer(const Leaf& leaf, const WordFact& word,
     const bool possible = std::any_of(candidates.begin(), candidates.end(), [&](TypeId c) {
       return layouts_.compatible(leaf.follow, c);
     });
-    if (possible) return {false, 30, 1};
-    return {false, least == 0 ? 0 : -20, 0};
+    if (possible) return reading_of(Sign::ToCandidate);
+    return reading_of(least == 0 ? Sign::ToHiddenNoCandidate : Sign::ToNoCandidate);
   }
-  if (!fits_size) return {false, 5, least != 0};
-  return is_looking_ ? Reading{false, 20, 1} : look_behind(leaf.follow, word.block);
+  if (!fits_size) return reading_of(least == 0 ? Sign::ToHidden : Sign::ToOtherSize);
+  return is_looking_ ? reading_of(Sign::ToRightSize) : look_behind(leaf.follow, word.block);
 }
 
 bool Checker::may_point_at(TypeId type, const WordFact& pointer) {
@@ -359,15 +369,15 @@ Reading Checker::look_behind(TypeId type, BlockId block) {
   const Words words = read_words(inputs_, block, kBytesBehind);
   const Layout& layout = layouts_.of(type);
   const Question question{type, FamilyId::none(), 0};
-  Reading sum{false, 20, 1, false};
+  Reading sum = reading_of(Sign::ToLikely);
   for (const Leaf& leaf : layout.leaves) {
     const Reading reading = read(layout, leaf, words, question);
     sum.contradicts |= reading.contradicts;
-    sum.weight += reading.support != 0 ? 10 : std::min(reading.weight, 0);
+    sum.weight += reading.support != 0 ? tenths(Sign::MemberBehind) : std::min(reading.weight, 0);
   }
-  sum.weight = std::clamp(sum.weight, kElsewhere.weight, kMostBehind);
+  sum.weight = std::clamp(sum.weight, tenths(Sign::LeadsElsewhere), kMostBehind);
   is_looking_ = false;
-  const Reading answer = sum.contradicts ? kElsewhere : sum;
+  const Reading answer = sum.contradicts ? reading_of(Sign::LeadsElsewhere) : sum;
   if (!is_assuming && behind_.size() < kMostRemembered) behind_.emplace(key, answer);
   return answer;
 }
@@ -375,8 +385,9 @@ Reading Checker::look_behind(TypeId type, BlockId block) {
 Reading Checker::read_vtable(const Leaf& leaf, const WordFact& word) {
   if (word.kind != WordKind::Constant && word.kind != WordKind::Data) return kContradicts;
   const TypeId known = class_at(word);
-  if (!known.valid()) return {false, 5, 0};
-  return layouts_.compatible(leaf.target, known) ? Reading{false, 60, 1} : kContradicts;
+  if (!known.valid()) return reading_of(Sign::ToUnknownTable);
+  return reading_of(layouts_.compatible(leaf.target, known) ? Sign::ToTableOfClass
+                                                            : Sign::Contradicts);
 }
 
 bool Checker::agrees(TypeId type, const Words& words, uint64_t base, bool strictly) {
@@ -385,7 +396,7 @@ bool Checker::agrees(TypeId type, const Words& words, uint64_t base, bool strict
   const Question question{type, FamilyId::none(), base};
   return std::none_of(layout.leaves.begin(), layout.leaves.end(), [&](const Leaf& leaf) {
     const Reading reading = read(layout, leaf, words, question);
-    return reading.contradicts || (strictly && reading.weight <= kElsewhere.weight);
+    return reading.contradicts || (strictly && reading.weight <= kDisagrees);
   });
 }
 

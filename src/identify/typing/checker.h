@@ -1,9 +1,8 @@
 // Whether memory can be of a type, and how much speaks for it.
 //
 // Every member is asked in turn. A pointer must be null or lead to what it is declared to lead to,
-// a function's to code, a truth value is 0 or 1, text is text. What only this type explains (a
-// pointer to a block of the right type, to code, to text) counts much, small numbers count little.
-// Weights are tenths.
+// a function's to code, a truth value is 0 or 1, text is text. How much each answer weighs is in
+// identify/weights.h.
 #pragma once
 
 #include <cstdint>

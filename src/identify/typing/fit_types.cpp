@@ -13,13 +13,10 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kFieldsNamed = 3;
+constexpr size_t kFieldsNamed = 3;   // in a sentence
 constexpr size_t kFewestLeaves = 6;  // of a type one of whose members may be unset
-constexpr int kUnset = -30;          // what speaks against the type then
 // An array counts as so many of its elements, however long it is.
 constexpr int kTimesCounted = 2;
-// A member that says how much there is where another points, or which arm of a union is in use.
-constexpr Reading kAgreesWithAnother{false, 40, 2};
 
 class Weighing {
  public:
@@ -77,12 +74,12 @@ class Weighing {
                                       : checker_.read(layout_, leaf, words, question);
       weight += reading.weight;
       support += reading.support;
-      marks += reading.is_mark ? 1 : 0;
+      marks += reading.sign == Sign::Mark ? 1 : 0;
       if (reading.contradicts) contradicting.push_back(i);
     }
     if (contradicting.size() > allowed_ && !is_tail && may_be_unset(leaf, contradicting)) {
       candidate_.unset = leaf.member;
-      weight = kUnset * static_cast<int>(specimens_.size());
+      weight = tenths(Sign::UnsetMember) * static_cast<int>(specimens_.size());
       support = 0;
     } else if (!count(contradicting)) {
       return false;
@@ -102,8 +99,9 @@ class Weighing {
   void add_agreement(const Leaf& leaf, size_t specimens) {
     ++candidate_.agreements;
     Tally& tally = tallies_[tally_of(leaf)];
-    tally.weight += kAgreesWithAnother.weight * static_cast<int>(specimens);
-    tally.support += kAgreesWithAnother.support * specimens;
+    const Weight agreement = weight_of(Sign::AgreesWithAnother);
+    tally.weight += agreement.tenths * static_cast<int>(specimens);
+    tally.support += agreement.support * specimens;
   }
 
   // False when too many specimens contradict.
@@ -152,13 +150,13 @@ class Weighing {
   Candidate candidate_;
 };
 
-constexpr size_t kMostConsidered = 4096;
+constexpr size_t kMostConsidered = 4096;   // types; large programs have hundreds of a size
 constexpr size_t kFewSamples = 4;          // need twice as much
 constexpr int kEnoughToFit = 30;           // for a winner
 constexpr uint64_t kElementsLookedAt = 8;  // of an array that are looked at
-constexpr uint64_t kSmallestElement = 16;
-constexpr size_t kMostSizes = 32;
-constexpr int kAheadOfNext = 25;  // of the next
+constexpr uint64_t kSmallestElement = 16;  // one word fits any array of words
+constexpr size_t kMostSizes = 32;          // of a family; the commonest come first
+constexpr int kAheadOfNext = 25;           // nearly six times as likely as the next
 
 // Where half of the family's blocks at least name their own rest, by the same word; 0 where they do
 // not.
@@ -316,16 +314,25 @@ void Catalogue::add_live(std::span<const LiveType> live) {
   for (const LiveType& type : live) live_sizes_[type.type.value].push_back(type.usable);
 }
 
-int Catalogue::prior(TypeId id, uint64_t usable) const {
+std::vector<Sign> Catalogue::priors(TypeId id, uint64_t usable) const {
   const Type& type = types_.type(id);
-  int prior = is_pointed_at_[id.index()] ? 0 : -20;
-  if (type.module.valid() && roles_.is_system_library(type.module)) prior -= 50;
-  if (type.name.starts_with("_")) prior -= 10;
+  std::vector<Sign> priors;
+  if (!is_pointed_at_[id.index()]) priors.push_back(Sign::NotPointedAt);
+  if (type.module.valid() && roles_.is_system_library(type.module))
+    priors.push_back(Sign::OfSystemLibrary);
+  if (type.name.starts_with("_")) priors.push_back(Sign::ReservedName);
   if (const auto live = live_sizes_.find(id.value); live != live_sizes_.end()) {
     const auto& sizes = live->second;
-    prior += std::find(sizes.begin(), sizes.end(), usable) != sizes.end() ? 20 : 10;
+    const bool has_size = std::find(sizes.begin(), sizes.end(), usable) != sizes.end();
+    priors.push_back(has_size ? Sign::LivesInThatSize : Sign::Lives);
   }
-  return prior;
+  return priors;
+}
+
+int Catalogue::prior(TypeId id, uint64_t usable) const {
+  int sum = 0;
+  for (const Sign sign : priors(id, usable)) sum += tenths(sign);
+  return sum;
 }
 
 bool name_own_module(const Inputs& inputs, Layouts& layouts, TypeId type,

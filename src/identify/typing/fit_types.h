@@ -51,6 +51,7 @@ class Catalogue {
   // How likely it is that a block of that size is one, as a weight: parts of other types and what
   // system libraries describe are less so, what lives in such blocks is more so.
   [[nodiscard]] int prior(TypeId id, uint64_t usable) const;
+  [[nodiscard]] std::vector<Sign> priors(TypeId id, uint64_t usable) const;
   void add_live(std::span<const LiveType> live);
 
  private:
@@ -74,7 +75,7 @@ class Catalogue {
 // field: what an earlier owner or malloc itself left there is not alike in all.
 [[nodiscard]] bool leaves_fields(Checker& checker, TypeId type, const std::vector<Words>& samples);
 
-constexpr size_t kSamplesAsked = 24;
+constexpr size_t kSamplesAsked = 24;  // one in twenty of them may contradict
 // The words of some of the family's samples, evenly chosen.
 [[nodiscard]] std::vector<Words> sample_words(const Inputs& inputs, const Family& family,
                                               uint64_t limit);

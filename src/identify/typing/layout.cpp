@@ -13,10 +13,10 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kMostSteps = 8192;
-constexpr uint32_t kMostArms = 32;
-constexpr int kMostLevels = 16;
-constexpr size_t kFirst = 4;  // members among which the first that takes room is looked for
+constexpr size_t kMostSteps = 8192;  // of a walk over one type
+constexpr uint32_t kMostArms = 32;   // of a union: as many as an answer has bits
+constexpr int kMostLevels = 16;      // of types that begin with others
+constexpr size_t kFirst = 4;         // members among which the first that takes room is looked for
 
 constexpr size_t kFewestShared = 2;  // members of a header
 

@@ -17,11 +17,11 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kLookBytes = 1024;
-constexpr int kEnoughAlike = 30;
-constexpr int kFewestFields = 2;
-constexpr size_t kFewExamples = 3;
-constexpr int kAheadOfOthers = 20;
+constexpr uint64_t kLookBytes = 1024;  // of a block; what is larger differs there already
+constexpr int kEnoughAlike = 30;       // two words that are alike, or one that names the same
+constexpr int kFewestFields = 2;       // one may be chance, or what malloc wrote
+constexpr size_t kFewExamples = 3;     // of these twice as much is asked
+constexpr int kAheadOfOthers = 20;     // one word more, and a little
 
 enum class Sort : uint8_t { Zero, Number, Text, Block, Code, Constant, Data, Elsewhere };
 constexpr size_t kSorts = 8;
@@ -93,27 +93,32 @@ struct Likeness {
   bool differs = false;
 };
 
+Sign alike(Sort sort) {
+  if (sort == Sort::Number) return Sign::WordsAreNumbers;
+  return sort == Sort::Elsewhere ? Sign::WordsLeadElsewhere : Sign::WordsAreAlike;
+}
+
 // `a` is of what is known, `b` of what is asked about.
 void compare_word(const Summary& a, const Summary& b, Likeness& likeness) {
   if (a.sort != b.sort) {
     const bool meaningful = a.sort != Sort::Zero && b.sort != Sort::Zero && a.agreed && b.agreed;
     const bool never = (a.sort == Sort::Zero && b.always) || (b.sort == Sort::Zero && a.always);
     likeness.differs |= meaningful;
-    if (never) likeness.score -= 10;
+    if (never) likeness.score += tenths(Sign::WordNeverSame);
     return;
   }
   if (a.sort == Sort::Zero || !a.agreed || !b.agreed) return;
   const bool names = a.sort == Sort::Code || a.sort == Sort::Constant || a.sort == Sort::Data;
-  int weight = 2;
-  if (a.sort != Sort::Number) weight = a.sort == Sort::Elsewhere ? 5 : 15;
+  Weight weight = weight_of(alike(a.sort));
   if (names && std::includes(a.named.begin(), a.named.end(), b.named.begin(), b.named.end())) {
-    weight += 25;
-    likeness.fields += 1;
+    weight.tenths += weight_of(Sign::WordsNameTheSame).tenths;
+    weight.support += weight_of(Sign::WordsNameTheSame).support;
   } else if (a.constant && a.constant == b.constant) {
-    weight += 8;
+    weight.tenths += weight_of(Sign::WordsAreEqual).tenths;
+    weight.support = std::max(weight.support, weight_of(Sign::WordsAreEqual).support);
   }
-  likeness.score += weight;
-  likeness.fields += weight >= 10 ? 1 : 0;
+  likeness.score += weight.tenths;
+  likeness.fields += weight.support;
 }
 
 // Of the first `words` words: what lies behind the type is left over from earlier owners.
@@ -173,7 +178,7 @@ bool is_array_of(Checker& checker, const LiveArray& array, const Words& words) {
   return telling > 0 && telling * 2 >= asked;
 }
 
-constexpr size_t kFewestKnown = 4;
+constexpr size_t kFewestKnown = 4;  // targets whose type is known
 
 using Tally = std::vector<std::pair<TypeId, size_t>>;
 

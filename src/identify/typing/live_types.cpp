@@ -21,9 +21,9 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kDtv = 8;        // in the thread control block
-constexpr uint64_t kDtvEntry = 16;  // value, start of the block
-constexpr uint64_t kNotThere = 4096;
+constexpr uint64_t kDtv = 8;          // in the thread control block
+constexpr uint64_t kDtvEntry = 16;    // value, start of the block
+constexpr uint64_t kNotThere = 4096;  // no block is in the first page
 
 // Where the program's own thread-local storage begins in each live thread.
 std::vector<Addr> storage_of_program(const Inputs& inputs) {
@@ -80,8 +80,8 @@ class ArrayValues {
   }
 
  private:
-  static constexpr size_t kMostValues = 24;
-  static constexpr uint64_t kFewestElements = 64;
+  static constexpr size_t kMostValues = 24;        // more are no choice of a few
+  static constexpr uint64_t kFewestElements = 64;  // fewer have not shown all values
   uint64_t step_;
   uint64_t elements_ = 0;
   std::vector<LiveArray::Values> members_;

@@ -44,10 +44,10 @@ struct Votes {
 struct LiveType {
   TypeId type;
   uint64_t usable = 0;
-  uint64_t blocks = 0;            // known to be of the type
-  bool is_least = false;          // there may be more
-  std::vector<BlockId> examples;  // at most kExamples
-  static constexpr size_t kExamples = 16;
+  uint64_t blocks = 0;                     // known to be of the type
+  bool is_least = false;                   // there may be more
+  std::vector<BlockId> examples;           // at most kExamples
+  static constexpr size_t kExamples = 16;  // more do not change what is common to them
 };
 
 // Live arrays of one type, and what all their elements have in the members that take few values.

@@ -6,8 +6,8 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kMostOpen = 4096;  // types on the way outwards from a part
-constexpr uint64_t kElementsTried = 64;
+constexpr size_t kMostOpen = 4096;       // types on the way outwards from a part
+constexpr uint64_t kElementsTried = 64;  // of an array within a type
 
 }  // namespace
 

@@ -28,10 +28,10 @@ class Relatives {
   [[nodiscard]] bool is_common_part(TypeId part);
   [[nodiscard]] bool has_header(TypeId type, TypeId header);
 
-  static constexpr size_t kMostHolding = 64;
-  static constexpr size_t kMostWithHeader = 256;
-  static constexpr size_t kMostHeaders = 1024;
-  static constexpr uint64_t kMostSteps = 20'000'000;
+  static constexpr size_t kMostHolding = 64;          // so many structs tell nothing
+  static constexpr size_t kMostWithHeader = 256;      // of which a tag or the blocks choose
+  static constexpr size_t kMostHeaders = 1024;        // that are remembered
+  static constexpr uint64_t kMostSteps = 20'000'000;  // a fraction of a second
 
  private:
   // Where values of a type lie within others.

@@ -11,14 +11,14 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kMostHeaders = 64;
+constexpr size_t kMostHeaders = 64;        // that may have a tag
 constexpr size_t kMostUnexplained = 4096;  // blocks of one header
-constexpr size_t kMostSamples = 20'000;
-constexpr uint64_t kFewestTagged = 16;  // blocks
-constexpr size_t kMostTagValues = 64;
-constexpr size_t kMostValuesOfType = 8;
-constexpr size_t kFewestOfValue = 4;  // unexplained blocks, to say what they all can be
-constexpr size_t kMostOfValue = 16;   // that are asked
+constexpr size_t kMostSamples = 20'000;    // blocks that are learnt from
+constexpr uint64_t kFewestTagged = 16;     // blocks
+constexpr size_t kMostTagValues = 64;      // of a tag; more are no kinds
+constexpr size_t kMostValuesOfType = 8;    // a type may have variants
+constexpr size_t kFewestOfValue = 4;       // unexplained blocks, to say what they all can be
+constexpr size_t kMostOfValue = 16;        // that are asked
 
 bool may_be_tag(const Leaf& leaf) {
   return holds_small_number(leaf) && leaf.offset + leaf.size <= Tags::kHeaderBytes;

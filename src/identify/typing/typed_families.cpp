@@ -12,8 +12,9 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kFamilyBytes = 4096;
+constexpr uint64_t kFamilyBytes = 4096;    // looked at in each block: all of nearly all
 constexpr uint64_t kCharactersAsked = 64;  // bytes
+// A member says already what it is; half of the blocks must have a word that agrees.
 constexpr Demand kOfHinted{.score = 10, .support = 5};
 constexpr int kMuch = 10;  // in what types weigh
 
@@ -36,10 +37,10 @@ bool is_unsplit(Checker& checker, TypeId type, const Words& words) {
   return size != 0 && words.requests.has(size + kLeftOver) && checker.agrees(type, words, 0);
 }
 
-constexpr uint64_t kBytesAsked = 512;
-constexpr size_t kMostPointers = 64;  // places of a family that lead to others
-constexpr size_t kMostAsked = 2000;   // families
-constexpr size_t kMostSpecimens = 96;
+constexpr uint64_t kBytesAsked = 512;  // as behind a pointer
+constexpr size_t kMostPointers = 64;   // places of a family that lead to others
+constexpr size_t kMostAsked = 2000;    // families
+constexpr size_t kMostSpecimens = 96;  // of all families that are one type
 
 // Calls f(leaf) for the members that are pointers to structs, those of unions included.
 template <typename F>

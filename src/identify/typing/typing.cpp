@@ -32,11 +32,13 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kMostCandidates = 64;
-constexpr int kTypingRounds = 4;
-constexpr uint64_t kTypingBytes = 1024;
-constexpr uint64_t kTimesMore = 16;  // than live blocks: then these alone do not name them
-// An array repeats the little that its elements say; that little must be the more certain.
+constexpr size_t kMostCandidates = 64;   // that are remembered; more say nothing of a pointer
+constexpr int kTypingRounds = 4;         // each settles what the one before made possible
+constexpr uint64_t kTypingBytes = 1024;  // looked at in each block
+constexpr uint64_t kTimesMore = 16;      // than live blocks: then these alone do not name them
+// What must speak for a type, in tenths of a bit: eight times likelier than chance, and of the
+// members 1.5 that do not come about by chance. An array repeats the little that its elements say;
+// that little must be the more certain.
 constexpr Demand kOfOne{.score = 30, .support = 15};
 constexpr Demand kOfElement{.score = 60, .support = 10};
 // What is left to say when a tag has named the type.

@@ -9,8 +9,8 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kLookedAt = 16;  // bytes of what may be text
-constexpr size_t kLongEnough = 3;
+constexpr size_t kLookedAt = 16;   // bytes of what may be text
+constexpr size_t kLongEnough = 3;  // shorter comes about by chance
 
 bool is_textual(std::byte byte) {
   const auto c = static_cast<unsigned char>(byte);
@@ -47,12 +47,12 @@ WordFact fact_of(const Inputs& inputs, uint64_t value) {
   return fact;
 }
 
-constexpr uint64_t kSentinel = 16;  // (struct session *)1, and -1: marks, not pointers
-constexpr uint64_t kShortEnum = 65536;
-constexpr uint64_t kTailWords = 8;
-constexpr Reading kNoValue{false, -30, 0};  // of an enumeration
-constexpr Reading kLateText{false, -10, 0};
-constexpr Reading kNoText{false, -30, 0};  // of characters at the end of a struct
+constexpr uint64_t kSentinel = 16;        // (struct session *)1, and -1: marks, not pointers
+constexpr uint64_t kSmallNumber = 65536;  // counts and sizes are; hashes are not
+constexpr uint64_t kTailWords = 8;        // of a struct's text that are looked at
+constexpr uint64_t kSomeText = 4;         // letters
+constexpr uint64_t kLongText = 16;        // letters that need no end
+constexpr int kMostOfTailText = 20;       // it is right of every text that is large enough
 
 bool is_negative_mark(uint64_t value, uint64_t size) {
   const uint64_t all_ones = size == 8 ? ~uint64_t{0} : (uint64_t{1} << size * 8) - 1;
@@ -63,32 +63,34 @@ bool is_negative_mark(uint64_t value, uint64_t size) {
 Reading read_integer(const WordFact& word, uint64_t value, uint64_t size) {
   if (word.kind == WordKind::BlockStart || (size < 8 && is_sure_pointer(word.kind)))
     return kContradicts;
-  if (word.kind == WordKind::Text && size == 8) return {false, -10, 0};
-  return {false, value != 0 && value < kShortEnum ? 3 : 0, 0};
+  if (word.kind == WordKind::Text && size == 8) return reading_of(Sign::NumberIsText);
+  if (value == 0) return reading_of(Sign::ZeroNumber);
+  return reading_of(value < kSmallNumber ? Sign::SmallNumber : Sign::LargeNumber);
 }
 
 // A member that was never set holds anything, and programs keep marks beside the values.
 Reading read_enumeration(const Leaf& leaf, const WordFact& word, uint64_t value, uint64_t size) {
   const Reading reading = read_integer(word, value, size);
   if (reading.contradicts || value == 0) return reading;
-  if (is_negative_mark(value, size)) return kNothing;
-  if (leaf.values != 0 && value >= leaf.values) return kNoValue;
-  return {false, value < kShortEnum ? 3 : -5, 0};
+  if (is_negative_mark(value, size)) return reading_of(Sign::MarkBesideValues);
+  if (leaf.values != 0 && value >= leaf.values) return reading_of(Sign::NoValue);
+  return reading_of(value < kSmallNumber ? Sign::SmallValue : Sign::LargeValue);
 }
 
 Reading read_float(const WordFact& word, uint64_t value, uint64_t size) {
-  if (value == 0) return kNothing;
+  if (value == 0) return reading_of(Sign::ZeroNumber);
   if (is_sure_pointer(word.kind)) return kContradicts;
   if (size != 8 && size != 4) return kNothing;
   const double number =
       size == 8 ? std::bit_cast<double>(value)
                 : static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(value)));
-  if (std::isnan(number) || std::isinf(number)) return kNothing;
+  if (std::isnan(number) || std::isinf(number)) return reading_of(Sign::NoFloat);
   const double magnitude = std::abs(number);
-  if (magnitude < 1e-30) return magnitude == 0 ? kNothing : kContradicts;  // a small integer
+  if (magnitude == 0) return reading_of(Sign::ZeroNumber);
+  if (magnitude < 1e-30) return kContradicts;  // a small integer
   const bool plausible = magnitude >= 1e-6 && magnitude <= 1e12;
-  if (!plausible) return {false, -5, 0};
-  return size == 8 ? Reading{false, 20, 1} : Reading{false, 10, 0};
+  if (!plausible) return reading_of(Sign::ImplausibleFloat);
+  return reading_of(size == 8 ? Sign::PlausibleDouble : Sign::PlausibleFloat);
 }
 
 bool is_zero(const Words& words, uint64_t begin, uint64_t end) {
@@ -140,7 +142,10 @@ uint64_t own_rest_at(const Words& words, uint64_t offset) {
   return into >= offset + 8 && into < words.requests.most ? into : 0;
 }
 
-bool is_mark(uint64_t value) { return value <= kSentinel || value >= ~uint64_t{0} - kSentinel; }
+Reading read_no_pointer(uint64_t value) {
+  const bool is_mark = value <= kSentinel || value >= ~uint64_t{0} - kSentinel;
+  return reading_of(is_mark ? Sign::Mark : Sign::Contradicts);
+}
 
 bool is_sure_pointer(WordKind kind) {
   return is_block_pointer(kind) || is_module_pointer(kind) || kind == WordKind::Stack;
@@ -153,7 +158,7 @@ Reading read_number(const Leaf& leaf, const Words& words, uint64_t offset) {
   switch (leaf.kind) {
     case LeafKind::Boolean:
       if (value > 1) return kContradicts;
-      return {false, value == 1 ? 3 : 0, 0};
+      return reading_of(value == 1 ? Sign::TrueValue : Sign::ZeroNumber);
     case LeafKind::Float:
       return read_float(word, value, leaf.size);
     case LeafKind::Enumeration:
@@ -171,34 +176,36 @@ Reading read_text(const Leaf& leaf, const Words& words, uint64_t offset) {
     if ((c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f) break;
     ++length;
   }
-  if (leaf.size == 1) return {false, length == 1 ? 2 : 0, 0};
-  if (offset + length == end) return {false, end - offset >= 16 ? 10 : 0, 0};  // goes on, maybe
+  if (leaf.size == 1) return reading_of(length == 1 ? Sign::Character : Sign::NoCharacter);
+  if (offset + length == end)
+    return reading_of(end - offset >= kLongText ? Sign::LongFullText : Sign::FullText);
   const bool ends = words.byte(offset + length) == 0;
-  if (ends && length == 0) return kNothing;
-  if (ends) return length >= 4 ? Reading{false, 30, 1} : Reading{false, 5, 0};
+  if (ends && length == 0) return reading_of(Sign::EmptyText);
+  if (ends) return reading_of(length >= kSomeText ? Sign::Text : Sign::ShortText);
   const WordFact* const first = words.at(offset);
   if (first != nullptr && is_sure_pointer(first->kind)) return kContradicts;
-  return {false, -3, 0};
+  return reading_of(Sign::BinaryText);
 }
 
 Reading read_tail_text(const Words& words, uint64_t offset, uint64_t end) {
-  if (holds_sure_pointers(words, offset, end)) return kNoText;
-  if (words.byte(offset) == 0 && !is_zero(words, offset, end)) return kLateText;
+  if (holds_sure_pointers(words, offset, end)) return reading_of(Sign::TailIsNoText);
+  if (words.byte(offset) == 0 && !is_zero(words, offset, end))
+    return reading_of(Sign::TailIsLateText);
   Leaf text;
   text.kind = LeafKind::Text;
   text.size = end - offset;
   Reading reading = read_text(text, words, offset);
-  reading.weight = std::min(reading.weight, 20);
+  reading.weight = std::min(reading.weight, kMostOfTailText);
   return reading;
 }
 
 Reading read_text_pointer(const WordFact& word) {
-  if (!is_pointer(word.kind)) return is_mark(word.value) ? kMark : kContradicts;
-  if (word.kind == WordKind::Code) return {false, -10, 0};
-  if (is_pointer(word.there)) return kElsewhere;
-  if (word.text == TextThere::Yes) return {false, 30, 1};
-  if (word.kind == WordKind::FreeBlock) return kNothing;
-  return {false, word.text == TextThere::None ? -5 : 5, 0};
+  if (!is_pointer(word.kind)) return read_no_pointer(word.value);
+  if (word.kind == WordKind::Code) return reading_of(Sign::DataPointerToCode);
+  if (is_pointer(word.there)) return reading_of(Sign::LeadsElsewhere);
+  if (word.text == TextThere::Yes) return reading_of(Sign::ToText);
+  if (word.kind == WordKind::FreeBlock) return reading_of(Sign::ToFreedText);
+  return reading_of(word.text == TextThere::None ? Sign::ToNoText : Sign::ToShortText);
 }
 
 bool counts_tail(const Layout& layout, const Words& words, uint64_t element) {

@@ -1,7 +1,7 @@
 // The words of a block or variable, each with what it points at, and what the value of a member says
 // by itself, without knowing what is believed of other blocks.
 //
-// What only one type explains counts much, small numbers count little. Weights are tenths.
+// How much each of them says is in identify/weights.h.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include "identify/inputs.h"
 #include "identify/requests.h"
 #include "identify/typing/layout.h"
+#include "identify/weights.h"
 
 namespace heapscan {
 
@@ -54,28 +55,24 @@ struct Words {
 constexpr uint64_t kMostBeforeRest = 16;
 
 struct Reading {
-  bool contradicts = false;
+  Sign sign = Sign::Nothing;  // what was found; of several things the one that decides
   int weight = 0;
-  uint8_t support = 0;   // how many things agree that do not come about by chance
-  bool is_mark = false;  // of a pointer: a small number that may stand for something
+  uint8_t support = 0;
+  bool contradicts = false;
 };
+[[nodiscard]] constexpr Reading reading_of(Sign sign) {
+  const Weight weight = weight_of(sign);
+  return {sign, weight.tenths, weight.support, sign == Sign::Contradicts};
+}
 
 constexpr Reading kNothing{};
-constexpr Reading kMark{false, -10, 0, true};
-constexpr Reading kContradicts{true, 0, 0};
-// Memory that a lost block points at may have been freed and used for something else.
-constexpr Reading kElsewhere{false, -20, 0};
-// A pointer to a variable that is what it is declared to lead to: nothing is surer.
-constexpr Reading kTypedVariable{false, 50, 2};
-// A string whose room is that of the block it points at, whatever has been written there since.
-constexpr Reading kFillsBlock{false, 60, 2};
-// A pointer to what follows the struct in its own block.
-constexpr Reading kNamesOwnRest{false, 40, 2};
-// A member that is the number of elements behind it, as the block's size says.
-constexpr Reading kCountsTail{false, 40, 2};
+constexpr Reading kContradicts = reading_of(Sign::Contradicts);
+// A member with this weight, or less, is not what it is declared to be, although that may happen to
+// what is lost.
+constexpr int kDisagrees = tenths(Sign::LeadsElsewhere);
 
-// (struct session *)1, or -1: no pointer, but not wrong either.
-[[nodiscard]] bool is_mark(uint64_t value);
+// Of what is no address where a pointer should be. (struct session *)1, or -1, is not wrong.
+[[nodiscard]] Reading read_no_pointer(uint64_t value);
 [[nodiscard]] bool is_sure_pointer(WordKind kind);
 
 // Of integers, enumerations, truth values and floating-point numbers.
