@@ -36,10 +36,10 @@ void append(Notes& notes, const Notes& more) {
   notes.insert(notes.end(), more.begin(), more.end());
 }
 
-Types read_types(const Analysis& a, const DebugInfo& debug_info) {
-  if (a.clusters.blocks.empty()) return {};
+Types read_types(const Analysis& a, const Families& families, const DebugInfo& debug_info) {
+  if (families.blocks.empty()) return {};
   const std::vector<ModuleId> modules =
-      modules_worth_reading(a.image, a.runtime, a.heap, a.clusters, debug_info);
+      modules_worth_reading(a.image, a.runtime, a.heap, families, debug_info);
   return modules.empty() ? Types() : debug_info.read_types(a.image, modules);
 }
 
@@ -78,26 +78,43 @@ const SourceLine* Analysis::line_of(Addr code) const {
 Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info,
                  const AnalysisOptions& options) {
   Analysis a;
+  // The target's memory, and what its files call the places in it. From here on nothing is asked of
+  // the target, and of files only types and lines.
   a.image = std::move(image);
   a.symbols = std::move(symbols);
   a.debug_file_notes = debug_info.notes();
   Stages stages(options, a.timing);
+
+  // Whose stacks and which libraries there are is known, before anything is known of the heap.
   a.runtime = stages.run("find threads", [&] { return find_runtime_facts(a.image, a.symbols); });
+
+  // Every block is known, with its state. A BlockId means the same block for good.
   a.heap = stages.run("walk heap", [&] { return walk_heap(a.image, a.symbols, a.runtime); });
+
+  // Every block has its verdict.
   a.roots = stages.run("find roots", [&] { return find_roots(a.image, a.runtime, a.heap); });
   a.reach = stages.run("trace", [&] { return trace(a.image, a.runtime, a.heap, a.roots); });
-  a.clusters = stages.run("cluster", [&] {
-    return cluster(a.image, a.symbols, a.runtime, a.heap, a.roots, a.reach, {options.clustered});
+
+  // Which blocks look alike is settled, and with that whose debug information is worth reading.
+  Families families = stages.run("find families", [&] {
+    return find_families(a.image, a.symbols, a.runtime, a.heap, a.roots, a.reach,
+                         {options.clustered});
   });
-  a.types = stages.run("read types", [&] { return read_types(a, debug_info); });
-  a.identities = stages.run("identify", [&] {
-    return identify(a.image, a.symbols, a.types, a.runtime, a.heap, a.roots, a.reach, a.clusters);
+  a.types = stages.run("read types", [&] { return read_types(a, families, debug_info); });
+
+  // All that speaks for what a family is has been found. Nothing has a name yet.
+  FamilyEvidence evidence = stages.run("identify", [&] {
+    return identify(a.image, a.symbols, a.types, a.runtime, a.heap, a.roots, a.reach, families);
   });
-  std::tie(a.clusters, a.identities) = stages.run("merge alike", [&] {
-    return merge_alike(a.heap, std::move(a.clusters), std::move(a.identities),
-                       name_of_program(a.image));
+
+  // Clusters, their labels and their fingerprints: what reports and suppressions speak of.
+  std::tie(a.clusters, a.identities) = stages.run("make clusters", [&] {
+    return make_clusters(a.heap, std::move(families), std::move(evidence),
+                         name_of_program(a.image));
   });
   a.lines = stages.run("find source lines", [&] { return find_lines(a, debug_info); });
+
+  // Which losses are known already, and what hangs below the others.
   a.suppressed = stages.run("suppress", [&] {
     return suppress(options.suppressions, a.image, a.symbols, a.runtime, a.heap, a.reach,
                     a.clusters, a.identities);
@@ -105,6 +122,8 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   a.forest = stages.run("fold trees", [&] {
     return fold_lost_trees(a.image, a.heap, a.reach, a.clusters, a.suppressed);
   });
+
+  // Only words are left out now; whatever went by them is done.
   if (!options.heap_names) a.identities = without_heap_names(std::move(a.identities));
   return a;
 }

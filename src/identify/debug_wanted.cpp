@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "heapscan/identify/profile.h"
 #include "heapscan/identify/words.h"
 
 namespace heapscan {
@@ -10,13 +11,13 @@ namespace {
 
 constexpr size_t kMostFunctions = 4096;
 
-// Calls f(address, kind) for each word of the clusters' examples that points into a module.
-template <typename F>
+// Calls f(address, kind) for each word of the rows' first samples that points into a module.
+template <typename Rows, typename F>
 void for_each_module_pointer(const MemoryImage& image, const RuntimeFacts& runtime,
-                             const HeapModel& heap, const Clusters& clusters, F&& f) {
+                             const HeapModel& heap, const Rows& rows, F&& f) {
   const AddressMap addresses(image, runtime, heap);
-  for (const Cluster& cluster : clusters.rows) {
-    const AddrRange block = heap.block(cluster.samples.front()).range();
+  for (const auto& row : rows) {
+    const AddrRange block = heap.block(row.samples.front()).range();
     const uint64_t size = std::min(block.size(), Profile::kProfiled);
     image.for_each_span(AddrRange::sized(block.begin(), size), [&](Addr begin, Bytes bytes) {
       for (uint64_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8) {
@@ -31,11 +32,11 @@ void for_each_module_pointer(const MemoryImage& image, const RuntimeFacts& runti
 }  // namespace
 
 std::vector<ModuleId> modules_worth_reading(const MemoryImage& image, const RuntimeFacts& runtime,
-                                            const HeapModel& heap, const Clusters& clusters,
+                                            const HeapModel& heap, const Families& families,
                                             const DebugInfo& debug_info) {
   const auto& modules = image.modules();
   Column<ModuleId, uint8_t> is_named(modules.size());
-  for_each_module_pointer(image, runtime, heap, clusters, [&](Addr address, WordKind) {
+  for_each_module_pointer(image, runtime, heap, families.rows, [&](Addr address, WordKind) {
     const Module* const module = image.module_at(address);
     if (module != nullptr) is_named[ModuleId(static_cast<size_t>(module - modules.data()))] = 1;
   });
@@ -51,7 +52,7 @@ std::vector<ModuleId> modules_worth_reading(const MemoryImage& image, const Runt
 std::vector<Addr> functions_pointed_at(const MemoryImage& image, const RuntimeFacts& runtime,
                                        const HeapModel& heap, const Clusters& clusters) {
   std::vector<Addr> code;
-  for_each_module_pointer(image, runtime, heap, clusters, [&](Addr address, WordKind kind) {
+  for_each_module_pointer(image, runtime, heap, clusters.rows, [&](Addr address, WordKind kind) {
     if (kind == WordKind::Code && code.size() < kMostFunctions) code.push_back(address);
   });
   std::sort(code.begin(), code.end());

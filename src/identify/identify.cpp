@@ -1,7 +1,7 @@
-// Every recogniser is asked about every cluster, and what it answers stands beside the others'
-// answers: kinds of evidence differ in strength, and the label is the strongest one's. Clusters are
-// sorted by bytes, so where there are very many the small ones go without a name. Some answers
-// need the names of other clusters (an array of pointers to what?); those are settled last.
+// Every recogniser is asked about every family, and what it answers stands beside the others'
+// answers, strongest first. Families are sorted by bytes, so where there are very many the small
+// ones go without a name. Some answers need what is known of other families (an array of pointers
+// to what?); those come last.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,40 +28,42 @@ bool is_stronger(const Evidence& a, const Evidence& b) {
   return std::tie(b.kind, b.agreeing, a.label) < std::tie(a.kind, a.agreeing, b.label);
 }
 
-Column<ClusterId, Profile> make_profiles(const MemoryImage& image, const HeapModel& heap,
-                                         const AddressMap& addresses, const Clusters& clusters,
-                                         size_t count) {
-  Column<ClusterId, Profile> profiles(clusters.rows.size());
+// Keeps the strongest first.
+void add(std::vector<Evidence>& all, Evidence evidence) {
+  all.insert(std::upper_bound(all.begin(), all.end(), evidence, is_stronger), std::move(evidence));
+}
+
+using AllEvidence = Column<FamilyId, std::vector<Evidence>>;
+
+void add_found(const Column<FamilyId, std::optional<Evidence>>& found, AllEvidence& all) {
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (found[FamilyId(i)]) add(all[FamilyId(i)], *found[FamilyId(i)]);
+  }
+}
+
+Column<FamilyId, Profile> make_profiles(const MemoryImage& image, const HeapModel& heap,
+                                        const AddressMap& addresses, const Families& families,
+                                        size_t count) {
+  Column<FamilyId, Profile> profiles(families.rows.size());
   parallel_for_pieces(count, kIdentifyGrain, [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i)
-      profiles[ClusterId(i)] = make_profile(image, addresses, heap, clusters, ClusterId(i));
+    for (size_t i = begin; i < end; ++i) {
+      const FamilyId id(i);
+      profiles[id] = make_profile(image, addresses, heap, families.rows[id].samples,
+                                  Profile::kProfiled, &families);
+    }
   });
   return profiles;
 }
 
-std::vector<Evidence> ask_recognisers(const Inputs& inputs, ClusterId cluster) {
-  static constexpr std::optional<Evidence> (*kRecognisers[])(const Inputs&, ClusterId) = {
+std::vector<Evidence> ask_recognisers(const Inputs& inputs, FamilyId family) {
+  static constexpr std::optional<Evidence> (*kRecognisers[])(const Inputs&, FamilyId) = {
       recognise_class,   recognise_python,        recognise_coroutine,
       recognise_library, recognise_symbol_fields, recognise_content};
   std::vector<Evidence> found;
   for (const auto recognise : kRecognisers) {
-    if (auto evidence = recognise(inputs, cluster)) found.push_back(std::move(*evidence));
+    if (auto evidence = recognise(inputs, family)) add(found, std::move(*evidence));
   }
   return found;
-}
-
-void add_glib(const Inputs& inputs, size_t count, Column<ClusterId, Identity>& identities) {
-  const auto found = recognise_glib(inputs, count);
-  for (size_t i = 0; i < count; ++i) {
-    if (found[ClusterId(i)]) identities[ClusterId(i)].evidence.push_back(*found[ClusterId(i)]);
-  }
-}
-
-void add_search_trees(const Inputs& inputs, size_t count, Column<ClusterId, Identity>& identities) {
-  const auto found = recognise_search_trees(inputs, count);
-  for (size_t i = 0; i < count; ++i) {
-    if (found[ClusterId(i)]) identities[ClusterId(i)].evidence.push_back(*found[ClusterId(i)]);
-  }
 }
 
 // The links that nodes of the standard containers begin with are never all of a block.
@@ -71,86 +73,65 @@ bool is_part_of_nodes(const Type& type) {
 }
 
 // Blocks of one struct or class are one thing; those of one basic type are not.
-void add_typing(const Inputs& inputs, Column<ClusterId, Identity>& identities) {
-  const Column<ClusterId, std::vector<Evidence>> typing = type_families(inputs);
+void add_typing(const Inputs& inputs, AllEvidence& all) {
+  const AllEvidence typing = type_families(inputs);
   for (size_t i = 0; i < typing.size(); ++i) {
-    for (Evidence evidence : typing[ClusterId(i)]) {
+    for (Evidence evidence : typing[FamilyId(i)]) {
       if (evidence.type.valid()) {
         const Type& type = inputs.types.type(evidence.type);
         if (is_part_of_nodes(type)) continue;
         evidence.label = name_people_know(evidence.label);
         evidence.unites = type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
       }
-      identities[ClusterId(i)].evidence.push_back(std::move(evidence));
+      add(all[FamilyId(i)], std::move(evidence));
     }
   }
 }
 
-void choose_label(Identity& identity) {
-  std::stable_sort(identity.evidence.begin(), identity.evidence.end(), is_stronger);
-  for (const Evidence& evidence : identity.evidence) {
-    if (evidence.label.empty()) continue;
-    identity.label = evidence.label;
-    identity.type = evidence.type;
-    return;
-  }
-}
-
-void add_containers(const Inputs& inputs, Column<ClusterId, Identity>& identities) {
-  const auto containers = recognise_containers(inputs, identities);
-  for (size_t i = 0; i < containers.size(); ++i) {
-    Identity& identity = identities[ClusterId(i)];
-    if (!containers[ClusterId(i)]) continue;
-    identity.evidence.push_back(*containers[ClusterId(i)]);
-    choose_label(identity);
-  }
-}
-
-// What nearly all pointers in the cluster's blocks point at; none when that is nothing of one kind.
-ClusterId target_of(const Inputs& inputs, ClusterId cluster) {
-  ClusterId target;
+// What nearly all pointers in the family's blocks point at; none when that is nothing of one kind.
+FamilyId target_of(const Inputs& inputs, FamilyId family) {
+  FamilyId target;
   uint64_t pointers = 0;
   uint64_t agreeing = 0;
-  for (const Field& field : inputs.profiles[cluster].fields) {
+  for (const Field& field : inputs.profiles[family].fields) {
     if (!field.to.valid() || field.to_count == 0) continue;
     if (!target.valid()) target = field.to;
     pointers += field.agreeing;
     if (field.to == target) agreeing += field.to_count;
   }
-  const bool is_one = target.valid() && target != cluster && nearly_all(agreeing, pointers);
-  return is_one ? target : ClusterId::none();
+  const bool is_one = target.valid() && target != family && nearly_all(agreeing, pointers);
+  return is_one ? target : FamilyId::none();
 }
 
-bool quotes_heap(const Identity& identity) {
-  return std::any_of(identity.evidence.begin(), identity.evidence.end(),
-                     [&](const Evidence& e) { return e.quotes_heap && e.label == identity.label; });
+bool quotes_heap(const std::vector<Evidence>& evidence, const std::string& label) {
+  return std::any_of(evidence.begin(), evidence.end(),
+                     [&](const Evidence& e) { return e.quotes_heap && e.label == label; });
 }
 
-void name_pointed(const Inputs& inputs, Column<ClusterId, Identity>& identities, size_t count) {
+// "array of pointers to Parser".
+void name_pointed(const Inputs& inputs, AllEvidence& all, size_t count) {
   struct Target {
     std::string label;
     bool quotes_heap = false;
   };
   std::vector<Target> targets(count);
   for (size_t i = 0; i < count; ++i) {
-    if (inputs.families.rows[ClusterId(i)].shape != Shape::Pointers) continue;
-    const ClusterId target = target_of(inputs, ClusterId(i));
-    if (target.valid()) targets[i] = {identities[target].label, quotes_heap(identities[target])};
+    if (inputs.families.rows[FamilyId(i)].shape != Shape::Pointers) continue;
+    const FamilyId target = target_of(inputs, FamilyId(i));
+    const Evidence* const naming = target.valid() ? naming_evidence(all[target]) : nullptr;
+    if (naming != nullptr) targets[i] = {naming->label, quotes_heap(all[target], naming->label)};
   }
   for (size_t i = 0; i < count; ++i) {
     const Target& target = targets[i];
     if (target.label.empty() || target.label.starts_with("array of pointers")) continue;
-    Identity& identity = identities[ClusterId(i)];
-    if (identity.evidence.empty() || identity.evidence.front().kind != EvidenceKind::Content)
-      continue;
-    Evidence& evidence = identity.evidence.front();
-    evidence.label += " to " + target.label;
-    evidence.quotes_heap = target.quotes_heap;
-    identity.label = evidence.label;
+    std::vector<Evidence>& evidence = all[FamilyId(i)];
+    if (evidence.empty() || evidence.front().kind != EvidenceKind::Content) continue;
+    evidence.front().label += " to " + target.label;
+    evidence.front().quotes_heap = target.quotes_heap;
   }
 }
 
-// Clusters come largest first.
+// Families come largest first.
 void note_left_out(const Inputs& inputs, Notes& notes) {
   const size_t all = inputs.families.rows.size();
   const auto add = [&](size_t most, const char* what) {
@@ -166,28 +147,27 @@ void note_left_out(const Inputs& inputs, Notes& notes) {
 
 }  // namespace
 
-Identities identify(const MemoryImage& image, const Symbols& symbols, const Types& types,
-                    const RuntimeFacts& runtime, const HeapModel& heap, const Roots& roots,
-                    const Reachability& reach, const Clusters& clusters) {
-  const size_t count = std::min(clusters.rows.size(), kMostIdentified);
+FamilyEvidence identify(const MemoryImage& image, const Symbols& symbols, const Types& types,
+                        const RuntimeFacts& runtime, const HeapModel& heap, const Roots& roots,
+                        const Reachability& reach, const Families& families) {
+  const size_t count = std::min(families.rows.size(), kMostIdentified);
   const AddressMap addresses(image, runtime, heap);
-  const auto profiles = make_profiles(image, heap, addresses, clusters, count);
+  const auto profiles = make_profiles(image, heap, addresses, families, count);
   const Inputs inputs{
-      {image, symbols, runtime, heap, roots, reach, clusters, addresses}, types, profiles};
-  Identities identities;
-  identities.rows = Column<ClusterId, Identity>(clusters.rows.size());
+      {image, symbols, runtime, heap, roots, reach, families, addresses}, types, profiles};
+  FamilyEvidence evidence;
+  evidence.rows = AllEvidence(families.rows.size());
   parallel_for_pieces(count, kIdentifyGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i)
-      identities.rows[ClusterId(i)].evidence = ask_recognisers(inputs, ClusterId(i));
+      evidence.rows[FamilyId(i)] = ask_recognisers(inputs, FamilyId(i));
   });
-  add_glib(inputs, count, identities.rows);
-  add_search_trees(inputs, count, identities.rows);
-  add_typing(inputs, identities.rows);
-  for (Identity& identity : identities.rows) choose_label(identity);
-  add_containers(inputs, identities.rows);
-  name_pointed(inputs, identities.rows, count);
-  note_left_out(inputs, identities.notes);
-  return identities;
+  add_found(recognise_glib(inputs, count), evidence.rows);
+  add_found(recognise_search_trees(inputs, count), evidence.rows);
+  add_typing(inputs, evidence.rows);
+  add_found(recognise_containers(inputs, evidence.rows), evidence.rows);
+  name_pointed(inputs, evidence.rows, count);
+  note_left_out(inputs, evidence.notes);
+  return evidence;
 }
 
 }  // namespace heapscan

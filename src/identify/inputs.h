@@ -6,8 +6,9 @@
 #pragma once
 
 #include "heapscan/heap/heap_model.h"
-#include "heapscan/identify/clusters.h"
+#include "heapscan/identify/families.h"
 #include "heapscan/identify/identities.h"
+#include "heapscan/identify/profile.h"
 #include "heapscan/identify/words.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
@@ -17,11 +18,6 @@
 #include "heapscan/symbols/types.h"
 
 namespace heapscan {
-
-// Blocks that look alike, before they have a name.
-using FamilyId = ClusterId;
-using Family = Cluster;
-using Families = Clusters;
 
 // What is there as soon as it is known which blocks look alike.
 struct FamilyInputs {

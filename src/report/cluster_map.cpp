@@ -9,6 +9,7 @@
 #include "heapscan/base/bytes.h"
 #include "heapscan/base/text.h"
 #include "heapscan/identify/field_meaning.h"
+#include "heapscan/identify/profile.h"
 #include "report/below.h"
 #include "report/fold_fields.h"
 #include "report/member_names.h"
@@ -144,8 +145,8 @@ class Mapper {
         content_(content),
         captured_at_(captured_at),
         addresses_(analysis.image, analysis.runtime, analysis.heap),
-        profile_(make_profile(analysis.image, addresses_, analysis.heap, analysis.clusters, cluster,
-                              kCompared)) {}
+        profile_(make_profile(analysis.image, addresses_, analysis.heap,
+                              analysis.clusters.rows[cluster].samples, kCompared)) {}
 
   void describe_words(ClusterMap& map) {
     map.samples = profile_.samples;

@@ -137,7 +137,7 @@ std::string cut_in_the_middle(std::string_view name, size_t limit) {
 }
 
 std::string unknown_type(const Cluster& cluster) {
-  const UsualSize usual = usual_size(cluster);
+  const UsualSize usual = usual_size(cluster.sizes);
   return usual.blocks == cluster.blocks ? fmt::format("unknown type ({} B)", grouped(usual.usable))
                                         : "unknown type (several sizes)";
 }

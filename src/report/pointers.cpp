@@ -6,6 +6,7 @@
 #include <map>
 
 #include "heapscan/base/text.h"
+#include "heapscan/identify/profile.h"
 #include "heapscan/identify/unmapped.h"
 
 namespace heapscan {
@@ -113,8 +114,8 @@ std::string spelled_target(const Analysis& analysis, const FieldMeaning& field) 
 std::vector<GroupPointer> common_pointers(const Analysis& analysis, const AddressMap& addresses,
                                           ClusterId cluster, bool content) {
   std::vector<GroupPointer> pointers;
-  const Profile profile =
-      make_profile(analysis.image, addresses, analysis.heap, analysis.clusters, cluster);
+  const Profile profile = make_profile(analysis.image, addresses, analysis.heap,
+                                       analysis.clusters.rows[cluster].samples);
   SampleMeanings meanings(analysis, addresses, cluster);
   const UnmappedPlaces unmapped(analysis.image);
   for (const Field& field : profile.fields) {

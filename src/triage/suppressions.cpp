@@ -12,6 +12,7 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
+#include "heapscan/identify/profile.h"
 #include "heapscan/symbols/demangle.h"
 #include "triage/suppression_pattern.h"
 
@@ -108,7 +109,8 @@ Column<ClusterId, size_t> match_clusters(const Rules& rules, const MemoryImage& 
     const ClusterId id(i);
     Mentions mentions;
     if (with_mentions) {
-      mentions = mentions_of(image, symbols, make_profile(image, addresses, heap, clusters, id));
+      mentions = mentions_of(image, symbols,
+                             make_profile(image, addresses, heap, clusters.rows[id].samples));
     }
     matched[id] = rules.match(fmt::format("{:016x}", clusters.rows[id].fingerprint),
                               identities.rows[id].label, mentions);

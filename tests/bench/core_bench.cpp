@@ -124,9 +124,9 @@ void count_stages(benchmark::State& state, const Analysis& analysis) {
   state.counters["3_walk_heap_s"] =
       seconds_of(analysis, {"find threads", "walk heap", "find roots"});
   state.counters["4_trace_s"] = seconds_of(analysis, {"trace"});
-  state.counters["5_cluster_s"] = seconds_of(analysis, {"cluster"});
+  state.counters["5_families_s"] = seconds_of(analysis, {"find families"});
   state.counters["6_identify_s"] =
-      seconds_of(analysis, {"read types", "identify", "merge alike", "find source lines"});
+      seconds_of(analysis, {"read types", "identify", "make clusters", "find source lines"});
   state.counters["7_fold_trees_s"] = seconds_of(analysis, {"fold trees", "suppress"});
 }
 

@@ -1,8 +1,9 @@
-// What the blocks of a cluster are, and how we know.
+// What blocks are, and how we know.
 //
 // identify() asks every recogniser (vtables, known structs of libraries, containers, DWARF types)
-// about the cluster's samples. Answers are kept side by side as evidence; the label is the
-// strongest one's. "Unknown" is an answer: a label is only given when the samples agree.
+// about the samples of each family. Answers are kept side by side as evidence. make_clusters() then
+// makes clusters, and gives each its label, that of the strongest evidence. "Unknown" is an answer:
+// evidence has a label only where the samples agree.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include "heapscan/base/id.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
+#include "heapscan/identify/families.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
@@ -35,7 +37,7 @@ enum class EvidenceKind : uint8_t {
 };
 [[nodiscard]] const char* name_of(EvidenceKind kind);
 
-// One recogniser's answer about a cluster.
+// One recogniser's answer about a family.
 struct Evidence {
   EvidenceKind kind = EvidenceKind::Content;
   // What the block is, as source code would say it: "struct session", "Parser", "node of
@@ -52,8 +54,23 @@ struct Evidence {
   bool quotes_heap = false;  // the name was read from memory outside modules: it is content, too
 };
 
+// The evidence of each family, strongest first.
+struct FamilyEvidence {
+  Column<FamilyId, std::vector<Evidence>> rows;
+  Notes notes;
+};
+
+// Asks about the largest families only where there are very many, and says so in a note.
+[[nodiscard]] FamilyEvidence identify(const MemoryImage& image, const Symbols& symbols,
+                                      const Types& types, const RuntimeFacts& runtime,
+                                      const HeapModel& heap, const Roots& roots,
+                                      const Reachability& reach, const Families& families);
+
+// Of evidence that is sorted, strongest first: the one whose label counts. Null when none has one.
+[[nodiscard]] const Evidence* naming_evidence(const std::vector<Evidence>& evidence);
+
 struct Identity {
-  std::string label;               // of the strongest evidence; empty: unknown
+  std::string label;               // of the naming evidence; empty: unknown
   TypeId type;                     // likewise
   std::vector<Evidence> evidence;  // strongest first
 };
@@ -63,20 +80,15 @@ struct Identities {
   Notes notes;
 };
 
-[[nodiscard]] Identities identify(const MemoryImage& image, const Symbols& symbols,
-                                  const Types& types, const RuntimeFacts& runtime,
-                                  const HeapModel& heap, const Roots& roots,
-                                  const Reachability& reach, const Clusters& clusters);
+// The clusters of these families, and what each is. Families whose evidence says that they are one
+// thing (the same type, class or container part) are one cluster. What every program has, such as
+// parts of standard containers, gets a fingerprint of this `program`.
+[[nodiscard]] std::pair<Clusters, Identities> make_clusters(const HeapModel& heap,
+                                                            Families families,
+                                                            FamilyEvidence evidence,
+                                                            std::string_view program);
 
 // The same identities without the words of labels and evidence that quote memory outside modules.
 [[nodiscard]] Identities without_heap_names(Identities identities);
-
-// Joins clusters whose identities say they are one thing (the same type, class or container part),
-// and gives every cluster its final fingerprint, that of no other cluster. What every program has,
-// such as parts of standard containers, gets one of this `program`. Returns both tables anew, in
-// the order of Clusters.
-[[nodiscard]] std::pair<Clusters, Identities> merge_alike(const HeapModel& heap, Clusters clusters,
-                                                          Identities identities,
-                                                          std::string_view program);
 
 }  // namespace heapscan

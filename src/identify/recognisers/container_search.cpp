@@ -1,8 +1,8 @@
 // First the places: containers are looked for in samples of every family, at every offset, and in
-// module data and on stacks when live blocks were clustered too. A place where one was found is
+// module data and on stacks when live blocks are in families, too. A place where one was found is
 // then looked at in every member of its family, and all blocks of the containers there are marked.
-// So each sample of each family is proven to belong to a container, or is not. What is marked
-// does not depend on the number of threads: the second pass has one budget for all.
+// So each sample of each family is proven to belong to a container, or is not. What is marked does
+// not depend on the number of threads: the second pass has one budget for all.
 #include "identify/recognisers/container_search.h"
 
 #include <algorithm>
@@ -174,7 +174,7 @@ class Prover {
     const Families& families = inputs_.families;
     const std::vector<size_t> first = first_places();
     for (size_t i = 0; i < families.blocks.size() && walk_.left != 0; ++i) {
-      const size_t family = families.cluster_of[i].index();
+      const size_t family = families.family_of[i].index();
       for (size_t place = first[family]; place < first[family + 1]; ++place)
         look_at_member(families.blocks[i], place);
     }

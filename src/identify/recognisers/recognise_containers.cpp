@@ -29,8 +29,10 @@ const char* base_label(ContainerPart part) {
 }
 
 // Buffers of streams look like vectors.
-bool may_own_containers(const Identity& identity) {
-  return !identity.label.starts_with("std::basic_") && identity.label != "FILE";
+bool may_own_containers(const std::vector<Evidence>& evidence) {
+  const Evidence* const naming = naming_evidence(evidence);
+  return naming == nullptr ||
+         (!naming->label.starts_with("std::basic_") && naming->label != "FILE");
 }
 
 struct ContainerAnswer {
@@ -70,22 +72,19 @@ const T* agreed(const std::map<T, uint32_t>& counts, uint32_t total) {
 }
 
 // What the container is a member of, when that has a name of its own.
-std::string label_of_place(const ContainerPlace& place, const Column<FamilyId, Identity>& named,
+std::string label_of_place(const ContainerPlace& place,
+                           const Column<FamilyId, std::vector<Evidence>>& known,
                            const Column<FamilyId, std::optional<ContainerAnswer>>& answers) {
   if (!place.owner.valid()) return place.variable.empty() ? "" : " in " + place.variable;
-  const Identity& owner = named[place.owner];
-  const auto strong =
-      std::find_if(owner.evidence.begin(), owner.evidence.end(), [&](const Evidence& evidence) {
-        return evidence.label == owner.label && evidence.kind >= EvidenceKind::Fit;
-      });
-  std::string label = strong != owner.evidence.end() ? owner.label : "";
+  const Evidence* const owner = naming_evidence(known[place.owner]);
+  std::string label = owner != nullptr && owner->kind >= EvidenceKind::Fit ? owner->label : "";
   if (label.empty() && answers[place.owner]) label = base_label(answers[place.owner]->part);
   return label.empty() ? "" : fmt::format(" in {} at +{:#x}", label, place.offset);
 }
 
 std::optional<Evidence> evidence_for(
     const ContainerAnswer& answer, const ContainerClaims& claims,
-    const Column<FamilyId, Identity>& named,
+    const Column<FamilyId, std::vector<Evidence>>& known,
     const Column<FamilyId, std::optional<ContainerAnswer>>& answers) {
   Evidence evidence;
   evidence.kind = EvidenceKind::Container;
@@ -104,7 +103,7 @@ std::optional<Evidence> evidence_for(
   // Blocks of one class may be in several families.
   std::map<std::string, uint32_t> labels;
   for (const auto& [place, count] : claims.places)
-    labels[label_of_place(place, named, answers)] += count;
+    labels[label_of_place(place, known, answers)] += count;
   const std::string* const common = agreed(labels, claims.proven);
   const std::string where = common == nullptr ? "" : *common;
   evidence.label = base_label(answer.part) + where;
@@ -175,11 +174,11 @@ std::optional<Evidence> recognise_whole_container(const Inputs& inputs, FamilyId
 }  // namespace
 
 Column<FamilyId, std::optional<Evidence>> recognise_containers(
-    const Inputs& inputs, const Column<FamilyId, Identity>& named) {
-  const size_t count = named.size();
+    const Inputs& inputs, const Column<FamilyId, std::vector<Evidence>>& known) {
+  const size_t count = known.size();
   Column<FamilyId, uint8_t> may_own(count);
   for (size_t i = 0; i < count; ++i)
-    may_own[FamilyId(i)] = may_own_containers(named[FamilyId(i)]) ? 1 : 0;
+    may_own[FamilyId(i)] = may_own_containers(known[FamilyId(i)]) ? 1 : 0;
   const ContainerSearch search = search_containers(inputs, may_own);
   if (!search.is_cpp) return Column<FamilyId, std::optional<Evidence>>(count);
   const Column<FamilyId, ContainerClaims>& claims = search.claims;
@@ -190,11 +189,12 @@ Column<FamilyId, std::optional<Evidence>> recognise_containers(
   Column<FamilyId, std::optional<Evidence>> result(count);
   for (size_t i = 0; i < count; ++i) {
     const FamilyId id(i);
-    if (answers[id]) result[id] = evidence_for(*answers[id], claims[id], named, answers);
+    if (answers[id]) result[id] = evidence_for(*answers[id], claims[id], known, answers);
   }
   parallel_for(std::min(count, kMostIdentified), [&](size_t i) {
     const FamilyId id(i);
-    if (!result[id] && named[id].label.empty()) result[id] = recognise_whole_container(inputs, id);
+    if (!result[id] && naming_evidence(known[id]) == nullptr)
+      result[id] = recognise_whole_container(inputs, id);
   });
   return result;
 }

@@ -7,9 +7,9 @@
 
 namespace heapscan {
 
-// For every family, asked last: `named` are the labels found so far, which tell what the container
-// is a member of.
+// For every family, asked last: `known` is the evidence found so far, which tells what the
+// container is a member of.
 [[nodiscard]] Column<FamilyId, std::optional<Evidence>> recognise_containers(
-    const Inputs& inputs, const Column<FamilyId, Identity>& named);
+    const Inputs& inputs, const Column<FamilyId, std::vector<Evidence>>& known);
 
 }  // namespace heapscan

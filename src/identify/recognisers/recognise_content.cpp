@@ -1,7 +1,7 @@
-// What blocks are that have no fields: cluster() has told text from numbers and the like by their
-// words. What an array of pointers points at is named once the pointed-at groups have labels. Short
-// blocks and UTF-8 do not look like text word by word, so strings that fill their blocks are asked
-// for here.
+// What blocks are that have no fields: find_families() has told text from numbers and the like by
+// their words. What an array of pointers points at is named once the pointed-at groups have labels.
+// Short blocks and UTF-8 do not look like text word by word, so strings that fill their blocks are
+// asked for here.
 #include <algorithm>
 #include <array>
 

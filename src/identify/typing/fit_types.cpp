@@ -237,7 +237,7 @@ bool Catalogue::may_be_allocated(TypeId id) const {
 std::vector<TypeId> Catalogue::for_family(const Inputs& inputs, const Family& family) const {
   std::vector<TypeId> found;
   if (family.samples.empty() || family.sizes.empty()) return found;
-  const UsualSize usual = usual_size(family);
+  const UsualSize usual = usual_size(family.sizes);
   const uint64_t smallest = family.sizes.front().first;
   const ArenaId arena = inputs.heap.block(family.samples.front()).arena();
   const Requests requests = requests_for(Block(Addr(16), usual.usable, BlockState::Used, arena));
@@ -294,7 +294,7 @@ std::vector<TypeId> Catalogue::elements_for(const Inputs& inputs, const Family& 
     }
     return whole * 20 >= blocks * 19;
   };
-  const uint64_t most = usual_size(family).usable / 2;
+  const uint64_t most = usual_size(family.sizes).usable / 2;
   for (const TypeId id : types_.records()) {
     const Type& type = types_.type(id);
     if (type.size > most || found.size() >= kMostConsidered) break;

@@ -62,7 +62,7 @@ void for_each_record_pointer(const Layout& layout, F&& f) {
 std::optional<FamilyExtent> extent_of_family(Checker& checker, FamilyId family, TypeId pointee) {
   const Family& row = checker.inputs().families.rows[family];
   FamilyExtent result;
-  const uint64_t left_over = usual_size(row).usable + kLeftOver;
+  const uint64_t left_over = usual_size(row.sizes).usable + kLeftOver;
   bool is_first = true;
   uint32_t unsplit = 0;
   const size_t count = std::min(row.samples.size(), kSamplesAsked);

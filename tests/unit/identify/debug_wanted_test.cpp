@@ -20,8 +20,14 @@ TEST(DebugWanted, FunctionsThatExamplesPointAtOnceEach) {
   world.family({first});
   world.family({second});
   const Inputs& inputs = world.inputs();
+  Clusters clusters;
+  for (const Family& family : inputs.families.rows) {
+    Cluster row;
+    row.samples = family.samples;
+    clusters.rows.push_back(std::move(row));
+  }
   EXPECT_THAT(
-      functions_pointed_at(inputs.image, inputs.runtime, inputs.heap, inputs.families),
+      functions_pointed_at(inputs.image, inputs.runtime, inputs.heap, clusters),
       testing::ElementsAre(Addr(FakeProgram::kCode + 0x10), Addr(FakeProgram::kCode + 0x20)));
 }
 

@@ -14,11 +14,15 @@ class FieldMeanings : public testing::Test {
     const Addr block = world_.program.block(8 * words.size());
     for (size_t i = 0; i < words.size(); ++i) world_.program.poke(block + 8 * i, words[i]);
     const Inputs& inputs = world_.inputs();
+    Clusters clusters;  // as families
+    clusters.blocks = inputs.families.blocks;
+    for (const FamilyId id : inputs.families.family_of)
+      clusters.cluster_of.emplace_back(id.index());
     Identities identities;
     identities.rows = Column<ClusterId, Identity>(inputs.families.rows.size());
     for (Identity& identity : identities.rows) identity.label = "struct conn";
     const FieldContext context{inputs.image, inputs.symbols, inputs.heap, inputs.addresses,
-                               inputs.families};
+                               clusters};
     std::vector<std::string> texts;
     uint64_t expected = 0;
     for (const FieldMeaning& field :

@@ -1,16 +1,21 @@
 #include <random>
 
 #include "heapscan/base/parallel.h"
-#include "identify/clustering/split_unlike.h"
+#include "identify/families/tell_apart.h"
 #include "unit/identify/recogniser_world.h"
 #include "unit/identify/typing_program.h"
 
 namespace heapscan {
 namespace {
 
-Identities identify(const Inputs& inputs) {
+FamilyEvidence identify(const Inputs& inputs) {
   return identify(inputs.image, inputs.symbols, inputs.types, inputs.runtime, inputs.heap,
                   inputs.roots, inputs.reach, inputs.families);
+}
+
+std::string label_of(const FamilyEvidence& evidence, FamilyId family) {
+  const Evidence* const naming = naming_evidence(evidence.rows[family]);
+  return naming == nullptr ? "" : naming->label;
 }
 
 TEST(Identify, TheStrongestEvidenceGivesTheLabel) {
@@ -28,13 +33,13 @@ TEST(Identify, TheStrongestEvidenceGivesTheLabel) {
   const FamilyId parser = world.family({a});
   const FamilyId named = world.family({b});
   const FamilyId unknown = world.family({c});
-  const Identities identities = identify(world.inputs());
-  EXPECT_EQ(identities.rows[parser].label, "Parser");
-  ASSERT_EQ(identities.rows[parser].evidence.size(), 2U);
-  EXPECT_EQ(identities.rows[parser].evidence[1].label, "block pointing to idle_list");
-  EXPECT_EQ(identities.rows[parser].evidence[1].detail, "+0x10 -> idle_list");
-  EXPECT_EQ(identities.rows[named].label, "block pointing to idle_list");
-  EXPECT_EQ(identities.rows[unknown].label, "");
+  const FamilyEvidence evidence = identify(world.inputs());
+  EXPECT_EQ(label_of(evidence, parser), "Parser");
+  ASSERT_EQ(evidence.rows[parser].size(), 2U);
+  EXPECT_EQ(evidence.rows[parser][1].label, "block pointing to idle_list");
+  EXPECT_EQ(evidence.rows[parser][1].detail, "+0x10 -> idle_list");
+  EXPECT_EQ(label_of(evidence, named), "block pointing to idle_list");
+  EXPECT_EQ(label_of(evidence, unknown), "");
 }
 
 TEST(Identify, SaysWhenThereAreTooManyGroupsToNameThemAll) {
@@ -49,7 +54,8 @@ TEST(Identify, SaysWhenThereAreTooManyGroupsToNameThemAll) {
   ASSERT_EQ(notes.size(), 1U);
   EXPECT_EQ(notes[0].kind, NoteKind::Groups);
   EXPECT_EQ(notes[0].text,
-            "only the 10,000 largest of 10,001 groups were named; the others are known by their "
+            "only the 10,000 largest of 10,001 groups were "
+            "named; the others are known by their "
             "size alone");
 }
 
@@ -66,7 +72,8 @@ TEST(Identify, SaysWhenThereAreTooManyGroupsForTypes) {
   const Notes notes = notes_of(2'001, true);
   ASSERT_EQ(notes.size(), 1U);
   EXPECT_EQ(notes[0].text,
-            "only the 2,000 largest of 2,001 groups were compared with the types in the debug "
+            "only the 2,000 largest of 2,001 groups were "
+            "compared with the types in the debug "
             "information");
 }
 
@@ -82,9 +89,9 @@ TEST(Identify, MarksOfTheLinkerAndChanceNameNothing) {
     world.program.poke(block + 8, target);
     families.push_back(world.family({block}));
   }
-  const Identities identities = identify(world.inputs());
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(identities.rows[families[i]].label, "") << i;
-  EXPECT_EQ(identities.rows[families[3]].label, "block pointing to server");
+  const FamilyEvidence evidence = identify(world.inputs());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(label_of(evidence, families[i]), "") << i;
+  EXPECT_EQ(label_of(evidence, families[3]), "block pointing to server");
 }
 
 TEST(Identify, AnArrayOfPointersSaysWhatItPointsAt) {
@@ -99,7 +106,7 @@ TEST(Identify, AnArrayOfPointersSaysWhatItPointsAt) {
   }
   world.family(parsers);
   const FamilyId pointers = world.family({array}, Shape::Pointers);
-  EXPECT_EQ(identify(world.inputs()).rows[pointers].label, "array of pointers to Parser");
+  EXPECT_EQ(label_of(identify(world.inputs()), pointers), "array of pointers to Parser");
 }
 
 TEST(Identify, TextIsOnlyCalledSoWhenItIs) {
@@ -113,10 +120,10 @@ TEST(Identify, TextIsOnlyCalledSoWhenItIs) {
   const FamilyId a = world.family({text}, Shape::Text);
   const FamilyId b = world.family({numbers}, Shape::Text);
   const FamilyId c = world.family({umlauts});
-  const Identities identities = identify(world.inputs());
-  EXPECT_EQ(identities.rows[a].label, "text");
-  EXPECT_EQ(identities.rows[b].label, "");
-  EXPECT_EQ(identities.rows[c].label, "text");
+  const FamilyEvidence evidence = identify(world.inputs());
+  EXPECT_EQ(label_of(evidence, a), "text");
+  EXPECT_EQ(label_of(evidence, b), "");
+  EXPECT_EQ(label_of(evidence, c), "text");
 }
 
 // Blocks and data overwritten at random, mostly with addresses of each other.
@@ -154,11 +161,12 @@ TEST(Identify, DamageNeitherStopsItNorMakesItDependOnThreads) {
     const Inputs& inputs = world.inputs();
     const auto labels = [&](unsigned threads) {
       const ThreadLimit limit(threads);
-      const Families split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
-                                          inputs.roots, inputs.reach, inputs.families);
-      const Identities named = identify(inputs.image, inputs.symbols, inputs.types, inputs.runtime,
-                                        inputs.heap, inputs.roots, inputs.reach, split);
-      const auto [clusters, identities] = merge_alike(inputs.heap, split, named, "program");
+      const Families apart = tell_apart(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                        inputs.roots, inputs.reach, inputs.families);
+      FamilyEvidence evidence = identify(inputs.image, inputs.symbols, inputs.types, inputs.runtime,
+                                         inputs.heap, inputs.roots, inputs.reach, apart);
+      const auto [clusters, identities] =
+          make_clusters(inputs.heap, apart, std::move(evidence), "program");
       std::vector<std::string> result;
       for (size_t i = 0; i < clusters.rows.size(); ++i)
         result.push_back(identities.rows[ClusterId(i)].label + " " +

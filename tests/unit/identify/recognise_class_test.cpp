@@ -1,4 +1,4 @@
-#include "identify/clustering/split_unlike.h"
+#include "identify/families/tell_apart.h"
 #include "identify/recognisers/recognisers.h"
 #include "identify/recognisers/vtable_class.h"
 #include "identify/recognisers/vtable_label.h"
@@ -125,13 +125,13 @@ TEST(RecogniseClass, AClassIsAFamilyOfItsOwn) {
   }
   world.family(blocks);
   const Inputs& inputs = world.inputs();
-  const Families split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
-                                      inputs.roots, inputs.reach, inputs.families);
-  ASSERT_EQ(split.rows.size(), 3U);
-  EXPECT_EQ(split.rows[split.of(inputs.heap.block_at(blocks[0]))].blocks, 1U);
-  EXPECT_EQ(split.rows[split.of(inputs.heap.block_at(blocks[1]))].blocks, 1U);
-  EXPECT_EQ(split.rows[FamilyId(0)].blocks, 28U);
-  EXPECT_EQ(split.rows[FamilyId(0)].bytes, 28 * 40U);
+  const Families apart = tell_apart(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                    inputs.roots, inputs.reach, inputs.families);
+  ASSERT_EQ(apart.rows.size(), 3U);
+  EXPECT_EQ(apart.rows[apart.of(inputs.heap.block_at(blocks[0]))].blocks, 1U);
+  EXPECT_EQ(apart.rows[apart.of(inputs.heap.block_at(blocks[1]))].blocks, 1U);
+  EXPECT_EQ(apart.rows[FamilyId(0)].blocks, 28U);
+  EXPECT_EQ(apart.rows[FamilyId(0)].bytes, 28 * 40U);
 }
 
 TEST(RecogniseClass, WhatOnlyLooksLikeAVtableIsNone) {
@@ -153,10 +153,10 @@ TEST(RecogniseClass, WhatOnlyLooksLikeAVtableIsNone) {
 }
 
 TEST(RecogniseClass, WhatASharedPointerAllocatesIsNamedAfterWhatItOwns) {
-  EXPECT_EQ(
-      label_of_class("std::_Sp_counted_ptr_inplace<net::Conn<int, (char)60>, "
-                     "std::allocator<net::Conn<int, (char)60> >, (__gnu_cxx::_Lock_policy)2>"),
-      "std::make_shared<net::Conn<int, (char)60>>");
+  EXPECT_EQ(label_of_class("std::_Sp_counted_ptr_inplace<net::Conn<int, (char)60>, "
+                           "std::allocator<net::Conn<int, (char)60> >, "
+                           "(__gnu_cxx::_Lock_policy)2>"),
+            "std::make_shared<net::Conn<int, (char)60>>");
   EXPECT_EQ(label_of_class("std::_Sp_counted_ptr<Conn*, (__gnu_cxx::_Lock_policy)2>"),
             "counts of std::shared_ptr<Conn>");
   EXPECT_EQ(label_of_class("std::_Sp_counted_ptr_inplace<"), "std::_Sp_counted_ptr_inplace<");

@@ -1,5 +1,5 @@
 #include "identify/recognisers/recognise_containers.h"
-#include "identify/clustering/split_unlike.h"
+#include "identify/families/tell_apart.h"
 
 #include "unit/identify/recogniser_world.h"
 
@@ -22,13 +22,13 @@ class RecogniseContainers : public testing::Test {
   // One label per family; `owner` says what the first family is.
   std::vector<std::string> labels(const std::string& owner = "Owner") {
     const Inputs& inputs = world_.inputs();
-    Column<FamilyId, Identity> named(inputs.families.rows.size());
-    Evidence known;
-    known.kind = EvidenceKind::Vtable;
-    known.label = owner;
-    named[FamilyId(0)] = {owner, TypeId(), {known}};
+    Column<FamilyId, std::vector<Evidence>> known(inputs.families.rows.size());
+    Evidence of_owner;
+    of_owner.kind = EvidenceKind::Vtable;
+    of_owner.label = owner;
+    known[FamilyId(0)] = {of_owner};
     std::vector<std::string> result;
-    for (const auto& evidence : recognise_containers(inputs, named))
+    for (const auto& evidence : recognise_containers(inputs, known))
       result.push_back(evidence ? evidence->label : "");
     return result;
   }
@@ -241,17 +241,18 @@ TEST_F(RecogniseContainers, OneShapeOwnedAsDifferentPartsIsTakenApart) {
   const FamilyId whole = world_.family(mixed);
   world_.family({table});
   const Inputs& inputs = world_.inputs();
-  const Families split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
-                                      inputs.roots, inputs.reach, inputs.families);
-  ASSERT_EQ(split.rows.size(), 4U);
+  const Families apart = tell_apart(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                    inputs.roots, inputs.reach, inputs.families);
+  ASSERT_EQ(apart.rows.size(), 4U);
   EXPECT_EQ(inputs.families.rows[whole].blocks, 2 * kEach);
-  const FamilyId elements = split.of(inputs.heap.block_at(mixed.front()));
-  const FamilyId nodes = split.of(inputs.heap.block_at(mixed.back()));
+  const FamilyId elements = apart.of(inputs.heap.block_at(mixed.front()));
+  const FamilyId nodes = apart.of(inputs.heap.block_at(mixed.back()));
   EXPECT_NE(elements, nodes);
-  EXPECT_NE(split.rows[elements].fingerprint, split.rows[nodes].fingerprint);
-  EXPECT_EQ(split.rows[elements].blocks, kEach);
-  EXPECT_EQ(split.rows[nodes].blocks, kEach);
-  EXPECT_EQ(split.rows[nodes].bytes, kEach * 24);
+  EXPECT_EQ(apart.rows[elements].portrait, apart.rows[nodes].portrait);
+  EXPECT_NE(apart.rows[elements].mark, apart.rows[nodes].mark);
+  EXPECT_EQ(apart.rows[elements].blocks, kEach);
+  EXPECT_EQ(apart.rows[nodes].blocks, kEach);
+  EXPECT_EQ(apart.rows[nodes].bytes, kEach * 24);
 }
 
 TEST(RecogniseContainersInC, AreNotLookedFor) {
@@ -264,7 +265,7 @@ TEST(RecogniseContainersInC, AreNotLookedFor) {
   world.family({owner});
   const FamilyId id = world.family({elements});
   const Inputs& inputs = world.inputs();
-  EXPECT_FALSE(recognise_containers(inputs, Column<FamilyId, Identity>(2))[id]);
+  EXPECT_FALSE(recognise_containers(inputs, Column<FamilyId, std::vector<Evidence>>(2))[id]);
 }
 
 }  // namespace

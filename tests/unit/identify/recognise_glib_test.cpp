@@ -1,5 +1,5 @@
 #include "identify/recognisers/recognise_glib.h"
-#include "identify/clustering/split_unlike.h"
+#include "identify/families/tell_apart.h"
 
 #include <array>
 
@@ -184,10 +184,10 @@ TEST_F(RecogniseGlib, InstancesOfDifferentClassesAreTakenApart) {
   const Addr third = instance(info, 40, 0);
   world_.family({first, second, third});
   const Inputs& inputs = world_.inputs();
-  const Families split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
-                                      inputs.roots, inputs.reach, inputs.families);
-  const auto of = [&](Addr block) { return split.of(inputs.heap.block_at(block)); };
-  EXPECT_EQ(split.rows.size(), 2U);
+  const Families apart = tell_apart(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                    inputs.roots, inputs.reach, inputs.families);
+  const auto of = [&](Addr block) { return apart.of(inputs.heap.block_at(block)); };
+  EXPECT_EQ(apart.rows.size(), 2U);
   EXPECT_EQ(of(first), of(third));
   EXPECT_NE(of(first), of(second));
 }
@@ -211,8 +211,8 @@ TEST_F(RecogniseGlib, NamesThatWereMadeAtRunTimeAreContent) {
   Identities identities;
   for (const auto& evidence : found) identities.rows.push_back({evidence->label, {}, {*evidence}});
   const Identities plain = without_heap_names(std::move(identities));
-  EXPECT_EQ(plain.rows[FamilyId(0)].label, "GObject");
-  EXPECT_EQ(plain.rows[FamilyId(1)].label, "class struct");
+  EXPECT_EQ(plain.rows[ClusterId(0)].label, "GObject");
+  EXPECT_EQ(plain.rows[ClusterId(1)].label, "class struct");
   for (const Identity& identity : plain.rows) EXPECT_EQ(identity.evidence.front().detail, "");
 }
 

@@ -1,4 +1,4 @@
-#include "identify/clustering/split_unlike.h"
+#include "identify/families/tell_apart.h"
 #include "identify/recognisers/recognisers.h"
 
 #include "identify/recognisers/recognise_python.h"
@@ -201,9 +201,9 @@ TEST(RecognisePython, ObjectsOfOneShapeAreToldApartByTheirType) {
   const PythonKinds kinds(inputs);
   EXPECT_EQ(kinds.name_of(inputs.heap.block_at(objects[0])), "Python str") << "small as it is";
   EXPECT_EQ(kinds.name_of(inputs.heap.block_at(objects[6])), "");
-  const Families split = split_unlike(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
-                                      inputs.roots, inputs.reach, inputs.families);
-  const auto family = [&](size_t i) { return split.of(inputs.heap.block_at(objects[i])); };
+  const Families apart = tell_apart(inputs.image, inputs.symbols, inputs.runtime, inputs.heap,
+                                    inputs.roots, inputs.reach, inputs.families);
+  const auto family = [&](size_t i) { return apart.of(inputs.heap.block_at(objects[i])); };
   EXPECT_EQ(family(0), family(1));
   EXPECT_NE(family(1), family(2));
   EXPECT_EQ(family(2), family(5));
@@ -241,11 +241,11 @@ TEST(RecognisePython, NamesThatLieInTheHeapCanBeLeftOut) {
   vtable.label = "Parser";
   identities.rows.push_back({"Parser", {}, {vtable}});
   const Identities plain = without_heap_names(std::move(identities));
-  const Identity& first = plain.rows[FamilyId(0)];
+  const Identity& first = plain.rows[ClusterId(0)];
   EXPECT_EQ(first.label, "Python object");
   EXPECT_EQ(first.evidence.front().label, "Python object");
   EXPECT_EQ(first.evidence.front().detail, "");
-  EXPECT_EQ(plain.rows[FamilyId(1)].label, "Parser");
+  EXPECT_EQ(plain.rows[ClusterId(1)].label, "Parser");
 }
 
 }  // namespace

@@ -74,8 +74,9 @@ class RecogniserWorld {
     make_families();
     addresses_ = std::make_unique<AddressMap>(world_.image, world_.runtime, world_.heap);
     for (size_t i = 0; i < families_.rows.size(); ++i)
-      profiles_.push_back(
-          make_profile(world_.image, *addresses_, world_.heap, families_, FamilyId(i)));
+      profiles_.push_back(make_profile(world_.image, *addresses_, world_.heap,
+                                       families_.rows[FamilyId(i)].samples, Profile::kProfiled,
+                                       &families_));
     inputs_ = std::make_unique<Inputs>(Inputs{{world_.image, symbols_, world_.runtime, world_.heap,
                                                world_.roots, reach_, families_, *addresses_},
                                               types_,
@@ -124,12 +125,12 @@ class RecogniserWorld {
         family_of[id] = FamilyId(families_.rows.size());
       }
       row.sizes.assign(sizes.begin(), sizes.end());
-      row.fingerprint = families_.rows.size() + 1;
+      row.portrait = families_.rows.size() + 1;
       families_.rows.push_back(std::move(row));
     }
     for (const auto& [block, family] : family_of) {
       families_.blocks.push_back(block);
-      families_.cluster_of.push_back(family);
+      families_.family_of.push_back(family);
     }
   }
 

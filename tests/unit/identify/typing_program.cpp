@@ -39,7 +39,7 @@ void TypingProgram::make_families() {
   }
   for (const auto& [block, family] : members) {
     families_.blocks.push_back(block);
-    families_.cluster_of.push_back(family);
+    families_.family_of.push_back(family);
   }
 }
 

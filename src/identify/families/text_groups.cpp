@@ -1,14 +1,14 @@
 // Names, messages and words of a language begin in many ways, a few of them often; splitting those
 // off would tear apart what one place of the program has made. Templates show in that hardly
 // anything is left beside them.
-#include "identify/clustering/text_groups.h"
+#include "identify/families/text_groups.h"
 
 #include <algorithm>
 #include <array>
 #include <map>
 #include <set>
 
-#include "identify/clustering/shapes.h"
+#include "identify/families/shapes.h"
 
 namespace heapscan {
 
@@ -23,7 +23,7 @@ struct Begins {
   uint64_t total = 0;
 };
 
-// Begin -> cluster, of one cluster's templates.
+// Begin -> family, of one family's templates.
 std::map<uint64_t, uint32_t> templates_of(const Begins& begins, uint32_t& next) {
   std::map<uint64_t, uint32_t> templates;
   uint64_t covered = 0;
@@ -86,24 +86,24 @@ void ask(Bytes word, TextTally& tally) {
 
 }  // namespace
 
-uint32_t split_templates(std::vector<TextGroup>& groups, uint32_t clusters) {
-  std::vector<Begins> begins(clusters);
+uint32_t split_templates(std::vector<TextGroup>& groups, uint32_t families) {
+  std::vector<Begins> begins(families);
   for (const TextGroup& group : groups) {
-    begins[group.cluster].blocks[group.begin] += group.blocks;
-    begins[group.cluster].total += group.blocks;
+    begins[group.family].blocks[group.begin] += group.blocks;
+    begins[group.family].total += group.blocks;
   }
-  uint32_t next = clusters;
+  uint32_t next = families;
   std::vector<std::map<uint64_t, uint32_t>> templates;
-  templates.reserve(clusters);
+  templates.reserve(families);
   for (const Begins& row : begins) templates.push_back(templates_of(row, next));
   std::vector<uint32_t> number(next, ~uint32_t{0});  // without gaps
   uint32_t count = 0;
   for (TextGroup& group : groups) {
-    const auto& row = templates[group.cluster];
+    const auto& row = templates[group.family];
     const auto found = row.find(group.begin);
-    uint32_t& place = number[found == row.end() ? group.cluster : found->second];
+    uint32_t& place = number[found == row.end() ? group.family : found->second];
     if (place == ~uint32_t{0}) place = count++;
-    group.cluster = place;
+    group.family = place;
   }
   return count;
 }

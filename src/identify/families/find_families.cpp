@@ -1,9 +1,9 @@
-// Clustering goes in rounds. In the first, a pointer to a block is just that; the groups it ends
+// Families are found in rounds. In the first, a pointer to a block is just that; the groups it ends
 // with say what kind of block a pointer leads to, and who points at a block, which is what the
 // second works with. A third told nothing apart that was worth it on real programs: its news come
-// from blocks three pointers away. What is known of blocks for certain, their class or which part of
-// which container they are, takes the clusters apart at the end: where a container lies is said by
-// the clusters found so far.
+// from blocks three pointers away. What is known of blocks for certain, their class or which part
+// of which container they are, takes the families apart at the end: where a container lies is said
+// by the families found so far.
 //
 // A round is one pass over the blocks that gives each a signature, groups of equal signatures, and
 // the joining of groups that agree. Only the pass costs time per block, and only columns of small
@@ -14,14 +14,15 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/block_numbers.h"
-#include "heapscan/identify/clusters.h"
-#include "identify/clustering/cluster_rows.h"
-#include "identify/clustering/merge_groups.h"
-#include "identify/clustering/refine_owners.h"
-#include "identify/clustering/signature_groups.h"
-#include "identify/clustering/signatures.h"
-#include "identify/clustering/split_unlike.h"
-#include "identify/clustering/text_groups.h"
+#include "heapscan/identify/families.h"
+#include "identify/families/group_rows.h"
+#include "identify/families/merge_groups.h"
+#include "identify/families/portraits.h"
+#include "identify/families/refine_owners.h"
+#include "identify/families/signature_groups.h"
+#include "identify/families/signatures.h"
+#include "identify/families/tell_apart.h"
+#include "identify/families/text_groups.h"
 
 namespace heapscan {
 
@@ -48,10 +49,10 @@ std::vector<BlockId> wanted_blocks(const HeapModel& heap, const Reachability& re
   return blocks;
 }
 
-class Clustering {
+class Rounds {
  public:
-  Clustering(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
-             const HeapModel& heap, std::span<const BlockId> blocks)
+  Rounds(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
+         const HeapModel& heap, std::span<const BlockId> blocks)
       : image_(image),
         symbols_(symbols),
         heap_(heap),
@@ -80,7 +81,7 @@ class Clustering {
           round + 1 == kRounds ? Rests::Join : Rests::Leave);
       groups_.resize(blocks_.size());
       parallel_for_pieces(blocks_.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
-        for (size_t i = begin; i < end; ++i) groups_[i] = merged.cluster_of[signatures_[i]];
+        for (size_t i = begin; i < end; ++i) groups_[i] = merged.family_of[signatures_[i]];
       });
       shapes_ = std::move(merged.shapes);
     }
@@ -128,30 +129,27 @@ class Clustering {
 
 }  // namespace
 
-ClusterId Clusters::of(BlockId block) const {
-  const auto at = std::lower_bound(blocks.begin(), blocks.end(), block);
-  if (at == blocks.end() || *at != block) return ClusterId::none();
-  return cluster_of[static_cast<size_t>(at - blocks.begin())];
-}
-
-// Blocks that the program has lost and blocks that it uses are clustered apart, so that a lost
-// block's cluster is the same whether or not somebody also asks about the others.
-Clusters cluster(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
-                 const HeapModel& heap, const Roots& roots, const Reachability& reach,
-                 const ClusterOptions& options) {
-  const auto cluster_alone = [&](std::vector<BlockId> blocks) {
-    const auto [group_of, shapes] = Clustering(image, symbols, runtime, heap, blocks).run();
-    return make_clusters(image, symbols, runtime, heap, std::move(blocks), group_of, shapes);
-  };
+// Blocks that the program has lost and blocks that it uses are sorted into groups apart, so that a
+// lost block's family is the same whether or not somebody also asks about the others.
+Families find_families(const MemoryImage& image, const Symbols& symbols,
+                       const RuntimeFacts& runtime, const HeapModel& heap, const Roots& roots,
+                       const Reachability& reach, const FamilyOptions& options) {
   VerdictSet unreached;
   for (const Verdict verdict : {Verdict::Definite, Verdict::Indirect, Verdict::Possible}) {
     if (options.verdicts.has(verdict)) unreached.add(verdict);
   }
-  Clusters clusters = cluster_alone(wanted_blocks(heap, reach, unreached));
+  const auto groups_of = [&](const VerdictSet& verdicts) {
+    std::vector<BlockId> blocks = wanted_blocks(heap, reach, verdicts);
+    auto [group_of, shapes] = Rounds(image, symbols, runtime, heap, blocks).run();
+    Families groups = rows_of_groups(heap, std::move(blocks), group_of, shapes);
+    draw_portraits(image, symbols, runtime, heap, groups);
+    return groups;
+  };
+  Families groups = groups_of(unreached);
   if (options.verdicts.has(Verdict::Reachable))
-    clusters = join_clusters(heap, clusters,
-                             cluster_alone(wanted_blocks(heap, reach, {Verdict::Reachable})));
-  return split_unlike(image, symbols, runtime, heap, roots, reach, std::move(clusters));
+    groups = join_groups(std::move(groups), groups_of({Verdict::Reachable}));
+  return tell_apart(image, symbols, runtime, heap, roots, reach,
+                    unite_equal(heap, std::move(groups)));
 }
 
 }  // namespace heapscan

@@ -1,14 +1,14 @@
 // Every block bids for the blocks it points at with a number made of its group and the offset; the
 // lowest bid wins. Bids do not depend on addresses or on which thread comes first, and blocks with
 // the same kinds of owners are won by the same one.
-#include "identify/clustering/refine_owners.h"
+#include "identify/families/refine_owners.h"
 
 #include <algorithm>
 #include <atomic>
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/heap/pointer_stream.h"
-#include "identify/clustering/signatures.h"
+#include "identify/families/signatures.h"
 
 namespace heapscan {
 

@@ -1,4 +1,4 @@
-// Joins groups of equal signatures into clusters by evidence: how much better the one predicts the
+// Joins groups of equal signatures into families by evidence: how much better the one predicts the
 // fields of the other than chance does.
 #pragma once
 
@@ -8,15 +8,15 @@
 
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
-#include "identify/clustering/cluster_traits.h"
-#include "identify/clustering/signature_groups.h"
-#include "identify/clustering/signatures.h"
+#include "identify/families/family_traits.h"
+#include "identify/families/signature_groups.h"
+#include "identify/families/signatures.h"
 
 namespace heapscan {
 
 struct MergedGroups {
-  std::vector<uint32_t> cluster_of;  // one per group
-  std::vector<Shape> shapes;         // one per cluster
+  std::vector<uint32_t> family_of;  // one per group
+  std::vector<Shape> shapes;        // one per family
 };
 
 // What becomes of blocks that are larger than others of their kind because malloc did not split

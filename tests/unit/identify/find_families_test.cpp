@@ -9,7 +9,8 @@
 #include <string>
 
 #include "heapscan/base/parallel.h"
-#include "heapscan/identify/clusters.h"
+#include "heapscan/identify/families.h"
+#include "heapscan/identify/profile.h"
 #include "support/fake_program.h"
 
 namespace heapscan {
@@ -18,8 +19,8 @@ namespace {
 constexpr uint64_t kFunction = FakeProgram::kCode + 0x100;
 constexpr uint64_t kTable = FakeProgram::kStrong + 0x8000;  // constants of the fake program
 
-// A program whose blocks carry the name of what they are, to hold clusters against.
-class ClusterTest : public testing::Test {
+// A program whose blocks carry the name of what they are, to hold families against.
+class FamiliesTest : public testing::Test {
  protected:
   Addr block(const std::string& type, uint64_t size, const std::vector<uint64_t>& words) {
     const Addr at = program_.block(size);
@@ -39,31 +40,31 @@ class ClusterTest : public testing::Test {
     return at.value;
   }
 
-  void run(const ClusterOptions& options = {}) {
+  void run(const FamilyOptions& options = {}) {
     world_ = program_.build();
     world_.heap.allocator_state = allocator_state_;
     reach_ = world_.trace();
-    clusters_ = cluster(world_.image, Symbols(), world_.runtime, world_.heap, world_.roots, reach_,
-                        options);
+    families_ = find_families(world_.image, Symbols(), world_.runtime, world_.heap, world_.roots,
+                              reach_, options);
   }
-  [[nodiscard]] ClusterId of(Addr at) const { return clusters_.of(world_.heap.block_at(at)); }
-  // The clusters that blocks of this type are in.
-  [[nodiscard]] std::set<ClusterId> clusters_of(const std::string& type) const {
-    std::set<ClusterId> result;
+  [[nodiscard]] FamilyId of(Addr at) const { return families_.of(world_.heap.block_at(at)); }
+  // The families that blocks of this type are in.
+  [[nodiscard]] std::set<FamilyId> families_of(const std::string& type) const {
+    std::set<FamilyId> result;
     for (const auto& [at, name] : type_of_) {
       if (name == type) result.insert(of(at));
     }
     return result;
   }
   [[nodiscard]] Shape shape_of(const std::string& type) const {
-    return clusters_.rows[*clusters_of(type).begin()].shape;
+    return families_.rows[*families_of(type).begin()].shape;
   }
   void expect_one(const std::string& type) const {
-    EXPECT_EQ(clusters_of(type).size(), 1U) << type;
+    EXPECT_EQ(families_of(type).size(), 1U) << type;
   }
   void expect_apart(const std::string& one, const std::string& other) const {
-    const std::set<ClusterId> a = clusters_of(one);
-    for (const ClusterId id : clusters_of(other)) EXPECT_FALSE(a.contains(id)) << one << other;
+    const std::set<FamilyId> a = families_of(one);
+    for (const FamilyId id : families_of(other)) EXPECT_FALSE(a.contains(id)) << one << other;
   }
 
   FakeProgram program_;
@@ -71,26 +72,26 @@ class ClusterTest : public testing::Test {
   std::map<Addr, std::string> type_of_;
   FakeProgram::World world_;
   Reachability reach_;
-  Clusters clusters_;
+  Families families_;
   std::mt19937_64 random_{7};
 };
 
-TEST_F(ClusterTest, EqualRecordsAreOneCluster) {
+TEST_F(FamiliesTest, EqualRecordsAreOneFamily) {
   for (int i = 0; i < 100; ++i) block("session", 40, {7, kFunction, 0, 0x1234567812345678, 3});
   run();
   expect_one("session");
-  const Cluster& row = clusters_.rows[ClusterId(0)];
+  const Family& row = families_.rows[FamilyId(0)];
   EXPECT_EQ(row.blocks, 100U);
   EXPECT_EQ(row.bytes, 4000U);
   EXPECT_EQ(row.shape, Shape::Record);
   ASSERT_EQ(row.sizes.size(), 1U);
   EXPECT_EQ(row.sizes[0], std::make_pair(uint64_t{40}, uint64_t{100}));
-  EXPECT_EQ(row.samples.size(), Cluster::kSamples);
+  EXPECT_EQ(row.samples.size(), Family::kSamples);
   EXPECT_TRUE(std::is_sorted(row.samples.begin(), row.samples.end()));
-  EXPECT_EQ(row.samples.front(), clusters_.blocks.front());
+  EXPECT_EQ(row.samples.front(), families_.blocks.front());
 }
 
-TEST_F(ClusterTest, OptionalFieldsDoNotSplit) {
+TEST_F(FamiliesTest, OptionalFieldsDoNotSplit) {
   const Addr other = block("other", 200, {1, 2, 3, kFunction});
   for (uint64_t i = 0; i < 256; ++i) {
     block("record", 56,
@@ -103,7 +104,7 @@ TEST_F(ClusterTest, OptionalFieldsDoNotSplit) {
 }
 
 // Every tenth block is 16 bytes larger, and whatever was there before is still in them.
-TEST_F(ClusterTest, BlocksThatMallocDidNotSplitAreOfTheirKind) {
+TEST_F(FamiliesTest, BlocksThatMallocDidNotSplitAreOfTheirKind) {
   for (uint64_t size : {24, 40, 88, 200}) {
     const std::string kind = "kind of " + std::to_string(size);
     const Addr owned = block("owned by " + kind, 312, {1, 2, 3, kFunction});
@@ -121,7 +122,7 @@ TEST_F(ClusterTest, BlocksThatMallocDidNotSplitAreOfTheirKind) {
   expect_apart("kind of 88", "kind of 200");
 }
 
-TEST_F(ClusterTest, AsManyLargerBlocksAreAKindOfTheirOwn) {
+TEST_F(FamiliesTest, AsManyLargerBlocksAreAKindOfTheirOwn) {
   const Addr owned = block("owned", 312, {1, 2, 3, kFunction});
   for (uint64_t i = 0; i < 100; ++i) block("small", 40, {i + 1, owned.value, 5});
   for (uint64_t i = 0; i < 60; ++i) block("large", 56, {i + 1, owned.value, 5});
@@ -129,7 +130,7 @@ TEST_F(ClusterTest, AsManyLargerBlocksAreAKindOfTheirOwn) {
   expect_apart("small", "large");
 }
 
-TEST_F(ClusterTest, AFewLargerBlocksWithFieldsBehindAreAKindOfTheirOwn) {
+TEST_F(FamiliesTest, AFewLargerBlocksWithFieldsBehindAreAKindOfTheirOwn) {
   const Addr owned = block("owned", 312, {1, 2, 3, kFunction});
   for (uint64_t i = 0; i < 100; ++i) block("small", 40, {i + 1, owned.value, 5});
   for (uint64_t i = 0; i < 20; ++i) block("large", 56, {i + 1, owned.value, 5, 0, 0, owned.value});
@@ -137,7 +138,7 @@ TEST_F(ClusterTest, AFewLargerBlocksWithFieldsBehindAreAKindOfTheirOwn) {
   expect_apart("small", "large");
 }
 
-TEST_F(ClusterTest, AFewLargerBlocksThatBeginDifferentlyAreAKindOfTheirOwn) {
+TEST_F(FamiliesTest, AFewLargerBlocksThatBeginDifferentlyAreAKindOfTheirOwn) {
   const Addr owned = block("owned", 312, {1, 2, 3, kFunction});
   for (uint64_t i = 0; i < 100; ++i) block("small", 40, {i + 1, owned.value, 5});
   for (uint64_t i = 0; i < 6; ++i) block("large", 56, {owned.value, kFunction, 0, 0});
@@ -145,7 +146,7 @@ TEST_F(ClusterTest, AFewLargerBlocksThatBeginDifferentlyAreAKindOfTheirOwn) {
   expect_apart("small", "large");
 }
 
-TEST_F(ClusterTest, TablesOfFunctionsTellClassesApart) {
+TEST_F(FamiliesTest, TablesOfFunctionsTellClassesApart) {
   const uint64_t circle = table(0);
   const uint64_t square = table(1);
   for (uint64_t i = 0; i < 50; ++i) {
@@ -158,14 +159,14 @@ TEST_F(ClusterTest, TablesOfFunctionsTellClassesApart) {
   expect_apart("circle", "square");
 }
 
-TEST_F(ClusterTest, TextsOfAllLengthsAreOne) {
+TEST_F(FamiliesTest, TextsOfAllLengthsAreOne) {
   for (size_t i = 4; i < 300; i += 3) text("text", std::string(i, static_cast<char>('a' + i % 26)));
   run();
   expect_one("text");
   EXPECT_EQ(shape_of("text"), Shape::Text);
 }
 
-TEST_F(ClusterTest, ArraysOfAllLengthsAreOne) {
+TEST_F(FamiliesTest, ArraysOfAllLengthsAreOne) {
   std::vector<uint64_t> nodes;
   for (uint64_t i = 0; i < 40; ++i)
     nodes.push_back(block("node", 72, {kFunction, i + 1, i, 3, kFunction + 32}).value);
@@ -185,7 +186,7 @@ TEST_F(ClusterTest, ArraysOfAllLengthsAreOne) {
   expect_one("node");
 }
 
-TEST_F(ClusterTest, TinyBlocksAreToldByWhoPointsAtThem) {
+TEST_F(FamiliesTest, TinyBlocksAreToldByWhoPointsAtThem) {
   for (uint64_t i = 0; i < 60; ++i) {
     const Addr first = block("first", 24, {i + 1, 1});
     const Addr second = block("second", 24, {i + 1, 1});
@@ -199,7 +200,7 @@ TEST_F(ClusterTest, TinyBlocksAreToldByWhoPointsAtThem) {
 }
 
 // Arrays of pointers to this and that are one group, so that they own everything alike.
-TEST_F(ClusterTest, ArraysOfPointersSayNothingOfTinyRecordsTheyPointAt) {
+TEST_F(FamiliesTest, ArraysOfPointersSayNothingOfTinyRecordsTheyPointAt) {
   const auto table = [&](const std::vector<uint64_t>& elements) {
     block("table", 8 * elements.size(), elements);
   };
@@ -220,7 +221,7 @@ TEST_F(ClusterTest, ArraysOfPointersSayNothingOfTinyRecordsTheyPointAt) {
   expect_apart("entry", "number");
 }
 
-TEST_F(ClusterTest, WhatPointersLeadToTellsRecordsApart) {
+TEST_F(FamiliesTest, WhatPointersLeadToTellsRecordsApart) {
   for (uint64_t i = 0; i < 60; ++i) {
     const Addr key = text("key", "key of an entry " + std::to_string(i));
     const Addr value = block("value", 104, {kFunction, i, 7, 9, kFunction + 16});
@@ -233,7 +234,7 @@ TEST_F(ClusterTest, WhatPointersLeadToTellsRecordsApart) {
   expect_apart("of keys", "of values");
 }
 
-TEST_F(ClusterTest, ShortTextsAreToldFromNumbersInWhatIsLeftBehind) {
+TEST_F(FamiliesTest, ShortTextsAreToldFromNumbersInWhatIsLeftBehind) {
   for (uint64_t i = 0; i < 40; ++i) {
     text("text", "long enough to be text " + std::to_string(i));
     // "id" or "n" over the rest of a pointer, with other left-overs behind.
@@ -247,7 +248,7 @@ TEST_F(ClusterTest, ShortTextsAreToldFromNumbersInWhatIsLeftBehind) {
 }
 
 // Some of them lie over old bytes, which nobody leaves who writes a number; all are told by that.
-TEST_F(ClusterTest, PunctuationOverOldBytesIsText) {
+TEST_F(FamiliesTest, PunctuationOverOldBytesIsText) {
   const std::vector<std::string> strings = {",", ".", ";", "(", "1,", ")"};
   for (uint64_t i = 0; i < 60; ++i) {
     const std::string& string = strings[i % strings.size()];
@@ -263,7 +264,7 @@ TEST_F(ClusterTest, PunctuationOverOldBytesIsText) {
   EXPECT_EQ(shape_of("text"), Shape::Text);
 }
 
-TEST_F(ClusterTest, SmallNumbersOfAllWidthsAreNoText) {
+TEST_F(FamiliesTest, SmallNumbersOfAllWidthsAreNoText) {
   for (uint64_t i = 0; i < 60; ++i) {
     block("long", 24, {40 + i % 7, 0, 0});
     block("ints", 24, {uint64_t{7 + i} << 32 | (40 + i % 7), 0, 0});
@@ -274,7 +275,7 @@ TEST_F(ClusterTest, SmallNumbersOfAllWidthsAreNoText) {
     EXPECT_EQ(shape_of(type), Shape::Record) << type;
 }
 
-TEST_F(ClusterTest, PointersMadeOfLettersAreNoText) {
+TEST_F(FamiliesTest, PointersMadeOfLettersAreNoText) {
   const uint64_t letters = FakeProgram::kStrong + 0xa050;  // the bytes "P VUUU"
   for (uint64_t i = 0; i < 40; ++i) block("record", 24, {letters + i, kFunction, i});
   run();
@@ -282,7 +283,7 @@ TEST_F(ClusterTest, PointersMadeOfLettersAreNoText) {
   EXPECT_EQ(shape_of("record"), Shape::Record);
 }
 
-TEST_F(ClusterTest, WideTextIsTextAndNumbersAreNot) {
+TEST_F(FamiliesTest, WideTextIsTextAndNumbersAreNot) {
   for (uint64_t i = 0; i < 40; ++i) {
     std::vector<uint64_t> words;
     const std::string text = "wide text number " + std::to_string(i) + (i % 2 == 0 ? "0" : "");
@@ -306,7 +307,7 @@ TEST_F(ClusterTest, WideTextIsTextAndNumbersAreNot) {
   EXPECT_EQ(shape_of("numbers"), Shape::Numbers);
 }
 
-TEST_F(ClusterTest, TextsOfAFewTemplatesAreToldApart) {
+TEST_F(FamiliesTest, TextsOfAFewTemplatesAreToldApart) {
   for (int i = 0; i < 100; ++i) {
     text("progress", "[" + std::to_string(1000 + i) + "/9000] building");
     text("greeting", "Dear customer " + std::to_string(i));
@@ -317,7 +318,7 @@ TEST_F(ClusterTest, TextsOfAFewTemplatesAreToldApart) {
   expect_apart("progress", "greeting");
 }
 
-TEST_F(ClusterTest, ManyBeginningsAreNoTemplates) {
+TEST_F(FamiliesTest, ManyBeginningsAreNoTemplates) {
   for (int i = 0; i < 300; ++i) {
     std::string word = i % 4 == 0 ? "std::vector" : "";
     for (int k = 0; k < 12; ++k) word += static_cast<char>('a' + random_() % 26);
@@ -327,7 +328,7 @@ TEST_F(ClusterTest, ManyBeginningsAreNoTemplates) {
   expect_one("name");
 }
 
-TEST_F(ClusterTest, WhatOwnsTextsTellsThemApart) {
+TEST_F(FamiliesTest, WhatOwnsTextsTellsThemApart) {
   for (uint64_t i = 0; i < 50; ++i) {
     const Addr name = text("name", std::string(8 + i % 9, static_cast<char>('a' + i % 26)));
     const Addr value = text("value", std::string(6 + i % 7, static_cast<char>('A' + i % 26)));
@@ -339,23 +340,23 @@ TEST_F(ClusterTest, WhatOwnsTextsTellsThemApart) {
   expect_apart("name", "value");
 }
 
-TEST_F(ClusterTest, ClassesWithATailOfAnyLengthAreOne) {
+TEST_F(FamiliesTest, ClassesWithATailOfAnyLengthAreOne) {
   const uint64_t packet = table(0);
   for (uint64_t i = 0; i < 40; ++i)
     block("packet", 56 + 16 * (i % 10), {packet, i, kFunction, 7, i + 3, i});
   run();
   expect_one("packet");
-  EXPECT_EQ(clusters_.rows[*clusters_of("packet").begin()].sizes.size(), 10U);
+  EXPECT_EQ(families_.rows[*families_of("packet").begin()].sizes.size(), 10U);
 }
 
-TEST_F(ClusterTest, WhatAFreeBlockLeftBehindDoesNotSplit) {
+TEST_F(FamiliesTest, WhatAFreeBlockLeftBehindDoesNotSplit) {
   for (uint64_t i = 0; i < 60; ++i)
     block("record", 40, {kFunction, i + 1, 3, 0, i % 2 == 0 ? 48U : 0U});
   run();
   expect_one("record");
 }
 
-TEST_F(ClusterTest, EmptyStringsOverFreeListLinksAreOneInBlocksOfSeveralSizes) {
+TEST_F(FamiliesTest, EmptyStringsOverFreeListLinksAreOneInBlocksOfSeveralSizes) {
   allocator_state_ = {AddrRange::sized(Addr(FakeProgram::kWeak + 0x0cc0), 0x100)};
   const uint64_t left = FakeProgram::kWeak & ~uint64_t{0xffff};  // the link's low bytes are gone
   for (uint64_t i = 0; i < 40; ++i) {
@@ -373,7 +374,7 @@ TEST_F(ClusterTest, EmptyStringsOverFreeListLinksAreOneInBlocksOfSeveralSizes) {
 
 // A reference counter and a pointer into a text; and short strings with their lengths in
 // front, behind which nothing was ever written.
-TEST_F(ClusterTest, LinksOfTheAllocatorAreNoNullPointers) {
+TEST_F(FamiliesTest, LinksOfTheAllocatorAreNoNullPointers) {
   allocator_state_ = {AddrRange::sized(Addr(FakeProgram::kWeak + 0x0cc0), 0x100)};
   const uint64_t link = allocator_state_.front().begin().value + 16;
   for (uint64_t i = 0; i < 60; ++i) {
@@ -387,7 +388,7 @@ TEST_F(ClusterTest, LinksOfTheAllocatorAreNoNullPointers) {
   expect_apart("object", "string");
 }
 
-TEST_F(ClusterTest, WhatFillsItsWordIsNoInteger) {
+TEST_F(FamiliesTest, WhatFillsItsWordIsNoInteger) {
   for (uint64_t i = 0; i < 100; ++i) {
     block("hash", 24, {random_() >> 12 | 0xabc0000000000001, 0, i % 3 == 0 ? 32U : 0U});
     block("count", 24, {i + 1, 0, i % 3 == 0 ? 32U : 0U});
@@ -398,7 +399,7 @@ TEST_F(ClusterTest, WhatFillsItsWordIsNoInteger) {
   expect_apart("hash", "count");
 }
 
-TEST_F(ClusterTest, UntouchedBuffersAreOneClusterPerSize) {
+TEST_F(FamiliesTest, UntouchedBuffersAreOneFamilyPerSize) {
   for (int i = 0; i < 10; ++i) block("buffer", 4088, {});
   for (int i = 0; i < 10; ++i) block("page", 8184, {});
   for (int i = 0; i < 10; ++i) program_.poke(block("sparse", 4088, {}) + 4000, 7);
@@ -411,7 +412,7 @@ TEST_F(ClusterTest, UntouchedBuffersAreOneClusterPerSize) {
 }
 
 // What the allocator's lists and earlier owners left in them differs.
-TEST_F(ClusterTest, BlocksThatWereNeverWrittenAreOneClusterWhateverIsLeftInThem) {
+TEST_F(FamiliesTest, BlocksThatWereNeverWrittenAreOneFamilyWhateverIsLeftInThem) {
   const Addr list(kTable + 0x4000);
   allocator_state_.push_back(AddrRange::sized(list, 0x1000));
   const Addr owned = block("owned", 312, {1, 2, 3, kFunction});
@@ -430,7 +431,7 @@ TEST_F(ClusterTest, BlocksThatWereNeverWrittenAreOneClusterWhateverIsLeftInThem)
   expect_apart("never written", "written");
 }
 
-TEST_F(ClusterTest, NumbersAndPointersAtOnePlaceAreTwoKinds) {
+TEST_F(FamiliesTest, NumbersAndPointersAtOnePlaceAreTwoKinds) {
   for (uint64_t i = 0; i < 100; ++i) {
     const Addr payload =
         text("payload", "payload of a job that is forgotten: " + std::to_string(i));
@@ -442,7 +443,7 @@ TEST_F(ClusterTest, NumbersAndPointersAtOnePlaceAreTwoKinds) {
   expect_apart("job", "measure");
 }
 
-TEST_F(ClusterTest, OnlyUsedBlocksOfTheWantedVerdictsAreClustered) {
+TEST_F(FamiliesTest, OnlyUsedBlocksOfTheWantedVerdictsAreInFamilies) {
   const Addr held = block("held", 40, {1, 2, 3});
   const Addr lost = block("lost", 40, {1, 2, 3});
   const Addr unused = program_.block(40, BlockState::Binned);
@@ -451,26 +452,26 @@ TEST_F(ClusterTest, OnlyUsedBlocksOfTheWantedVerdictsAreClustered) {
   EXPECT_TRUE(of(lost).valid());
   EXPECT_FALSE(of(held).valid());
   EXPECT_FALSE(of(unused).valid());
-  EXPECT_EQ(clusters_.blocks.size(), 1U);
+  EXPECT_EQ(families_.blocks.size(), 1U);
 }
 
-TEST_F(ClusterTest, LostBlocksAreClusteredAlikeWhetherOrNotLiveOnesAreToo) {
+TEST_F(FamiliesTest, LostBlocksLookTheSameWhetherOrNotLiveOnesAreToo) {
   for (uint64_t i = 0; i < 40; ++i) {
     block("lost", 56, {table(1), i, 0});
     program_.strong_root(block("held", 56, {table(1), i, 7 * i, kFunction, i * i}));
     program_.strong_root(block("other", 56, {table(2), i, kFunction}));
   }
   run();
-  const uint64_t alone = clusters_.rows[*clusters_of("lost").begin()].fingerprint;
-  ClusterOptions options;
+  const uint64_t alone = families_.rows[*families_of("lost").begin()].portrait;
+  FamilyOptions options;
   options.verdicts.add(Verdict::Reachable);
-  clusters_ =
-      cluster(world_.image, Symbols(), world_.runtime, world_.heap, world_.roots, reach_, options);
+  families_ = find_families(world_.image, Symbols(), world_.runtime, world_.heap, world_.roots,
+                            reach_, options);
   expect_one("lost");
   expect_apart("lost", "other");
-  EXPECT_EQ(clusters_.rows[*clusters_of("lost").begin()].fingerprint, alone);
-  EXPECT_TRUE(std::is_sorted(clusters_.blocks.begin(), clusters_.blocks.end()));
-  EXPECT_EQ(clusters_.blocks.size(), 120U);
+  EXPECT_EQ(families_.rows[*families_of("lost").begin()].portrait, alone);
+  EXPECT_TRUE(std::is_sorted(families_.blocks.begin(), families_.blocks.end()));
+  EXPECT_EQ(families_.blocks.size(), 120U);
 }
 
 // The same program with its heap laid out in another order and behind other blocks, and its code
@@ -501,25 +502,25 @@ std::map<uint64_t, uint64_t> fingerprints(bool other_run, uint64_t moved = 0) {
     }
   }
   const FakeProgram::World world = program.build();
-  const Clusters clusters =
-      cluster(world.image, Symbols(), world.runtime, world.heap, world.roots, world.trace());
+  const Families families =
+      find_families(world.image, Symbols(), world.runtime, world.heap, world.roots, world.trace());
   std::map<uint64_t, uint64_t> blocks;
-  for (const Cluster& row : clusters.rows) blocks[row.fingerprint] = row.blocks;
+  for (const Family& row : families.rows) blocks[row.portrait] = row.blocks;
   return blocks;
 }
 
-TEST(ClusterFingerprints, AreTheSameInAnotherRun) {
+TEST(Portraits, AreTheSameInAnotherRun) {
   const auto one = fingerprints(false);
   EXPECT_GE(one.size(), 4U);
   EXPECT_EQ(one, fingerprints(true));
 }
 
-TEST(ClusterFingerprints, AreTheSameInAnotherBuildWithoutSymbols) {
+TEST(Portraits, AreTheSameInAnotherBuildWithoutSymbols) {
   EXPECT_EQ(fingerprints(false), fingerprints(true, 0x40));
 }
 
 // Any bytes at all: half of them words that mean something, so that everything is tried.
-class AnyBytes : public ClusterTest, public testing::WithParamInterface<unsigned> {};
+class AnyBytes : public FamiliesTest, public testing::WithParamInterface<unsigned> {};
 
 TEST_P(AnyBytes, GiveOneAnswerOnAnyNumberOfThreads) {
   random_.seed(GetParam());
@@ -540,9 +541,9 @@ TEST_P(AnyBytes, GiveOneAnswerOnAnyNumberOfThreads) {
     }
   }
   run();
-  EXPECT_EQ(clusters_.cluster_of.size(), clusters_.blocks.size());
+  EXPECT_EQ(families_.family_of.size(), families_.blocks.size());
   uint64_t count = 0;
-  for (const Cluster& row : clusters_.rows) {
+  for (const Family& row : families_.rows) {
     uint64_t of_sizes = 0;
     uint64_t bytes = 0;
     for (const auto& [size, n] : row.sizes) {
@@ -551,44 +552,44 @@ TEST_P(AnyBytes, GiveOneAnswerOnAnyNumberOfThreads) {
     }
     EXPECT_EQ(of_sizes, row.blocks);
     EXPECT_EQ(bytes, row.bytes);
-    EXPECT_EQ(row.samples.size(), std::min<size_t>(row.blocks, Cluster::kSamples));
+    EXPECT_EQ(row.samples.size(), std::min<size_t>(row.blocks, Family::kSamples));
     count += row.blocks;
   }
-  EXPECT_EQ(count, clusters_.blocks.size());
+  EXPECT_EQ(count, families_.blocks.size());
   for (const unsigned threads : {1U, 4U}) {
     const ThreadLimit limit(threads);
-    const Clusters again =
-        cluster(world_.image, Symbols(), world_.runtime, world_.heap, world_.roots, reach_, {});
-    EXPECT_EQ(again.cluster_of, clusters_.cluster_of);
+    const Families again = find_families(world_.image, Symbols(), world_.runtime, world_.heap,
+                                         world_.roots, reach_, {});
+    EXPECT_EQ(again.family_of, families_.family_of);
     for (size_t i = 0; i < again.rows.size(); ++i)
-      EXPECT_EQ(again.rows[ClusterId(i)].fingerprint, clusters_.rows[ClusterId(i)].fingerprint);
+      EXPECT_EQ(again.rows[FamilyId(i)].portrait, families_.rows[FamilyId(i)].portrait);
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, AnyBytes, testing::Range(0U, 16U));
 
-class ProfileTest : public ClusterTest {};
+class ProfileTest : public FamiliesTest {};
 
 TEST_F(ProfileTest, SaysWhatTheSamplesAgreeOn) {
   const Addr other = block("other", 200, {1, 2, 3, kFunction});
   for (uint64_t i = 0; i < 100; ++i)
     block("record", 56, {kFunction, i % 4 == 0 ? 0 : other.value, 7, 0, i + 1});
   run();
-  const ClusterId id = *clusters_of("record").begin();
+  const FamilyId id = *families_of("record").begin();
   const Profile profile =
       make_profile(world_.image, AddressMap(world_.image, world_.runtime, world_.heap), world_.heap,
-                   clusters_, id);
-  ASSERT_EQ(profile.samples, Cluster::kSamples);
+                   families_.rows[id].samples, Profile::kProfiled, &families_);
+  ASSERT_EQ(profile.samples, Family::kSamples);
   ASSERT_EQ(profile.fields.size(), 7U);
   const Field& code = profile.fields[0];
   EXPECT_EQ(code.kind, WordKind::Code);
   EXPECT_EQ(code.common, Addr(kFunction));
-  EXPECT_EQ(code.common_count, Cluster::kSamples);
+  EXPECT_EQ(code.common_count, Family::kSamples);
   EXPECT_EQ(code.constant, kFunction);
   const Field& pointer = profile.fields[1];
   EXPECT_EQ(pointer.offset, 8U);
   EXPECT_EQ(pointer.kind, WordKind::BlockStart);
-  EXPECT_EQ(pointer.agreeing + pointer.zeros, Cluster::kSamples);
+  EXPECT_EQ(pointer.agreeing + pointer.zeros, Family::kSamples);
   EXPECT_EQ(pointer.to, of(other));
   EXPECT_EQ(pointer.to_count, pointer.agreeing);
   EXPECT_FALSE(pointer.constant.has_value());

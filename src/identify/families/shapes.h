@@ -6,7 +6,7 @@
 #include <span>
 
 #include "heapscan/base/bytes.h"
-#include "heapscan/identify/clusters.h"
+#include "heapscan/identify/families.h"
 #include "heapscan/identify/words.h"
 
 namespace heapscan {

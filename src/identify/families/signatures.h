@@ -12,9 +12,9 @@
 #include "heapscan/heap/block_numbers.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/heap/pointer_stream.h"
-#include "heapscan/identify/clusters.h"
+#include "heapscan/identify/families.h"
 #include "heapscan/identify/words.h"
-#include "identify/clustering/shapes.h"
+#include "identify/families/shapes.h"
 
 namespace heapscan {
 

@@ -10,8 +10,8 @@
 //
 // The smallest blocks are given out for a single byte too: there the first field counts more, and
 // whether it is used at all once more; the last is mostly what was there before.
-#include "identify/clustering/cluster_traits.h"
-#include "identify/clustering/refine_owners.h"
+#include "identify/families/family_traits.h"
+#include "identify/families/refine_owners.h"
 #include "identify/weights.h"
 
 #include <algorithm>
@@ -39,7 +39,7 @@ constexpr uint32_t kPointers = kHeapPointers | bit(TraitKind::Code) | bit(TraitK
 
 // Kinds that one field may have side by side. What fills all of a word is no integer that happens
 // to be large.
-constexpr std::array<uint32_t, 3> kFamilies = {
+constexpr std::array<uint32_t, 3> kSideBySide = {
     bit(TraitKind::Integer) | bit(TraitKind::Pair) | bit(TraitKind::Number),
     bit(TraitKind::Pair) | bit(TraitKind::Number) | bit(TraitKind::Random) | bit(TraitKind::Float),
     kHeapPointers};
@@ -47,8 +47,8 @@ constexpr std::array<uint32_t, 3> kFamilies = {
 constexpr std::array<uint32_t, kTraitKinds> make_kin() {
   std::array<uint32_t, kTraitKinds> kin{};
   for (uint32_t kind = 0; kind < kTraitKinds; ++kind) {
-    for (const uint32_t family : kFamilies) {
-      if ((family >> kind & 1) != 0) kin[kind] |= family & ~(1U << kind);
+    for (const uint32_t kinds : kSideBySide) {
+      if ((kinds >> kind & 1) != 0) kin[kind] |= kinds & ~(1U << kind);
     }
   }
   return kin;
@@ -211,7 +211,7 @@ Trait TraitMixture::commonest() const {
   return trait;
 }
 
-ClusterTraits::ClusterTraits(const Signature& signature, uint32_t blocks)
+FamilyTraits::FamilyTraits(const Signature& signature, uint32_t blocks)
     : shape_(signature.shape), says_little_(signature.says_little()), traits_(signature.traits) {
   const float weight = 1 + std::log2(static_cast<float>(blocks));
   for (size_t i = 0; i < traits_; ++i) places_[i].add(signature.trait[i], weight);
@@ -224,13 +224,13 @@ ClusterTraits::ClusterTraits(const Signature& signature, uint32_t blocks)
   }
 }
 
-void ClusterTraits::add(const ClusterTraits& other) {
+void FamilyTraits::add(const FamilyTraits& other) {
   for (size_t i = 0; i < traits_; ++i) places_[i].add(other.places_[i]);
   owner_.add(other.owner_);
 }
 
-ClusterOutline ClusterTraits::outline() const {
-  ClusterOutline outline;
+FamilyOutline FamilyTraits::outline() const {
+  FamilyOutline outline;
   outline.shape = shape_;
   outline.traits = traits_;
   for (size_t i = 0; i < std::min(traits_, outline.first.size()); ++i)
@@ -239,25 +239,25 @@ ClusterOutline ClusterTraits::outline() const {
   return outline;
 }
 
-float ClusterTraits::agreement(const ClusterTraits& other) const {
+float FamilyTraits::agreement(const FamilyTraits& other) const {
   if (places_[0].names_other_tables(other.places_[0])) return -1e6F;
   return (predicts(other, frame()) + other.predicts(*this, frame())) / 2;
 }
 
-float ClusterTraits::agreement_with_larger(const ClusterTraits& larger) const {
+float FamilyTraits::agreement_with_larger(const FamilyTraits& larger) const {
   if (places_[0].names_other_tables(larger.places_[0])) return -1e6F;
   const Frame common{std::min(traits_, Signature::kFields), says_little_};
   return (predicts(larger, common) + larger.predicts(*this, common)) / 2;
 }
 
-bool ClusterTraits::uses_last(size_t words) const {
+bool FamilyTraits::uses_last(size_t words) const {
   const size_t fields = std::min(traits_, Signature::kFields);
   return std::any_of(places_.begin() + static_cast<ptrdiff_t>(fields - std::min(words, fields)),
                      places_.begin() + static_cast<ptrdiff_t>(traits_),
                      [](const TraitMixture& place) { return place.is_field(); });
 }
 
-float ClusterTraits::weight_of(size_t place, size_t traits) const {
+float FamilyTraits::weight_of(size_t place, size_t traits) const {
   if (shape_ != Shape::Record || traits <= 1) return 1;
   const bool is_last = place + 1 == traits;
   if (traits > kSmallestFields) return is_last ? weights::kLastFieldWeight : 1;
@@ -265,7 +265,7 @@ float ClusterTraits::weight_of(size_t place, size_t traits) const {
   return is_last ? weights::kSlackWeight : 1;
 }
 
-float ClusterTraits::predicts(const ClusterTraits& other, const Frame& frame) const {
+float FamilyTraits::predicts(const FamilyTraits& other, const Frame& frame) const {
   float sum = (frame.says_little ? weights::kOwnerWeightOfTiny : weights::kOwnerWeight) *
               owner_.names(other.owner_);
   if (shape_ == Shape::Record && frame.traits <= kSmallestFields)

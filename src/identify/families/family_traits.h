@@ -1,11 +1,11 @@
-// What the blocks of a growing cluster have at each place, and how well that agrees with another
+// What the blocks of a growing family have at each place, and how well that agrees with another
 // group's.
 #pragma once
 
 #include <array>
 #include <cstdint>
 
-#include "identify/clustering/signatures.h"
+#include "identify/families/signatures.h"
 
 namespace heapscan {
 
@@ -53,27 +53,27 @@ class TraitMixture {
   float named_weight_ = 0;  // also of those that found no place
 };
 
-// A cluster in a few words.
-struct ClusterOutline {
+// A family in a few words.
+struct FamilyOutline {
   Shape shape = Shape::Record;
   size_t traits = 0;
   std::array<Trait, 4> first;  // the commonest at the first places
   uint64_t owner = 0;          // of nearly all; 0: none
 };
 
-class ClusterTraits {
+class FamilyTraits {
  public:
-  ClusterTraits(const Signature& signature, uint32_t blocks);
-  void add(const ClusterTraits& other);
+  FamilyTraits(const Signature& signature, uint32_t blocks);
+  void add(const FamilyTraits& other);
 
   // In nats, the same for both directions; above 0 the two are likelier one kind than two.
-  [[nodiscard]] float agreement(const ClusterTraits& other) const;
+  [[nodiscard]] float agreement(const FamilyTraits& other) const;
   // The same for `larger`, whose blocks have two words more: of those only the words count that
   // blocks of this size have, too.
-  [[nodiscard]] float agreement_with_larger(const ClusterTraits& larger) const;
+  [[nodiscard]] float agreement_with_larger(const FamilyTraits& larger) const;
   // Whether one of the last `words` words is a field of its own.
   [[nodiscard]] bool uses_last(size_t words) const;
-  [[nodiscard]] ClusterOutline outline() const;
+  [[nodiscard]] FamilyOutline outline() const;
 
  private:
   // How words are compared: as those of records with so many traits.
@@ -82,7 +82,7 @@ class ClusterTraits {
     bool says_little = false;
   };
   [[nodiscard]] Frame frame() const { return {traits_, says_little_}; }
-  [[nodiscard]] float predicts(const ClusterTraits& other, const Frame& frame) const;
+  [[nodiscard]] float predicts(const FamilyTraits& other, const Frame& frame) const;
   [[nodiscard]] float weight_of(size_t place, size_t traits) const;
 
   Shape shape_;

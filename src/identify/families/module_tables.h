@@ -8,7 +8,7 @@
 #include "heapscan/identify/words.h"
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
-#include "identify/clustering/signatures.h"
+#include "identify/families/signatures.h"
 
 namespace heapscan {
 

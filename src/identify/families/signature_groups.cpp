@@ -1,11 +1,11 @@
 // One hash table from signature to group, filled in the order of the blocks, so that the groups are
 // the same for every number of threads. A look-up per block waits for memory unless it is announced
 // a few blocks ahead.
-#include "identify/clustering/signature_groups.h"
+#include "identify/families/signature_groups.h"
 
 #include <algorithm>
 
-#include "identify/clustering/signatures.h"
+#include "identify/families/signatures.h"
 
 namespace heapscan {
 

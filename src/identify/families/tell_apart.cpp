@@ -2,14 +2,14 @@
 // nodes of a hash table fall together with the elements of a vector, an object with few fields with
 // a struct. The class that a block begins with, and the container that owns it, tell them apart.
 //
-// Every cluster's members are counted by class and by part of a container. A class is a cluster of
-// its own, however small: its name is certain. Of the others large enough groups become clusters;
+// Every family's members are counted by class and by part of a container. A class is a family of
+// its own, however small: its name is certain. Of the others large enough groups become families;
 // nodes also by the place of their container, since a container has one kind of node. Storage is
 // separated by place where the container is a member of objects or nodes; elsewhere it is not, for
 // strings lie at many offsets of many arrays. Blocks that no container owns stay with the largest
-// group, unless what the others are is certain for each block (nodes) or the cluster is taken apart
+// group, unless what the others are is certain for each block (nodes) or the family is taken apart
 // anyway.
-#include "identify/clustering/split_unlike.h"
+#include "identify/families/tell_apart.h"
 
 #include <algorithm>
 #include <map>
@@ -20,7 +20,7 @@
 #include "heapscan/base/hash.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/identify/identities.h"
-#include "identify/clustering/cluster_rows.h"
+#include "identify/members.h"
 #include "identify/recognisers/container_search.h"
 #include "identify/recognisers/recognise_glib.h"
 #include "identify/recognisers/recognise_python.h"
@@ -30,11 +30,10 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kFewestApart =
-    64;  // blocks of a container that are worth a cluster of their own
+constexpr uint64_t kFewestApart = 64;  // blocks of a container that are worth a family of their own
 constexpr uint32_t kNoCode = 0;
 constexpr uint32_t kClass = uint32_t{1} << 31;  // set in the code of a block whose class is known
-constexpr size_t kSplitGrain = 4096;
+constexpr size_t kApartGrain = 4096;
 constexpr size_t kMostVtables = 100'000;
 
 using Counts = std::map<uint32_t, uint64_t>;  // code -> blocks
@@ -53,10 +52,10 @@ using Groups = std::map<GroupKey, uint64_t>;  // blocks of each
 // What is known of each block.
 struct Facts {
   ContainerSearch containers;
-  std::vector<std::string> classes;      // names, sorted
-  std::vector<uint32_t> codes;           // one per clustered block
-  std::vector<Counts> counts;            // one per cluster
-  Column<ClusterId, uint8_t> is_record;  // whether most of its blocks are objects or nodes
+  std::vector<std::string> classes;     // names, sorted
+  std::vector<uint32_t> codes;          // one per block
+  std::vector<Counts> counts;           // one per family
+  Column<FamilyId, uint8_t> is_record;  // whether most of its blocks are objects or nodes
 
   [[nodiscard]] ContainerPart part(uint32_t code) const { return containers.member(code).part; }
   [[nodiscard]] const ContainerPlace& place(uint32_t code) const {
@@ -75,7 +74,7 @@ bool is_node(ContainerPart part) {
 std::vector<uint64_t> first_words(const FamilyInputs& inputs) {
   const std::vector<BlockId>& blocks = inputs.families.blocks;
   std::vector<uint64_t> words(blocks.size());
-  parallel_for_pieces(blocks.size(), kSplitGrain, [&](size_t begin, size_t end) {
+  parallel_for_pieces(blocks.size(), kApartGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
       const auto word = inputs.image.read<uint64_t>(inputs.heap.block(blocks[i]).begin());
       if (!word || *word % 8 != 0) continue;
@@ -123,7 +122,7 @@ void add_classes(const FamilyInputs& inputs, Facts& facts) {
   }
   if (!glib.in_use() && !python.in_use()) return;
   const std::vector<BlockId>& blocks = inputs.families.blocks;
-  parallel_for_pieces(blocks.size(), kSplitGrain, [&](size_t begin, size_t end) {
+  parallel_for_pieces(blocks.size(), kApartGrain, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
       std::string_view name = glib.in_use() ? glib.name_of(blocks[i]) : std::string_view();
       if (name.empty() && python.in_use()) name = python.name_of(blocks[i]);
@@ -132,41 +131,41 @@ void add_classes(const FamilyInputs& inputs, Facts& facts) {
   });
 }
 
-void count_codes(const Clusters& clusters, Facts& facts) {
-  facts.counts.resize(clusters.rows.size());
-  for (size_t i = 0; i < clusters.blocks.size(); ++i)
-    ++facts.counts[clusters.cluster_of[i].index()][facts.codes[i]];
-  facts.is_record = Column<ClusterId, uint8_t>(clusters.rows.size());
-  for (size_t i = 0; i < clusters.rows.size(); ++i) {
+void count_codes(const Families& families, Facts& facts) {
+  facts.counts.resize(families.rows.size());
+  for (size_t i = 0; i < families.blocks.size(); ++i)
+    ++facts.counts[families.family_of[i].index()][facts.codes[i]];
+  facts.is_record = Column<FamilyId, uint8_t>(families.rows.size());
+  for (size_t i = 0; i < families.rows.size(); ++i) {
     uint64_t blocks = 0;
     for (const auto& [code, count] : facts.counts[i]) {
       const bool is_class = (code & kClass) != 0;
       if (is_class || (code != kNoCode && is_node(facts.part(code)))) blocks += count;
     }
-    facts.is_record[ClusterId(i)] = 2 * blocks > clusters.rows[ClusterId(i)].blocks ? 1 : 0;
+    facts.is_record[FamilyId(i)] = 2 * blocks > families.rows[FamilyId(i)].blocks ? 1 : 0;
   }
 }
 
 Facts find_facts(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
                  const HeapModel& heap, const Roots& roots, const Reachability& reach,
-                 const Clusters& clusters) {
+                 const Families& families) {
   const AddressMap addresses(image, runtime, heap);
-  const FamilyInputs inputs{image, symbols, runtime, heap, roots, reach, clusters, addresses};
+  const FamilyInputs inputs{image, symbols, runtime, heap, roots, reach, families, addresses};
   Facts facts;
-  facts.containers = search_containers(inputs, Column<ClusterId, uint8_t>(clusters.rows.size(), 1));
+  facts.containers = search_containers(inputs, Column<FamilyId, uint8_t>(families.rows.size(), 1));
   facts.codes = std::move(facts.containers.codes);
   add_classes(inputs, facts);
-  count_codes(clusters, facts);
+  count_codes(families, facts);
   return facts;
 }
 
-// ---- what becomes a cluster -------------------------------------------------------------------
+// ---- what becomes a family --------------------------------------------------------------------
 
 GroupKey container_key(const Facts& facts, const Counts& counts, uint64_t blocks, uint32_t code) {
   if (code == kNoCode) return {};
   const ContainerPart part = facts.part(code);
   const uint64_t here = counts.at(code);
-  const ClusterId owner = facts.place(code).owner;
+  const FamilyId owner = facts.place(code).owner;
   const bool has_own_place = is_node(part) || (owner.valid() && facts.is_record[owner] != 0);
   if (has_own_place && here >= kFewestApart && here * 10 >= blocks)
     return {GroupKey::Kind::PartAtPlace, code};
@@ -231,11 +230,10 @@ std::map<uint32_t, GroupKey> keys_of(const Facts& facts, const Counts& counts) {
   return keys;
 }
 
-// From names and shapes only, like every fingerprint; places without a name are told apart by how
-// many blocks they have.
-uint64_t fingerprint_of(const Clusters& clusters, const Facts& facts, uint64_t whole,
-                        const GroupKey& key, const Groups& groups) {
-  const uint64_t hash = mix(whole, 1 + static_cast<uint64_t>(key.kind));
+// From names and shapes only; places without a name are told apart by how many blocks they have.
+uint64_t mark_of(const Families& families, const Facts& facts, const GroupKey& key,
+                 const Groups& groups) {
+  const uint64_t hash = mix(1 + static_cast<uint64_t>(key.kind));
   if (key.kind == GroupKey::Kind::Class)
     return mix(hash, hash_of(facts.classes[key.value & ~kClass]));
   if (key.kind != GroupKey::Kind::PartAtPlace) return mix(hash, key.value);
@@ -243,7 +241,7 @@ uint64_t fingerprint_of(const Clusters& clusters, const Facts& facts, uint64_t w
   const ContainerPlace& place = facts.place(key.value);
   const uint64_t of_part = mix(hash, static_cast<uint64_t>(member.part));
   if (place.owner.valid())
-    return mix(mix(of_part, clusters.rows[place.owner].fingerprint), place.offset);
+    return mix(mix(of_part, families.rows[place.owner].portrait), place.offset);
   if (!place.variable.empty()) return mix(of_part, hash_of(place.variable));
   const uint64_t blocks = groups.at(key);
   return mix(
@@ -253,62 +251,62 @@ uint64_t fingerprint_of(const Clusters& clusters, const Facts& facts, uint64_t w
       })));
 }
 
-// Adds rows for all groups of `cluster` but the largest, which keeps its row.
-std::map<uint32_t, ClusterId> split(const Facts& facts, const Counts& counts, ClusterId cluster,
-                                    Clusters& clusters) {
+// Adds rows for all groups of `family` but the largest, which keeps its row.
+std::map<uint32_t, FamilyId> split(const Facts& facts, const Counts& counts, FamilyId family,
+                                   Families& families) {
   const std::map<uint32_t, GroupKey> keys = keys_of(facts, counts);
   Groups groups;
   for (const auto& [code, count] : counts) groups[keys.at(code)] += count;
   if (groups.size() < 2) return {};
-  std::map<GroupKey, ClusterId> rows{{largest(groups), cluster}};
+  std::map<GroupKey, FamilyId> rows{{largest(groups), family}};
   for (const auto& [key, count] : groups) {
     if (rows.contains(key)) continue;
-    Cluster row;
-    row.shape = clusters.rows[cluster].shape;
-    row.fingerprint =
-        fingerprint_of(clusters, facts, clusters.rows[cluster].fingerprint, key, groups);
-    rows[key] = clusters.rows.push_back(std::move(row));
+    Family row;
+    row.shape = families.rows[family].shape;
+    row.portrait = families.rows[family].portrait;
+    row.mark = mark_of(families, facts, key, groups);
+    rows[key] = families.rows.push_back(std::move(row));
   }
-  std::map<uint32_t, ClusterId> row_of_code;
+  std::map<uint32_t, FamilyId> row_of_code;
   for (const auto& [code, key] : keys) row_of_code[code] = rows.at(key);
   return row_of_code;
 }
 
-void sort_rows(Clusters& clusters) {
-  std::vector<ClusterId> order;
-  for (size_t i = 0; i < clusters.rows.size(); ++i) order.emplace_back(i);
-  std::sort(order.begin(), order.end(), [&](ClusterId a, ClusterId b) {
-    const Cluster& first = clusters.rows[a];
-    const Cluster& second = clusters.rows[b];
-    return std::tuple(second.bytes, first.fingerprint, a) <
-           std::tuple(first.bytes, second.fingerprint, b);
+void sort_rows(Families& families) {
+  std::vector<FamilyId> order;
+  for (size_t i = 0; i < families.rows.size(); ++i) order.emplace_back(i);
+  std::sort(order.begin(), order.end(), [&](FamilyId a, FamilyId b) {
+    const Family& first = families.rows[a];
+    const Family& second = families.rows[b];
+    return std::tuple(second.bytes, first.portrait, first.mark, a) <
+           std::tuple(first.bytes, second.portrait, second.mark, b);
   });
-  Column<ClusterId, Cluster> rows;
-  std::vector<ClusterId> place(order.size());
-  for (const ClusterId old : order)
-    place[old.index()] = rows.push_back(std::move(clusters.rows[old]));
-  clusters.rows = std::move(rows);
-  for (ClusterId& id : clusters.cluster_of) id = place[id.index()];
+  Column<FamilyId, Family> rows;
+  std::vector<FamilyId> place(order.size());
+  for (const FamilyId old : order)
+    place[old.index()] = rows.push_back(std::move(families.rows[old]));
+  families.rows = std::move(rows);
+  for (FamilyId& id : families.family_of) id = place[id.index()];
 }
 
 }  // namespace
 
-Clusters split_unlike(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
-                      const HeapModel& heap, const Roots& roots, const Reachability& reach,
-                      Clusters clusters) {
-  const Facts facts = find_facts(image, symbols, runtime, heap, roots, reach, clusters);
-  if (facts.containers.places.empty() && facts.classes.empty()) return clusters;
-  std::vector<std::map<uint32_t, ClusterId>> row_of_code;
+Families tell_apart(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
+                    const HeapModel& heap, const Roots& roots, const Reachability& reach,
+                    Families families) {
+  const Facts facts = find_facts(image, symbols, runtime, heap, roots, reach, families);
+  if (facts.containers.places.empty() && facts.classes.empty()) return families;
+  std::vector<std::map<uint32_t, FamilyId>> row_of_code;
   for (size_t i = 0; i < facts.counts.size(); ++i)
-    row_of_code.push_back(split(facts, facts.counts[i], ClusterId(i), clusters));
-  for (size_t i = 0; i < clusters.blocks.size(); ++i) {
-    ClusterId& id = clusters.cluster_of[i];
+    row_of_code.push_back(split(facts, facts.counts[i], FamilyId(i), families));
+  for (size_t i = 0; i < families.blocks.size(); ++i) {
+    FamilyId& id = families.family_of[i];
     const auto& rows = row_of_code[id.index()];
     if (!rows.empty()) id = rows.at(facts.codes[i]);
   }
-  fill_rows(heap, clusters);
-  sort_rows(clusters);
-  return clusters;
+  fill_rows(heap, families);
+  sort_rows(families);
+  return families;
 }
 
 }  // namespace heapscan

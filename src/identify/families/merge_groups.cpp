@@ -1,26 +1,26 @@
-// Only groups of one bucket (a shape, and of records a size) can be one cluster. Within a bucket
-// the groups come largest first; each joins the cluster it agrees with best, or founds one. What
-// the first groups could not know yet is made good afterwards: clusters that agree are joined, best
+// Only groups of one bucket (a shape, and of records a size) can be one family. Within a bucket the
+// groups come largest first; each joins the family it agrees with best, or founds one. What the
+// first groups could not know yet is made good afterwards: families that agree are joined, best
 // pair first, until none does.
-#include "identify/clustering/merge_groups.h"
+#include "identify/families/merge_groups.h"
 
 #include <algorithm>
 #include <set>
 #include <unordered_map>
 
 #include "heapscan/base/parallel.h"
-#include "identify/clustering/merge_sizes.h"
-#include "identify/clustering/module_tables.h"
-#include "identify/clustering/text_groups.h"
+#include "identify/families/merge_sizes.h"
+#include "identify/families/module_tables.h"
+#include "identify/families/text_groups.h"
 
 namespace heapscan {
 
 namespace {
 
-constexpr size_t kMostClusters = 64;  // of one bucket
+constexpr size_t kMostFamilies = 64;  // of one bucket
 // Where groups are many, the later, small ones are not compared with everything.
 constexpr size_t kThorough = 512;      // groups of a bucket
-constexpr size_t kComparedLater = 24;  // clusters
+constexpr size_t kComparedLater = 24;  // families
 constexpr uint64_t kOwnerShare = 10;   // an owner counts if it has one block in so many
 
 struct Bucketed {
@@ -29,27 +29,27 @@ struct Bucketed {
   uint32_t owner = 0;
 };
 
-// The clusters of one bucket while they grow.
+// The families of one bucket while they grow.
 class Merger {
  public:
-  // Returns the cluster that the group went to. `kinds`: equal for groups that differ in little.
-  uint32_t add(const ClusterTraits& group, uint64_t kinds) {
+  // Returns the family that the group went to. `kinds`: equal for groups that differ in little.
+  uint32_t add(const FamilyTraits& group, uint64_t kinds) {
     const bool is_thorough = ++groups_ <= kThorough;
     const auto known = of_kinds_.find(kinds);
     if (!is_thorough && known != of_kinds_.end()) return known->second;
-    const uint32_t cluster = place(group, is_thorough ? clusters_.size() : kComparedLater);
-    of_kinds_.try_emplace(kinds, cluster);
-    return cluster;
+    const uint32_t family = place(group, is_thorough ? families_.size() : kComparedLater);
+    of_kinds_.try_emplace(kinds, family);
+    return family;
   }
 
-  // Joins clusters that agree; the result says which cluster each became, numbered without gaps.
+  // Joins families that agree; the result says which family each became, numbered without gaps.
   [[nodiscard]] std::vector<uint32_t> join() {
-    const size_t count = clusters_.size();
+    const size_t count = families_.size();
     std::vector<uint32_t> into(count);
     for (size_t i = 0; i < count; ++i) into[i] = static_cast<uint32_t>(i);
     std::vector<float> agreement(count * count, 0);
     const auto compare = [&](size_t a, size_t b) {
-      agreement[std::min(a, b) * count + std::max(a, b)] = clusters_[a].agreement(clusters_[b]);
+      agreement[std::min(a, b) * count + std::max(a, b)] = families_[a].agreement(families_[b]);
     };
     for (size_t a = 0; a < count; ++a) {
       for (size_t b = a + 1; b < count; ++b) compare(a, b);
@@ -60,9 +60,9 @@ class Merger {
       const auto at = static_cast<size_t>(best - agreement.begin());
       const size_t a = at / count;
       const size_t b = at % count;
-      clusters_[a].add(clusters_[b]);
-      for (uint32_t& cluster : into) {
-        if (cluster == b) cluster = static_cast<uint32_t>(a);
+      families_[a].add(families_[b]);
+      for (uint32_t& family : into) {
+        if (family == b) family = static_cast<uint32_t>(a);
       }
       for (size_t i = 0; i < count; ++i) {
         agreement[std::min(b, i) * count + std::max(b, i)] = 0;
@@ -75,29 +75,29 @@ class Merger {
     return number;
   }
 
-  [[nodiscard]] const ClusterTraits& traits(uint32_t cluster) const { return clusters_[cluster]; }
+  [[nodiscard]] const FamilyTraits& traits(uint32_t family) const { return families_[family]; }
 
  private:
-  uint32_t place(const ClusterTraits& group, size_t compared) {
-    size_t best = clusters_.size();
-    float most = clusters_.size() < kMostClusters ? 0 : -1e9F;
-    for (size_t i = 0; i < std::min(compared, clusters_.size()); ++i) {
-      const float agreement = clusters_[i].agreement(group);
+  uint32_t place(const FamilyTraits& group, size_t compared) {
+    size_t best = families_.size();
+    float most = families_.size() < kMostFamilies ? 0 : -1e9F;
+    for (size_t i = 0; i < std::min(compared, families_.size()); ++i) {
+      const float agreement = families_[i].agreement(group);
       if (agreement <= most) continue;
       most = agreement;
       best = i;
     }
-    if (best == clusters_.size()) {
-      clusters_.push_back(group);
+    if (best == families_.size()) {
+      families_.push_back(group);
     } else {
-      clusters_[best].add(group);
+      families_[best].add(group);
     }
     return static_cast<uint32_t>(best);
   }
 
   size_t groups_ = 0;
-  std::unordered_map<uint64_t, uint32_t> of_kinds_;  // the first group's cluster
-  std::vector<ClusterTraits> clusters_;
+  std::unordered_map<uint64_t, uint32_t> of_kinds_;  // the first group's family
+  std::vector<FamilyTraits> families_;
 };
 
 // Groups by bucket; within one by size, then by what does not depend on addresses.
@@ -149,11 +149,11 @@ void forget_identities(Signature& signature) {
 
 // Everything about one bucket.
 struct Bucket {
-  std::vector<uint32_t> cluster_of;      // one per group, in the order of the bucket
-  std::vector<ClusterOutline> outlines;  // one per cluster
-  // Of records of kMostKept bytes at most, one per cluster.
+  std::vector<uint32_t> family_of;      // one per group, in the order of the bucket
+  std::vector<FamilyOutline> outlines;  // one per family
+  // Of records of kMostKept bytes at most, one per family.
   uint64_t size = 0;
-  std::vector<ClusterTraits> traits;
+  std::vector<FamilyTraits> traits;
   std::vector<uint64_t> blocks;
   static constexpr uint64_t kMostKept = 2048;
 };
@@ -178,8 +178,8 @@ class BucketMerger {
       uint64_t begin = 0;
       if (shape == Shape::Text) std::swap(begin, signature.trait[0].identity);
       const uint64_t kinds = mix(group.signature >> 32, signature.owner);
-      const uint32_t cluster = merger.add(ClusterTraits(signature, group.blocks), kinds);
-      members.push_back({cluster, begin, group.blocks});
+      const uint32_t family = merger.add(FamilyTraits(signature, group.blocks), kinds);
+      members.push_back({family, begin, group.blocks});
     }
     Bucket bucket = collect(merger, members, shape);
     if (shape == Shape::Record && size <= Bucket::kMostKept) keep_traits(merger, members, bucket);
@@ -187,21 +187,21 @@ class BucketMerger {
     return bucket;
   }
 
-  // Of the groups of `bucket`, whose rows are `rows`, those that belong to a cluster of blocks that
-  // are smaller. The largest group of each cluster stays.
+  // Of the groups of `bucket`, whose rows are `rows`, those that belong to a family of blocks that
+  // are smaller. The largest group of each family stays.
   [[nodiscard]] std::vector<Joined> find_strays(std::span<const Bucketed> rows,
                                                 const Bucket& bucket, StrayRests strays) {
     const std::set<uint32_t> owners = main_owners(groups_, rows);
     std::vector<bool> is_founded(bucket.traits.size(), false);
     for (size_t i = 0; i < std::min(rows.size(), kThorough); ++i) {
-      const uint32_t cluster = bucket.cluster_of[i];
+      const uint32_t family = bucket.family_of[i];
       const SignatureGroup& group = groups_[rows[i].group];
-      if (is_founded[cluster]) {
-        const ClusterTraits traits(signature_of(group, owners), group.blocks);
+      if (is_founded[family]) {
+        const FamilyTraits traits(signature_of(group, owners), group.blocks);
         strays.look_at(rows[i].group, traits, group.blocks,
-                       bucket.traits[cluster].agreement(traits));
+                       bucket.traits[family].agreement(traits));
       }
-      is_founded[cluster] = true;
+      is_founded[family] = true;
     }
     return strays.found();
   }
@@ -223,27 +223,27 @@ class BucketMerger {
     bucket.outlines.resize(count);
     for (auto i = static_cast<uint32_t>(joined.size()); i-- > 0;)
       bucket.outlines[joined[i]] = merger.traits(i).outline();
-    for (TextGroup& member : members) member.cluster = joined[member.cluster];
+    for (TextGroup& member : members) member.family = joined[member.family];
     if (shape == Shape::Text) count = split_templates(members, count);
     bucket.outlines.resize(count);
-    for (ClusterOutline& outline : bucket.outlines) outline.shape = shape;
-    for (const TextGroup& member : members) bucket.cluster_of.push_back(member.cluster);
+    for (FamilyOutline& outline : bucket.outlines) outline.shape = shape;
+    for (const TextGroup& member : members) bucket.family_of.push_back(member.family);
     return bucket;
   }
-  // Of clusters that were joined the first has what all of them have.
+  // Of families that were joined the first has what all of them have.
   void keep_traits(const Merger& merger, const std::vector<TextGroup>& members, Bucket& bucket) {
     for (uint32_t i = 0; i < joined_.size(); ++i) {
       if (joined_[i] == bucket.traits.size()) bucket.traits.push_back(merger.traits(i));
     }
     bucket.blocks.resize(bucket.traits.size());
-    for (const TextGroup& member : members) bucket.blocks[member.cluster] += member.blocks;
+    for (const TextGroup& member : members) bucket.blocks[member.family] += member.blocks;
   }
 
   const std::vector<SignatureGroup>& groups_;
   std::span<const BlockId> blocks_;
   SignatureMaker maker_;
   ModuleTables tables_;
-  std::vector<uint32_t> joined_;  // cluster before joining -> after
+  std::vector<uint32_t> joined_;  // family before joining -> after
 };
 
 // Where the buckets begin; one more at the end.
@@ -256,7 +256,7 @@ std::vector<size_t> begins_of(const std::vector<Bucketed>& rows) {
   return begins;
 }
 
-// All buckets, and how their clusters and groups are numbered.
+// All buckets, and how their families and groups are numbered.
 class Buckets {
  public:
   Buckets(std::vector<Bucketed> rows, const std::function<BucketMerger()>& make_merger, Rests rests)
@@ -270,43 +270,43 @@ class Buckets {
     if (rests == Rests::Join) find_rests_in(make_merger);
   }
 
-  // Group -> cluster, before clusters of several sizes are joined.
-  [[nodiscard]] std::vector<uint32_t> cluster_of() const {
+  // Group -> family, before families of several sizes are joined.
+  [[nodiscard]] std::vector<uint32_t> family_of() const {
     std::vector<uint32_t> result(rows_.size());
     for (size_t i = 0; i < buckets_.size(); ++i) {
-      for (size_t k = 0; k < buckets_[i].cluster_of.size(); ++k)
-        result[rows_[begins_[i] + k].group] = first_[i] + buckets_[i].cluster_of[k];
+      for (size_t k = 0; k < buckets_[i].family_of.size(); ++k)
+        result[rows_[begins_[i] + k].group] = first_[i] + buckets_[i].family_of[k];
     }
-    for (const Joined& stray : strays_) result[stray.cluster] = stray.with;
+    for (const Joined& stray : strays_) result[stray.family] = stray.with;
     return result;
   }
-  [[nodiscard]] std::vector<ClusterOutline> outlines() const {
-    std::vector<ClusterOutline> outlines;
+  [[nodiscard]] std::vector<FamilyOutline> outlines() const {
+    std::vector<FamilyOutline> outlines;
     for (const Bucket& bucket : buckets_)
       outlines.insert(outlines.end(), bucket.outlines.begin(), bucket.outlines.end());
     return outlines;
   }
-  // Clusters of blocks that only malloc made larger than others of their kind.
+  // Families of blocks that only malloc made larger than others of their kind.
   [[nodiscard]] const std::vector<Joined>& rests() const { return rests_; }
 
  private:
   [[nodiscard]] std::span<const Bucketed> rows_of(size_t bucket) const {
     return std::span(rows_).subspan(begins_[bucket], begins_[bucket + 1] - begins_[bucket]);
   }
-  [[nodiscard]] std::vector<SizedCluster> records_of(size_t i) const {
-    std::vector<SizedCluster> clusters;
+  [[nodiscard]] std::vector<SizedFamily> records_of(size_t i) const {
+    std::vector<SizedFamily> families;
     const Bucket& bucket = buckets_[i];
     for (uint32_t k = 0; k < bucket.traits.size(); ++k)
-      clusters.push_back({first_[i] + k, bucket.size, bucket.blocks[k], &bucket.traits[k]});
-    return clusters;
+      families.push_back({first_[i] + k, bucket.size, bucket.blocks[k], &bucket.traits[k]});
+    return families;
   }
   void find_rests_in(const std::function<BucketMerger()>& make_merger) {
-    std::vector<SizedCluster> all;
+    std::vector<SizedFamily> all;
     std::unordered_map<uint64_t, size_t> of_size;
     for (size_t i = 0; i < buckets_.size(); ++i) {
-      const std::vector<SizedCluster> clusters = records_of(i);
-      all.insert(all.end(), clusters.begin(), clusters.end());
-      if (!clusters.empty()) of_size[buckets_[i].size] = i;
+      const std::vector<SizedFamily> families = records_of(i);
+      all.insert(all.end(), families.begin(), families.end());
+      if (!families.empty()) of_size[buckets_[i].size] = i;
     }
     rests_ = find_rests(all);
     std::vector<std::vector<Joined>> strays(buckets_.size());
@@ -322,9 +322,9 @@ class Buckets {
   std::vector<Bucketed> rows_;
   std::vector<size_t> begins_;  // of each bucket in rows_; one more at the end
   std::vector<Bucket> buckets_;
-  std::vector<uint32_t> first_;  // the number of each bucket's first cluster
+  std::vector<uint32_t> first_;  // the number of each bucket's first family
   std::vector<Joined> rests_;
-  std::vector<Joined> strays_;  // a group, and the cluster it belongs to
+  std::vector<Joined> strays_;  // a group, and the family it belongs to
 };
 
 }  // namespace
@@ -340,10 +340,10 @@ MergedGroups merge_groups(const std::vector<SignatureGroup>& groups, const Memor
       },
       rests);
   MergedGroups result;
-  result.cluster_of = buckets.cluster_of();
-  const std::vector<ClusterOutline> outlines = buckets.outlines();
+  result.family_of = buckets.family_of();
+  const std::vector<FamilyOutline> outlines = buckets.outlines();
   const std::vector<uint32_t> joined = join_sizes(outlines, buckets.rests());
-  for (uint32_t& cluster : result.cluster_of) cluster = joined[cluster];
+  for (uint32_t& family : result.family_of) family = joined[family];
   for (size_t i = 0; i < outlines.size(); ++i) {
     if (joined[i] == result.shapes.size()) result.shapes.push_back(outlines[i].shape);
   }

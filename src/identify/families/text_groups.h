@@ -1,4 +1,4 @@
-// Which groups are text though their blocks are short, and which texts of one cluster begin alike.
+// Which groups are text though their blocks are short, and which texts of one family begin alike.
 #pragma once
 
 #include <cstdint>
@@ -7,21 +7,21 @@
 
 #include "heapscan/base/bytes.h"
 #include "heapscan/heap/heap_model.h"
-#include "heapscan/identify/clusters.h"
+#include "heapscan/identify/families.h"
 #include "heapscan/image/image.h"
 
 namespace heapscan {
 
 struct TextGroup {
-  uint32_t cluster = 0;
+  uint32_t family = 0;
   uint64_t begin = 0;  // as text_begin() says; 0: too short, or not known
   uint32_t blocks = 0;
 };
 
-// Gives the templates of a cluster whose texts are nearly all made from a few a cluster each; what
-// is left keeps its own. Clusters are numbered below `clusters` before, and below the result
+// Gives the templates of a family whose texts are nearly all made from a few a family each; what is
+// left keeps its own. Families are numbered below `families` before, and below the result
 // afterwards.
-[[nodiscard]] uint32_t split_templates(std::vector<TextGroup>& groups, uint32_t clusters);
+[[nodiscard]] uint32_t split_templates(std::vector<TextGroup>& groups, uint32_t families);
 
 // Whether a block that begins with `head` may hold a string of one to seven characters.
 [[nodiscard]] bool may_be_short_text(Bytes head);

@@ -1,14 +1,12 @@
-// A fingerprint is made of what another run of the program shows again: the shape, the size where
-// all blocks have one, for every field whether it is used at all and what it mostly holds, and the
+// A portrait is made of what another run of the program shows again: the shape, the size where all
+// blocks have one, for every field whether it is used at all and what it mostly holds, and the
 // names of what it points at where nearly all samples name the same. Then, as far as one pointer
 // reaches, of the same of the groups it points at and of the one that points at it.
 //
 // How often a field is used and how large its numbers are changes from run to run, so only a few
 // coarse classes are told apart, with limits far from where real programs gather. Groups that would
-// be called the same for that are told apart by what else they have. What the program is called
-// goes in as well: text, or a struct of two numbers, is in every program, and not the same thing
-// there.
-#include "identify/clustering/cluster_fingerprints.h"
+// look the same for that are told apart by what else they have.
+#include "identify/families/portraits.h"
 
 #include <algorithm>
 #include <array>
@@ -17,10 +15,9 @@
 #include <string>
 
 #include "heapscan/base/parallel.h"
-#include "heapscan/identify/program_name.h"
-#include "identify/clustering/profile_fields.h"
-#include "identify/clustering/shapes.h"
-#include "identify/clustering/signatures.h"
+#include "heapscan/identify/profile.h"
+#include "identify/families/shapes.h"
+#include "identify/families/signatures.h"
 
 namespace heapscan {
 
@@ -52,7 +49,7 @@ FieldClass class_of(const Field& field) {
 }
 
 // The size most blocks have; none when they have many.
-std::optional<uint64_t> main_size(const Cluster& group) {
+std::optional<uint64_t> main_size(const Family& group) {
   if (group.shape != Shape::Record && group.shape != Shape::Untouched) return std::nullopt;
   for (const auto& [size, blocks] : group.sizes) {
     if (blocks * 4 >= group.blocks * 3) return size;
@@ -60,10 +57,10 @@ std::optional<uint64_t> main_size(const Cluster& group) {
   return std::nullopt;
 }
 
-class Fingerprints {
+class Portraits {
  public:
-  Fingerprints(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
-               const HeapModel& heap, const Clusters& groups)
+  Portraits(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
+            const HeapModel& heap, const Families& groups)
       : image_(image),
         symbols_(symbols),
         heap_(heap),
@@ -72,23 +69,25 @@ class Fingerprints {
         owner_(groups.rows.size()) {
     const AddressMap addresses(image, runtime, heap);
     parallel_for(groups.rows.size(), [&](size_t i) {
-      const Shape shape = groups.rows[ClusterId(i)].shape;
+      const Shape shape = groups.rows[FamilyId(i)].shape;
       const uint64_t limit = shape == Shape::Record     ? kFields
                              : shape == Shape::Pointers ? kElements
                                                         : 0;
-      fields_[ClusterId(i)] = profile_fields(image, addresses, heap, groups, ClusterId(i), limit);
+      fields_[FamilyId(i)] =
+          make_profile(image, addresses, heap, groups.rows[FamilyId(i)].samples, limit, &groups)
+              .fields;
     });
     find_owners();
   }
 
-  [[nodiscard]] std::vector<uint64_t> make() const {
+  [[nodiscard]] std::vector<uint64_t> draw() const {
     const size_t count = groups_.rows.size();
     std::vector<uint64_t> alone(count);
-    parallel_for(count, [&](size_t i) { alone[i] = of_fields(ClusterId(i)); });
+    parallel_for(count, [&](size_t i) { alone[i] = of_fields(FamilyId(i)); });
     std::vector<uint64_t> with_targets(count);
     for (size_t i = 0; i < count; ++i) {
       uint64_t hash = alone[i];
-      const std::vector<Field>& fields = fields_[ClusterId(i)];
+      const std::vector<Field>& fields = fields_[FamilyId(i)];
       for (size_t f = 0; f < fields.size(); ++f) {
         if (class_of(fields[f]) == FieldClass::Block && fields[f].to.valid() &&
             fields[f].to_count * 2 > fields[f].samples - fields[f].zeros)
@@ -97,33 +96,31 @@ class Fingerprints {
       with_targets[i] = hash;
     }
     for (size_t i = 0; i < count; ++i) {
-      if (tells_little(groups_.rows[ClusterId(i)]))
+      if (tells_little(groups_.rows[FamilyId(i)]))
         with_targets[i] = with_owner(i, with_targets[i], alone);
     }
     std::vector<uint64_t> result = with_targets;
     refine_equal(result, [&](size_t i) { return with_owner(i, result[i], alone); });
     refine_equal(result, [&](size_t i) { return with_kinds(i, result[i]); });
     refine_equal(result, [&](size_t i) { return with_offsets(i, result[i]); });
-    const uint64_t program = hash_of(name_of_program(image_));
-    for (uint64_t& fingerprint : result) fingerprint = mix(fingerprint, program);
     return result;
   }
 
  private:
   struct Owner {
-    ClusterId group;
+    FamilyId group;
     uint64_t offset = 0;
     uint64_t pointers = 0;
   };
 
   // Gives those that are equal a second chance.
   template <typename F>
-  static void refine_equal(std::vector<uint64_t>& fingerprints, F&& refined) {
-    std::vector<uint64_t> sorted = fingerprints;
+  static void refine_equal(std::vector<uint64_t>& portraits, F&& refined) {
+    std::vector<uint64_t> sorted = portraits;
     std::sort(sorted.begin(), sorted.end());
-    for (size_t i = 0; i < fingerprints.size(); ++i) {
-      const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), fingerprints[i]);
-      if (last - first > 1) fingerprints[i] = refined(i);
+    for (size_t i = 0; i < portraits.size(); ++i) {
+      const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), portraits[i]);
+      if (last - first > 1) portraits[i] = refined(i);
     }
   }
   [[nodiscard]] uint64_t with_owner(size_t i, uint64_t hash,
@@ -132,18 +129,18 @@ class Fingerprints {
     return owner.group.valid() ? mix(hash, mix(alone[owner.group.index()], owner.offset)) : hash;
   }
   [[nodiscard]] uint64_t with_kinds(size_t i, uint64_t hash) const {
-    for (const Field& field : fields_[ClusterId(i)])
+    for (const Field& field : fields_[FamilyId(i)])
       hash = mix(hash, is_used(field) ? static_cast<uint64_t>(trait_of(field.kind)) : 0);
     return hash;
   }
 
-  static bool tells_little(const Cluster& group) {
+  static bool tells_little(const Family& group) {
     const auto size = main_size(group);
     return group.shape != Shape::Record || (size && *size < kTellsLittle);
   }
 
-  [[nodiscard]] uint64_t of_fields(ClusterId id) const {
-    const Cluster& group = groups_.rows[id];
+  [[nodiscard]] uint64_t of_fields(FamilyId id) const {
+    const Family& group = groups_.rows[id];
     uint64_t hash = mix(static_cast<uint64_t>(group.shape) + 1, main_size(group).value_or(0));
     if (group.shape == Shape::Text) return mix(hash, common_begin(group));
     if (group.shape != Shape::Record) return hash;
@@ -157,7 +154,7 @@ class Fingerprints {
   }
 
   // How nearly all texts begin; 0 when they do not begin alike.
-  [[nodiscard]] uint64_t common_begin(const Cluster& group) const {
+  [[nodiscard]] uint64_t common_begin(const Family& group) const {
     std::map<uint64_t, size_t> begins;
     for (const BlockId sample : group.samples) {
       std::array<std::byte, 16> head{};
@@ -179,7 +176,7 @@ class Fingerprints {
     return mix(hash_of(module->file_name()), static_cast<uint64_t>(field.kind));
   }
   [[nodiscard]] uint64_t with_offsets(size_t i, uint64_t hash) const {
-    for (const Field& field : fields_[ClusterId(i)]) {
+    for (const Field& field : fields_[FamilyId(i)]) {
       if (class_of(field) != FieldClass::Module || !has_common(field)) continue;
       if (const Module* const module = image_.module_at(field.common))
         hash = mix(hash, field.common - module->range.begin());
@@ -190,14 +187,14 @@ class Fingerprints {
   // The group and offset most pointers to each group come from.
   void find_owners() {
     for (size_t i = 0; i < groups_.rows.size(); ++i) {
-      const Cluster& group = groups_.rows[ClusterId(i)];
-      for (const Field& field : fields_[ClusterId(i)]) {
+      const Family& group = groups_.rows[FamilyId(i)];
+      for (const Field& field : fields_[FamilyId(i)]) {
         if (!field.to.valid() || field.to.index() == i) continue;
         const uint64_t pointers =
             group.blocks * field.to_count / std::max<uint64_t>(field.samples, 1);
         const uint64_t offset = group.shape == Shape::Record ? field.offset : 0;
         Owner& owner = owner_[field.to.index()];
-        if (pointers > owner.pointers) owner = {ClusterId(i), offset, pointers};
+        if (pointers > owner.pointers) owner = {FamilyId(i), offset, pointers};
       }
     }
   }
@@ -205,17 +202,17 @@ class Fingerprints {
   const MemoryImage& image_;
   const Symbols& symbols_;
   const HeapModel& heap_;
-  const Clusters& groups_;
-  Column<ClusterId, std::vector<Field>> fields_;
+  const Families& groups_;
+  Column<FamilyId, std::vector<Field>> fields_;
   std::vector<Owner> owner_;
 };
 
 }  // namespace
 
-std::vector<uint64_t> make_fingerprints(const MemoryImage& image, const Symbols& symbols,
-                                        const RuntimeFacts& runtime, const HeapModel& heap,
-                                        const Clusters& groups) {
-  return Fingerprints(image, symbols, runtime, heap, groups).make();
+void draw_portraits(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
+                    const HeapModel& heap, Families& groups) {
+  const std::vector<uint64_t> portraits = Portraits(image, symbols, runtime, heap, groups).draw();
+  for (size_t i = 0; i < portraits.size(); ++i) groups.rows[FamilyId(i)].portrait = portraits[i];
 }
 
 }  // namespace heapscan

@@ -5,12 +5,12 @@
 // A word costs little to judge; waiting for memory costs much. So a block is announced in steps:
 // its row, its bytes, then the entries of the index its words will be looked up in, then the rows
 // those lead to. Each step needs what the one before has brought.
-#include "identify/clustering/signatures.h"
+#include "identify/families/signatures.h"
 
 #include <algorithm>
 
-#include "identify/clustering/shapes.h"
-#include "identify/clustering/text_groups.h"
+#include "identify/families/shapes.h"
+#include "identify/families/text_groups.h"
 
 namespace heapscan {
 

@@ -9,7 +9,7 @@
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/block_numbers.h"
 #include "heapscan/heap/heap_model.h"
-#include "heapscan/identify/clusters.h"
+#include "heapscan/identify/families.h"
 
 namespace heapscan {
 

@@ -1,8 +1,8 @@
-#include "identify/clustering/module_tables.h"
+#include "identify/families/module_tables.h"
 
 #include <array>
 
-#include "identify/clustering/shapes.h"
+#include "identify/families/shapes.h"
 
 namespace heapscan {
 

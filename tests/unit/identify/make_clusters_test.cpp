@@ -8,14 +8,14 @@
 namespace heapscan {
 namespace {
 
-class MergeAlike : public testing::Test {
+class MakeClusters : public testing::Test {
  protected:
-  // A cluster of every `step`th block from `first` on.
+  // A family of every `step`th block from `first` on.
   void add(std::string label, bool unites, size_t first, size_t step, size_t blocks,
            uint64_t size) {
-    const ClusterId id(clusters_.rows.size());
-    Cluster row;
-    row.fingerprint = 100 + id.index();
+    const FamilyId id(families_.rows.size());
+    Family row;
+    row.portrait = 100 + id.index();
     row.blocks = blocks;
     row.bytes = blocks * size;
     row.sizes = {{size, blocks}};
@@ -23,27 +23,33 @@ class MergeAlike : public testing::Test {
       members_.emplace_back(BlockId(first + i * step), id);
       sizes_[BlockId(first + i * step)] = size;
     }
-    for (size_t i = 0; i < std::min(blocks, Cluster::kSamples); ++i)
+    for (size_t i = 0; i < std::min(blocks, Family::kSamples); ++i)
       row.samples.emplace_back(first + i * step);
-    clusters_.rows.push_back(std::move(row));
-    Identity identity;
-    identity.label = label;
+    families_.rows.push_back(std::move(row));
     Evidence evidence;
     evidence.kind = EvidenceKind::Vtable;
-    evidence.label = label;
+    evidence.label = std::move(label);
     evidence.samples = evidence.agreeing = 2;
     evidence.unites = unites;
-    identity.evidence = {evidence};
-    identities_.rows.push_back(std::move(identity));
+    evidence_.rows.push_back({evidence});
+  }
+  void clear() {
+    families_ = {};
+    evidence_ = {};
+    members_.clear();
+    sizes_.clear();
   }
 
-  std::pair<Clusters, Identities> merged(std::string_view program = {}) {
+  std::pair<Clusters, Identities> made(std::string_view program = {}) {
     std::sort(members_.begin(), members_.end());
     for (const auto& [block, id] : members_) {
-      clusters_.blocks.push_back(block);
-      clusters_.cluster_of.push_back(id);
+      families_.blocks.push_back(block);
+      families_.family_of.push_back(id);
     }
-    return merge_alike(heap(), clusters_, identities_, program);
+    return make_clusters(heap(), families_, evidence_, program);
+  }
+  uint64_t fingerprint_of_first(std::string_view program) {
+    return made(program).first.rows[ClusterId(0)].fingerprint;
   }
 
   [[nodiscard]] HeapModel heap() const {
@@ -58,21 +64,18 @@ class MergeAlike : public testing::Test {
     return heap;
   }
 
-  Clusters clusters_;
-  Identities identities_;
-  std::vector<std::pair<BlockId, ClusterId>> members_;
+  Families families_;
+  FamilyEvidence evidence_;
+  std::vector<std::pair<BlockId, FamilyId>> members_;
   std::map<BlockId, uint64_t> sizes_;
 };
 
-TEST_F(MergeAlike, PartsOfContainersAreThoseOfOneProgram) {
+TEST_F(MakeClusters, PartsOfContainersAreThoseOfOneProgram) {
   const auto id_in = [&](EvidenceKind kind, std::string_view program) {
-    clusters_ = {};
-    identities_ = {};
-    members_.clear();
-    sizes_.clear();
+    clear();
     add("text of std::string", true, 0, 1, 10, 40);
-    identities_.rows[ClusterId(0)].evidence[0].kind = kind;
-    return merged(program).first.rows[ClusterId(0)].fingerprint;
+    evidence_.rows[FamilyId(0)][0].kind = kind;
+    return fingerprint_of_first(program);
   };
   EXPECT_NE(id_in(EvidenceKind::Container, "shop"), id_in(EvidenceKind::Container, "bank"));
   EXPECT_EQ(id_in(EvidenceKind::Container, "shop"), id_in(EvidenceKind::Container, "shop"));
@@ -80,21 +83,38 @@ TEST_F(MergeAlike, PartsOfContainersAreThoseOfOneProgram) {
       << "a class is known by its name";
 }
 
-TEST_F(MergeAlike, NoTwoGroupsHaveOneId) {
+TEST_F(MakeClusters, NoTwoGroupsHaveOneId) {
   for (size_t i = 0; i < 3; ++i) add("", false, i, 3, 100 + i, 40);
-  for (Cluster& row : clusters_.rows) row.fingerprint = 7;
-  const auto [clusters, identities] = merged();
+  for (Family& row : families_.rows) row.portrait = 7;
+  const auto [clusters, identities] = made();
   std::map<uint64_t, uint64_t> blocks;
   for (const Cluster& row : clusters.rows) blocks[row.fingerprint] = row.blocks;
   EXPECT_EQ(blocks.size(), 3U);
-  EXPECT_EQ(blocks[7], 102U) << "the first keeps it";
+  clear();
+  add("", false, 0, 1, 1, 40);
+  families_.rows[FamilyId(0)].portrait = 7;
+  EXPECT_EQ(blocks[fingerprint_of_first("")], 102U) << "the first keeps its own";
 }
 
-TEST_F(MergeAlike, OneClassIsOneCluster) {
+TEST_F(MakeClusters, WithoutANameLooksMarkAndProgramMakeTheFingerprint) {
+  const auto id_of = [&](uint64_t portrait, uint64_t mark, std::string_view program) {
+    clear();
+    add("block pointing to idle_list", false, 0, 1, 10, 40);
+    families_.rows[FamilyId(0)].portrait = portrait;
+    families_.rows[FamilyId(0)].mark = mark;
+    return fingerprint_of_first(program);
+  };
+  EXPECT_EQ(id_of(7, 0, "shop"), id_of(7, 0, "shop"));
+  EXPECT_NE(id_of(7, 0, "shop"), id_of(8, 0, "shop"));
+  EXPECT_NE(id_of(7, 0, "shop"), id_of(7, 1, "shop"));
+  EXPECT_NE(id_of(7, 0, "shop"), id_of(7, 0, "bank"));
+}
+
+TEST_F(MakeClusters, OneClassIsOneCluster) {
   add("Other", true, 0, 3, 200, 64);
   add("Parser", true, 1, 3, 100, 40);
   add("Parser", true, 2, 3, 200, 56);
-  const auto [clusters, identities] = merged();
+  const auto [clusters, identities] = made();
   ASSERT_EQ(clusters.rows.size(), 2U);
   const Cluster& parser = clusters.rows[ClusterId(0)];
   EXPECT_EQ(identities.rows[ClusterId(0)].label, "Parser");
@@ -111,27 +131,22 @@ TEST_F(MergeAlike, OneClassIsOneCluster) {
   }
 }
 
-TEST_F(MergeAlike, TheFingerprintIsMadeFromTheName) {
+TEST_F(MakeClusters, TheFingerprintIsMadeFromTheName) {
   add("Parser", true, 0, 2, 10, 40);
   add("", false, 1, 2, 5, 40);
-  const auto [clusters, identities] = merged();
+  const auto [clusters, identities] = made();
   const uint64_t parser = clusters.rows[ClusterId(0)].fingerprint;
-  EXPECT_NE(parser, 100U);
-  EXPECT_EQ(clusters.rows[ClusterId(1)].fingerprint, 101U);
-  clusters_ = Clusters();
-  identities_ = Identities();
-  members_.clear();
-  sizes_.clear();
+  clear();
   add("", false, 0, 2, 50, 40);
   add("Parser", true, 1, 2, 7, 56);
-  EXPECT_EQ(merged().first.rows[ClusterId(1)].fingerprint, parser);
+  EXPECT_EQ(made().first.rows[ClusterId(1)].fingerprint, parser);
 }
 
-TEST_F(MergeAlike, ArraysOfDifferentLengthAreOneThing) {
+TEST_F(MakeClusters, ArraysOfDifferentLengthAreOneThing) {
   add("struct point[4]", true, 0, 3, 10, 40);
   add("struct point[8]", true, 1, 3, 10, 72);
   add("struct point[]", true, 2, 3, 10, 24);
-  const auto [clusters, identities] = merged();
+  const auto [clusters, identities] = made();
   ASSERT_EQ(clusters.rows.size(), 2U);
   const Identity& points = identities.rows[ClusterId(0)];
   EXPECT_EQ(points.label, "array of struct point");
@@ -140,10 +155,10 @@ TEST_F(MergeAlike, ArraysOfDifferentLengthAreOneThing) {
   EXPECT_EQ(identities.rows[ClusterId(1)].label, "struct point[]");
 }
 
-TEST_F(MergeAlike, WhatOnlyLooksAlikeStaysApart) {
+TEST_F(MakeClusters, WhatOnlyLooksAlikeStaysApart) {
   add("block pointing to idle_list", false, 0, 2, 10, 40);
   add("block pointing to idle_list", false, 1, 2, 10, 56);
-  EXPECT_EQ(merged().first.rows.size(), 2U);
+  EXPECT_EQ(made().first.rows.size(), 2U);
 }
 
 }  // namespace

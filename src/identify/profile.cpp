@@ -1,5 +1,5 @@
 // Samples are read word by word; each place is summed up by itself.
-#include "identify/clustering/profile_fields.h"
+#include "heapscan/identify/profile.h"
 
 #include <algorithm>
 #include <array>
@@ -21,7 +21,7 @@ std::pair<T, uint32_t> commonest(std::vector<T>& values) {
   return best;
 }
 
-Field make_field(uint64_t offset, const AddressMap& addresses, const Clusters& clusters,
+Field make_field(uint64_t offset, const AddressMap& addresses, const Families* families,
                  std::vector<uint64_t>& words) {
   Field field;
   field.offset = offset;
@@ -29,13 +29,13 @@ Field make_field(uint64_t offset, const AddressMap& addresses, const Clusters& c
   if (words.empty()) return field;
   std::array<uint32_t, kWordKinds> seen{};
   std::vector<Addr> named;
-  std::vector<ClusterId> targets;
+  std::vector<FamilyId> targets;
   for (const uint64_t word : words) {
     const WordKind kind = addresses.kind_of(word);
     ++seen[static_cast<size_t>(kind)];
     if (is_module_pointer(kind)) named.emplace_back(word);
-    if (!is_block_pointer(kind)) continue;
-    const ClusterId target = clusters.of(addresses.block_meant_by(word));
+    if (families == nullptr || !is_block_pointer(kind)) continue;
+    const FamilyId target = families->of(addresses.block_meant_by(word));
     if (target.valid()) targets.push_back(target);
   }
   field.zeros = seen[static_cast<size_t>(WordKind::Zero)];
@@ -52,13 +52,11 @@ Field make_field(uint64_t offset, const AddressMap& addresses, const Clusters& c
 
 }  // namespace
 
-std::vector<Field> profile_fields(const MemoryImage& image, const AddressMap& addresses,
-                                  const HeapModel& heap, const Clusters& clusters, ClusterId id,
-                                  uint64_t limit) {
-  const std::vector<BlockId>& samples = clusters.rows[id].samples;
+Profile make_profile(const MemoryImage& image, const AddressMap& addresses, const HeapModel& heap,
+                     std::span<const BlockId> samples, uint64_t limit, const Families* families) {
   uint64_t size = samples.empty() ? 0 : limit;
   for (const BlockId sample : samples) size = std::min(size, heap.block(sample).size());
-  std::vector<Field> fields;
+  Profile profile{samples.size(), {}};
   std::vector<uint64_t> words;
   for (uint64_t offset = 0; offset + 8 <= size; offset += 8) {
     words.clear();
@@ -66,15 +64,9 @@ std::vector<Field> profile_fields(const MemoryImage& image, const AddressMap& ad
       if (const auto word = image.read<uint64_t>(heap.block(sample).begin() + offset))
         words.push_back(*word);
     }
-    fields.push_back(make_field(offset, addresses, clusters, words));
+    profile.fields.push_back(make_field(offset, addresses, families, words));
   }
-  return fields;
-}
-
-Profile make_profile(const MemoryImage& image, const AddressMap& addresses, const HeapModel& heap,
-                     const Clusters& clusters, ClusterId id, uint64_t limit) {
-  return {clusters.rows[id].samples.size(),
-          profile_fields(image, addresses, heap, clusters, id, limit)};
+  return profile;
 }
 
 }  // namespace heapscan

@@ -1,0 +1,24 @@
+// Tables of groups on their way to families.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "heapscan/heap/heap_model.h"
+#include "heapscan/identify/families.h"
+
+namespace heapscan {
+
+// `group_of` has one entry per block, `shapes` one per group. One row per group, in their order,
+// without a portrait.
+[[nodiscard]] Families rows_of_groups(const HeapModel& heap, std::vector<BlockId> blocks,
+                                      std::span<const uint32_t> group_of,
+                                      std::span<const Shape> shapes);
+
+// Of two tables that have no block in common: the rows of `a`, then those of `b`.
+[[nodiscard]] Families join_groups(Families a, Families b);
+
+// Groups with one portrait become one family, and families are put in order.
+[[nodiscard]] Families unite_equal(const HeapModel& heap, Families groups);
+
+}  // namespace heapscan

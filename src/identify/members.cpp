@@ -1,0 +1,130 @@
+#include "identify/members.h"
+
+#include <algorithm>
+
+#include "heapscan/base/hash.h"
+
+namespace heapscan {
+
+namespace {
+
+// Counts how often a size occurs in a row.
+class SizeCounts {
+ public:
+  void add(uint32_t row, uint64_t size) {
+    if (used_ * 2 >= slots_.size()) grow();
+    Slot& slot = slot_of(row, size);
+    if (slot.blocks == 0) {
+      slot.row = row;
+      slot.size = size;
+      ++used_;
+    }
+    ++slot.blocks;
+  }
+  template <typename IdT, typename Row>
+  void move_to(Column<IdT, Row>& rows) {
+    for (const Slot& slot : slots_) {
+      if (slot.blocks != 0) rows[IdT(slot.row)].sizes.emplace_back(slot.size, slot.blocks);
+    }
+    slots_.clear();
+    for (Row& row : rows) std::sort(row.sizes.begin(), row.sizes.end());
+  }
+
+ private:
+  struct Slot {
+    uint64_t size = 0;
+    uint32_t row = 0;
+    uint32_t blocks = 0;
+  };
+  Slot& slot_of(uint32_t row, uint64_t size) {
+    size_t at = mix(size, row) & (slots_.size() - 1);
+    while (slots_[at].blocks != 0 && (slots_[at].row != row || slots_[at].size != size))
+      at = (at + 1) & (slots_.size() - 1);
+    return slots_[at];
+  }
+  void grow() {
+    std::vector<Slot> old(slots_.size() * 2);
+    old.swap(slots_);
+    for (const Slot& slot : old) {
+      if (slot.blocks != 0) slot_of(slot.row, slot.size) = slot;
+    }
+  }
+  std::vector<Slot> slots_ = std::vector<Slot>(1 << 10);
+  size_t used_ = 0;
+};
+
+template <typename IdT, typename Row>
+void count_blocks(const HeapModel& heap, std::span<const BlockId> blocks,
+                  std::span<const IdT> row_of, Column<IdT, Row>& rows) {
+  SizeCounts sizes;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    Row& row = rows[row_of[i]];
+    const uint64_t size = heap.block(blocks[i]).size();
+    ++row.blocks;
+    row.bytes += size;
+    sizes.add(row_of[i].value, size);
+  }
+  sizes.move_to(rows);
+}
+
+// Of n members the k-th is a sample where k * kSamples / n takes on a new value.
+template <typename IdT, typename Row>
+void choose_samples(std::span<const BlockId> blocks, std::span<const IdT> row_of,
+                    Column<IdT, Row>& rows) {
+  std::vector<uint64_t> seen(rows.size());
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    Row& row = rows[row_of[i]];
+    const uint64_t member = seen[row_of[i].index()]++;
+    const uint64_t place = member * Row::kSamples / row.blocks;
+    if (member == 0 || (member - 1) * Row::kSamples / row.blocks != place)
+      row.samples.push_back(blocks[i]);
+  }
+}
+
+template <typename IdT, typename Row>
+void fill(const HeapModel& heap, std::span<const BlockId> blocks, std::span<const IdT> row_of,
+          Column<IdT, Row>& rows) {
+  for (Row& row : rows) {
+    row.blocks = row.bytes = 0;
+    row.sizes.clear();
+    row.samples.clear();
+  }
+  count_blocks(heap, blocks, row_of, rows);
+  choose_samples(blocks, row_of, rows);
+}
+
+template <typename IdT>
+IdT row_of_block(std::span<const BlockId> blocks, std::span<const IdT> row_of, BlockId block) {
+  const auto at = std::lower_bound(blocks.begin(), blocks.end(), block);
+  if (at == blocks.end() || *at != block) return IdT::none();
+  return row_of[static_cast<size_t>(at - blocks.begin())];
+}
+
+}  // namespace
+
+FamilyId Families::of(BlockId block) const {
+  return row_of_block<FamilyId>(blocks, family_of, block);
+}
+ClusterId Clusters::of(BlockId block) const {
+  return row_of_block<ClusterId>(blocks, cluster_of, block);
+}
+
+UsualSize usual_size(const Sizes& sizes) {
+  UsualSize usual;
+  for (const auto& [size, blocks] : sizes) {
+    if (blocks > usual.blocks) usual = {size, blocks};
+  }
+  for (const auto& [size, blocks] : sizes) {
+    if (size == usual.usable + kLeftOver) usual.blocks += blocks;
+  }
+  return usual;
+}
+
+void fill_rows(const HeapModel& heap, Families& families) {
+  fill<FamilyId>(heap, families.blocks, families.family_of, families.rows);
+}
+void fill_rows(const HeapModel& heap, Clusters& clusters) {
+  fill<ClusterId>(heap, clusters.blocks, clusters.cluster_of, clusters.rows);
+}
+
+}  // namespace heapscan
