@@ -5,7 +5,6 @@
 #include <tuple>
 
 #include "heapscan/identify/debug_wanted.h"
-#include "heapscan/identify/program_name.h"
 
 namespace heapscan {
 

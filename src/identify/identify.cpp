@@ -10,11 +10,8 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
 #include "heapscan/identify/identities.h"
-#include "identify/recognisers/recognise_containers.h"
-#include "identify/recognisers/recognise_glib.h"
-#include "identify/recognisers/recognise_search_tree.h"
+#include "identify/inputs.h"
 #include "identify/recognisers/recogniser_names.h"
-#include "identify/recognisers/recogniser_samples.h"
 #include "identify/recognisers/recognisers.h"
 #include "identify/typing/typing.h"
 

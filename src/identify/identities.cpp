@@ -1,5 +1,6 @@
 #include "heapscan/identify/identities.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -32,6 +33,12 @@ std::string without_last_name(const std::string& label) {
 }
 
 }  // namespace
+
+const Evidence* naming_evidence(const std::vector<Evidence>& evidence) {
+  const auto naming = std::find_if(evidence.begin(), evidence.end(),
+                                   [](const Evidence& e) { return !e.label.empty(); });
+  return naming == evidence.end() ? nullptr : &*naming;
+}
 
 Identities without_heap_names(Identities identities) {
   for (Identity& identity : identities.rows) {

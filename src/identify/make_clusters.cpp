@@ -162,10 +162,15 @@ Clusters rows_of(const std::vector<Union>& unions, const std::vector<size_t>& or
 
 }  // namespace
 
-const Evidence* naming_evidence(const std::vector<Evidence>& evidence) {
-  const auto naming = std::find_if(evidence.begin(), evidence.end(),
-                                   [](const Evidence& e) { return !e.label.empty(); });
-  return naming == evidence.end() ? nullptr : &*naming;
+std::string_view name_of_program(const MemoryImage& image) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  for (const Module& module : image.modules()) {
+    if (!module.is_executable) continue;
+    std::string_view name = module.file_name();
+    if (name.ends_with(kDeleted)) name.remove_suffix(kDeleted.size());
+    return name;
+  }
+  return {};
 }
 
 std::pair<Clusters, Identities> make_clusters(const HeapModel& heap, Families families,

@@ -88,6 +88,9 @@ struct Identities {
                                                             FamilyEvidence evidence,
                                                             std::string_view program);
 
+// The file name of the executable, also where that was replaced; empty when there is none.
+[[nodiscard]] std::string_view name_of_program(const MemoryImage& image);
+
 // The same identities without the words of labels and evidence that quote memory outside modules.
 [[nodiscard]] Identities without_heap_names(Identities identities);
 

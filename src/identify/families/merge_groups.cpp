@@ -10,7 +10,7 @@
 
 #include "heapscan/base/parallel.h"
 #include "identify/families/merge_sizes.h"
-#include "identify/families/module_tables.h"
+#include "identify/families/shapes.h"
 #include "identify/families/text_groups.h"
 
 namespace heapscan {
@@ -28,6 +28,62 @@ struct Bucketed {
   uint32_t group = 0;
   uint32_t owner = 0;
 };
+
+constexpr size_t kShortestString = 3;
+
+// What the constants are that blocks point at: tables of functions tell classes apart, strings do
+// not. One per thread; remembers what it has looked up.
+class ModuleTables {
+ public:
+  ModuleTables(const MemoryImage& image, const Symbols& symbols, const AddressMap& addresses)
+      : image_(image), symbols_(symbols), addresses_(addresses) {}
+
+  // Makes the first trait a Table where it names one, and takes the identity off every pointer to a
+  // string: which string a field names does not tell records apart.
+  void judge_constants(Signature& signature);
+
+ private:
+  enum class Kind : uint8_t { Functions, String, Other };
+  [[nodiscard]] Kind kind_at(uint64_t address);
+  [[nodiscard]] Kind look_at(uint64_t address) const;
+
+  const MemoryImage& image_;
+  const Symbols& symbols_;
+  const AddressMap& addresses_;
+  std::unordered_map<uint64_t, Kind> known_;
+};
+
+void ModuleTables::judge_constants(Signature& signature) {
+  for (size_t i = 0; i < signature.traits; ++i) {
+    Trait& trait = signature.trait[i];
+    const bool may_be_table =
+        i == 0 && (trait.kind == TraitKind::Constant || trait.kind == TraitKind::Data);
+    if (trait.identity == 0 || (trait.kind != TraitKind::Constant && !may_be_table)) continue;
+    const Kind kind = kind_at(trait.identity);
+    if (kind == Kind::Functions && may_be_table) trait.kind = TraitKind::Table;
+    if (kind == Kind::String && trait.kind == TraitKind::Constant) trait.identity = 0;
+  }
+}
+
+ModuleTables::Kind ModuleTables::kind_at(uint64_t address) {
+  const auto [at, is_new] = known_.try_emplace(address, Kind::Other);
+  if (is_new) at->second = look_at(address);
+  return at->second;
+}
+
+ModuleTables::Kind ModuleTables::look_at(uint64_t address) const {
+  std::array<std::byte, 16> bytes{};
+  if (image_.read_bytes(Addr(address), bytes)) {
+    if (address % 8 == 0 && addresses_.kind_of(load<uint64_t>(bytes.data())) == WordKind::Code)
+      return Kind::Functions;
+    const size_t length = text_length(bytes);
+    if (length >= kShortestString && (length == bytes.size() || bytes[length] == std::byte{0}))
+      return Kind::String;
+    return Kind::Other;
+  }
+  const auto symbol = symbols_.at(Addr(address));
+  return symbol && symbol->name.starts_with("_ZTV") ? Kind::Functions : Kind::Other;
+}
 
 // The families of one bucket while they grow.
 class Merger {

@@ -9,7 +9,6 @@
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
 #include "identify/families/family_traits.h"
-#include "identify/families/signature_groups.h"
 #include "identify/families/signatures.h"
 
 namespace heapscan {

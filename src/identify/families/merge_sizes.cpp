@@ -18,7 +18,7 @@
 #include <numeric>
 #include <unordered_map>
 
-#include "identify/families/refine_owners.h"
+#include "identify/families/owners.h"
 
 namespace heapscan {
 

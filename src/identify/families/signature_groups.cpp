@@ -1,11 +1,9 @@
 // One hash table from signature to group, filled in the order of the blocks, so that the groups are
 // the same for every number of threads. A look-up per block waits for memory unless it is announced
 // a few blocks ahead.
-#include "identify/families/signature_groups.h"
+#include "identify/families/signatures.h"
 
 #include <algorithm>
-
-#include "identify/families/signatures.h"
 
 namespace heapscan {
 

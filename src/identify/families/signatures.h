@@ -4,10 +4,12 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
 #include <vector>
 
+#include "heapscan/base/growing_array.h"
 #include "heapscan/base/hash.h"
 #include "heapscan/heap/block_numbers.h"
 #include "heapscan/heap/heap_model.h"
@@ -117,5 +119,21 @@ class SignatureMaker {
   std::array<std::byte, kHead> copy_{};
   std::array<WordKind, kHead / 8> kinds_{};
 };
+
+struct SignatureGroup {
+  uint64_t signature = 0;
+  uint32_t blocks = 0;
+  uint32_t example = 0;  // number of the first block
+
+  // Its blocks differ in identities.
+  [[nodiscard]] bool is_rest() const { return (signature & 0xffffffff) == 0; }
+};
+
+// Replaces every signature in `column` by the index of its group. Programs whose blocks differ in
+// every way have as many signatures as blocks: when there are too many, of those that differ in
+// identities only the later ones become one group, and beyond `most` groups all blocks for which
+// `rest_of(number)` is the same.
+[[nodiscard]] std::vector<SignatureGroup> group_equal(
+    GrowingArray<uint64_t>& column, size_t most, const std::function<uint64_t(uint32_t)>& rest_of);
 
 }  // namespace heapscan

@@ -22,7 +22,7 @@
 #include "heapscan/identify/identities.h"
 #include "identify/members.h"
 #include "identify/recognisers/container_search.h"
-#include "identify/recognisers/recognise_glib.h"
+#include "identify/recognisers/glib_types.h"
 #include "identify/recognisers/recognise_python.h"
 #include "identify/recognisers/vtable_class.h"
 

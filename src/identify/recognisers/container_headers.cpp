@@ -11,7 +11,7 @@
 
 #include "identify/recognisers/library_structs.h"
 #include "identify/recognisers/recogniser_names.h"
-#include "identify/recognisers/vtable_label.h"
+#include "identify/recognisers/vtable_class.h"
 #include "identify/standard_objects.h"
 
 namespace heapscan {

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "heapscan/base/parallel.h"
+#include "identify/inputs.h"
 #include "identify/recognisers/recogniser_names.h"
-#include "identify/recognisers/recogniser_samples.h"
 #include "identify/recognisers/vtable_class.h"
 
 namespace heapscan {

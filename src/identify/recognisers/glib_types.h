@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/words.h"
 #include "heapscan/image/image.h"
+#include "identify/inputs.h"
 
 namespace heapscan {
 
@@ -71,5 +73,22 @@ class GlibTypes {
 
 [[nodiscard]] GlibTypes find_glib_types(const MemoryImage& image, const HeapModel& heap,
                                         const AddressMap& addresses);
+
+// What single blocks are. Refers to the inputs, which must outlive it.
+class GlibKinds {
+ public:
+  explicit GlibKinds(const FamilyInputs& inputs);
+
+  [[nodiscard]] bool in_use() const { return in_use_; }  // the program uses GLib
+  [[nodiscard]] const GlibTypes& types() const { return types_; }
+  // "GFileInfo", "GHashTable"; empty when unknown.
+  [[nodiscard]] std::string_view name_of(BlockId block) const;
+  [[nodiscard]] std::vector<std::string> names() const;  // all there can be
+
+ private:
+  const FamilyInputs& inputs_;
+  GlibTypes types_;
+  bool in_use_ = false;
+};
 
 }  // namespace heapscan

@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "identify/recognisers/recogniser_samples.h"
+#include "identify/inputs.h"
 
 namespace heapscan {
 

@@ -7,10 +7,9 @@
 #include <algorithm>
 #include <map>
 
-#include "identify/recognisers/recogniser_samples.h"
+#include "identify/inputs.h"
 #include "identify/recognisers/recognisers.h"
 #include "identify/recognisers/vtable_class.h"
-#include "identify/recognisers/vtable_label.h"
 
 namespace heapscan {
 

@@ -4,7 +4,7 @@
 // all lie at one place, that place is part of the name, and all blocks with that name are one
 // thing. Where a block is a container and nothing else, and nobody knows its type, it is called
 // one.
-#include "identify/recognisers/recognise_containers.h"
+#include "identify/recognisers/recognisers.h"
 
 #include <fmt/format.h>
 
@@ -13,8 +13,8 @@
 #include <map>
 
 #include "heapscan/base/parallel.h"
+#include "identify/inputs.h"
 #include "identify/recognisers/container_search.h"
-#include "identify/recognisers/recogniser_samples.h"
 
 namespace heapscan {
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "identify/inputs.h"
 #include "identify/plausible_values.h"
-#include "identify/recognisers/recogniser_samples.h"
 #include "identify/recognisers/recognisers.h"
 
 namespace heapscan {

@@ -4,7 +4,8 @@
 //
 // Most names are constants of the library that registers the type; GLib copies those that were made
 // at run time, by language bindings above all, and such names are content.
-#include "identify/recognisers/recognise_glib.h"
+#include "identify/recognisers/glib_types.h"
+#include "identify/recognisers/recognisers.h"
 
 #include <fmt/format.h>
 
@@ -12,9 +13,9 @@
 #include <map>
 
 #include "heapscan/base/parallel.h"
+#include "identify/inputs.h"
 #include "identify/plausible_values.h"
 #include "identify/recognisers/library_structs.h"
-#include "identify/recognisers/recogniser_samples.h"
 
 namespace heapscan {
 

@@ -13,7 +13,7 @@
 #include <algorithm>
 
 #include "heapscan/base/parallel.h"
-#include "identify/recognisers/recogniser_samples.h"
+#include "identify/inputs.h"
 #include "identify/recognisers/recognisers.h"
 
 namespace heapscan {

@@ -3,7 +3,7 @@
 // as many black nodes: no other struct of three pointers is like that by chance, but a leaf alone
 // says nothing. So trees are looked for from the samples that have something below them, and their
 // nodes tell what the groups are that they are in.
-#include "identify/recognisers/recognise_search_tree.h"
+#include "identify/recognisers/recognisers.h"
 
 #include <algorithm>
 #include <vector>

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "identify/inputs.h"
 #include "identify/recognisers/recogniser_names.h"
-#include "identify/recognisers/recogniser_samples.h"
 #include "identify/recognisers/recognisers.h"
 #include "identify/recognisers/vtable_class.h"
 

@@ -1,7 +1,9 @@
-// Every recogniser, one per file: each looks at one family and returns its evidence, or nothing.
+// Every recogniser, one per file: most look at one family each and return their evidence, or
+// nothing.
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "identify/inputs.h"
 
@@ -20,5 +22,22 @@ namespace heapscan {
 [[nodiscard]] std::optional<Evidence> recognise_python(const Inputs& inputs, FamilyId family);
 // Text, numbers, raw bytes, arrays of pointers.
 [[nodiscard]] std::optional<Evidence> recognise_content(const Inputs& inputs, FamilyId family);
+
+// ---- those that look at all families at once ------------------------------------------------------
+
+// What GLib made blocks for: instances of GObject's types, what its type system keeps, and
+// containers. For the first `count` families.
+[[nodiscard]] Column<FamilyId, std::optional<Evidence>> recognise_glib(const Inputs& inputs,
+                                                                       size_t count);
+
+// For the first `count` families.
+[[nodiscard]] Column<FamilyId, std::optional<Evidence>> recognise_search_trees(const Inputs& inputs,
+                                                                               size_t count);
+
+// Blocks that the standard containers made, without debug information.
+// For every family, asked last: `known` is the evidence found so far, which tells what the
+// container is a member of.
+[[nodiscard]] Column<FamilyId, std::optional<Evidence>> recognise_containers(
+    const Inputs& inputs, const Column<FamilyId, std::vector<Evidence>>& known);
 
 }  // namespace heapscan

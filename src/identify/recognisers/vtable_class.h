@@ -1,4 +1,5 @@
-// Which class a word at the begin of an object names, from memory alone.
+// Which class a word at the begin of an object names, from memory alone, and what its blocks are
+// called.
 //
 // Source: Itanium C++ ABI, sections 2.5 (virtual tables) and 2.9 (run-time type information); the
 // type_info classes of libstdc++ and libc++abi have the same names and layout.
@@ -7,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "heapscan/identify/words.h"
 #include "heapscan/image/image.h"
@@ -27,5 +29,13 @@ struct VtableClass {
                                                          const Symbols& symbols,
                                                          const AddressMap& addresses,
                                                          uint64_t vptr);
+
+// The class's own name, but for the counters that std::shared_ptr and std::make_shared allocate:
+// "std::make_shared<Parser>" for std::_Sp_counted_ptr_inplace<Parser, ...>.
+[[nodiscard]] std::string label_of_class(std::string_view name);
+
+// The first argument of a template's name: "int" of "std::pair<int, char>"; empty for what is no
+// template.
+[[nodiscard]] std::string_view first_template_argument(std::string_view name);
 
 }  // namespace heapscan

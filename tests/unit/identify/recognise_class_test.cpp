@@ -1,7 +1,6 @@
 #include "identify/families/tell_apart.h"
 #include "identify/recognisers/recognisers.h"
 #include "identify/recognisers/vtable_class.h"
-#include "identify/recognisers/vtable_label.h"
 #include "unit/identify/recogniser_world.h"
 
 namespace heapscan {

@@ -1,5 +1,5 @@
-#include "identify/recognisers/recognise_containers.h"
 #include "identify/families/tell_apart.h"
+#include "identify/recognisers/recognisers.h"
 
 #include "unit/identify/recogniser_world.h"
 

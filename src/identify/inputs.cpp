@@ -1,4 +1,4 @@
-#include "identify/recognisers/recogniser_samples.h"
+#include "identify/inputs.h"
 
 #include <algorithm>
 
