@@ -22,6 +22,7 @@ struct DebugInfo::Files {
   };
   Column<ModuleId, Module> modules;
   Column<ModuleId, Entry> entries;
+  KeptSections kept;
   Notes notes;
 };
 
@@ -79,6 +80,8 @@ const ElfFile* DebugInfo::separate_file(ModuleId module) const {
   return separate ? &*separate : nullptr;
 }
 
+KeptSections& DebugInfo::kept_sections() const { return files_->kept; }
+
 bool DebugInfo::describes(ModuleId module) const {
   return module.index() < files_->entries.size() && files_->entries[module].dwarf != nullptr;
 }
@@ -99,7 +102,7 @@ Types DebugInfo::read_types(const MemoryImage& image, std::span<const ModuleId> 
         std::partition_point(first, frames.end(), [&](const Frame& f) { return f.module == id; });
     wanted.push_back({id, &files_->modules[id], entry.dwarf,
                       entry.alternate ? &*entry.alternate : nullptr,
-                      std::span<const Frame>(first, last)});
+                      std::span<const Frame>(first, last), &files_->kept});
   }
   TypesBuilder builder;
   read_module_types(image, wanted, builder);
@@ -122,7 +125,8 @@ std::vector<std::optional<SourceLine>> DebugInfo::lines_of(std::span<const Addr>
     std::vector<LineQuery> queries;
     for (const size_t a : here) queries.push_back({module.in_file(addresses[a]), {}, 0});
     Notes damage;  // of sections that then answer nothing
-    const DwarfFile dwarf = read_dwarf_file(*entry.dwarf, {.lines = true, .ranges = true}, damage);
+    const DwarfFile dwarf =
+        read_dwarf_file(*entry.dwarf, {.lines = true, .ranges = true}, damage, &files_->kept);
     find_lines(dwarf, queries);
     for (size_t q = 0; q < here.size(); ++q) {
       if (queries[q].line != 0)

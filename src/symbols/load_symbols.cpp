@@ -44,7 +44,7 @@ class ModuleLoader {
   ModuleLoader(ModuleId id, const Module& module, SymbolsBuilder& builder)
       : id_(id), module_(module), builder_(builder) {}
 
-  void load(const ElfFile* file, const ElfFile* debug) {
+  void load(const ElfFile* file, const ElfFile* debug, KeptSections& kept) {
     if (file != nullptr) read(*file);
     if (debug != nullptr) {
       read(*debug);
@@ -54,7 +54,7 @@ class ModuleLoader {
     if (defines_malloc_) {
       for (const ElfFile* source : {debug, file}) {
         if (source == nullptr) continue;
-        auto structs = read_malloc_structs(*source);
+        auto structs = read_malloc_structs(*source, &kept);
         for (auto& [name, layout] : structs) builder_.add_struct(id_, name, std::move(layout));
         if (!structs.empty()) break;
       }
@@ -113,7 +113,7 @@ Symbols load_from(const MemoryImage& image, const ModuleFiles& files, const Debu
     const ModuleId id(i);
     const ElfFile* const file = i < files.size() && files[id] ? &*files[id] : nullptr;
     ModuleLoader loader(id, image.modules()[id], builder);
-    loader.load(file, info.separate_file(id));
+    loader.load(file, info.separate_file(id), info.kept_sections());
     notes[i] = std::move(loader.notes());
   });
   for (const Note& note : on_files) builder.add_note(note);

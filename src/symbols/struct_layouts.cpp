@@ -47,10 +47,10 @@ bool is_of_malloc(const UnitReader& reader) {
 
 }  // namespace
 
-Structs read_malloc_structs(const ElfFile& file) {
+Structs read_malloc_structs(const ElfFile& file, KeptSections* kept) {
   Structs structs;
   Notes ignored;  // damage only means that less is known
-  const DwarfFile dwarf = read_dwarf_file(file, {}, ignored);
+  const DwarfFile dwarf = read_dwarf_file(file, {}, ignored, kept);
   AbbrevCache cache;
   UnitFinder others(dwarf, cache);
   UnitTypes unit_types;

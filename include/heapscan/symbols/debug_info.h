@@ -3,7 +3,7 @@
 // open_debug_info() finds the files (the module itself, a separate debug file by build-id or
 // debuglink, one fetched by debuginfod where the user has configured that, and what dwz moved out
 // of any of them) and maps them; nothing is parsed before it is asked for, and no answer is kept:
-// callers ask once. The files of the modules must outlive it.
+// callers ask once. Of compressed files 64 MiB stay unpacked for the next question. The files of the modules must outlive it.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,8 @@
 #include "heapscan/symbols/types.h"
 
 namespace heapscan {
+
+class KeptSections;
 
 struct SourceLine {
   std::string file;  // as the compiler was given it
@@ -47,6 +49,9 @@ class DebugInfo {
   // return address, ask for the byte before it.
   [[nodiscard]] std::vector<std::optional<SourceLine>> lines_of(
       std::span<const Addr> addresses) const;
+
+  // For other readers of the same files in this layer.
+  [[nodiscard]] KeptSections& kept_sections() const;
 
  private:
   friend DebugInfo open_debug_info(const MemoryImage& image, const ModuleFiles& files,

@@ -104,12 +104,30 @@ bool any_cross_reference(Bytes abbrev) {
 
 }  // namespace
 
-DwarfFile read_dwarf_file(const ElfFile& file, DwarfParts parts, Notes& notes) {
+std::optional<UnpackedSection> KeptSections::find(const ElfFile& file,
+                                                  std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto known = sections_.find({&file, std::string(name)});
+  if (known == sections_.end()) return std::nullopt;
+  return known->second;
+}
+
+void KeptSections::keep(const ElfFile& file, std::string_view name,
+                        const UnpackedSection& section) {
+  const std::lock_guard lock(mutex_);
+  if (section.bytes.size() > kMostKept - bytes_) return;
+  if (sections_.try_emplace({&file, std::string(name)}, section).second)
+    bytes_ += section.bytes.size();
+}
+
+DwarfFile read_dwarf_file(const ElfFile& file, DwarfParts parts, Notes& notes, KeptSections* kept) {
   DwarfFile dwarf;
   dwarf.path = file.path();
   const auto read = [&](const char* name, bool wanted = true) {
     if (!wanted) return Bytes();
-    UnpackedSection section = unpack_section(file, name, kLargestSection, notes);
+    const auto known = kept != nullptr ? kept->find(file, name) : std::nullopt;
+    UnpackedSection section = known ? *known : unpack_section(file, name, kLargestSection, notes);
+    if (section.owner && !known && kept != nullptr) kept->keep(file, name, section);
     if (section.owner) dwarf.owners.push_back(std::move(section.owner));
     return section.bytes;
   };
@@ -122,6 +140,7 @@ DwarfFile read_dwarf_file(const ElfFile& file, DwarfParts parts, Notes& notes) {
   dwarf.addr = read(".debug_addr");
   dwarf.ranges = read(".debug_ranges", parts.ranges);
   dwarf.rnglists = read(".debug_rnglists", parts.ranges);
+  dwarf.aranges = read(".debug_aranges", parts.ranges);
   dwarf.loc = read(".debug_loc", parts.locations);
   dwarf.loclists = read(".debug_loclists", parts.locations);
   dwarf.line = read(".debug_line", parts.lines);

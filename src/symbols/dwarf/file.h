@@ -5,14 +5,19 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "heapscan/base/note.h"
 #include "heapscan/elf/elf_file.h"
+#include "heapscan/elf/unpack_section.h"
 
 namespace heapscan {
 
@@ -49,8 +54,8 @@ struct DwarfUnit {
 
 struct DwarfFile {
   std::string path;
-  Bytes info, types, abbrev, str, line_str, str_offsets, addr, ranges, rnglists, loc, loclists,
-      line;
+  Bytes info, types, abbrev, str, line_str, str_offsets, addr, ranges, rnglists, aranges, loc,
+      loclists, line;
   std::vector<DwarfUnit> units;          // those of .debug_info, then those of .debug_types
   const DwarfFile* alternate = nullptr;  // what dwz moved out; owned by whoever made this
   // Whether DIEs name DIEs of other units (dwz, LTO, type units).
@@ -69,9 +74,26 @@ struct DwarfParts {
   bool locations = false;
 };
 
+// What was unpacked for one reader, kept for the next: a file's types and lines are read one after
+// the other, and to unpack it takes longer than to read lines. Of all files kMostKept bytes; what is
+// beyond is unpacked anew. Files are known by their address, so they must outlive this.
+class KeptSections {
+ public:
+  [[nodiscard]] std::optional<UnpackedSection> find(const ElfFile& file,
+                                                    std::string_view name) const;
+  void keep(const ElfFile& file, std::string_view name, const UnpackedSection& section);
+
+ private:
+  static constexpr uint64_t kMostKept = 64 << 20;
+  mutable std::mutex mutex_;
+  std::map<std::pair<const ElfFile*, std::string>, UnpackedSection> sections_;
+  uint64_t bytes_ = 0;
+};
+
 // The file must outlive the result. Sections that cannot be read are empty; damaged unit headers
 // end the list of units.
-[[nodiscard]] DwarfFile read_dwarf_file(const ElfFile& file, DwarfParts parts, Notes& notes);
+[[nodiscard]] DwarfFile read_dwarf_file(const ElfFile& file, DwarfParts parts, Notes& notes,
+                                        KeptSections* kept = nullptr);
 
 // What .gnu_debugaltlink names.
 struct AlternateLink {

@@ -56,6 +56,51 @@ bool is_bounded(const DwarfFile& file) {
   return true;
 }
 
+// The units (where they begin) that .debug_aranges names for the addresses, which are sorted. To ask
+// each unit instead, libdw parses the abbreviations of all. Nothing unless every address is found:
+// Clang writes no such table, and where compilers were mixed it is not of all units.
+std::optional<std::vector<uint64_t>> units_by_table(const DwarfFile& file,
+                                                    std::span<const FileAddr> addresses) {
+  std::vector<uint64_t> units;
+  std::vector<uint8_t> is_found(addresses.size(), 0);
+  uint64_t steps_left = kMostSteps;
+  DwarfCursor cursor(file.aranges);
+  while (!cursor.at_end()) {
+    const uint64_t begin = cursor.at();
+    const uint32_t short_length = cursor.u32();
+    const bool is_long = short_length == 0xffffffff;
+    const uint64_t length = is_long ? cursor.u64() : short_length;
+    const uint64_t content = cursor.at();
+    const uint16_t version = cursor.u16();
+    const uint64_t unit = is_long ? cursor.u64() : cursor.u32();
+    const uint8_t address_size = cursor.u8();
+    const uint8_t segment_size = cursor.u8();
+    if (cursor.failed() || length > file.aranges.size() - content || version != 2 ||
+        address_size != 8 || segment_size != 0)
+      return std::nullopt;
+    const uint64_t header = (cursor.at() - begin + 15) / 16 * 16;
+    const uint64_t end = content + length;
+    DwarfCursor rows(file.aranges.first(end), begin + header);
+    while (!rows.at_end()) {
+      const uint64_t first = rows.u64();
+      const uint64_t size = rows.u64();
+      auto at = std::partition_point(addresses.begin(), addresses.end(),
+                                     [&](FileAddr a) { return a.value < first; });
+      for (; at != addresses.end() && at->value - first < size; ++at) {
+        if (steps_left-- == 0) return std::nullopt;  // the same addresses over and over
+        uint8_t& found = is_found[static_cast<size_t>(at - addresses.begin())];
+        if (found != 0) continue;  // one unit each is enough
+        found = 1;
+        units.push_back(unit);
+      }
+    }
+    cursor = DwarfCursor(file.aranges, end);
+  }
+  if (std::find(is_found.begin(), is_found.end(), 0) != is_found.end()) return std::nullopt;
+  std::sort(units.begin(), units.end());
+  return units;
+}
+
 }  // namespace
 
 std::optional<LibdwFile> LibdwFile::open(const DwarfFile& file, Texts texts) {
@@ -91,9 +136,11 @@ auto LibdwFile::open_handle(const DwarfFile& file, Texts texts) -> std::optional
 }
 
 void LibdwFile::for_units_with(std::span<const FileAddr> addresses, const UnitVisitor& f) const {
+  const auto named = units_by_table(*file_, addresses);
   uint64_t steps_left = kMostSteps;
   for (size_t i = 0; i < file_->units.size() && steps_left > 0; ++i) {
     const DwarfUnit& unit = file_->units[i];
+    if (named && !std::binary_search(named->begin(), named->end(), unit.begin)) continue;
     Dwarf_Die root;
     if ((unit.type != DW_UT_compile && unit.type != DW_UT_skeleton) ||
         dwarf_offdie(handle_.dwarf.get(), unit.first_die, &root) == nullptr)

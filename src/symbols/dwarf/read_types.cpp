@@ -55,10 +55,11 @@ OpenModule open_module(const MemoryImage& image, const DebugFile& source) {
   OpenModule open;
   open.source = &source;
   const bool locals = !source.frames.empty();
-  open.file = read_dwarf_file(*source.file, {.ranges = locals, .locations = locals}, open.notes);
+  open.file = read_dwarf_file(*source.file, {.ranges = locals, .locations = locals}, open.notes,
+                              source.kept);
   if (source.alternate != nullptr) {
-    open.alternate =
-        std::make_unique<DwarfFile>(read_dwarf_file(*source.alternate, {}, open.notes));
+    open.alternate = std::make_unique<DwarfFile>(
+        read_dwarf_file(*source.alternate, {}, open.notes, source.kept));
     open.file.alternate = open.alternate.get();
   }
   if (open.file.has_cross_references) open.assume_cpp = any_unit_is_cpp(open.file);

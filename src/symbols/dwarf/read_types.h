@@ -7,6 +7,7 @@
 #include "heapscan/elf/elf_file.h"
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/types_builder.h"
+#include "symbols/dwarf/file.h"
 #include "symbols/dwarf/unwind.h"
 
 namespace heapscan {
@@ -18,6 +19,7 @@ struct DebugFile {
   const ElfFile* file = nullptr;
   const ElfFile* alternate = nullptr;  // what dwz moved out; null when there is none
   std::span<const Frame> frames;       // those that ran the module's code
+  KeptSections* kept = nullptr;        // where what is unpacked may be kept; may be null
 };
 
 // Adds the types and variables of all modules, the locals of their frames in `image`, and notes.
