@@ -2,9 +2,9 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/message.h"
 #include "cli/options.h"
 #include "cli/run_report.h"
-#include "cli/shell.h"
 #include "heapscan/acquire/core.h"
 
 namespace heapscan {

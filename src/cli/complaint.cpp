@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "cli/shell.h"
+#include "cli/message.h"
 
 namespace heapscan {
 

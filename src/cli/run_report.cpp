@@ -3,25 +3,61 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <iterator>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "cli/message.h"
 #include "cli/output.h"
 #include "cli/progress.h"
-#include "cli/shell.h"
-#include "cli/suppression_files.h"
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/error.h"
+#include "heapscan/base/fd.h"
 #include "heapscan/base/parallel.h"
+#include "heapscan/base/text.h"
 #include "heapscan/report/names.h"
 #include "heapscan/report/pause_part.h"
 #include "heapscan/symbols/symbols.h"
+#include "heapscan/triage/suppressions.h"
 
 namespace heapscan {
 
 namespace {
+
+std::string read_suppressions(const std::string& file) {
+  errno = 0;
+  std::string text = read_text_file(file);
+  if (text.empty() && errno != 0) {
+    throw Error(ErrorKind::Usage, fmt::format("cannot read the suppression file {}: {}",
+                                              escaped(file), describe_errno(errno)));
+  }
+  return text;
+}
+
+// The rules of `files`, in their order, then the built-in ones if wanted. Throws Error (Usage) that
+// names file, line, cause and fix when one cannot be read.
+std::vector<SuppressionRule> load_suppressions(const std::vector<std::string>& files,
+                                               bool builtin) {
+  std::vector<SuppressionRule> rules;
+  for (const std::string& file : files) {
+    ParsedSuppressions parsed = parse_suppressions(read_suppressions(file), file);
+    if (parsed.problem) {
+      throw Error(ErrorKind::Usage, fmt::format("{}:{}: {}", escaped(file), parsed.problem->line,
+                                                parsed.problem->text));
+    }
+    rules.insert(rules.end(), std::make_move_iterator(parsed.rules.begin()),
+                 std::make_move_iterator(parsed.rules.end()));
+  }
+  if (builtin) {
+    rules.insert(rules.end(), builtin_suppressions().begin(), builtin_suppressions().end());
+  }
+  return rules;
+}
 
 using Timing = std::vector<std::pair<std::string, double>>;
 

@@ -1,4 +1,5 @@
-// What blocks hold, for people: the first bytes of one, the text that many have in common.
+// What blocks hold, for people: the first bytes of one, the text that many have in common, there or
+// where their pointers lead.
 #pragma once
 
 #include <span>
@@ -6,9 +7,11 @@
 #include <string_view>
 #include <vector>
 
+#include "heapscan/analysis/analysis.h"
 #include "heapscan/base/addr.h"
 #include "heapscan/identify/words.h"
 #include "heapscan/image/image.h"
+#include "report/groups.h"
 
 namespace heapscan {
 
@@ -37,5 +40,18 @@ constexpr size_t kMostValues = 5;
 // must be one.
 [[nodiscard]] std::string spelled_texts(const std::vector<std::string_view>& texts, size_t shortest,
                                         size_t examples);
+
+// What the pointers at one place of at least half of `blocks` lead to: `+0x18 -> "GET /..."`.
+// Longest texts first, at most kMostPointedTexts.
+[[nodiscard]] std::vector<std::string> pointed_texts(const Analysis& analysis,
+                                                     const AddressMap& addresses,
+                                                     std::span<const AddrRange> blocks);
+constexpr size_t kMostPointedTexts = 2;
+
+// What hangs below lost heads, however deep: `below "sensors/room-1", "topic"`; what most of them
+// have first. Empty when nothing of it is text.
+[[nodiscard]] std::string texts_below(const Analysis& analysis, const AddressMap& addresses,
+                                      const BlockGroup& from);
+constexpr size_t kMostTextsBelow = 3;
 
 }  // namespace heapscan

@@ -23,7 +23,7 @@ namespace heapscan {
 // Text, numbers, raw bytes, arrays of pointers.
 [[nodiscard]] std::optional<Evidence> recognise_content(const Inputs& inputs, FamilyId family);
 
-// ---- those that look at all families at once ------------------------------------------------------
+// ---- those that look at all families at once ---------------------------------------------------
 
 // What GLib made blocks for: instances of GObject's types, what its type system keeps, and
 // containers. For the first `count` families.
