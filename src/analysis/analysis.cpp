@@ -10,6 +10,9 @@ namespace heapscan {
 
 namespace {
 
+// Than lost: then what is held is worth more of somebody's time.
+constexpr uint64_t kTimesMoreHeld = 10;
+
 // Runs one stage and books its time.
 class Stages {
  public:
@@ -50,6 +53,15 @@ std::vector<CodeLine> find_lines(const Analysis& a, const DebugInfo& debug_info)
     if (found[i]) lines.push_back({code[i], *found[i]});
   }
   return lines;
+}
+
+bool wants_holding(const Analysis& a, HoldingWanted wanted) {
+  if (wanted != HoldingWanted::WhenLittleIsLost) return wanted == HoldingWanted::Always;
+  const auto bytes = [&](Verdict verdict) {
+    return a.reach.totals[static_cast<size_t>(verdict)].bytes;
+  };
+  const uint64_t lost = bytes(Verdict::Definite) + bytes(Verdict::Indirect);
+  return kTimesMoreHeld * lost <= bytes(Verdict::Reachable);
 }
 
 }  // namespace
@@ -121,6 +133,13 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   a.forest = stages.run("fold trees", [&] {
     return fold_lost_trees(a.image, a.heap, a.reach, a.clusters, a.suppressed);
   });
+
+  // Nothing after this changes what was found; it says who holds what is not lost.
+  if (wants_holding(a, options.holding)) {
+    a.holding = stages.run("find what holds most", [&] {
+      return find_holding(a.image, a.symbols, a.types, a.heap, a.roots, a.reach);
+    });
+  }
 
   // Only words are left out now; whatever went by them is done.
   if (!options.heap_names) a.identities = without_heap_names(std::move(a.identities));

@@ -9,27 +9,9 @@
 #include "heapscan/base/id.h"
 #include "heapscan/heap/block.h"
 #include "heapscan/image/image.h"
+#include "heapscan/reach/learnt_interior.h"
 
 namespace heapscan {
-
-// Blocks of one size that are all held at the same offset: the hooks of an intrusive list or tree.
-struct LinkClass {
-  uint64_t size = 0;
-  uint64_t offset = 0;
-  constexpr auto operator<=>(const LinkClass&) const = default;
-};
-
-// What stands in front of what the program points at, in blocks of any size.
-struct LearntHeader {
-  struct Mark {
-    uint32_t at = 0;
-    uint32_t value = 0;
-    constexpr auto operator<=>(const Mark&) const = default;
-  };
-  uint64_t offset = 0;      // its length
-  std::vector<Mark> marks;  // that all of its kind have; none when many sizes prove the header
-  auto operator<=>(const LearntHeader&) const = default;
-};
 
 class InteriorRules {
  public:

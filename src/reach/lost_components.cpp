@@ -17,7 +17,7 @@
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/heap/block_numbers.h"
-#include "heapscan/heap/pointer_stream.h"
+#include "reach/edge_finder.h"
 #include "reach/lost_graph.h"
 #include "reach/ring_heads.h"
 
@@ -27,60 +27,6 @@ namespace {
 
 constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
 constexpr size_t kBlocksPerPiece = 2048;
-constexpr size_t kAhead = 8;  // blocks
-
-// Finds the edges of consecutive lost blocks, each of which was announced some blocks ahead.
-class EdgeFinder {
- public:
-  EdgeFinder(const HeapModel& heap, const BlockMemory& memory, const BlockBitmap& lost,
-             const BlockNumbers& numbers)
-      : heap_(heap), reader_(heap, memory), pointers_(heap.index), lost_(lost), numbers_(numbers) {}
-
-  void announce(std::span<const BlockId> blocks, size_t next, size_t end) {
-    if (next + 2 * kAhead < end) reader_.announce_row(blocks[next + 2 * kAhead]);
-    if (next + kAhead < end) reader_.announce_bytes(blocks[next + kAhead]);
-  }
-  void add_edges_of(uint32_t node, BlockId id) {
-    const Block& block = heap_.block(id);
-    reader_.for_each_span(block.range(), [&](Addr begin, Bytes bytes) {
-      for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
-        const auto value = load<uint64_t>(bytes.data() + i);
-        const uint32_t range = heap_.index.range_at(value);
-        if (range == BlockIndex::kNoRange || is_left_link(block.begin(), begin + i, value))
-          continue;
-        pointers_.push({value, range, {node, id}},
-                       [this](const Pointers::Pointer& p, BlockId to) { add_edge(p, to); });
-      }
-    });
-  }
-  // Sorted by source, then target; each once.
-  [[nodiscard]] std::vector<std::pair<uint32_t, uint32_t>> take() {
-    pointers_.flush([this](const Pointers::Pointer& p, BlockId to) { add_edge(p, to); });
-    std::sort(edges_.begin(), edges_.end());
-    edges_.erase(std::unique(edges_.begin(), edges_.end()), edges_.end());
-    return std::move(edges_);
-  }
-
- private:
-  struct Source {
-    uint32_t node = 0;
-    BlockId block;
-  };
-  using Pointers = PointerStream<Source>;
-
-  void add_edge(const Pointers::Pointer& pointer, BlockId to) {
-    if (!to.valid() || to == pointer.tag.block || !lost_.test(to)) return;
-    if (heap_.block(to).range().contains(Addr(pointer.value)))
-      edges_.emplace_back(pointer.tag.node, numbers_.number_of(to));
-  }
-
-  const HeapModel& heap_;
-  BlockReader reader_;
-  Pointers pointers_;
-  const BlockBitmap& lost_;
-  const BlockNumbers& numbers_;
-  std::vector<std::pair<uint32_t, uint32_t>> edges_;
-};
 
 LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory,
                            const BlockBitmap& lost) {
@@ -91,7 +37,11 @@ LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory,
   graph.first_edge.resize(graph.size() + 1);
   std::vector<std::vector<uint32_t>> pieces((graph.size() + kBlocksPerPiece - 1) / kBlocksPerPiece);
   parallel_for_pieces(graph.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
-    EdgeFinder finder(heap, memory, lost, numbers);
+    const auto admit = [&](const EdgeSource&, uint64_t value, BlockId to) {
+      const bool counts = lost.test(to) && heap.block(to).range().contains(Addr(value));
+      return counts ? numbers.number_of(to) : kNone;
+    };
+    EdgeFinder finder(heap, memory, admit);
     for (size_t i = begin; i < end; ++i) {
       finder.announce(graph.blocks, i, end);
       finder.add_edges_of(static_cast<uint32_t>(i), graph.blocks[i]);

@@ -204,6 +204,7 @@ class Tracing {
     }
     list_possible(result);
     give_verdicts(heap_, judged_, unreached_, unheld_, result);
+    result.learnt = {rules_.links(), rules_.headers(), learnt_blocks()};
     result.stale = stale_.stores();
     result.stale_held = stale_held_;
     result.funnel = funnel_rows();
@@ -228,7 +229,7 @@ class Tracing {
       std::vector<uint64_t> begins = find_pools(image_, heap_, interior_);
       merge(begins, find_self_named(image_, heap_, interior_));
       if (begins.empty()) break;
-      follow_firmly(begins);
+      follow_learnt(begins);
       pools = true;
     }
     const bool live = follow_live_slots();
@@ -241,7 +242,7 @@ class Tracing {
     for (int round = 0; round < kMostPoolRounds; ++round) {
       const std::vector<uint64_t> words = stale_.live_words(unreached_);
       if (words.empty()) break;
-      follow_firmly(words);
+      follow_learnt(words);
       any = true;
     }
     return any;
@@ -279,8 +280,25 @@ class Tracing {
   void follow_reservations() {
     for (auto begun = reservations_begun(image_, heap_, unreached_); !begun.empty();
          begun = reservations_begun(image_, heap_, unreached_)) {
-      follow_firmly(begun);
+      follow_learnt(begun);
     }
+  }
+
+  // Addresses that are known to be held, though not by a pointer that proves it.
+  void follow_learnt(const std::vector<uint64_t>& addresses) {
+    merge(learnt_, addresses);
+    follow_firmly(addresses);
+  }
+
+  [[nodiscard]] std::vector<BlockId> learnt_blocks() const {
+    std::vector<BlockId> blocks;
+    for (const uint64_t address : learnt_) {
+      const BlockId id = heap_.block_at(Addr(address));
+      if (id.valid()) blocks.push_back(id);
+    }
+    std::sort(blocks.begin(), blocks.end());
+    blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
+    return blocks;
   }
 
   void follow_loosely(const std::vector<uint64_t>& addresses) {
@@ -458,6 +476,7 @@ class Tracing {
   BlockBitmap may_be_held_{0};
   std::vector<uint64_t>
       interior_;  // unexplained pointers from reachable memory at blocks not reachable; sorted
+  std::vector<uint64_t> learnt_;  // addresses that were followed for what was learnt; sorted
   std::vector<std::pair<BlockId, Reason>> reasons_;  // of some possible blocks; sorted, each once
   std::vector<StaleHeld> stale_held_;
   std::vector<RootRange> weak_mappings_;

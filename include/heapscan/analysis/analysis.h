@@ -3,10 +3,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "heapscan/analysis/holding.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
 #include "heapscan/identify/identities.h"
@@ -44,6 +46,7 @@ struct Analysis {
   std::vector<CodeLine> lines;  // of the functions that blocks of the clusters point at; by address
   LeakForest forest;
   Suppressed suppressed;
+  std::optional<Holding> holding;                      // as AnalysisOptions say
   std::vector<std::pair<std::string, double>> timing;  // phase, seconds; in order
 
   // The notes of all stages, in the order of the flow.
@@ -52,12 +55,20 @@ struct Analysis {
   [[nodiscard]] const SourceLine* line_of(Addr code) const;
 };
 
+// When to work out who holds the live memory.
+enum class HoldingWanted {
+  Never,
+  WhenLittleIsLost,  // then that is the answer to where the memory is
+  Always,
+};
+
 struct AnalysisOptions {
   // Called when a stage begins, with its name; for progress. May be empty.
   std::function<void(const std::string&)> on_stage;
   // Which blocks to cluster; those of other verdicts are in no cluster.
   VerdictSet clustered{Verdict::Definite, Verdict::Indirect, Verdict::Possible};
   std::vector<SuppressionRule> suppressions;
+  HoldingWanted holding = HoldingWanted::Never;
   bool heap_names = true;  // false: no label quotes memory outside modules
 };
 

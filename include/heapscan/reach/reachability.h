@@ -17,6 +17,7 @@
 #include "heapscan/base/note.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
+#include "heapscan/reach/learnt_interior.h"
 #include "heapscan/reach/roots.h"
 #include "heapscan/reach/stale_stores.h"
 #include "heapscan/runtime/runtime_facts.h"
@@ -94,6 +95,7 @@ struct Reachability {
   GrowingArray<Verdict> verdicts;       // one per block
   std::vector<LostBlock> lost;          // definite and indirect, sorted by block
   std::vector<PossibleBlock> possible;  // sorted by block
+  LearntInterior learnt;
   StaleStores stale;
   std::vector<StaleHeld> stale_held;                 // lost and possible ones, sorted by block
   std::array<VerdictTotal, kVerdictCount> totals{};  // blocks in Used state only; mappings below

@@ -14,8 +14,8 @@ namespace heapscan {
 
 // The block, mapping or root range that such words lie in.
 struct StaleStore {
-  BlockId block;    // none: memory of a root
-  AddrRange range;  // from the first such word to the last
+  BlockId block;       // none: memory of a root
+  AddrRange range;     // from the first such word to the last
   uint64_t words = 0;  // pointers among them
   // Of those: lead to freed memory, or into blocks in a way nothing explains.
   uint64_t dangling = 0;

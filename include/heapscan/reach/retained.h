@@ -1,0 +1,84 @@
+// What would be freed with what: for every root and every reachable block, the memory that is
+// reachable through it alone.
+//
+// Made by find_retained(). The roots' words are grouped by whoever knows names (one group per
+// variable, per thread's stack, …), and groups belong to owners (a module, a thread). The rows are
+// the dominator tree of all that: a row keeps alive what lies below it, and nothing else does. A
+// block that two groups of one owner lead to lies below the owner; one that two owners lead to,
+// below the whole. Costs 20 bytes per reachable block when done, and about 30 while it is made.
+// Bytes are usable sizes of blocks and mappings.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "heapscan/base/growing_array.h"
+#include "heapscan/base/id.h"
+#include "heapscan/heap/heap_model.h"
+#include "heapscan/reach/live_graph.h"
+
+namespace heapscan {
+
+using RootGroupId = Id<struct RootGroupTag>;
+using RootOwnerId = Id<struct RootOwnerTag>;
+using RetainedRow = uint32_t;
+
+struct RootGroups {
+  std::vector<RootGroupId> group_of;          // one per root pointer of the graph
+  Column<RootGroupId, RootOwnerId> owner_of;  // its ids are below `owners`
+  size_t owners = 0;
+};
+
+class Retained {
+ public:
+  static constexpr RetainedRow kWhole = 0;
+
+  [[nodiscard]] size_t size() const { return node_.size(); }
+  // What keeps it alive: every way to it leads through that one. Of kWhole: itself. Always less
+  // than `row`.
+  [[nodiscard]] RetainedRow parent(RetainedRow row) const { return parent_[row]; }
+  // Of the row and all below it.
+  [[nodiscard]] uint64_t bytes(RetainedRow row) const { return bytes_[row]; }
+  [[nodiscard]] uint64_t blocks(RetainedRow row) const { return blocks_[row]; }
+  // Something in it has an ambiguous pointer to a block that is only possibly reachable: it may
+  // keep more alive than that.
+  [[nodiscard]] bool is_least(RetainedRow row) const { return is_least_[row] != 0; }
+
+  // What the row is: exactly one of the three is valid, but for kWhole and the row of what no
+  // pointer explains, where none is.
+  [[nodiscard]] BlockId block(RetainedRow row) const {
+    return node_[row] < first_group_ ? BlockId(node_[row]) : BlockId::none();
+  }
+  [[nodiscard]] RootGroupId group(RetainedRow row) const {
+    return node_[row] >= first_group_ && node_[row] < first_owner_
+               ? RootGroupId(node_[row] - first_group_)
+               : RootGroupId::none();
+  }
+  [[nodiscard]] RootOwnerId owner(RetainedRow row) const {
+    return node_[row] >= first_owner_ && node_[row] < unexplained_
+               ? RootOwnerId(node_[row] - first_owner_)
+               : RootOwnerId::none();
+  }
+  [[nodiscard]] bool is_unexplained(RetainedRow row) const { return node_[row] == unexplained_; }
+
+  // The row of a block; none for one that is not reachable. Looks through all rows.
+  [[nodiscard]] std::optional<RetainedRow> row_of(BlockId block) const;
+
+ private:
+  friend Retained find_retained(const HeapModel& heap, LiveGraph& graph, const RootGroups& groups);
+  GrowingArray<uint32_t> node_;
+  GrowingArray<uint32_t> parent_;
+  GrowingArray<uint64_t> bytes_;
+  GrowingArray<uint32_t> blocks_;
+  GrowingArray<uint8_t> is_least_;
+  uint32_t first_group_ = 0;
+  uint32_t first_owner_ = 0;
+  uint32_t unexplained_ = 0;
+};
+
+// Adds the nodes of groups and owners to the graph, so that it can be called once per graph.
+[[nodiscard]] Retained find_retained(const HeapModel& heap, LiveGraph& graph,
+                                     const RootGroups& groups);
+
+}  // namespace heapscan

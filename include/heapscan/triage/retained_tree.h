@@ -1,0 +1,67 @@
+// Retained memory as people want to see it: who holds how much of what, alike blocks as one row.
+//
+// Made from the dominator tree by folding: the blocks below one row that are of one cluster are one
+// row, and a block that hangs below one of its own kind is in the same row, so that a list or a tree
+// of a million nodes is a row of a million blocks.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "heapscan/base/id.h"
+#include "heapscan/heap/heap_model.h"
+#include "heapscan/identify/clusters.h"
+#include "heapscan/reach/retained.h"
+
+namespace heapscan {
+
+struct RetainedNode {
+  static constexpr uint32_t kNoParent = ~uint32_t{0};
+  enum class Kind : uint8_t {
+    Whole,
+    Owner,        // of roots: a module, a thread
+    Group,        // of root words: a variable
+    Shared,       // what several owners, or several roots of one owner, lead to
+    Blocks,       // of one cluster, or of none when they were not clustered
+    Unexplained,  // the root of what no pointer explains
+    Rest,         // what was left out of the children of its parent
+  };
+  Kind kind = Kind::Whole;
+  uint32_t parent = kNoParent;  // index into the nodes; parents come before children
+  RootOwnerId owner;            // of Kind::Owner
+  RootGroupId group;            // of Kind::Group
+  ClusterId cluster;            // of Kind::Blocks
+  uint64_t blocks = 0;          // of Kind::Blocks and Rest: those that the row stands for
+  uint64_t bytes = 0;           // of them
+  uint64_t retained_blocks = 0;
+  uint64_t retained_bytes = 0;
+  bool is_least = false;  // see Retained::is_least
+  bool repeats = false;   // some of the blocks hang below others of the row
+  BlockId example;        // of Kind::Blocks: of those below nothing of the row, what retains most
+};
+
+// Whose memory is asked for: nothing valid means the whole.
+struct RetainedBy {
+  RootOwnerId owner;
+  RootGroupId group;
+  ClusterId cluster;  // its blocks, wherever they are
+};
+
+struct FoldOptions {
+  int depth = 3;             // levels below the first node
+  size_t most_children = 5;  // of one node; the others are one row
+  RetainedBy by;
+};
+
+// Preorder; children by retained bytes, largest first, the rest last. The first node is the whole,
+// or what was asked for.
+[[nodiscard]] std::vector<RetainedNode> fold_retained(const HeapModel& heap,
+                                                      const Clusters& clusters,
+                                                      const Retained& retained,
+                                                      const FoldOptions& options = {});
+
+// What retains most, largest first, at most `most`: variables and other groups of root words, and
+// blocks that several of them share. None of them retains another one.
+[[nodiscard]] std::vector<RetainedRow> largest_holders(const Retained& retained, size_t most);
+
+}  // namespace heapscan

@@ -1,0 +1,171 @@
+// A word of module data belongs to the variable that its symbol covers; where a module was stripped,
+// to itself, for what lies beside it is as likely another variable. There may be millions of root
+// pointers, in one large array most often, so a variable is looked up once for all its words.
+#include "heapscan/identify/root_groups.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "heapscan/symbols/demangle.h"
+
+namespace heapscan {
+
+namespace {
+
+// A variable that debug information describes, where it lies in memory.
+struct Described {
+  AddrRange range;
+  const LocalVariable* local = nullptr;  // null: a global
+  TypeId type;
+};
+
+class RootNamer {
+ public:
+  RootNamer(const MemoryImage& image, const Symbols& symbols, const Types& types,
+            const Roots& roots)
+      : image_(image), symbols_(symbols), types_(types), roots_(roots) {
+    for (const Variable& variable : types.variables()) {
+      if (!variable.is_thread_local) add(variable.address, variable.type, nullptr);
+    }
+    for (const LocalVariable& local : types.locals()) add(local.address, local.type, &local);
+    std::stable_sort(
+        described_.begin(), described_.end(),
+        [](const Described& a, const Described& b) { return a.range.begin() < b.range.begin(); });
+  }
+
+  NamedRoots name(std::span<const RootPointer> pointers) {
+    for (const RootPointer& pointer : pointers) {
+      const bool is_same = current_.contains(pointer.at) && pointer.root == current_root_;
+      if (!is_same) enter(pointer);
+      named_.groups.group_of.push_back(group_);
+    }
+    named_.groups.owners = named_.owners.size();
+    return std::move(named_);
+  }
+
+ private:
+  void add(Addr address, TypeId type, const LocalVariable* local) {
+    if (!type.valid() || types_.type(type).size == 0) return;
+    described_.push_back({AddrRange::sized(address, types_.type(type).size), local, type});
+  }
+
+  // Makes the group of `pointer` the current one, and current_ the memory that belongs to it.
+  void enter(const RootPointer& pointer) {
+    current_root_ = pointer.root;
+    current_ = AddrRange();
+    if (pointer.root >= roots_.ranges.size()) {
+      enter_word(roots_.words[pointer.root - roots_.ranges.size()]);
+      return;
+    }
+    const RootRange& root = roots_.ranges[pointer.root];
+    if (root.kind == RootKind::ModuleData && root.module.valid()) {
+      enter_data(root, pointer.at);
+    } else if (root.tid != 0) {
+      enter_thread_memory(root, pointer.at);
+    } else {
+      current_ = root.range;
+      group_ = group("process", name_of(root.kind), Addr());
+    }
+  }
+
+  void enter_word(const RootWord& word) {
+    if (word.tid != 0) {
+      const bool is_register =
+          word.kind == RootKind::Register || word.kind == RootKind::VectorRegister;
+      group_ = group(thread(word.tid), is_register ? "registers" : name_of(word.kind), Addr());
+    } else {
+      group_ = group("kernel", word.name.empty() ? name_of(word.kind) : word.name, Addr());
+    }
+  }
+
+  void enter_data(const RootRange& root, Addr at) {
+    const Module& module = image_.modules()[root.module];
+    const std::string owner(module.file_name());
+    const Described* const described = described_at(at);
+    if (const auto symbol = symbols_.ref_at(at); symbol && symbol->size != 0) {
+      const Addr begin = at - symbol->offset;
+      current_ = AddrRange::sized(begin, symbol->size).intersect(root.range);
+      const bool is_typed = described != nullptr && described->range.begin() == begin;
+      group_ =
+          group(owner, name_of_symbol(symbol->name), begin, is_typed ? described->type : TypeId());
+      return;
+    }
+    current_ = AddrRange::sized(at, sizeof(uint64_t));
+    group_ = group(owner, fmt::format("+{:#x}", at - module.range.begin()), at);
+  }
+
+  void enter_thread_memory(const RootRange& root, Addr at) {
+    const std::string owner = thread(root.tid);
+    const bool is_stack = root.kind == RootKind::Stack || root.kind == RootKind::SignalStack;
+    const Described* const described = is_stack ? described_at(at) : nullptr;
+    if (described != nullptr && described->local != nullptr) {
+      current_ = described->range;
+      group_ =
+          group(owner, fmt::format("{} in {}", described->local->name, described->local->function),
+                described->range.begin(), described->type);
+      return;
+    }
+    group_ = group(owner, is_stack ? "stack" : name_of(root.kind), Addr());
+  }
+
+  // The variable that covers `at`; of several the innermost.
+  [[nodiscard]] const Described* described_at(Addr at) const {
+    auto after = std::upper_bound(described_.begin(), described_.end(), at,
+                                  [](Addr a, const Described& d) { return a < d.range.begin(); });
+    for (int tries = 0; after != described_.begin() && tries < kMostAsked; ++tries) {
+      --after;
+      if (after->range.contains(at)) return &*after;
+    }
+    return nullptr;
+  }
+
+  [[nodiscard]] std::string thread(int tid) const {
+    for (const Thread& thread : image_.threads()) {
+      if (thread.tid == tid && !thread.name.empty())
+        return fmt::format("thread {} ({})", tid, thread.name);
+    }
+    return fmt::format("thread {}", tid);
+  }
+
+  RootGroupId group(const std::string& owner, const std::string& name, Addr begin,
+                    TypeId type = {}) {
+    const RootOwnerId owner_id = owner_of(owner);
+    const auto [at, is_new] = groups_.try_emplace({owner_id, name, begin});
+    if (is_new) {
+      at->second = named_.rows.push_back({name, begin, type});
+      named_.groups.owner_of.push_back(owner_id);
+    }
+    return at->second;
+  }
+  RootOwnerId owner_of(const std::string& name) {
+    const auto [at, is_new] = owners_.try_emplace(name);
+    if (is_new) at->second = named_.owners.push_back({name});
+    return at->second;
+  }
+
+  static constexpr int kMostAsked = 8;  // variables that begin before an address
+  const MemoryImage& image_;
+  const Symbols& symbols_;
+  const Types& types_;
+  const Roots& roots_;
+  std::vector<Described> described_;  // by address
+  NamedRoots named_;
+  std::map<std::tuple<RootOwnerId, std::string, Addr>, RootGroupId> groups_;
+  std::map<std::string, RootOwnerId> owners_;
+  AddrRange current_;  // words in it belong to group_
+  uint32_t current_root_ = 0;
+  RootGroupId group_;
+};
+
+}  // namespace
+
+NamedRoots name_roots(const MemoryImage& image, const Symbols& symbols, const Types& types,
+                      const Roots& roots, const LiveGraph& graph) {
+  return RootNamer(image, symbols, types, roots).name(graph.root_pointers());
+}
+
+}  // namespace heapscan

@@ -1,0 +1,80 @@
+// The edges of a graph of blocks, found in one pass over their memory in ascending order: nothing is
+// used when it is found (see pointer_stream.h).
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "heapscan/heap/block_memory.h"
+#include "heapscan/heap/heap_model.h"
+#include "heapscan/heap/pointer_stream.h"
+
+namespace heapscan {
+
+// What a pointer comes from: a node and its block, the word's place.
+struct EdgeSource {
+  uint32_t node = 0;
+  BlockId block;
+  Addr at;
+};
+
+// `Admit` is called with each pointer from one block into another, as admit(source, value, to), and
+// returns the code of the edge, or kNoEdge. Refers to heap and memory, which must outlive it.
+template <typename Admit>
+class EdgeFinder {
+ public:
+  static constexpr uint32_t kNoEdge = ~uint32_t{0};
+  using Edge = std::pair<uint32_t, uint32_t>;  // node, code
+
+  EdgeFinder(const HeapModel& heap, const BlockMemory& memory, Admit admit)
+      : heap_(heap), reader_(heap, memory), pointers_(heap.index), admit_(std::move(admit)) {}
+
+  // Before add_edges_of() is called for blocks[next], and so on up to `end`.
+  void announce(std::span<const BlockId> blocks, size_t next, size_t end) {
+    if (next + 2 * kAhead < end) reader_.announce_row(blocks[next + 2 * kAhead]);
+    if (next + kAhead < end) reader_.announce_bytes(blocks[next + kAhead]);
+  }
+  void add_edges_of(uint32_t node, BlockId id) {
+    const Block& block = heap_.block(id);
+    reader_.for_each_span(block.range(), [&](Addr begin, Bytes bytes) {
+      for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
+        const auto value = load<uint64_t>(bytes.data() + i);
+        const uint32_t range = heap_.index.range_at(value);
+        if (range == BlockIndex::kNoRange || is_left_link(block.begin(), begin + i, value))
+          continue;
+        push({value, range, {node, id, begin + i}});
+      }
+    });
+  }
+  // Sorted by node, then code; each once.
+  [[nodiscard]] std::vector<Edge> take() {
+    pointers_.flush([this](const Pointers::Pointer& p, BlockId to) { add_edge(p, to); });
+    std::sort(edges_.begin(), edges_.end());
+    edges_.erase(std::unique(edges_.begin(), edges_.end()), edges_.end());
+    return std::move(edges_);
+  }
+
+ private:
+  using Pointers = PointerStream<EdgeSource>;
+  static constexpr size_t kAhead = 8;  // blocks
+
+  void push(const typename Pointers::Pointer& pointer) {
+    pointers_.push(pointer, [this](const Pointers::Pointer& p, BlockId to) { add_edge(p, to); });
+  }
+  void add_edge(const Pointers::Pointer& pointer, BlockId to) {
+    if (!to.valid() || to == pointer.tag.block) return;
+    const uint32_t code = admit_(pointer.tag, pointer.value, to);
+    if (code != kNoEdge) edges_.emplace_back(pointer.tag.node, code);
+  }
+
+  const HeapModel& heap_;
+  BlockReader reader_;
+  Pointers pointers_;
+  Admit admit_;
+  std::vector<Edge> edges_;
+};
+
+}  // namespace heapscan

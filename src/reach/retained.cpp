@@ -1,0 +1,98 @@
+// The graph gets a node per group of root words, one per owner of groups, one for what no pointer
+// explains, and one for the whole, from which everything is reachable. In its dominator tree rows
+// come after their parents, so one pass from the last row to the first adds everything up.
+#include "heapscan/reach/retained.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "reach/dominators.h"
+
+namespace heapscan {
+
+namespace {
+
+using Edge = std::pair<uint32_t, uint32_t>;  // source, target
+
+// Adds `nodes` nodes, numbered from 0 on in the sources of `edges`; returns the first one's number.
+uint32_t add_nodes(LiveGraph& graph, size_t nodes, std::vector<Edge> edges) {
+  std::sort(edges.begin(), edges.end());
+  edges.erase(std::unique(edges.begin(), edges.end()), edges.end());
+  const auto first = static_cast<uint32_t>(graph.nodes());
+  std::vector<uint32_t> targets;
+  auto next = edges.begin();
+  for (uint32_t node = 0; node < nodes; ++node) {
+    targets.clear();
+    for (; next != edges.end() && next->first == node; ++next) targets.push_back(next->second);
+    static_cast<void>(graph.add_node(targets));
+  }
+  return first;
+}
+
+uint32_t add_groups(LiveGraph& graph, const RootGroups& groups) {
+  std::vector<Edge> edges;
+  for (size_t i = 0; i < graph.root_pointers().size(); ++i)
+    edges.emplace_back(groups.group_of[i].value, graph.root_pointers()[i].to.value);
+  return add_nodes(graph, groups.owner_of.size(), std::move(edges));
+}
+
+uint32_t add_owners(LiveGraph& graph, const RootGroups& groups, uint32_t first_group) {
+  std::vector<Edge> edges;
+  for (uint32_t i = 0; i < groups.owner_of.size(); ++i)
+    edges.emplace_back(groups.owner_of[RootGroupId(i)].value, first_group + i);
+  return add_nodes(graph, groups.owners, std::move(edges));
+}
+
+uint32_t add_unexplained(LiveGraph& graph) {
+  std::vector<uint32_t> blocks;
+  for (const BlockId id : graph.unexplained()) blocks.push_back(id.value);
+  return graph.add_node(blocks);
+}
+
+uint32_t add_whole(LiveGraph& graph, uint32_t first_owner, uint32_t unexplained) {
+  std::vector<uint32_t> targets;
+  for (uint32_t owner = first_owner; owner <= unexplained; ++owner) targets.push_back(owner);
+  return graph.add_node(targets);
+}
+
+}  // namespace
+
+std::optional<RetainedRow> Retained::row_of(BlockId block) const {
+  const auto at = std::find(node_.begin(), node_.end(), block.value);
+  if (at == node_.end()) return std::nullopt;
+  return static_cast<RetainedRow>(at - node_.begin());
+}
+
+Retained find_retained(const HeapModel& heap, LiveGraph& graph, const RootGroups& groups) {
+  Retained result;
+  result.first_group_ = add_groups(graph, groups);
+  result.first_owner_ = add_owners(graph, groups, result.first_group_);
+  result.unexplained_ = add_unexplained(graph);
+  DominatorTree tree =
+      find_dominators(graph, add_whole(graph, result.first_owner_, result.unexplained_));
+  const size_t rows = tree.size();
+  result.bytes_ = GrowingArray<uint64_t>(rows);
+  result.bytes_.resize(rows);
+  result.blocks_ = GrowingArray<uint32_t>(rows);
+  result.blocks_.resize(rows);
+  result.is_least_ = GrowingArray<uint8_t>(rows);
+  result.is_least_.resize(rows);
+  result.node_ = std::move(tree.node);
+  result.parent_ = std::move(tree.parent);
+  for (size_t row = rows; row-- > 0;) {
+    const BlockId id = result.block(static_cast<RetainedRow>(row));
+    if (id.valid()) {
+      result.bytes_[row] += heap.block(id).size();
+      ++result.blocks_[row];
+      if (graph.leads_to_possible(id)) result.is_least_[row] = 1;
+    }
+    if (row == Retained::kWhole) break;
+    const uint32_t parent = result.parent_[row];
+    result.bytes_[parent] += result.bytes_[row];
+    result.blocks_[parent] += result.blocks_[row];
+    result.is_least_[parent] |= result.is_least_[row];
+  }
+  return result;
+}
+
+}  // namespace heapscan

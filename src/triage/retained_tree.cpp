@@ -1,0 +1,247 @@
+// One pass over the rows of the dominator tree, parents first: a row goes to the node of its kind
+// below its parent's node, which is made when the first such row comes. A row of its parent's own
+// kind goes to its parent's node. What a node retains is the sum over its rows that do not lie below
+// others of it; rows of one node never retain the same block twice.
+#include "heapscan/triage/retained_tree.h"
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+#include <unordered_map>
+
+#include "heapscan/base/hash.h"
+
+namespace heapscan {
+
+namespace {
+
+using Kind = RetainedNode::Kind;
+constexpr uint32_t kOutside = std::numeric_limits<uint32_t>::max();
+constexpr uint32_t kTooDeep = kOutside - 1;  // below the nodes that are made
+
+// Block -> cluster.
+std::vector<ClusterId> clusters_by_block(const HeapModel& heap, const Clusters& clusters) {
+  std::vector<ClusterId> of(heap.blocks.size());
+  for (size_t i = 0; i < clusters.blocks.size(); ++i)
+    of[clusters.blocks[i].index()] = clusters.cluster_of[i];
+  return of;
+}
+
+class Folding {
+ public:
+  Folding(const HeapModel& heap, const Clusters& clusters, const Retained& retained,
+          const FoldOptions& options)
+      : heap_(heap),
+        retained_(retained),
+        options_(options),
+        cluster_of_(clusters_by_block(heap, clusters)) {}
+
+  std::vector<RetainedNode> fold() {
+    node_of_.assign(retained_.size(), kOutside);
+    for (RetainedRow row = 0; row < retained_.size(); ++row) place(row);
+    link_children();
+    std::vector<RetainedNode> result;
+    if (!nodes_.empty()) emit(result);
+    return result;
+  }
+
+ private:
+  struct Open {
+    uint32_t node = 0;
+    uint32_t parent = 0;   // in the result
+    bool is_rest = false;  // what is left out of the children of the node
+  };
+
+  [[nodiscard]] RetainedNode describe(RetainedRow row) const {
+    RetainedNode node;
+    node.owner = retained_.owner(row);
+    node.group = retained_.group(row);
+    const BlockId block = retained_.block(row);
+    if (block.valid()) {
+      node.kind = Kind::Blocks;
+      node.cluster = cluster_of_[block.index()];
+    } else if (node.owner.valid()) {
+      node.kind = Kind::Owner;
+    } else if (node.group.valid()) {
+      node.kind = Kind::Group;
+    } else if (retained_.is_unexplained(row)) {
+      node.kind = Kind::Unexplained;
+    }
+    return node;
+  }
+
+  [[nodiscard]] bool is_asked_for(const RetainedNode& node) const {
+    const RetainedBy& by = options_.by;
+    if (by.cluster.valid()) return node.kind == Kind::Blocks && node.cluster == by.cluster;
+    if (by.group.valid()) return node.group == by.group;
+    if (by.owner.valid()) return node.owner == by.owner;
+    return node.kind == Kind::Whole;
+  }
+  [[nodiscard]] static bool are_alike(const RetainedNode& a, const RetainedNode& b) {
+    return a.kind == Kind::Blocks && b.kind == Kind::Blocks && a.cluster.valid() &&
+           a.cluster == b.cluster;
+  }
+  [[nodiscard]] static uint64_t key_of(uint32_t parent, const RetainedNode& node) {
+    const uint32_t id = node.kind == Kind::Blocks  ? node.cluster.value
+                        : node.kind == Kind::Owner ? node.owner.value
+                                                   : node.group.value;
+    return mix(mix(parent, static_cast<uint64_t>(node.kind)), id);
+  }
+
+  void place(RetainedRow row) {
+    if (retained_.is_unexplained(row) && retained_.blocks(row) == 0) return;
+    const uint32_t above = row == Retained::kWhole ? kOutside : node_of_[retained_.parent(row)];
+    if (above == kTooDeep) {
+      node_of_[row] = kTooDeep;
+      return;
+    }
+    RetainedNode node = describe(row);
+    if (above == kOutside) {
+      if (!is_asked_for(node)) return;
+      if (nodes_.empty()) add(std::move(node), RetainedNode::kNoParent);
+      count(row, 0, false);
+    } else if (are_alike(nodes_[above], node)) {
+      count(row, above, true);
+    } else {
+      place_below(row, above, std::move(node));
+    }
+  }
+
+  void place_below(RetainedRow row, uint32_t above, RetainedNode node) {
+    if (depths_[above] >= options_.depth) {
+      node_of_[row] = kTooDeep;
+      return;
+    }
+    const bool is_shared = node.kind == Kind::Blocks &&
+                           (nodes_[above].kind == Kind::Whole || nodes_[above].kind == Kind::Owner);
+    if (is_shared) {
+      above = shared_below(above);
+      count_retained(row, above);
+    }
+    const auto [at, is_new] = node_by_key_.try_emplace(key_of(above, node), 0);
+    if (is_new) at->second = add(std::move(node), above);
+    count(row, at->second, false);
+  }
+
+  void count_retained(RetainedRow row, uint32_t at) {
+    nodes_[at].is_least |= retained_.is_least(row);
+    nodes_[at].retained_blocks += retained_.blocks(row);
+    nodes_[at].retained_bytes += retained_.bytes(row);
+  }
+
+  // The node of the blocks that have nothing in common but this one.
+  uint32_t shared_below(uint32_t above) {
+    RetainedNode shared;
+    shared.kind = Kind::Shared;
+    const auto [at, is_new] = node_by_key_.try_emplace(key_of(above, shared), 0);
+    if (is_new) at->second = add(std::move(shared), above);
+    return at->second;
+  }
+
+  uint32_t add(RetainedNode node, uint32_t parent) {
+    node.parent = parent;
+    depths_.push_back(parent == RetainedNode::kNoParent ? 0 : depths_[parent] + 1);
+    best_.push_back(0);
+    nodes_.push_back(std::move(node));
+    return static_cast<uint32_t>(nodes_.size() - 1);
+  }
+
+  void count(RetainedRow row, uint32_t at, bool is_below_its_kind) {
+    node_of_[row] = at;
+    RetainedNode& node = nodes_[at];
+    const BlockId block = retained_.block(row);
+    if (block.valid()) {
+      ++node.blocks;
+      node.bytes += heap_.block(block).size();
+    }
+    node.repeats |= is_below_its_kind;
+    node.is_least |= retained_.is_least(row);
+    if (is_below_its_kind) return;
+    count_retained(row, at);
+    if (!node.example.valid() || retained_.bytes(row) > best_[at]) {
+      node.example = block;
+      best_[at] = retained_.bytes(row);
+    }
+  }
+
+  void link_children() {
+    children_.resize(nodes_.size());
+    for (uint32_t i = 1; i < nodes_.size(); ++i) children_[nodes_[i].parent].push_back(i);
+    for (std::vector<uint32_t>& children : children_) {
+      std::stable_sort(children.begin(), children.end(), [this](uint32_t a, uint32_t b) {
+        return nodes_[a].retained_bytes > nodes_[b].retained_bytes;
+      });
+    }
+  }
+
+  [[nodiscard]] size_t shown_children(uint32_t node) const {
+    return std::min(children_[node].size(), options_.most_children);
+  }
+
+  void emit(std::vector<RetainedNode>& result) const {
+    std::vector<Open> open{{0, RetainedNode::kNoParent, false}};
+    while (!open.empty()) {
+      const Open next = open.back();
+      open.pop_back();
+      const auto at = static_cast<uint32_t>(result.size());
+      result.push_back(next.is_rest ? rest_of(next.node) : nodes_[next.node]);
+      result.back().parent = next.parent;
+      if (next.is_rest) continue;
+      const std::vector<uint32_t>& children = children_[next.node];
+      const size_t shown = shown_children(next.node);
+      if (shown < children.size()) open.push_back({next.node, at, true});
+      for (size_t i = shown; i-- > 0;) open.push_back({children[i], at, false});
+    }
+  }
+
+  [[nodiscard]] RetainedNode rest_of(uint32_t node) const {
+    RetainedNode rest;
+    rest.kind = Kind::Rest;
+    for (size_t i = shown_children(node); i < children_[node].size(); ++i) {
+      const RetainedNode& child = nodes_[children_[node][i]];
+      rest.blocks += child.blocks;
+      rest.bytes += child.bytes;
+      rest.retained_blocks += child.retained_blocks;
+      rest.retained_bytes += child.retained_bytes;
+      rest.is_least |= child.is_least;
+    }
+    return rest;
+  }
+
+  const HeapModel& heap_;
+  const Retained& retained_;
+  const FoldOptions& options_;
+  const std::vector<ClusterId> cluster_of_;
+  std::vector<uint32_t> node_of_;  // row -> node
+  std::vector<RetainedNode> nodes_;
+  std::vector<int> depths_;
+  std::vector<uint64_t> best_;  // what the example retains
+  std::unordered_map<uint64_t, uint32_t> node_by_key_;
+  std::vector<std::vector<uint32_t>> children_;
+};
+
+}  // namespace
+
+std::vector<RetainedNode> fold_retained(const HeapModel& heap, const Clusters& clusters,
+                                        const Retained& retained, const FoldOptions& options) {
+  return Folding(heap, clusters, retained, options).fold();
+}
+
+std::vector<RetainedRow> largest_holders(const Retained& retained, size_t most) {
+  std::vector<RetainedRow> holders;
+  for (RetainedRow row = 1; row < retained.size(); ++row) {
+    const RetainedRow parent = retained.parent(row);
+    const bool is_shared_block = retained.block(row).valid() &&
+                                 (parent == Retained::kWhole || retained.owner(parent).valid());
+    if (retained.group(row).valid() || is_shared_block) holders.push_back(row);
+  }
+  const size_t shown = std::min(most, holders.size());
+  std::partial_sort(holders.begin(), holders.begin() + static_cast<std::ptrdiff_t>(shown),
+                    holders.end(), [&](RetainedRow a, RetainedRow b) {
+                      return std::tuple(retained.bytes(b), a) < std::tuple(retained.bytes(a), b);
+                    });
+  holders.resize(shown);
+  return holders;
+}
+
+}  // namespace heapscan

@@ -1,0 +1,108 @@
+#include "reach/dominators.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace heapscan {
+namespace {
+
+using Successors = std::vector<std::vector<uint32_t>>;
+
+uint32_t below(std::mt19937& random, uint32_t limit) {
+  return static_cast<uint32_t>(random() % limit);
+}
+
+LiveGraph flow_graph_of(const Successors& edges) {
+  size_t count = 0;
+  for (const auto& targets : edges) count += targets.size();
+  LiveGraph graph(edges.size(), count);
+  for (const auto& targets : edges) graph.add_node(targets);
+  return graph;
+}
+
+std::vector<bool> reached_without(const Successors& edges, uint32_t left_out) {
+  std::vector<bool> reached(edges.size());
+  std::vector<uint32_t> open;
+  const auto meet = [&](uint32_t node) {
+    if (node == left_out || reached[node]) return;
+    reached[node] = true;
+    open.push_back(node);
+  };
+  meet(0);
+  while (!open.empty()) {
+    const uint32_t node = open.back();
+    open.pop_back();
+    for (const uint32_t to : edges[node]) meet(to);
+  }
+  return reached;
+}
+
+// By definition: a dominates b when b cannot be reached without a.
+std::vector<std::vector<bool>> dominated_by_definition(const Successors& edges) {
+  const std::vector<bool> all = reached_without(edges, ~uint32_t{0});
+  std::vector<std::vector<bool>> dominated(edges.size(), std::vector<bool>(edges.size()));
+  for (uint32_t a = 0; a < edges.size(); ++a) {
+    const std::vector<bool> rest = reached_without(edges, a);
+    for (uint32_t b = 0; b < edges.size(); ++b) dominated[a][b] = all[b] && !rest[b];
+  }
+  return dominated;
+}
+
+std::vector<std::vector<bool>> dominated_in(const DominatorTree& tree, size_t nodes) {
+  std::vector<std::vector<bool>> dominated(nodes, std::vector<bool>(nodes));
+  for (uint32_t row = 0; row < tree.size(); ++row) {
+    for (uint32_t above = row;; above = tree.parent[above]) {
+      dominated[tree.node[above]][tree.node[row]] = true;
+      if (above == 0) break;
+    }
+  }
+  return dominated;
+}
+
+TEST(Dominators, OfRandomGraphsAreThoseOfTheDefinition) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 3000; ++round) {
+    const uint32_t nodes = 1 + below(random, 14);
+    Successors edges(nodes);
+    for (uint32_t i = below(random, 3 * nodes); i > 0; --i)
+      edges[below(random, nodes)].push_back(below(random, nodes));
+    const DominatorTree tree = find_dominators(flow_graph_of(edges), 0);
+    ASSERT_EQ(dominated_in(tree, nodes), dominated_by_definition(edges)) << "round " << round;
+  }
+}
+
+TEST(Dominators, ParentsComeBeforeTheirRows) {
+  std::mt19937 random(11);
+  Successors edges(500);
+  for (int i = 0; i < 1500; ++i) edges[below(random, 500)].push_back(below(random, 500));
+  const DominatorTree tree = find_dominators(flow_graph_of(edges), 0);
+  ASSERT_GT(tree.size(), 400U);
+  for (uint32_t row = 1; row < tree.size(); ++row) EXPECT_LT(tree.parent[row], row);
+}
+
+// Steps from each element to the list's head would be 10^11.
+TEST(Dominators, OfAListWhoseElementsAreAlsoInATableTakeNoSquareOfItsLength) {
+  constexpr uint32_t kLength = 500'000;
+  const uint32_t table = 1 + 2 * kLength;
+  Successors edges(table + 1);
+  edges[0] = {1, table};
+  for (uint32_t i = 0; i < kLength; ++i) {
+    edges[1 + i] = {1 + kLength + i};  // its element
+    if (i + 1 < kLength) edges[1 + i].insert(edges[1 + i].begin(), 2 + i);
+    edges[table].push_back(1 + kLength + i);
+  }
+  const DominatorTree tree = find_dominators(flow_graph_of(edges), 0);
+  ASSERT_EQ(tree.size(), edges.size());
+  uint32_t below_whole = 0;
+  for (uint32_t row = 1; row < tree.size(); ++row) below_whole += tree.parent[row] == 0 ? 1 : 0;
+  EXPECT_EQ(below_whole, kLength + 2);  // the elements, the list, the table
+}
+
+TEST(Dominators, LeaveOutWhatIsNotReached) {
+  const DominatorTree tree = find_dominators(flow_graph_of({{1}, {}, {1}}), 0);
+  EXPECT_EQ(tree.size(), 2U);
+}
+
+}  // namespace
+}  // namespace heapscan

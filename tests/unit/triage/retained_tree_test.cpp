@@ -1,0 +1,147 @@
+#include "heapscan/triage/retained_tree.h"
+
+#include <gtest/gtest.h>
+
+#include "support/fake_program.h"
+
+namespace heapscan {
+namespace {
+
+// A fake program; every strong root is a group, all of one owner. Blocks are of the clusters that
+// the test says.
+class RetainedTree : public testing::Test {
+ protected:
+  Addr block(uint64_t size, size_t cluster) {
+    const Addr at = program_.block(size);
+    clusters_of_.emplace_back(at, cluster);
+    return at;
+  }
+  void find() {
+    world_ = program_.build();
+    const Reachability reach = world_.trace();
+    LiveGraph graph = build_live_graph(world_.image, world_.heap, world_.roots, reach);
+    RootGroups groups;
+    groups.owners = 1;
+    for (size_t i = 0; i < graph.root_pointers().size(); ++i) {
+      groups.group_of.emplace_back(i);
+      groups.owner_of.push_back(RootOwnerId(0));
+    }
+    retained_ = find_retained(world_.heap, graph, groups);
+    for (const auto& [at, cluster] : clusters_of_) {
+      while (clusters_.rows.size() <= cluster) clusters_.rows.push_back({});
+      clusters_.blocks.push_back(world_.heap.block_at(at));
+      clusters_.cluster_of.emplace_back(cluster);
+    }
+  }
+  [[nodiscard]] std::vector<RetainedNode> fold(const FoldOptions& options = {}) const {
+    return fold_retained(world_.heap, clusters_, retained_, options);
+  }
+  static FoldOptions shown(int depth, size_t most_children) {
+    FoldOptions options;
+    options.depth = depth;
+    options.most_children = most_children;
+    return options;
+  }
+  // The node of that cluster.
+  static const RetainedNode& node_of(const std::vector<RetainedNode>& nodes, size_t cluster) {
+    for (const RetainedNode& node : nodes) {
+      if (node.kind == RetainedNode::Kind::Blocks && node.cluster == ClusterId(cluster))
+        return node;
+    }
+    ADD_FAILURE() << "no node of cluster " << cluster;
+    return nodes.front();
+  }
+
+  FakeProgram program_;
+  FakeProgram::World world_;
+  Retained retained_;
+  Clusters clusters_;
+  std::vector<std::pair<Addr, size_t>> clusters_of_;
+};
+
+using Kind = RetainedNode::Kind;
+
+TEST_F(RetainedTree, AListIsOneNode) {
+  const Addr head = block(104, 0);
+  program_.strong_root(head);
+  Addr at = head;
+  for (int i = 0; i < 100; ++i) {
+    const Addr node = block(24, 1);
+    program_.poke(at, node);
+    program_.poke(node + 8, block(40, 2));
+    at = node;
+  }
+  find();
+  const auto nodes = fold(shown(9, 99));
+  const RetainedNode& list = node_of(nodes, 1);
+  EXPECT_EQ(list.blocks, 100U);
+  EXPECT_EQ(list.bytes, 2400U);
+  EXPECT_TRUE(list.repeats);
+  EXPECT_EQ(list.retained_bytes, 6400U);
+  const RetainedNode& elements = node_of(nodes, 2);
+  EXPECT_EQ(elements.blocks, 100U);
+  EXPECT_FALSE(elements.repeats);
+  EXPECT_EQ(elements.retained_bytes, 4000U);
+  EXPECT_EQ(nodes[elements.parent].cluster, ClusterId(1));
+  EXPECT_EQ(nodes.front().kind, Kind::Whole);
+  EXPECT_EQ(nodes.front().retained_bytes, 6504U);
+}
+
+TEST_F(RetainedTree, WhatRootsShareIsANodeOfItsOwn) {
+  const Addr shared = block(200, 0);
+  program_.strong_root(shared);
+  program_.strong_root(shared);
+  find();
+  const auto nodes = fold();
+  const RetainedNode& node = node_of(nodes, 0);
+  EXPECT_EQ(nodes[node.parent].kind, Kind::Shared);
+  EXPECT_EQ(nodes[node.parent].retained_bytes, 200U);
+  EXPECT_EQ(nodes[nodes[node.parent].parent].kind, Kind::Owner);
+}
+
+TEST_F(RetainedTree, WhatIsLeftOutIsOneNode) {
+  for (size_t i = 0; i < 6; ++i) program_.strong_root(block(24 + 16 * i, i));
+  find();
+  const auto nodes = fold(shown(9, 2));
+  const RetainedNode& rest = nodes.back();
+  EXPECT_EQ(rest.kind, Kind::Rest);
+  EXPECT_EQ(rest.retained_bytes, 24U + 40 + 56 + 72);
+  EXPECT_EQ(nodes.front().retained_bytes, 24U + 40 + 56 + 72 + 88 + 104);
+}
+
+TEST_F(RetainedTree, OfOneClusterCountsOnlyWhatItsBlocksHold) {
+  const Addr first = block(24, 0);
+  const Addr below = block(40, 1);
+  const Addr inner = block(24, 0);  // of the same cluster, further below
+  program_.strong_root(first);
+  program_.strong_root(block(24, 0));
+  program_.strong_root(block(1000, 2));
+  program_.poke(first, below);
+  program_.poke(below, inner);
+  find();
+  FoldOptions options;
+  options.by.cluster = ClusterId(0);
+  const auto nodes = fold(options);
+  EXPECT_EQ(nodes.front().retained_bytes, 24U + 40 + 24 + 24);
+  EXPECT_EQ(nodes.front().blocks, 2U);
+  EXPECT_EQ(node_of(nodes, 1).retained_bytes, 64U);
+}
+
+TEST_F(RetainedTree, TheLargestHoldersAreRootsAndWhatTheyShare) {
+  program_.strong_root(block(40, 0));
+  const Addr shared = block(200, 1);
+  program_.strong_root(shared);
+  program_.strong_root(shared);
+  const Addr owner = block(24, 2);
+  program_.strong_root(owner);
+  program_.poke(owner, block(1000, 3));
+  find();
+  const std::vector<RetainedRow> holders = largest_holders(retained_, 2);
+  ASSERT_EQ(holders.size(), 2U);
+  EXPECT_TRUE(retained_.group(holders[0]).valid());
+  EXPECT_EQ(retained_.bytes(holders[0]), 1024U);
+  EXPECT_EQ(retained_.block(holders[1]), world_.heap.block_at(shared));
+}
+
+}  // namespace
+}  // namespace heapscan
