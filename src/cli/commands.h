@@ -14,5 +14,8 @@ using Run = std::function<int()>;
 
 void setup_attach(CLI::App& program, Run& run);
 void setup_core(CLI::App& program, Run& run);
+void setup_diff(CLI::App& program, Run& run);
+void setup_holds(CLI::App& program, Run& run);
+void setup_why(CLI::App& program, Run& run);
 
 }  // namespace heapscan

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <string_view>
 #include <utility>
@@ -88,11 +89,28 @@ std::string no_such_command(const CLI::App& program, const std::string& word) {
   return sentence;
 }
 
+// What a command works on; null for an unknown command.
+struct Operands {
+  const char* needed;  // "attach needs …"
+  const char* most;    // "attach takes …"
+};
+
+Operands operands_of(const std::string& command) {
+  static const std::map<std::string, Operands> kOperands = {
+      {"attach", {"a process id or name", "one process id or name"}},
+      {"core", {"a file", "one file"}},
+      {"diff", {"two looks or more, each a core dump or a process", "looks"}},
+      {"holds", {"a process or a file", "one process or file, and what holds"}},
+      {"why", {"a process or a file, and addresses", "one process or file, and addresses"}}};
+  const auto known = kOperands.find(command);
+  return known != kOperands.end() ? known->second : Operands{"more words", "fewer words"};
+}
+
 std::string no_such_word(const CLI::App& program, const CLI::App& command,
                          const std::string& word) {
   if (!is_option(word)) {
-    return fmt::format("{} takes one {}; \"{}\" is one word too many", command.get_name(),
-                       command.get_name() == "core" ? "file" : "process id or name", word);
+    return fmt::format("{} takes {}; \"{}\" is one word too many", command.get_name(),
+                       operands_of(command.get_name()).most, word);
   }
   const std::string name = name_of_option(word);
   for (const CLI::App* other : commands_of(program)) {
@@ -129,8 +147,9 @@ std::string complaint(const CLI::App& program, const CLI::App* command,
       return text.substr(begin, text.find(' ', begin) - begin) + " takes no value";
   }
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && command != nullptr) {
-    return fmt::format("{} needs {}", command->get_name(),
-                       command->get_name() == "core" ? "a file" : "a process id or name");
+    if (const std::vector<std::string> words = program.remaining(); !words.empty())
+      return no_such_command(program, words.front());
+    return fmt::format("{} needs {}", command->get_name(), operands_of(command->get_name()).needed);
   }
   if (dynamic_cast<const CLI::ExcludesError*>(&error) != nullptr) {
     std::string text = error.what();  // "--quiet excludes --verbose"

@@ -96,6 +96,9 @@ int run_program(int argc, char** argv) {
   program.require_subcommand(0, 1);
   setup_attach(program, run);
   setup_core(program, run);
+  setup_diff(program, run);
+  setup_holds(program, run);
+  setup_why(program, run);
   return run_words(program, run, argc, argv);
 }
 

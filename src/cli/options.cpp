@@ -39,15 +39,6 @@ std::string file_from(const std::string& option, const std::string& text) {
   throw CLI::ValidationError(fmt::format("{} takes the name of a file, not \"\"", option));
 }
 
-uint64_t number_from(const std::string& option, const std::string& text, uint64_t most) {
-  const bool digits = !text.empty() && text.size() <= 18 &&
-                      text.find_first_not_of("0123456789") == std::string::npos;
-  const uint64_t number = digits ? std::stoull(text) : most + 1;
-  if (number <= most) return number;
-  throw CLI::ValidationError(
-      fmt::format("{} takes a number from 0 to {}, not \"{}\"", option, most, escaped(text)));
-}
-
 template <typename Value>
 void add_choice(CLI::App& command, const std::string& flags, const std::string& option,
                 Value& value, std::map<std::string, Value> choices, const std::string& help,
@@ -138,6 +129,9 @@ void add_selection_options(CLI::App& command, ReportOptions& report) {
       command, "--blocks", "--blocks", report.blocks,
       {{"none", BlockList::None}, {"lost", BlockList::Lost}, {"all", BlockList::All}},
       "List single blocks, with what refers to each [none]", "none|lost|all");
+}
+
+void add_content_option(CLI::App& command, ReportOptions& report) {
   command.add_flag_callback(
       "--no-content", [&report] { report.content = false; },
       "Show nothing of what the blocks contain");
@@ -175,22 +169,7 @@ void add_cluster_options(CLI::App& command, SharedOptions& options) {
       "Report also what libraries are known to keep where heapscan cannot see it");
 }
 
-}  // namespace
-
-std::string folder_from(const std::string& option, const std::string& text) {
-  struct stat status {};
-  const int error = ::stat(text.c_str(), &status) != 0 ? errno
-                    : S_ISDIR(status.st_mode)          ? 0
-                                                       : ENOTDIR;
-  if (error == 0) return text;
-  throw CLI::ValidationError(fmt::format("{} takes a directory, not \"{}\": {}", option,
-                                         escaped(text), describe_errno(error)));
-}
-
-void add_shared_options(CLI::App& command, SharedOptions& options) {
-  add_selection_options(command, options.report);
-  add_cluster_options(command, options);
-  add_output_options(command, options);
+void add_reading_options(CLI::App& command, SharedOptions& options) {
   command
       .add_option_function<std::string>(
           "-j,--threads",
@@ -216,6 +195,40 @@ void add_shared_options(CLI::App& command, SharedOptions& options) {
       "Do not fetch debug files from the servers in DEBUGINFOD_URLS");
 }
 
+}  // namespace
+
+uint64_t number_from(const std::string& option, const std::string& text, uint64_t most) {
+  const bool digits = !text.empty() && text.size() <= 18 &&
+                      text.find_first_not_of("0123456789") == std::string::npos;
+  const uint64_t number = digits ? std::stoull(text) : most + 1;
+  if (number <= most) return number;
+  throw CLI::ValidationError(
+      fmt::format("{} takes a number from 0 to {}, not \"{}\"", option, most, escaped(text)));
+}
+
+std::string folder_from(const std::string& option, const std::string& text) {
+  struct stat status {};
+  const int error = ::stat(text.c_str(), &status) != 0 ? errno
+                    : S_ISDIR(status.st_mode)          ? 0
+                                                       : ENOTDIR;
+  if (error == 0) return text;
+  throw CLI::ValidationError(fmt::format("{} takes a directory, not \"{}\": {}", option,
+                                         escaped(text), describe_errno(error)));
+}
+
+void add_shared_options(CLI::App& command, SharedOptions& options) {
+  add_selection_options(command, options.report);
+  add_content_option(command, options.report);
+  add_cluster_options(command, options);
+  add_output_options(command, options);
+  add_reading_options(command, options);
+}
+
+void add_look_options(CLI::App& command, SharedOptions& options) {
+  add_content_option(command, options.report);
+  add_output_options(command, options);
+  add_reading_options(command, options);
+}
 std::string examples(
     const std::vector<std::pair<std::string, std::string>>& commands_and_meanings) {
   std::string text = "Examples:\n";

@@ -34,6 +34,12 @@ struct SharedOptions {
 };
 
 void add_shared_options(CLI::App& command, SharedOptions& options);
+// Of these only what says how to look and where to write, not what to select.
+void add_look_options(CLI::App& command, SharedOptions& options);
+
+// Throws CLI::ValidationError for anything but a number up to `most`.
+[[nodiscard]] uint64_t number_from(const std::string& option, const std::string& text,
+                                   uint64_t most);
 
 // The folder that `option` was given, if it is one. Throws CLI::ValidationError.
 [[nodiscard]] std::string folder_from(const std::string& option, const std::string& text);

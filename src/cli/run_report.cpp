@@ -1,17 +1,15 @@
 #include "cli/run_report.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
-#include <cstdlib>
 #include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cli/look.h"
 #include "cli/message.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -21,8 +19,6 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
 #include "heapscan/report/names.h"
-#include "heapscan/report/pause_part.h"
-#include "heapscan/symbols/symbols.h"
 #include "heapscan/triage/suppressions.h"
 
 namespace heapscan {
@@ -59,36 +55,6 @@ std::vector<SuppressionRule> load_suppressions(const std::vector<std::string>& f
   return rules;
 }
 
-using Timing = std::vector<std::pair<std::string, double>>;
-
-// Runs `work`, announced as `phase`, and notes how long it took.
-template <typename Work>
-auto timed(const std::string& phase, Timing& timing, Work&& work) {
-  const auto began = std::chrono::steady_clock::now();
-  auto result = work();
-  timing.emplace_back(
-      phase, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
-  return result;
-}
-
-bool wants_color(const SharedOptions& options) {
-  if (options.color != ColorMode::Auto) return options.color == ColorMode::Always;
-  const char* const no_color = std::getenv("NO_COLOR");
-  if (no_color != nullptr && *no_color != '\0') return false;
-  const char* const terminal = std::getenv("TERM");
-  if (terminal == nullptr || std::string_view(terminal) == "dumb") return false;
-  const bool to_stdout = options.output.empty() || options.output == "-";
-  return to_stdout && isatty(STDOUT_FILENO) != 0;
-}
-
-SymbolOptions symbol_options(const SharedOptions& options) {
-  SymbolOptions symbols;
-  symbols.debug_dirs.insert(symbols.debug_dirs.begin(), options.debug_dirs.begin(),
-                            options.debug_dirs.end());
-  symbols.debuginfod = options.debuginfod;
-  return symbols;
-}
-
 // The command that leads to this report again, without what selects parts of it.
 std::string repeatable(const SharedOptions& options, std::string again) {
   for (const std::string& dir : options.debug_dirs) again += " --debug-dir " + shell_word(dir);
@@ -98,6 +64,14 @@ std::string repeatable(const SharedOptions& options, std::string again) {
   if (!options.builtin_suppressions) again += " --no-builtin-suppressions";
   if (!options.report.content) again += " --no-content";
   return again;
+}
+
+// "heapscan holds 4711" of "heapscan attach 4711 --leave-calls".
+std::string holds_command(const std::string& again) {
+  constexpr std::string_view kPrograms = "heapscan ";
+  const size_t target = again.find(' ', kPrograms.size());
+  const size_t end = again.find(" --", target);
+  return "heapscan holds" + again.substr(target, end - target);
 }
 
 void check(const SharedOptions& options) {
@@ -146,6 +120,7 @@ ReportOptions report_options(const SharedOptions& options, const std::string& ag
                              const Analysis& analysis) {
   ReportOptions report = options.report;
   report.command = repeatable(options, again);
+  report.holds_command = holds_command(again);
   report.suppressions = suppressions;
   if (options.cluster.empty()) return report;
   report.cluster = choose_cluster(analysis, options.cluster);
@@ -164,36 +139,17 @@ void render(const SharedOptions& options, const Report& report) {
   });
 }
 
-struct Result {
-  Capture captured;  // without its image, which the analysis has
-  Analysis analysis;
-};
-
-Result capture_and_analyze(const SharedOptions& options,
-                           const std::vector<SuppressionRule>& suppressions,
-                           const std::function<Capture()>& capture, Progress& progress,
-                           Timing& timing) {
-  progress.stage("copying memory");
-  Capture captured = timed("acquire", timing, capture);
-  for (const auto& [part, seconds] : captured.pause_parts) {
-    timing.emplace_back(std::string(kPausePart) + part, seconds);
-  }
-  progress.stage("loading symbols");
-  const DebugInfo debug_info = timed("find debug files", timing, [&] {
-    return open_debug_info(captured.image, captured.files, symbol_options(options));
-  });
-  Symbols symbols = timed("symbols", timing,
-                          [&] { return load_symbols(captured.image, captured.files, debug_info); });
-  AnalysisOptions analysis_options;
-  analysis_options.suppressions = suppressions;
-  analysis_options.heap_names = options.report.content;
-  if (options.report.kinds && options.report.kinds->has(Verdict::Reachable)) {
-    analysis_options.clustered.add(Verdict::Reachable);
-  }
-  analysis_options.on_stage = [&](const std::string& name) { progress.stage(name); };
-  Analysis analysis =
-      analyze(std::move(captured.image), std::move(symbols), debug_info, analysis_options);
-  return {std::move(captured), std::move(analysis)};
+AnalysisOptions analysis_options(const SharedOptions& options,
+                                 const std::vector<SuppressionRule>& suppressions) {
+  AnalysisOptions analysis;
+  analysis.suppressions = suppressions;
+  analysis.heap_names = options.report.content;
+  const bool is_first_screen =
+      !options.report.quiet && !options.report.kinds && options.cluster.empty();
+  if (is_first_screen) analysis.holding = HoldingWanted::WhenLittleIsLost;
+  if (options.report.kinds && options.report.kinds->has(Verdict::Reachable))
+    analysis.clustered.add(Verdict::Reachable);
+  return analysis;
 }
 
 }  // namespace
@@ -207,7 +163,8 @@ int run_report(const SharedOptions& options, const std::string& again,
   const ThreadLimit limit(options.threads);
   Timing timing;
   std::optional<Progress> progress(std::in_place, !options.report.quiet);
-  const Result result = capture_and_analyze(options, suppressions, capture, *progress, timing);
+  const Look result =
+      look_at(options, analysis_options(options, suppressions), capture, *progress, timing);
   const ReportOptions shown = report_options(options, again, suppressions, result.analysis);
   timing.insert(timing.end(), result.analysis.timing.begin(), result.analysis.timing.end());
   progress->stage("writing the report");

@@ -8,17 +8,21 @@
 #include "heapscan/base/text.h"
 #include "heapscan/identify/known_texts.h"
 #include "heapscan/identify/words.h"
+#include "heapscan/report/holds.h"
 #include "heapscan/report/report.h"
 #include "report/below.h"
 #include "report/content.h"
 #include "report/groups.h"
 #include "report/pointers.h"
 #include "report/reasons.h"
+#include "report/target_parts.h"
 #include "report/text_style.h"
 
 namespace heapscan {
 
 namespace {
+
+constexpr uint64_t kHundred = 100;  // a holder of less than one part of it is not told of
 
 // ---- groups ------------------------------------------------------------------------------------
 
@@ -126,39 +130,6 @@ void describe_groups(const Analysis& analysis, const std::vector<BlockGroup>& gr
 }
 
 // ---- the rest ----------------------------------------------------------------------------------
-
-CaptureFacts escaped_facts(CaptureFacts facts) {
-  facts.command = escaped(facts.command);
-  facts.executable = escaped(facts.executable);
-  facts.source = escaped(facts.source);
-  return facts;
-}
-
-// `text` without the numbers that are no addresses: a damaged size may be what somebody wrote over
-// it.
-std::string without_values(std::string_view text, const MemoryImage& image) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out;
-  for (size_t at = text.find("0x"); at != std::string_view::npos; at = text.find("0x")) {
-    const size_t end = std::min(text.find_first_not_of(kDigits, at + 2), text.size());
-    uint64_t value = 0;
-    std::from_chars(text.data() + at + 2, text.data() + end, value, 16);
-    const bool is_address = image.region_at(Addr(value)) != nullptr;
-    out += text.substr(0, is_address ? end : at + 2);
-    if (!is_address) out += "...";
-    text.remove_prefix(end);
-  }
-  return out += text;
-}
-
-Notes escaped_notes(Notes notes, const MemoryImage& image, bool content) {
-  for (Note& note : notes) {
-    if (!content && note.kind == NoteKind::HeapDamage) note.text = without_values(note.text, image);
-    note.where = escaped(note.where);
-    note.text = escaped(note.text);
-  }
-  return notes;
-}
 
 std::vector<Check> escaped_checks(std::vector<Check> checks) {
   for (Check& check : checks) {
@@ -315,6 +286,18 @@ std::vector<BlockId> blocks_to_look_up(const Analysis& analysis, const ReportOpt
   return wanted;
 }
 
+// Blocks that several roots share are told of only where they are worth it.
+std::vector<HolderRow> describe_holders(const Analysis& analysis) {
+  std::vector<HolderRow> rows;
+  if (!analysis.holding) return rows;
+  const Retained& retained = analysis.holding->retained;
+  for (const RetainedRow row : largest_holders(retained, Report::kHolders)) {
+    if (kHundred * retained.bytes(row) < retained.bytes(Retained::kWhole)) break;
+    rows.push_back({name_of_holder(analysis, row), {retained.blocks(row), retained.bytes(row)}});
+  }
+  return rows;
+}
+
 }  // namespace
 
 VerdictSet ReportOptions::group_kinds() const {
@@ -347,6 +330,8 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   describe_suppressed(analysis, report);
   describe_rules(analysis, options, report);
   report.possible_for_lack_of_memory = possible_for_lack_of_memory(analysis);
+  report.memory = account_memory(analysis);
+  report.holders = describe_holders(analysis);
   report.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
   report.funnel = analysis.reach.funnel;
   report.timing = analysis.timing;

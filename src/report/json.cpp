@@ -9,22 +9,12 @@
 #include "heapscan/base/text.h"
 #include "heapscan/report/report.h"
 #include "report/json_values.h"
+#include "report/target_parts.h"
 #include "report/text_style.h"
 
 namespace heapscan {
 
 namespace {
-
-Json target_json(const Report& report) {
-  const CaptureFacts& target = report.target;
-  return {{"kind", target.kind == CaptureFacts::Kind::Live ? "live" : "core"},
-          {"pid", target.pid == 0 ? Json(nullptr) : Json(target.pid)},
-          {"command", target.command},
-          {"executable", target.executable},
-          {"threads", report.threads},
-          {"captured_at", target.captured_at},
-          {"pause_seconds", or_null(target.pause_seconds)}};
-}
 
 Json allocator_json(const Report& report) {
   Json checks = Json::array();
@@ -55,16 +45,29 @@ Json totals_json(const Report& report) {
           {"verdicts", std::move(verdicts)}};
 }
 
+Json memory_json(const MemoryAccount& memory) {
+  Json uses = Json::array();
+  for (const MemoryUseRow& row : memory.rows) {
+    uses.push_back({{"use", name_of(row.use)},
+                    {"mapped_bytes", row.mapped_bytes},
+                    {"resident_bytes", or_null(row.resident_bytes)}});
+  }
+  return {{"mapped_bytes", memory.total.mapped_bytes},
+          {"resident_bytes", or_null(memory.total.resident_bytes)},
+          {"swapped_bytes", memory.swapped_bytes},
+          {"uses", std::move(uses)}};
+}
+
+Json holder_json(const HolderRow& row) {
+  return {{"name", row.name}, {"retained", json_of(row.retained)}};
+}
+
 Json mapping_json(const MappingRow& row) {
   return {{"address", hex(row.address)},
           {"size", row.size},
           {"verdict", name_of(row.verdict)},
           {"resident_bytes", or_null(row.resident_bytes)},
           {"evidence", row.reason}};
-}
-
-Json note_json(const Note& note) {
-  return {{"kind", name_of(note.kind)}, {"where", note.where}, {"text", note.text}};
 }
 
 Json suppression_json(const SuppressionRow& row) {
@@ -142,13 +145,15 @@ void write_block_rows(const Report& report, ObjectWriter& writer) {
 void render_json(const Report& report, std::ostream& out) {
   ObjectWriter writer(out);
   writer.member("schema", "heapscan.report/1");
-  writer.member("target", target_json(report));
+  writer.member("target", json_of_target(report.target, report.threads));
   writer.member("allocator", allocator_json(report));
   writer.member("totals", totals_json(report));
+  writer.member("memory", memory_json(report.memory));
+  writer.array("holders", report.holders, holder_json);
   writer.array("leaks", report.leaks, json_of_group);
   if (report.cluster) writer.member("cluster", json_of_cluster(*report.cluster));
   writer.array("mappings", report.mappings, mapping_json);
-  writer.array("notes", report.notes, note_json);
+  writer.array("notes", report.notes, [](const Note& note) { return json_of(note); });
   writer.array("suppressions", report.suppressions, suppression_json);
   writer.array("unused_suppressions", report.unused_suppressions, unused_suppression_json);
   write_block_rows(report, writer);

@@ -133,6 +133,18 @@ std::vector<std::string> explain_group(const Analysis& analysis, const BlockGrou
   return reasons;
 }
 
+std::vector<std::string> explain_single(const Analysis& analysis, BlockId block) {
+  std::vector<std::string> reasons;
+  const auto& possible = analysis.reach.possible;
+  const auto row =
+      std::lower_bound(possible.begin(), possible.end(), block,
+                       [](const PossibleBlock& p, BlockId id) { return p.block < id; });
+  if (row != possible.end() && row->block == block) reasons.emplace_back(name_of(row->reason));
+  const HolderTable holders = look_up_holders(analysis, {block});
+  reasons.push_back(explain_block(analysis, analysis.heap.block(block).begin(), holders.of(block)));
+  return reasons;
+}
+
 std::string explain_mapping(const Analysis& analysis, BlockId mapping, const HolderTable& holders) {
   return explain_block(analysis, analysis.heap.block(mapping).begin(), holders.of(mapping));
 }

@@ -20,6 +20,9 @@ constexpr size_t kMembersExplained = 5;
                                                      const BlockGroup& group,
                                                      const HolderTable& holders);
 
+// Of one block that is not reachable: what refers to it, and how it was judged.
+[[nodiscard]] std::vector<std::string> explain_single(const Analysis& analysis, BlockId block);
+
 [[nodiscard]] std::string explain_mapping(const Analysis& analysis, BlockId mapping,
                                           const HolderTable& holders);
 

@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <ostream>
 #include <span>
 
 #include "heapscan/base/text.h"
+#include "heapscan/report/names.h"
 #include "heapscan/report/report.h"
+#include "report/target_parts.h"
 #include "report/text_groups.h"
 #include "report/text_style.h"
 
@@ -21,6 +22,8 @@ constexpr size_t kDetailedGroups = 5;
 constexpr size_t kBriefPossible = 3;
 constexpr size_t kBriefMappings = 3;
 constexpr size_t kBriefNotes = 5;
+constexpr uint64_t kUsesShown = 100;   // uses of less than one part of it are left out
+constexpr size_t kLongestHolder = 70;  // characters
 
 // "31.0 MiB in 126,976 blocks".
 std::string amount(const VerdictTotal& total) {
@@ -58,11 +61,6 @@ Coverage coverage_of(std::span<const LeakGroup> groups, uint64_t lost_bytes) {
   return coverage;
 }
 
-std::string pause_text(double seconds) {
-  if (seconds < 0.01) return fmt::format("{:.1f} ms", seconds * 1000);
-  return seconds < 1 ? fmt::format("{:.0f} ms", seconds * 1000) : fmt::format("{:.1f} s", seconds);
-}
-
 class TextReport {
  public:
   TextReport(const Report& report, bool color, std::ostream& out)
@@ -76,6 +74,7 @@ class TextReport {
     if (!options_.quiet) {
       write_header();
       write_heap();
+      write_memory();
     }
     if (report_.cluster) {
       write_cluster(report_, style_, out_);
@@ -95,7 +94,10 @@ class TextReport {
   void write_verdicts() {
     write_lost();
     write_possible();
-    if (!options_.quiet) write_section_of_reachable();
+    if (!options_.quiet) {
+      write_holders();
+      write_section_of_reachable();
+    }
     write_suppressions(report_, out_);
     write_mappings();
     write_not_judged();
@@ -105,19 +107,7 @@ class TextReport {
     if (options_.verbose) write_details();
   }
 
-  void write_header() {
-    const CaptureFacts& target = report_.target;
-    std::string line = target.kind == CaptureFacts::Kind::Core ? "heapscan: core " : "heapscan: ";
-    line += target.source;
-    if (!target.command.empty()) line += fmt::format(" ({})", target.command);
-    if (target.kind == CaptureFacts::Kind::Core && target.pid != 0)
-      line += fmt::format(", pid {}", target.pid);
-    line += ", " + counted(report_.threads, "thread");
-    if (target.pause_seconds) line += ", stopped for " + pause_text(*target.pause_seconds);
-    if (target.signal)
-      line += fmt::format(", killed by signal {} ({})", *target.signal, strsignal(*target.signal));
-    out_ << style_.bold(line) << '\n';
-  }
+  void write_header() { out_ << style_.bold(headline(report_.target, report_.threads)) << '\n'; }
 
   void write_heap() {
     const HeapTotals& heap = report_.heap;
@@ -129,6 +119,50 @@ class TextReport {
     if (heap.trimmable_bytes)
       text += fmt::format(", {} trimmable", human_bytes(*heap.trimmable_bytes));
     heading("heap", text);
+  }
+
+  // Where all the memory is: what takes a part that counts, largest first.
+  void write_memory() {
+    const MemoryAccount& memory = report_.memory;
+    const bool is_resident = memory.total.resident_bytes.has_value();
+    const auto bytes_of = [&](const MemoryUseRow& row) {
+      return is_resident ? *row.resident_bytes : row.mapped_bytes;
+    };
+    std::vector<MemoryUseRow> rows;
+    uint64_t total = 0;
+    for (const MemoryUseRow& row : memory.rows) {
+      if (!is_resident && row.use == MemoryUse::Reserved) continue;
+      rows.push_back(row);
+      total += bytes_of(row);
+    }
+    std::stable_sort(rows.begin(), rows.end(), [&](const MemoryUseRow& a, const MemoryUseRow& b) {
+      return bytes_of(a) > bytes_of(b);
+    });
+    std::string text =
+        fmt::format("{} {}", human_bytes(total), is_resident ? "resident" : "mapped");
+    if (memory.swapped_bytes > 0)
+      text += fmt::format(", {} swapped out", human_bytes(memory.swapped_bytes));
+    const char* separator = ": ";
+    for (const MemoryUseRow& row : rows) {
+      const uint64_t bytes = bytes_of(row);
+      if (bytes == 0 || (!options_.verbose && kUsesShown * bytes < total)) continue;
+      text += fmt::format("{}{} {}", separator, human_bytes(bytes), name_of(row.use));
+      separator = ", ";
+    }
+    heading("memory", text);
+  }
+
+  // Little is lost, so this is where the memory is.
+  void write_holders() {
+    if (report_.holders.empty()) return;
+    const VerdictTotal& live = total_of(report_.verdicts, Verdict::Reachable);
+    heading("held", fmt::format("{}; most of it is reachable only through", amount(live)));
+    for (const HolderRow& row : report_.holders) {
+      out_ << fmt::format("  {:>10}  {:>3} %  {}\n", human_bytes(row.retained.bytes),
+                          row.retained.bytes * 100 / std::max<uint64_t>(live.bytes, 1),
+                          shortened(row.name, kLongestHolder));
+    }
+    out_ << fmt::format("  what they hold: {}\n", options_.holds_command);
   }
 
   void write_lost() {

@@ -72,7 +72,7 @@ class Help(CliTest):
         self.assertRegex(schema["$id"], r"^[a-z][a-z0-9+.-]*:[^#]+$")
 
     def test_of_every_command(self):
-        for command in ("attach", "core"):
+        for command in ("attach", "core", "diff", "holds", "why"):
             result = self.heapscan(command, "--help")
             self.assertEqual((result.code, result.err), (0, ""))
             self.assert_golden(f"help_{command}.txt", result.out)
@@ -99,11 +99,12 @@ class Usage(CliTest):
             self.assertNotIn("\x1b", self.heapscan(*words).err)
 
     def test_missing_target(self):
-        for command in ("attach", "core"):
+        for command in ("attach", "core", "diff", "holds", "why"):
             self.assert_complains(self.heapscan(command), 2, f"{command} needs", f"heapscan {command} --help")
 
     def test_too_many_words(self):
         self.assert_complains(self.heapscan("attach", "1", "2"), 2, 'attach takes one process id or name; "2" is one')
+        self.assert_complains(self.heapscan("holds", "1", "2", "3"), 2, 'holds takes one process or file, and what holds')
 
     def test_the_first_wrong_word_is_the_one_named(self):
         """The word itself, not a sentence of all that follows in some order."""

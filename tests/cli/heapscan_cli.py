@@ -167,6 +167,8 @@ def normalised(text):
     """The report without what differs between runs, hosts and C libraries."""
     rules = [
         (r"^heap {8}.*$", "heap        HEAP"),
+        (r"^memory {6}.*$", "memory      MEMORY"),
+        (r"^held {8}.*\n(  .*\n)*", "held        HELD\n"),
         (r"\bpid \d+", "pid PID"),
         (r"heapscan attach \d+", "heapscan attach PID"),
         (r"stopped for [\d.]+ m?s", "stopped for TIME"),

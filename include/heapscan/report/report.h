@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
+#include "heapscan/analysis/memory_use.h"
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/report/block_listing.h"
 #include "heapscan/report/cluster_map.h"
@@ -40,6 +41,7 @@ struct ReportOptions {
   bool timing = false;
   ClusterId cluster;  // look at this one more closely, and at no other; none: report on all
   std::vector<SuppressionRule> suppressions;  // the rules Analysis::suppressed was made with
+  std::string holds_command;                  // shows what holds the live memory
   std::string command;  // the shell words that lead to this report again: "heapscan attach 4711"
 
   [[nodiscard]] VerdictSet group_kinds() const;
@@ -110,6 +112,12 @@ struct MappingRow {
   std::string reason;
 };
 
+// A root, or a block that several share, with all that is reachable through it alone.
+struct HolderRow {
+  std::string name;  // "nginx: sessions"
+  VerdictTotal retained;
+};
+
 // Groups beyond `top`, by section.
 struct GroupsLeftOut {
   uint64_t lost = 0;
@@ -130,6 +138,7 @@ struct Report {
   uint64_t damaged_bytes = 0;  // of heaps that could not be parsed
   uint64_t missing_bytes = 0;  // of the program's memory that was not there to be searched
   HeapTotals heap;
+  MemoryAccount memory;
   // Without what is suppressed.
   std::array<VerdictTotal, kVerdictCount> verdicts{};
   std::array<VerdictTotal, kVerdictCount> mapping_verdicts{};
@@ -140,6 +149,8 @@ struct Report {
   uint64_t possible_for_lack_of_memory = 0;  // blocks nothing found names, but memory is missing
   std::vector<LeakGroup> leaks;              // lost ones first, then possible, then reachable ones
   GroupsLeftOut groups_left_out;
+  std::vector<HolderRow> holders;  // largest first; only when little is lost
+  static constexpr size_t kHolders = 5;
   std::optional<ClusterMap> cluster;  // the one that was asked for
   std::vector<MappingRow> mappings;   // largest first
   Notes notes;

@@ -1,0 +1,85 @@
+// What `heapscan diff` says: what explains that a process grew, and which kinds of blocks did.
+//
+// Made by describe_changes() from two looks and what diff() found. Every string is escaped.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "heapscan/analysis/analysis.h"
+#include "heapscan/diff/diff.h"
+#include "heapscan/image/capture_facts.h"
+
+namespace heapscan {
+
+// What memory can have gone to; bytes before and after.
+enum class Cause : uint8_t { Leak, HeldGrowth, Hoarding, Mappings, Shared, Stacks, Other };
+constexpr size_t kCauses = 7;
+// "leaked", "held by the program", "kept free by malloc".
+[[nodiscard]] const char* name_of(Cause cause);
+
+struct CauseRow {
+  Cause cause = Cause::Leak;
+  uint64_t was = 0;
+  uint64_t is = 0;
+  [[nodiscard]] int64_t growth() const {
+    return static_cast<int64_t>(is) - static_cast<int64_t>(was);
+  }
+};
+
+struct ChangeRow {
+  std::string cluster;  // the id in the later look, or, when all are gone, in the earlier one
+  std::string label;
+  KindChange change;
+  std::string holder;  // the root that holds most of what was born; empty: unknown
+  // Nearly all of what was there before is still there and was never written to, and there is more
+  // of it: nobody seems to need it.
+  bool is_stale = false;
+  uint64_t grew = 0;  // in how many intervals
+};
+
+struct ChangeReport {
+  CaptureFacts before;
+  CaptureFacts after;
+  double seconds = 0;  // between the looks; 0: unknown, or the clock was set back
+  bool is_same_process = false;
+  std::string why_not_same;
+  bool is_resident = false;  // the bytes of causes are resident ones, otherwise mapped ones
+  uint64_t intervals = 1;
+  std::vector<CauseRow> causes;  // by growth, largest first
+  KindChange all;
+  std::vector<ChangeRow> rows;  // by growth, largest first
+  uint64_t left_out = 0;        // rows beyond those
+  Notes notes;                  // of the later look
+  std::string command;
+
+  [[nodiscard]] bool anything_leaked() const {
+    return all.lost.confirmed.blocks + all.lost.newly.blocks > 0;
+  }
+};
+
+struct ChangesOptions {
+  size_t top = 10;
+  bool new_only = false;  // only kinds that were not there before
+  bool content = true;
+  std::string command;
+};
+
+// One look: where it came from, and what was found. The analysis must hold who holds what.
+struct LookedAt {
+  const CaptureFacts& facts;
+  const Analysis& analysis;
+};
+
+[[nodiscard]] ChangeReport describe_changes(const LookedAt& before, const LookedAt& after,
+                                            const Delta& delta, const ChangesOptions& options);
+
+void render_text(const ChangeReport& report, bool color, std::ostream& out);
+// Schema "heapscan.diff/1" (docs/diff.schema.json).
+void render_json(const ChangeReport& report, std::ostream& out);
+
+}  // namespace heapscan

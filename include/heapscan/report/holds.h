@@ -1,0 +1,67 @@
+// What `heapscan holds` says: the tree of retained memory, by roots and kinds of blocks.
+//
+// Made by describe_holds(). Every string is escaped.
+#pragma once
+
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "heapscan/analysis/analysis.h"
+#include "heapscan/image/capture_facts.h"
+#include "heapscan/reach/reachability.h"
+#include "heapscan/triage/retained_tree.h"
+
+namespace heapscan {
+
+struct HoldsRow {
+  static constexpr uint32_t kNoParent = RetainedNode::kNoParent;
+  uint32_t parent = kNoParent;  // index into the rows; parents come first
+  int depth = 0;
+  RetainedNode::Kind kind = RetainedNode::Kind::Whole;
+  std::string name;     // "sessions", "thread 4711", "struct session", "others"
+  std::string type;     // of a variable, where it is known
+  std::string cluster;  // the id of the blocks' group; empty: they have none
+  Addr address;         // of a variable, or the example block; null: none
+  VerdictTotal own;     // the blocks that the row stands for
+  VerdictTotal retained;
+  bool is_least = false;
+  bool repeats = false;
+};
+
+struct HoldsReport {
+  CaptureFacts target;
+  size_t threads = 0;
+  VerdictTotal live;           // everything that is reachable
+  std::vector<HoldsRow> rows;  // the whole, or what was asked for, and what it holds
+  size_t left_out = 0;         // rows that were folded into "others"
+  bool clustered = false;      // live blocks have groups
+  Notes notes;
+  std::string command;  // leads to this report again
+};
+
+struct HoldsOptions {
+  FoldOptions fold;
+  bool content = true;
+  std::string command;
+};
+
+// Of these three the analysis must hold who holds what.
+
+// What `words` mean: a group's id (or its begin), an owner ("nginx", "thread 4711"), a variable
+// ("sessions", "nginx:sessions"). Throws Error (Usage) that lists what comes near.
+[[nodiscard]] RetainedBy find_holder(const Analysis& analysis, std::string_view words);
+
+[[nodiscard]] HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
+                                         const HoldsOptions& options);
+
+// "nginx: sessions", "block 0x…, struct session": one row of the dominator tree for people.
+[[nodiscard]] std::string name_of_holder(const Analysis& analysis, RetainedRow row);
+
+void render_text(const HoldsReport& report, bool color, std::ostream& out);
+// Schema "heapscan.holds/1" (docs/holds.schema.json).
+void render_json(const HoldsReport& report, std::ostream& out);
+
+}  // namespace heapscan

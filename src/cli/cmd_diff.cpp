@@ -1,0 +1,150 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "cli/commands.h"
+#include "cli/look.h"
+#include "cli/message.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/run_report.h"
+#include "heapscan/base/error.h"
+#include "heapscan/base/parallel.h"
+#include "heapscan/diff/diff.h"
+#include "heapscan/report/changes.h"
+#include "heapscan/report/names.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kMostGroups = 1'000'000;
+
+struct DiffWords {
+  std::vector<std::string> targets;
+  uint64_t top = 10;
+  bool new_only = false;
+  SharedOptions shared;
+};
+
+std::vector<Door> find_doors(const DiffWords& words) {
+  if (words.targets.size() < 2)
+    throw Error(ErrorKind::Usage,
+                "diff compares two looks or more: heapscan diff BEFORE AFTER, each a snapshot, a "
+                "core dump or a process");
+  std::vector<Door> doors;
+  for (const std::string& target : words.targets) doors.push_back(find_door(target, words.shared));
+  return doors;
+}
+
+std::string again(const DiffWords& words, const std::vector<Door>& doors) {
+  std::string command = "heapscan diff";
+  for (const Door& door : doors) command += " " + door.word;
+  return command + (words.new_only ? " --new-only" : "");
+}
+
+// The ids of kinds that grew, as the later look has them.
+std::multiset<std::string> grown(const Analysis& after, const Delta& delta) {
+  std::multiset<std::string> ids;
+  for (const KindChange& kind : delta.kinds) {
+    if (kind.after.valid() && kind.growth() > 0) ids.insert(id_of(after, kind.after));
+  }
+  return ids;
+}
+
+int run_diff(const DiffWords& words) {
+  const SharedOptions& shared = words.shared;
+  check_output(shared.output);
+  const std::vector<Door> doors = find_doors(words);
+  const ThreadLimit limit(shared.threads);
+  Timing timing;
+  std::optional<Progress> progress(std::in_place, !shared.report.quiet);
+  AnalysisOptions wanted;
+  wanted.heap_names = shared.report.content;
+  wanted.clustered.add(Verdict::Reachable);
+  wanted.holding = HoldingWanted::Always;
+
+  const Look first = look_at(shared, wanted, doors.front().capture, *progress, timing);
+  require_unchanged(first.captured);
+  std::optional<Look> last;
+  std::multiset<std::string> grown_ids;  // once per interval
+  for (size_t i = 1; i < doors.size(); ++i) {
+    Look next = look_at(shared, wanted, doors[i].capture, *progress, timing);
+    require_unchanged(next.captured);
+    const Analysis& before = last ? last->analysis : first.analysis;
+    if (doors.size() > 2)
+      grown_ids.merge(
+          grown(next.analysis, diff(before, next.analysis,
+                                    compare_processes(before.image, next.analysis.image).is_same)));
+    last.emplace(std::move(next));
+  }
+
+  progress->stage("comparing");
+  const SameProcess same = compare_processes(first.analysis.image, last->analysis.image);
+  const Delta delta = diff(first.analysis, last->analysis, same.is_same);
+  ChangesOptions options;
+  options.top = words.top;
+  options.new_only = words.new_only;
+  options.content = shared.report.content;
+  options.command = again(words, doors);
+  ChangeReport report = describe_changes({first.captured.facts, first.analysis},
+                                         {last->captured.facts, last->analysis}, delta, options);
+  report.why_not_same = same.why_not;
+  report.intervals = doors.size() - 1;
+  if (report.intervals > 1) {
+    for (ChangeRow& row : report.rows) row.grew = grown_ids.count(row.cluster);
+  }
+  if (first.captured.facts.captured_at > last->captured.facts.captured_at)
+    say("the first look is later than the last one; they are compared in the order given");
+  progress.reset();
+  write_output(shared.output, [&](std::ostream& out) {
+    if (shared.format == Format::Json) {
+      render_json(report, out);
+    } else {
+      render_text(report, wants_color(shared), out);
+    }
+  });
+  return report.anything_leaked() ? kDefinitelyLost : kNothingLost;
+}
+
+}  // namespace
+
+void setup_diff(CLI::App& program, Run& run) {
+  CLI::App* const command = program.add_subcommand(
+      "diff",
+      "Show what grew between two looks\n"
+      "Compares snapshots or core dumps of one process taken some time apart; the last one may be "
+      "the process itself, as it is now. Says what explains the growth: memory that leaked, "
+      "memory that is held and by what, memory that malloc keeps, mappings, stacks; then which "
+      "kinds of blocks grew. Blocks that are unreachable both times and unchanged are leaks for "
+      "certain.");
+  const auto words = std::make_shared<DiffWords>();
+  command->add_option("looks", words->targets, "Snapshots, core dumps, or a process, oldest first")
+      ->required()
+      ->type_name("BEFORE AFTER...")
+      ->expected(1, -1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command
+      ->add_option_function<std::string>(
+          "-n,--top",
+          [words](const std::string& text) {
+            words->top = number_from("--top", text, kMostGroups);
+          },
+          "Show the N groups that grew most [10]")
+      ->type_name("N");
+  command->add_flag("--new-only", words->new_only, "Only groups that were not there before");
+  add_look_options(*command, words->shared);
+  command->footer(examples({
+      {"gcore -o before 4711; sleep 300; heapscan diff before.4711 4711",
+       "What has process 4711 gained in five minutes?"},
+      {"heapscan diff monday.core tuesday.core wednesday.core",
+       "What grew each day, and what grew on one of them only?"},
+      {"heapscan diff before.core after.core --format json -n 1000", "For scripts."},
+  }));
+  command->callback([words, &run] { run = [words] { return run_diff(*words); }; });
+}
+
+}  // namespace heapscan

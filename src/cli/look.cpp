@@ -1,0 +1,79 @@
+#include "cli/look.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string_view>
+
+#include "cli/message.h"
+#include "cli/pick_process.h"
+#include "heapscan/acquire/core.h"
+#include "heapscan/acquire/live.h"
+#include "heapscan/report/pause_part.h"
+#include "heapscan/symbols/debug_info.h"
+#include "heapscan/symbols/symbols.h"
+
+namespace heapscan {
+
+namespace {
+
+SymbolOptions symbol_options(const SharedOptions& options) {
+  SymbolOptions symbols;
+  symbols.debug_dirs.insert(symbols.debug_dirs.begin(), options.debug_dirs.begin(),
+                            options.debug_dirs.end());
+  symbols.debuginfod = options.debuginfod;
+  return symbols;
+}
+
+bool is_number(std::string_view words) {
+  return !words.empty() && words.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+bool is_file(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+}
+
+}  // namespace
+
+bool wants_color(const SharedOptions& options) {
+  if (options.color != ColorMode::Auto) return options.color == ColorMode::Always;
+  const char* const no_color = std::getenv("NO_COLOR");
+  if (no_color != nullptr && *no_color != '\0') return false;
+  const char* const terminal = std::getenv("TERM");
+  if (terminal == nullptr || std::string_view(terminal) == "dumb") return false;
+  const bool to_stdout = options.output.empty() || options.output == "-";
+  return to_stdout && isatty(STDOUT_FILENO) != 0;
+}
+
+Look look_at(const SharedOptions& options, AnalysisOptions analysis,
+             const std::function<Capture()>& capture, Progress& progress, Timing& timing) {
+  progress.stage("copying memory");
+  Capture captured = timed("acquire", timing, capture);
+  for (const auto& [part, seconds] : captured.pause_parts)
+    timing.emplace_back(std::string(kPausePart) + part, seconds);
+  progress.stage("loading symbols");
+  const DebugInfo debug_info = timed("find debug files", timing, [&] {
+    return open_debug_info(captured.image, captured.files, symbol_options(options));
+  });
+  Symbols symbols = timed("symbols", timing,
+                          [&] { return load_symbols(captured.image, captured.files, debug_info); });
+  analysis.on_stage = [&](const std::string& name) { progress.stage(name); };
+  Analysis result = analyze(std::move(captured.image), std::move(symbols), debug_info, analysis);
+  return {std::move(captured), std::move(result)};
+}
+
+Door find_door(const std::string& words, const SharedOptions& options) {
+  if (!is_number(words) && is_file(words)) {
+    CoreOptions core;
+    core.debug_dirs = options.debug_dirs;
+    core.debug_dirs.emplace_back("/usr/lib/debug");
+    return {shell_word(words), [words, core] { return load_core(words, core); }};
+  }
+  const int pid = pick_processes(words, Pick::TheOnlyOne).front();
+  return {fmt::format("{}", pid), [pid] { return capture_process(pid, {}); }};
+}
+
+}  // namespace heapscan

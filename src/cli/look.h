@@ -1,0 +1,54 @@
+// One look at a target: from a capture to a finished analysis. What every command does before it
+// says anything.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "heapscan/acquire/capture.h"
+#include "heapscan/analysis/analysis.h"
+
+namespace heapscan {
+
+using Timing = std::vector<std::pair<std::string, double>>;  // phase, seconds
+
+// Runs `work`, announced as `phase`, and notes how long it took.
+template <typename Work>
+auto timed(const std::string& phase, Timing& timing, Work&& work) {
+  const auto began = std::chrono::steady_clock::now();
+  auto result = work();
+  timing.emplace_back(
+      phase, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+  return result;
+}
+
+struct Look {
+  Capture captured;  // without its image, which the analysis has
+  Analysis analysis;
+};
+
+// `capture` opens the door. `analysis` says what is wanted of the analysis; its on_stage is set
+// here. Throws Error.
+[[nodiscard]] Look look_at(const SharedOptions& options, AnalysisOptions analysis,
+                           const std::function<Capture()>& capture, Progress& progress,
+                           Timing& timing);
+
+// Whether a text that goes where the options say may have colours.
+[[nodiscard]] bool wants_color(const SharedOptions& options);
+
+// What a person typed as PID|NAME|FILE.
+struct Door {
+  std::string word;  // for the shell: leads to the same target again
+  std::function<Capture()> capture;
+};
+
+// Digits are a process; the name of a file that exists is a core dump or snapshot; anything else is
+// the name of a process. Throws Error (Usage, Acquire).
+[[nodiscard]] Door find_door(const std::string& words, const SharedOptions& options);
+
+}  // namespace heapscan

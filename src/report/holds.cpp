@@ -1,0 +1,276 @@
+#include "heapscan/report/holds.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+
+#include "heapscan/base/error.h"
+#include "heapscan/base/text.h"
+#include "heapscan/report/names.h"
+#include "report/json_values.h"
+#include "report/target_parts.h"
+#include "report/text_style.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kLongestHolderName = 60;
+constexpr size_t kHoldersNamed = 5;  // in an error
+constexpr size_t kShortestId = 4;    // of a group, as with --cluster
+
+// ---- names ------------------------------------------------------------------------------------
+
+std::string name_of_group(const NamedRoots& roots, RootGroupId group) {
+  return escaped(roots.rows[group].name);
+}
+
+std::string name_of_owner(const NamedRoots& roots, RootOwnerId owner) {
+  return escaped(roots.owners[owner].name);
+}
+
+std::string qualified_name(const NamedRoots& roots, RootGroupId group) {
+  return name_of_owner(roots, roots.groups.owner_of[group]) + ": " + name_of_group(roots, group);
+}
+
+std::string type_of_group(const Analysis& analysis, const NamedRoots& roots, RootGroupId group) {
+  const TypeId type = roots.rows[group].type;
+  return type.valid() ? escaped(analysis.types.spelled(type)) : "";
+}
+
+// ---- what was asked for -------------------------------------------------------------------------
+
+std::string list_of_holders(const Analysis& analysis) {
+  const Retained& retained = analysis.holding->retained;
+  std::string list;
+  for (const RetainedRow row : largest_holders(retained, kHoldersNamed)) {
+    if (!retained.group(row).valid()) continue;
+    list += (list.empty() ? "" : ", ") + name_of_holder(analysis, row);
+  }
+  return list;
+}
+
+bool is_id(std::string_view words) {
+  return words.size() >= kShortestId && words.size() <= 16 &&
+         words.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// "nginx:sessions" and "nginx: sessions" are the same.
+std::string without_blanks_after_colons(std::string_view words) {
+  std::string text;
+  for (const char c : words) {
+    if (c == ' ' && text.ends_with(':')) continue;
+    text += c;
+  }
+  return text;
+}
+
+std::vector<RootGroupId> groups_named(const NamedRoots& roots, std::string_view words) {
+  const std::string wanted = without_blanks_after_colons(words);
+  std::vector<RootGroupId> found;
+  for (size_t i = 0; i < roots.rows.size(); ++i) {
+    const RootGroupId id(i);
+    if (name_of_group(roots, id) == words ||
+        without_blanks_after_colons(qualified_name(roots, id)) == wanted)
+      found.push_back(id);
+  }
+  return found;
+}
+
+uint64_t possible_bytes(const Analysis& analysis) {
+  const auto possible = static_cast<size_t>(Verdict::Possible);
+  return analysis.reach.totals[possible].bytes + analysis.reach.mapping_totals[possible].bytes;
+}
+
+// ---- rows ---------------------------------------------------------------------------------------
+
+class HoldsDescriber {
+ public:
+  explicit HoldsDescriber(const Analysis& analysis)
+      : analysis_(analysis), holding_(*analysis.holding) {}
+
+  [[nodiscard]] HoldsRow row_of(const RetainedNode& node) const {
+    HoldsRow row;
+    row.parent = node.parent;
+    row.kind = node.kind;
+    row.own = {node.blocks, node.bytes};
+    row.retained = {node.retained_blocks, node.retained_bytes};
+    // What is only possibly reachable, all of it, must be enough to be seen in the figure.
+    row.is_least = node.is_least && 100 * possible_bytes(analysis_) >= node.retained_bytes;
+    row.repeats = node.repeats;
+    name(node, row);
+    return row;
+  }
+
+ private:
+  void name(const RetainedNode& node, HoldsRow& row) const {
+    switch (node.kind) {
+      case RetainedNode::Kind::Whole:
+        row.name = "everything";
+        break;
+      case RetainedNode::Kind::Owner:
+        row.name = name_of_owner(holding_.roots, node.owner);
+        break;
+      case RetainedNode::Kind::Group:
+        row.name = name_of_group(holding_.roots, node.group);
+        row.type = type_of_group(analysis_, holding_.roots, node.group);
+        row.address = holding_.roots.rows[node.group].begin;
+        break;
+      case RetainedNode::Kind::Shared:
+        row.name = "shared by several of these";
+        break;
+      case RetainedNode::Kind::Blocks:
+        row.name =
+            node.cluster.valid() ? label_of(analysis_, node.cluster) : "blocks without a group";
+        if (node.cluster.valid()) row.cluster = id_of(analysis_, node.cluster);
+        row.address = analysis_.heap.block(node.example).begin();
+        break;
+      case RetainedNode::Kind::Unexplained:
+        row.name = "by rules, not by single pointers";
+        break;
+      case RetainedNode::Kind::Rest:
+        row.name = "others";
+        break;
+    }
+  }
+
+  const Analysis& analysis_;
+  const Holding& holding_;
+};
+
+const char* name_of_kind(RetainedNode::Kind kind) {
+  static constexpr std::array<const char*, 7> kNames = {"whole",  "owner",       "root", "shared",
+                                                        "blocks", "unexplained", "rest"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+std::string share_of(uint64_t bytes, uint64_t all) {
+  if (all == 0) return "";
+  const double percent = 100.0 * static_cast<double>(bytes) / static_cast<double>(all);
+  if (percent >= 0.995) return fmt::format("{:.0f} %", percent);
+  return bytes == 0 ? "0 %" : "< 1 %";
+}
+
+void write_row(const HoldsReport& report, const HoldsRow& row, std::ostream& out) {
+  std::string name = shortened(row.name, kLongestHolderName);
+  if (row.kind == RetainedNode::Kind::Blocks)
+    name = fmt::format("{} × {}", grouped(row.own.blocks), name);
+  if (row.repeats) name += ", below each other";
+  if (!row.type.empty()) name += "  " + shortened(row.type, kLongestHolderName);
+  if (!row.cluster.empty()) name += "  [" + row.cluster.substr(0, 8) + "]";
+  out << fmt::format("{}{:>10} {:>6} {:>11}  {:{}}{}\n", row.is_least ? "≥" : " ",
+                     human_bytes(row.retained.bytes),
+                     share_of(row.retained.bytes, report.live.bytes), grouped(row.retained.blocks),
+                     "", 2 * row.depth, name);
+}
+
+}  // namespace
+
+std::string name_of_holder(const Analysis& analysis, RetainedRow row) {
+  HS_CHECK(analysis.holding.has_value());
+  const Holding& holding = *analysis.holding;
+  const Retained& retained = holding.retained;
+  if (retained.group(row).valid()) return qualified_name(holding.roots, retained.group(row));
+  if (retained.owner(row).valid()) return name_of_owner(holding.roots, retained.owner(row));
+  const BlockId block = retained.block(row);
+  if (!block.valid()) return row == Retained::kWhole ? "several roots" : "unknown";
+  const ClusterId cluster = analysis.clusters.of(block);
+  return fmt::format("{} block {}{}", human_bytes(analysis.heap.block(block).size()),
+                     hex(analysis.heap.block(block).begin()),
+                     cluster.valid() ? ", " + label_of(analysis, cluster) : "");
+}
+
+RetainedBy find_holder(const Analysis& analysis, std::string_view words) {
+  HS_CHECK(analysis.holding.has_value());
+  const Holding& holding = *analysis.holding;
+  RetainedBy by;
+  for (size_t i = 0; i < holding.roots.owners.size(); ++i) {
+    if (name_of_owner(holding.roots, RootOwnerId(i)) == words) by.owner = RootOwnerId(i);
+  }
+  if (by.owner.valid()) return by;
+  const std::vector<RootGroupId> groups = groups_named(holding.roots, words);
+  if (groups.size() == 1) {
+    by.group = groups.front();
+    return by;
+  }
+  if (groups.size() > 1) {
+    std::string list;
+    for (size_t i = 0; i < std::min(groups.size(), kHoldersNamed); ++i)
+      list += (list.empty() ? "" : ", ") + qualified_name(holding.roots, groups[i]);
+    throw Error(ErrorKind::Usage,
+                fmt::format("several roots are called {}: {}", escaped(words), list));
+  }
+  if (is_id(words)) {
+    const ClusterChoice choice = find_cluster(analysis, words);
+    if (choice.found.size() == 1) {
+      by.cluster = choice.found.front();
+      return by;
+    }
+  }
+  throw Error(
+      ErrorKind::Usage,
+      fmt::format("there is no root or group {} that holds anything; the largest roots are {}",
+                  escaped(words), list_of_holders(analysis)));
+}
+
+HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
+                           const HoldsOptions& options) {
+  HS_CHECK(analysis.holding.has_value());
+  const Retained& retained = analysis.holding->retained;
+  HoldsReport report;
+  report.target = escaped_facts(target);
+  report.threads = analysis.image.threads().size();
+  report.live = {retained.blocks(Retained::kWhole), retained.bytes(Retained::kWhole)};
+  report.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
+  report.command = options.command;
+  const HoldsDescriber describer(analysis);
+  for (const RetainedNode& node :
+       fold_retained(analysis.heap, analysis.clusters, retained, options.fold)) {
+    HoldsRow row = describer.row_of(node);
+    if (row.parent != HoldsRow::kNoParent) row.depth = report.rows[row.parent].depth + 1;
+    report.left_out += node.kind == RetainedNode::Kind::Rest ? 1 : 0;
+    report.clustered |= !row.cluster.empty();
+    report.rows.push_back(std::move(row));
+  }
+  return report;
+}
+
+void render_text(const HoldsReport& report, bool color, std::ostream& out) {
+  const Style style(color);
+  out << style.bold(headline(report.target, report.threads)) << '\n';
+  out << fmt::format("live        {} in {}\n", human_bytes(report.live.bytes),
+                     counted(report.live.blocks, "block"));
+  out << "     holds  share      blocks  what is reachable through it alone\n";
+  for (const HoldsRow& row : report.rows) write_row(report, row, out);
+  if (report.left_out > 0)
+    out << fmt::format("  more of each: {} -n 50; deeper: --depth 6\n", report.command);
+  write_notes(report.notes, out);
+}
+
+void render_json(const HoldsReport& report, std::ostream& out) {
+  Json tree = Json::array();
+  for (const HoldsRow& row : report.rows) {
+    tree.push_back(
+        {{"parent", row.parent == HoldsRow::kNoParent ? Json(nullptr) : Json(row.parent)},
+         {"kind", name_of_kind(row.kind)},
+         {"name", row.name},
+         {"type", or_null(row.type)},
+         {"cluster", or_null(row.cluster)},
+         {"address", row.address.is_null() ? Json(nullptr) : Json(hex(row.address))},
+         {"own", json_of(row.own)},
+         {"retained", json_of(row.retained)},
+         {"at_least", row.is_least},
+         {"repeats", row.repeats}});
+  }
+  Json notes = Json::array();
+  for (const Note& note : report.notes) notes.push_back(json_of(note));
+  const Json document = {{"schema", "heapscan.holds/1"},
+                         {"target", json_of_target(report.target, report.threads)},
+                         {"live", json_of(report.live)},
+                         {"tree", std::move(tree)},
+                         {"notes", std::move(notes)}};
+  out << document.dump(2, ' ', true, Json::error_handler_t::replace) << '\n';
+}
+
+}  // namespace heapscan
