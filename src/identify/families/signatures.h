@@ -120,6 +120,7 @@ class SignatureMaker {
   std::array<WordKind, kHead / 8> kinds_{};
 };
 
+// Blocks of equal signatures.
 struct SignatureGroup {
   uint64_t signature = 0;
   uint32_t blocks = 0;

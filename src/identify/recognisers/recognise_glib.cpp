@@ -4,7 +4,6 @@
 //
 // Most names are constants of the library that registers the type; GLib copies those that were made
 // at run time, by language bindings above all, and such names are content.
-#include "identify/recognisers/glib_types.h"
 #include "identify/recognisers/recognisers.h"
 
 #include <fmt/format.h>
@@ -15,6 +14,7 @@
 #include "heapscan/base/parallel.h"
 #include "identify/inputs.h"
 #include "identify/plausible_values.h"
+#include "identify/recognisers/glib_types.h"
 #include "identify/recognisers/library_structs.h"
 
 namespace heapscan {

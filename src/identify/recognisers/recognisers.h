@@ -30,13 +30,12 @@ namespace heapscan {
 [[nodiscard]] Column<FamilyId, std::optional<Evidence>> recognise_glib(const Inputs& inputs,
                                                                        size_t count);
 
-// For the first `count` families.
+// Nodes of the trees that tsearch() makes. For the first `count` families.
 [[nodiscard]] Column<FamilyId, std::optional<Evidence>> recognise_search_trees(const Inputs& inputs,
                                                                                size_t count);
 
-// Blocks that the standard containers made, without debug information.
-// For every family, asked last: `known` is the evidence found so far, which tells what the
-// container is a member of.
+// Blocks that the standard containers made, without debug information. For every family, asked
+// last: `known` is the evidence found so far, which tells what the container is a member of.
 [[nodiscard]] Column<FamilyId, std::optional<Evidence>> recognise_containers(
     const Inputs& inputs, const Column<FamilyId, std::vector<Evidence>>& known);
 

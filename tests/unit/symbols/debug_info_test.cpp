@@ -158,7 +158,7 @@ TEST_P(SessionTest, CodeHasLines) {
   EXPECT_EQ(lines[2]->line, 11U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Dwarf, SessionTest, testing::Values(SESSION, SESSION4));
+INSTANTIATE_TEST_SUITE_P(Dwarf, SessionTest, testing::Values(SESSION, SESSION4, WITHOUT_TABLE));
 
 class ParserTest : public testing::TestWithParam<const char*> {};
 
@@ -208,6 +208,13 @@ TEST(DebugInfoTest, AMissingFileOfCommonTypesIsANote) {
   const Program program({alone});
   ASSERT_THAT(program.info.notes(), SizeIs(1));
   EXPECT_THAT(program.info.notes()[0].text, testing::HasSubstr("common.dwz"));
+}
+
+TEST(DebugInfoTest, WhatWasUnpackedServesAgain) {
+  const Program program({PARSER_PACKED});
+  const Types again = program.info.read_types(program.image, program.ids);
+  ASSERT_GT(again.records().size(), 0U);
+  EXPECT_EQ(again.records().size(), program.types.records().size());
 }
 
 TEST(DebugInfoTest, PackedSymbolsAreRead) {
