@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 
 namespace heapscan {
 
@@ -66,6 +67,44 @@ uint64_t resident_in(const Residency& residency, AddrRange range) {
   return bytes;
 }
 
+// A symbol that only programs with the manager define, or the begin of a module's name.
+struct KnownManager {
+  std::string_view symbol;
+  std::string_view module;
+  const char* name;
+  const char* hint;
+};
+
+constexpr std::array<KnownManager, 8> kManagers = {{
+    {"_PyRuntime", "", "CPython's arenas", "PYTHONMALLOC=malloc shows what is in them"},
+    {"zend_mm_gc", "", "PHP's heap", "USE_ZEND_ALLOC=0 shows what is in it"},
+    {"", "libjvm.so", "the JVM's heap, metaspace and code", "jcmd PID VM.native_memory tells more"},
+    {"runtime.mheap_", "", "Go's heap", "pprof tells more"},
+    {"", "libv8", "V8's heap", "a heap snapshot of the program tells more"},
+    {"", "node", "V8's heap", "a heap snapshot of the program tells more"},
+    {"caml_young_limit", "", "OCaml's heap", ""},
+    {"rb_gc_start", "", "Ruby's heap", "ObjectSpace tells more"},
+}};
+
+std::vector<MemoryManager> find_managers(const MemoryImage& image, const Symbols& symbols) {
+  std::vector<MemoryManager> found;
+  for (const KnownManager& known : kManagers) {
+    for (size_t i = 0; i < image.modules().size(); ++i) {
+      const ModuleId id(i);
+      const std::string_view file = image.modules()[id].file_name();
+      const bool is_library = known.module.starts_with("lib");
+      const bool has_module = is_library ? file.starts_with(known.module) : file == known.module;
+      const bool is_it =
+          known.symbol.empty() ? has_module : symbols.address_of(id, known.symbol).has_value();
+      if (!is_it) continue;
+      if (found.empty() || found.back().name != known.name)
+        found.push_back({known.name, known.hint});
+      break;
+    }
+  }
+  return found;
+}
+
 class Accounting {
  public:
   explicit Accounting(const Analysis& analysis) : analysis_(analysis) {
@@ -79,6 +118,7 @@ class Accounting {
     cut_regions();
     divide_heaps();
     add_up();
+    account_.managers = find_managers(analysis_.image, analysis_.symbols);
     return std::move(account_);
   }
 

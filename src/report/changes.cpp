@@ -59,41 +59,40 @@ std::vector<CauseRow> find_causes(const MemoryAccount& before, const MemoryAccou
   return rows;
 }
 
-// Block -> the root group that alone leads to it; none where several do.
-std::vector<RootGroupId> groups_by_block(const Analysis& analysis) {
+// Block -> the row of the root that alone leads to it, or, where several roots do, of the block that
+// all of them lead to first; kWhole: there is none.
+std::vector<RetainedRow> holders_by_block(const Analysis& analysis) {
   const Retained& retained = analysis.holding->retained;
-  std::vector<RootGroupId> of_row(retained.size());
-  std::vector<RootGroupId> of_block(analysis.heap.blocks.size());
-  for (RetainedRow row = 0; row < retained.size(); ++row) {
-    const RootGroupId group = retained.group(row);
-    of_row[row] = group.valid() ? group : of_row[retained.parent(row)];
+  std::vector<RetainedRow> of_row(retained.size(), Retained::kWhole);
+  std::vector<RetainedRow> of_block(analysis.heap.blocks.size(), Retained::kWhole);
+  for (RetainedRow row = 1; row < retained.size(); ++row) {
+    const RetainedRow parent = retained.parent(row);
+    const bool is_first = of_row[parent] == Retained::kWhole && !retained.owner(row).valid() &&
+                          !retained.is_unexplained(row);
+    of_row[row] = is_first ? row : of_row[parent];
     if (retained.block(row).valid()) of_block[retained.block(row).index()] = of_row[row];
   }
   return of_block;
 }
 
-std::string name_of_group(const Analysis& analysis, RootGroupId group) {
-  const NamedRoots& roots = analysis.holding->roots;
-  return escaped(roots.owners[roots.groups.owner_of[group]].name) + ": " +
-         escaped(roots.rows[group].name);
-}
-
-// Cluster of the later look -> the root that holds most of its blocks that were born.
+// Cluster of the later look -> what holds most of its blocks that were born, but for themselves.
 std::map<ClusterId, std::string> find_holders_of_born(const Analysis& after, const Delta& delta) {
-  const std::vector<RootGroupId> group_of = groups_by_block(after);
-  std::map<std::pair<ClusterId, RootGroupId>, uint64_t> bytes;
+  const std::vector<RetainedRow> holder_of = holders_by_block(after);
+  std::map<std::pair<ClusterId, RetainedRow>, uint64_t> bytes;
   for (size_t i = 0; i < after.clusters.blocks.size(); ++i) {
     const BlockId id = after.clusters.blocks[i];
-    if (delta.fate_after[id.index()] != Fate::Born || !group_of[id.index()].valid()) continue;
-    bytes[{after.clusters.cluster_of[i], group_of[id.index()]}] += after.heap.block(id).size();
+    const RetainedRow holder = holder_of[id.index()];
+    const bool counts = holder != Retained::kWhole && after.holding->retained.block(holder) != id;
+    if (delta.fate_after[id.index()] == Fate::Born && counts)
+      bytes[{after.clusters.cluster_of[i], holder}] += after.heap.block(id).size();
   }
-  std::map<ClusterId, std::pair<uint64_t, RootGroupId>> best;
+  std::map<ClusterId, std::pair<uint64_t, RetainedRow>> best;
   for (const auto& [key, sum] : bytes) {
-    auto& [most, group] = best[key.first];
-    if (sum > most) std::tie(most, group) = std::pair(sum, key.second);
+    auto& [most, holder] = best[key.first];
+    if (sum > most) std::tie(most, holder) = std::pair(sum, key.second);
   }
   std::map<ClusterId, std::string> names;
-  for (const auto& [cluster, winner] : best) names[cluster] = name_of_group(after, winner.second);
+  for (const auto& [cluster, winner] : best) names[cluster] = name_of_holder(after, winner.second);
   return names;
 }
 

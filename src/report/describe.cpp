@@ -332,6 +332,10 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   report.possible_for_lack_of_memory = possible_for_lack_of_memory(analysis);
   report.memory = account_memory(analysis);
   report.holders = describe_holders(analysis);
+  if (analysis.holding) {
+    const Retained& retained = analysis.holding->retained;
+    report.held = {retained.blocks(Retained::kWhole), retained.bytes(Retained::kWhole)};
+  }
   report.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
   report.funnel = analysis.reach.funnel;
   report.timing = analysis.timing;

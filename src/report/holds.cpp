@@ -34,6 +34,10 @@ std::string qualified_name(const NamedRoots& roots, RootGroupId group) {
   return name_of_owner(roots, roots.groups.owner_of[group]) + ": " + name_of_group(roots, group);
 }
 
+bool is_mapping(const Analysis& analysis, BlockId block) {
+  return analysis.heap.block(block).state() == BlockState::Mapping;
+}
+
 std::string type_of_group(const Analysis& analysis, const NamedRoots& roots, RootGroupId group) {
   const TypeId type = roots.rows[group].type;
   return type.valid() ? escaped(analysis.types.spelled(type)) : "";
@@ -121,8 +125,9 @@ class HoldsDescriber {
         row.name = "shared by several of these";
         break;
       case RetainedNode::Kind::Blocks:
-        row.name =
-            node.cluster.valid() ? label_of(analysis_, node.cluster) : "blocks without a group";
+        row.name = node.cluster.valid()                  ? label_of(analysis_, node.cluster)
+                   : is_mapping(analysis_, node.example) ? "anonymous mapping"
+                                                         : "block without a group";
         if (node.cluster.valid()) row.cluster = id_of(analysis_, node.cluster);
         row.address = analysis_.heap.block(node.example).begin();
         break;
@@ -176,7 +181,8 @@ std::string name_of_holder(const Analysis& analysis, RetainedRow row) {
   const BlockId block = retained.block(row);
   if (!block.valid()) return row == Retained::kWhole ? "several roots" : "unknown";
   const ClusterId cluster = analysis.clusters.of(block);
-  return fmt::format("{} block {}{}", human_bytes(analysis.heap.block(block).size()),
+  return fmt::format("{} {} {}{}", human_bytes(analysis.heap.block(block).size()),
+                     is_mapping(analysis, block) ? "mapping" : "block",
                      hex(analysis.heap.block(block).begin()),
                      cluster.valid() ? ", " + label_of(analysis, cluster) : "");
 }

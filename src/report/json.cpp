@@ -52,9 +52,13 @@ Json memory_json(const MemoryAccount& memory) {
                     {"mapped_bytes", row.mapped_bytes},
                     {"resident_bytes", or_null(row.resident_bytes)}});
   }
+  Json managers = Json::array();
+  for (const MemoryManager& manager : memory.managers)
+    managers.push_back({{"name", manager.name}, {"hint", or_null(manager.hint)}});
   return {{"mapped_bytes", memory.total.mapped_bytes},
           {"resident_bytes", or_null(memory.total.resident_bytes)},
           {"swapped_bytes", memory.swapped_bytes},
+          {"managers", std::move(managers)},
           {"uses", std::move(uses)}};
 }
 

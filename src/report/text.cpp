@@ -22,8 +22,9 @@ constexpr size_t kDetailedGroups = 5;
 constexpr size_t kBriefPossible = 3;
 constexpr size_t kBriefMappings = 3;
 constexpr size_t kBriefNotes = 5;
-constexpr uint64_t kUsesShown = 100;   // uses of less than one part of it are left out
-constexpr size_t kLongestHolder = 70;  // characters
+constexpr uint64_t kUsesShown = 100;    // uses of less than one part of it are left out
+constexpr uint64_t kManagedShare = 10;  // one part of it is worth saying whose it may be
+constexpr size_t kLongestHolder = 70;   // characters
 
 // "31.0 MiB in 126,976 blocks".
 std::string amount(const VerdictTotal& total) {
@@ -150,12 +151,18 @@ class TextReport {
       separator = ", ";
     }
     heading("memory", text);
+    const MemoryUseRow& other = memory.of(MemoryUse::OtherAnonymous);
+    if (kManagedShare * bytes_of(other) < total) return;
+    for (const MemoryManager& manager : memory.managers) {
+      out_ << fmt::format("            the other anonymous memory may be {}{}{}\n", manager.name,
+                          manager.hint.empty() ? "" : "; ", manager.hint);
+    }
   }
 
   // Little is lost, so this is where the memory is.
   void write_holders() {
     if (report_.holders.empty()) return;
-    const VerdictTotal& live = total_of(report_.verdicts, Verdict::Reachable);
+    const VerdictTotal& live = report_.held;
     heading("held", fmt::format("{}; most of it is reachable only through", amount(live)));
     for (const HolderRow& row : report_.holders) {
       out_ << fmt::format("  {:>10}  {:>3} %  {}\n", human_bytes(row.retained.bytes),

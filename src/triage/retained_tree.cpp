@@ -89,7 +89,8 @@ class Folding {
   }
 
   void place(RetainedRow row) {
-    if (retained_.is_unexplained(row) && retained_.blocks(row) == 0) return;
+    // A root may lead to nothing but what others lead to as well.
+    if (row != Retained::kWhole && retained_.blocks(row) == 0) return;
     const uint32_t above = row == Retained::kWhole ? kOutside : node_of_[retained_.parent(row)];
     if (above == kTooDeep) {
       node_of_[row] = kTooDeep;

@@ -167,7 +167,7 @@ def normalised(text):
     """The report without what differs between runs, hosts and C libraries."""
     rules = [
         (r"^heap {8}.*$", "heap        HEAP"),
-        (r"^memory {6}.*$", "memory      MEMORY"),
+        (r"^memory {6}.*\n( {12}the other.*\n)*", "memory      MEMORY\n"),
         (r"^held {8}.*\n(  .*\n)*", "held        HELD\n"),
         (r"\bpid \d+", "pid PID"),
         (r"heapscan attach \d+", "heapscan attach PID"),

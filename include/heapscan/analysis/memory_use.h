@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
@@ -37,10 +38,18 @@ struct MemoryUseRow {
   std::optional<uint64_t> resident_bytes;
 };
 
+// Who parcels out memory that malloc knows nothing of, and how to look into it.
+struct MemoryManager {
+  std::string name;  // "CPython's arenas"
+  std::string hint;  // "PYTHONMALLOC=malloc shows what is in them"; may be empty
+};
+
 struct MemoryAccount {
   std::vector<MemoryUseRow> rows;  // one per use, in their order
   MemoryUseRow total;              // `use` means nothing
   uint64_t swapped_bytes = 0;      // live only
+  // Those that the process has, by its symbols and modules: OtherAnonymous may be theirs.
+  std::vector<MemoryManager> managers;
 
   [[nodiscard]] const MemoryUseRow& of(MemoryUse use) const {
     return rows[static_cast<size_t>(use)];

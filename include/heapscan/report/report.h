@@ -149,6 +149,7 @@ struct Report {
   uint64_t possible_for_lack_of_memory = 0;  // blocks nothing found names, but memory is missing
   std::vector<LeakGroup> leaks;              // lost ones first, then possible, then reachable ones
   GroupsLeftOut groups_left_out;
+  VerdictTotal held;               // live blocks and mappings; only when little is lost
   std::vector<HolderRow> holders;  // largest first; only when little is lost
   static constexpr size_t kHolders = 5;
   std::optional<ClusterMap> cluster;  // the one that was asked for
