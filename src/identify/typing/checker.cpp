@@ -109,6 +109,7 @@ Reading Checker::read_leaf(const Leaf& leaf, const Words& words, const Question&
     // Whatever has been written where it points at since.
     if (more.support >= kSure) reading.weight = std::max(reading.weight, 0);
     reading.contradicts |= more.contradicts;
+    reading.disagrees &= more.support == 0;
     reading.weight += more.weight;
     reading.support = std::max(reading.support, more.support);
     if (more.sign != Sign::Nothing) reading.sign = more.sign;
@@ -187,6 +188,7 @@ Reading Checker::read_union(const Layout& layout, const Leaf& leaf, const Words&
     for (const Leaf& part : layout.arms[leaf.first_arm + i]) {
       const Reading reading = read_leaf(part, words, question);
       arm.contradicts |= reading.contradicts;
+      arm.disagrees |= reading.disagrees;
       arm.weight += reading.weight;
     }
     if (arm.contradicts) continue;
@@ -235,7 +237,7 @@ uint32_t Checker::fitting_arms(const Layout& layout, const Leaf& leaf, const Wor
     const std::vector<Leaf>& arm = layout.arms[leaf.first_arm + i];
     const bool fits = std::none_of(arm.begin(), arm.end(), [&](const Leaf& part) {
       const Reading reading = read_leaf(part, words, question);
-      return reading.contradicts || reading.sign == Sign::Mark || reading.weight <= kDisagrees;
+      return reading.contradicts || reading.sign == Sign::Mark || reading.disagrees;
     });
     if (fits) fitting |= 1U << i;
   }
@@ -376,6 +378,7 @@ Reading Checker::look_behind(TypeId type, BlockId block) {
     sum.weight += reading.support != 0 ? tenths(Sign::MemberBehind) : std::min(reading.weight, 0);
   }
   sum.weight = std::clamp(sum.weight, tenths(Sign::LeadsElsewhere), kMostBehind);
+  sum.disagrees = sum.weight == tenths(Sign::LeadsElsewhere);
   is_looking_ = false;
   const Reading answer = sum.contradicts ? reading_of(Sign::LeadsElsewhere) : sum;
   if (!is_assuming && behind_.size() < kMostRemembered) behind_.emplace(key, answer);
@@ -396,7 +399,7 @@ bool Checker::agrees(TypeId type, const Words& words, uint64_t base, bool strict
   const Question question{type, FamilyId::none(), base};
   return std::none_of(layout.leaves.begin(), layout.leaves.end(), [&](const Leaf& leaf) {
     const Reading reading = read(layout, leaf, words, question);
-    return reading.contradicts || (strictly && reading.weight <= kDisagrees);
+    return reading.contradicts || (strictly && reading.disagrees);
   });
 }
 

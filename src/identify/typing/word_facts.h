@@ -59,17 +59,18 @@ struct Reading {
   int weight = 0;
   uint8_t support = 0;
   bool contradicts = false;
+  // Not what the member is declared to be, although that may happen to what is lost.
+  bool disagrees = false;
 };
 [[nodiscard]] constexpr Reading reading_of(Sign sign) {
   const Weight weight = weight_of(sign);
-  return {sign, weight.tenths, weight.support, sign == Sign::Contradicts};
+  const bool disagrees = sign == Sign::LeadsElsewhere || sign == Sign::ToNoCandidate ||
+                         sign == Sign::NoValue || sign == Sign::TailIsNoText;
+  return {sign, weight.tenths, weight.support, sign == Sign::Contradicts, disagrees};
 }
 
 constexpr Reading kNothing{};
 constexpr Reading kContradicts = reading_of(Sign::Contradicts);
-// A member with this weight, or less, is not what it is declared to be, although that may happen to
-// what is lost.
-constexpr int kDisagrees = tenths(Sign::LeadsElsewhere);
 
 // Of what is no address where a pointer should be. (struct session *)1, or -1, is not wrong.
 [[nodiscard]] Reading read_no_pointer(uint64_t value);
