@@ -310,8 +310,15 @@ bool Catalogue::needs_own_module(TypeId type) const {
   return module.valid() && (roles_.is_system_library(module) || !program_is_described_);
 }
 
-void Catalogue::add_live(std::span<const LiveType> live) {
-  for (const LiveType& type : live) live_sizes_[type.type.value].push_back(type.usable);
+void Catalogue::add_live(std::span<const LiveType> live, Relatives& relatives) {
+  for (const LiveType& type : live) {
+    live_sizes_[type.type.value].push_back(type.usable);
+    for (const TypeId larger : relatives.beginning_with(type.type)) {
+      const uint64_t size = types_.type(larger).size;
+      if (size > types_.type(type.type).size && size <= type.usable)
+        live_sizes_[larger.value].push_back(type.usable);
+    }
+  }
 }
 
 std::vector<Sign> Catalogue::priors(TypeId id, uint64_t usable) const {

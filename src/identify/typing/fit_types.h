@@ -52,7 +52,9 @@ class Catalogue {
   // system libraries describe are less so, what lives in such blocks is more so.
   [[nodiscard]] int prior(TypeId id, uint64_t usable) const;
   [[nodiscard]] std::vector<Sign> priors(TypeId id, uint64_t usable) const;
-  void add_live(std::span<const LiveType> live);
+  // What is known as a type by its pointers may be a larger one that begins with it, and counts as
+  // that, too.
+  void add_live(std::span<const LiveType> live, Relatives& relatives);
 
  private:
   void add_before_rest(uint64_t rest, const Requests& requests, std::vector<TypeId>& found) const;
