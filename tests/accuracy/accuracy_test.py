@@ -3,6 +3,7 @@
 import unittest
 from collections import Counter
 
+import count_weights
 import evaluate
 import labels
 import name_types
@@ -197,6 +198,51 @@ class Types(unittest.TestCase):
     def test_a_cast_says_the_type(self):
         self.assertEqual(self.type_of(("f", "p = (struct hentry*)malloc(n);")), "hentry")
         self.assertEqual(self.type_of(("f", "p = (entry **) calloc(n, 8);")), "entry *")
+
+
+class Weights(unittest.TestCase):
+    NAMES = ["Nothing", "Contradicts", "ToText", "ToNoText", "Lives"]
+    COUNTED = """\
+group 10 20
+type 0 struct Tree
+sign 8 1 2 1.0
+prior 4
+type 1 struct Book
+sign 8 1 2 0.25
+sign 8 1 3 0.75
+type 2 struct Twin
+out
+type 1 struct BookCover
+sign 8 1 3 1.0
+""".splitlines()
+
+    def groups(self, name="Tree"):
+        [(addresses, types)] = count_weights.read_groups(self.COUNTED, self.NAMES)
+        self.assertEqual(addresses, [0x10, 0x20])
+        both = count_weights.split(types, name)
+        return [count_weights.Group("trees", *both)] * 100 if both else []
+
+    def test_what_is_contradicted_is_left_out_and_the_other_types_count_as_one(self):
+        other = self.groups()[0].other
+        self.assertEqual((other[("8", "ToText")], other[("8", "ToNoText")]), (0.125, 0.875))
+
+    def test_types_that_begin_with_each_other_are_right_together(self):
+        self.assertEqual(self.groups("Book")[0].other[("8", "ToText")], 1)
+
+    def test_without_the_true_type_or_another_one_there_is_nothing_to_count(self):
+        self.assertEqual((self.groups("Twin"), self.groups("Leaf")), ([], []))
+
+    def test_weights_are_logarithms_of_ratios(self):
+        weights = count_weights.weigh(self.groups())
+        self.assertEqual(weights["ToText"], (29, 100))  # 10 log2 (101.1 / 13.6)
+        self.assertLess(weights["ToNoText"][0], -50)
+        self.assertGreater(weights["Lives"][0], 50)
+
+    def test_only_rows_that_say_so_are_written(self):
+        header = ("    Weight{Sign::ToText, 30, 1},  // counted: letters\n"
+                  "    Weight{Sign::Lives, 10, 0},\n")
+        self.assertEqual(count_weights.written(header, {"ToText": (29, 9), "Lives": (7, 9)}),
+                         header.replace("30", "29"))
 
 
 if __name__ == "__main__":
