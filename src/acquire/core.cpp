@@ -8,6 +8,7 @@
 #include "acquire/core_modules.h"
 #include "acquire/core_regions.h"
 #include "acquire/module_map.h"
+#include "acquire/snapshot_image.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 #include "heapscan/elf/open_file.h"
@@ -72,7 +73,10 @@ Capture build_capture(const CoreInput& input, const CoreOptions& options, ImageB
                           "the core is not whole: after " + human_bytes(input.bytes.size()) + " " +
                               input.incomplete});
   }
-  CoreModules files(core, options, input.open_files, input.captured_at);
+  const double captured_at = core.snapshot ? core.snapshot->capture.captured_at : input.captured_at;
+  CoreModules files(core, options, input.open_files, captured_at);
+  if (core.snapshot)
+    return snapshot_capture(std::move(core), files, input.name, std::move(builder));
   ModuleMap modules = build_module_map(core.mappings, [&](const std::string& path, auto mappings) {
     return files.open(path, mappings);
   });

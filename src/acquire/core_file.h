@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "acquire/module_map.h"
+#include "acquire/snapshot_facts.h"
 #include "heapscan/elf/elf_file.h"
 #include "heapscan/image/image.h"
 
@@ -33,8 +34,9 @@ struct CoreFile {
   std::optional<int> pid;
   std::string command;
   std::optional<int> signal;
-  bool by_gdb = false;     // written by gcore: nothing killed the process
-  bool has_files = false;  // NT_FILE is there
+  bool by_gdb = false;                    // written by gcore: nothing killed the process
+  bool has_files = false;                 // NT_FILE is there
+  std::optional<SnapshotFacts> snapshot;  // heapscan wrote it, and what it says of it is sound
   // Bytes of what the notes should say of threads and files, and do not: at least so many.
   uint64_t missing_state = 0;
   Notes notes;

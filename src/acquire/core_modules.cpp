@@ -99,7 +99,8 @@ std::string CoreModules::why_refused(const ElfFile& file, const Expected& expect
   return {};
 }
 
-std::optional<ElfFile> CoreModules::find_file(const std::string& path, const Expected& expected) {
+std::optional<ElfFile> CoreModules::find_file(const std::string& path, const Expected& expected,
+                                              const char* loss) {
   std::string trouble;
   for (const Candidate& candidate : candidates(path, expected.build_id)) {
     OpenedFile opened = open_regular_file(candidate.path);
@@ -135,7 +136,7 @@ std::optional<ElfFile> CoreModules::find_file(const std::string& path, const Exp
   const bool loaded = !expected.segments.empty() || !trouble.empty();
   if (loaded) {
     notes_.push_back({NoteKind::MissingFile, path,
-                      "code and constants of this module are missing" +
+                      std::string(loss) + " of this module are missing" +
                           (trouble.empty() ? "" : ": " + trouble)});
   }
   return std::nullopt;
@@ -151,11 +152,21 @@ std::optional<ModuleSource> CoreModules::open(const std::string& path,
                                return m.perms.execute || m.file_offset == 0;
                              });
   if (open_files_ && worth_opening) {
-    if (std::optional<ElfFile> file = find_file(path, expected))
+    if (std::optional<ElfFile> file = find_file(path, expected, "code and constants"))
       return module_source(std::move(*file));
   }
   if (expected.segments.empty()) return std::nullopt;
   return ModuleSource{std::move(expected.segments), std::move(expected.build_id), std::nullopt};
+}
+
+std::optional<ElfFile> CoreModules::open_module(const Module& module) {
+  if (!open_files_ || !names_a_file(module.path)) return std::nullopt;
+  Expected expected;
+  expected.build_id = module.build_id;
+  expected.header = core_.saved_bytes(
+      AddrRange::sized(module.range.begin(), std::min(module.range.size(), kLongestHeader)));
+  if (!has_elf_magic(expected.header)) expected.header = {};
+  return find_file(module.path, expected, "symbols");
 }
 
 Bytes CoreModules::file_bytes(const std::string& path, uint64_t offset, uint64_t size) {

@@ -24,6 +24,9 @@ class CoreModules {
   [[nodiscard]] std::optional<ModuleSource> open(const std::string& path,
                                                  std::span<const FileMapping> mappings);
 
+  // The file behind a module of a snapshot, which has its bytes, but not its symbols.
+  [[nodiscard]] std::optional<ElfFile> open_module(const Module& module);
+
   // `size` bytes at `offset` of the accepted file behind `path`, counting whole pages: zeros follow
   // the file's end within its last page. Cut to what there is. They live as long as what
   // take_memory() returns.
@@ -53,7 +56,9 @@ class CoreModules {
   [[nodiscard]] Expected expected_of(std::span<const FileMapping> mappings) const;
   [[nodiscard]] std::vector<Candidate> candidates(const std::string& path,
                                                   const std::string& build_id) const;
-  [[nodiscard]] std::optional<ElfFile> find_file(const std::string& path, const Expected& expected);
+  // `loss` is what a report has to do without when there is no such file.
+  [[nodiscard]] std::optional<ElfFile> find_file(const std::string& path, const Expected& expected,
+                                                 const char* loss);
   [[nodiscard]] std::string why_refused(const ElfFile& file, const Expected& expected,
                                         const std::string& path, double modified_at) const;
 

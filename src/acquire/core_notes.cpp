@@ -120,6 +120,15 @@ void read_core_note(const ElfNote& note, CoreFile& core) {
   }
 }
 
+void read_snapshot(const ElfNote& note, CoreFile& core) {
+  if (note.type != kSnapshotNote || core.snapshot) return;
+  std::string why;
+  core.snapshot = decode_snapshot_facts(note.content, why);
+  if (core.snapshot) return;
+  damaged(core, "heapscan's own note in this snapshot is of no use (" + why +
+                    "), so it is read as a core dump: what the kernel held is not known");
+}
+
 }  // namespace
 
 void read_core_notes(Bytes bytes, uint64_t align, CoreFile& core) {
@@ -130,6 +139,8 @@ void read_core_notes(Bytes bytes, uint64_t align, CoreFile& core) {
       read_xsave(note.content, core);
     } else if (note.owner == "GDB" && note.type == kGdbTargetDescription) {
       core.by_gdb = true;
+    } else if (note.owner == kSnapshotOwner) {
+      read_snapshot(note, core);
     }
     return true;
   });

@@ -255,7 +255,7 @@ std::vector<SlotCursors> find_slot_cursors(const MemoryImage& image, const Runti
     }
     // Among variables, where the row begins with something else, so may the array.
     const bool is_known = store.block.valid() || row.begin() == store.range.begin();
-    result.push_back(cursors.take(is_known));
+    result.push_back(cursors.take(is_known && !image.lacks_numbers()));
   }
   return result;
 }

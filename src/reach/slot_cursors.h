@@ -16,7 +16,7 @@ struct SlotCursors {
   std::vector<uint64_t> slots;  // addresses, sorted
   std::vector<uint64_t>
       close;                // of these: pointers, and numbers right beside the store or a pointer
-  bool is_complete = true;  // false: indices may have been counted from somewhere else
+  bool is_complete = true;  // false: indices may count from somewhere else, or are not known
 };
 
 // Of each store the slots that some number or pointer may stand for: pointers at them from

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <ctime>
 #include <ostream>
 #include <string_view>
 
@@ -19,6 +20,35 @@ constexpr size_t kNotesShown = 5;
 std::string pause_text(double seconds) {
   if (seconds < 0.01) return fmt::format("{:.1f} ms", seconds * 1000);
   return seconds < 1 ? fmt::format("{:.0f} ms", seconds * 1000) : fmt::format("{:.1f} s", seconds);
+}
+
+// "2026-03-01 14:05:09 UTC"; empty when it is no time.
+std::string date_text(double seconds) {
+  constexpr double kYear9999 = 253402300800.0;
+  if (!(seconds > 0) || seconds >= kYear9999) return "";
+  const auto whole = static_cast<std::time_t>(seconds);
+  std::tm parts{};
+  char text[32] = "";
+  if (gmtime_r(&whole, &parts) == nullptr) return "";
+  (void)std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
+  return text;
+}
+
+const char* word_for(const CaptureFacts& target) {
+  if (target.kind != CaptureFacts::Kind::Core) return "";
+  return target.is_snapshot ? "snapshot " : "core ";
+}
+
+const char* words_for(Content content) {
+  switch (content) {
+    case Content::Full:
+      return "";
+    case Content::Pointers:
+      return ", written without contents (addresses and small numbers only)";
+    case Content::None:
+      return ", written without contents (addresses only)";
+  }
+  return "";
 }
 
 // `text` without the numbers that are no addresses: a damaged size may be what somebody wrote over
@@ -57,16 +87,17 @@ CaptureFacts escaped_facts(CaptureFacts facts) {
 }
 
 std::string headline(const CaptureFacts& target, size_t threads) {
-  std::string line = target.kind == CaptureFacts::Kind::Core ? "heapscan: core " : "heapscan: ";
-  line += target.source;
+  std::string line = std::string("heapscan: ") + word_for(target) + target.source;
   if (!target.command.empty()) line += fmt::format(" ({})", target.command);
   if (target.kind == CaptureFacts::Kind::Core && target.pid != 0)
     line += fmt::format(", pid {}", target.pid);
   line += ", " + counted(threads, "thread");
+  const std::string date = target.is_snapshot ? date_text(target.captured_at) : "";
+  if (!date.empty()) line += ", taken " + date;
   if (target.pause_seconds) line += ", stopped for " + pause_text(*target.pause_seconds);
   if (target.signal)
     line += fmt::format(", killed by signal {} ({})", *target.signal, strsignal(*target.signal));
-  return line;
+  return line + words_for(target.content);
 }
 
 void write_notes(const Notes& notes, std::ostream& out) {
@@ -86,7 +117,9 @@ Json json_of_target(const CaptureFacts& target, size_t threads) {
           {"executable", target.executable},
           {"threads", threads},
           {"captured_at", target.captured_at},
-          {"pause_seconds", or_null(target.pause_seconds)}};
+          {"pause_seconds", or_null(target.pause_seconds)},
+          {"snapshot", target.is_snapshot},
+          {"content", name_of(target.content)}};
 }
 
 Json json_of(const Note& note) {

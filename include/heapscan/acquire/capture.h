@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "heapscan/acquire/block_hash.h"
 #include "heapscan/elf/elf_file.h"
 #include "heapscan/elf/open_file.h"
 #include "heapscan/image/capture_facts.h"
@@ -22,6 +23,8 @@ struct Capture {
   // Of facts.pause_seconds: what, seconds; in order. The last may be how long of all that we waited
   // for a processor.
   std::vector<std::pair<std::string, double>> pause_parts = {};
+  // Of a snapshot without its contents: what heap blocks contained. Sorted by address.
+  std::vector<BlockHash> hashes = {};
 };
 
 // Throws Error (Acquire) when the core's file is not what it was when it was loaded: what the

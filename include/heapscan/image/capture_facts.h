@@ -8,17 +8,29 @@
 
 namespace heapscan {
 
+// What a snapshot kept of the memory.
+enum class Content {
+  Full,
+  Pointers,  // words that are addresses, and small numbers
+  None,      // words that are addresses
+};
+[[nodiscard]] constexpr const char* name_of(Content content) {
+  return content == Content::Full ? "full" : content == Content::Pointers ? "pointers" : "none";
+}
+
 struct CaptureFacts {
   enum class Kind { Live, Core };
   Kind kind = Kind::Live;
-  int pid = 0;             // 0 when unknown
-  std::string command;     // comm or NT_PRPSINFO name
-  std::string executable;  // path as the target saw it
-  std::string source;      // "pid 4711" or the core's path
+  bool is_snapshot = false;  // a core that heapscan wrote
+  int pid = 0;               // 0 when unknown
+  std::string command;       // comm or NT_PRPSINFO name
+  std::string executable;    // path as the target saw it
+  std::string source;        // "pid 4711" or the core's path
   double captured_at =
       0;  // seconds since the epoch: when the process was stopped; of a core its file's mtime
-  std::optional<double> pause_seconds;  // how long the target stood still; live only
+  std::optional<double> pause_seconds;  // how long the target stood still; unknown of a core
   std::optional<int> signal;            // what killed it; cores only
+  Content content = Content::Full;      // less in a snapshot only
 };
 
 }  // namespace heapscan

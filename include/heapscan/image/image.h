@@ -130,7 +130,8 @@ struct Thread {
   [[nodiscard]] Addr thread_pointer() const { return Addr(reg(Register::FsBase)); }
 };
 
-// A word the kernel holds for the program and will hand back to it. Known of a live process only.
+// A word the kernel holds for the program and will hand back to it. Known of a live process, and of
+// a snapshot of one.
 struct KernelReference {
   enum class Kind : uint8_t {
     Epoll,
@@ -146,7 +147,7 @@ struct KernelReference {
 };
 [[nodiscard]] const char* name_of(KernelReference::Kind kind);
 
-// Which pages were in memory. Known of a live process only.
+// Which pages were in memory. Known of a live process, and of a snapshot of one.
 struct Residency {
   std::vector<AddrRange> resident;  // sorted, disjoint; private and shared alike
   uint64_t swapped_bytes = 0;
@@ -180,6 +181,10 @@ class MemoryImage {
   // Writable memory of the program that should be here and is not: verdicts that could depend on it
   // are lowered. 0 when the image is complete.
   [[nodiscard]] uint64_t missing_bytes() const { return missing_bytes_; }
+
+  // Zeros may stand for numbers that were left out (a snapshot without contents): what depends on
+  // indices and counters is not known.
+  [[nodiscard]] bool lacks_numbers() const { return lacks_numbers_; }
 
   [[nodiscard]] const Region* region_at(Addr a) const;
   // Of modules that overlap, as those of a damaged core may, the one added first.
@@ -244,6 +249,7 @@ class MemoryImage {
   std::optional<Residency> residency_;
   Notes notes_;
   uint64_t missing_bytes_ = 0;
+  bool lacks_numbers_ = false;
   std::vector<MappedMemory> memory_;            // what regions point into
   std::vector<std::vector<std::byte>> copies_;  // likewise, small ones
 };

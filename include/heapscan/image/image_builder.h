@@ -28,6 +28,7 @@ class ImageBuilder {
   void set_residency(Residency residency) { image_.residency_ = std::move(residency); }
   void add_note(Note note) { image_.notes_.push_back(std::move(note)); }
   void add_missing_bytes(uint64_t bytes);
+  void set_lacks_numbers() { image_.lacks_numbers_ = true; }
 
   [[nodiscard]] MemoryImage freeze();
 
