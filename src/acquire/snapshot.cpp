@@ -19,6 +19,7 @@ namespace {
 
 constexpr const char* kWhat = "the snapshot";
 constexpr uint64_t kWrittenAtOnce = uint64_t{4} << 20;
+constexpr size_t kChangedAtOnce = size_t{256} << 10;  // by one thread; whole pages
 
 std::string host_name() {
   utsname names{};
@@ -37,7 +38,10 @@ void for_each_piece(const SnapshotLayout& layout, const SnapshotOptions& options
       Bytes bytes = piece.bytes.subspan(at, std::min(kWrittenAtOnce, piece.bytes.size() - at));
       if (options.content.memory) {
         changed.assign(bytes.begin(), bytes.end());
-        options.content.memory(piece.at + at, changed);
+        parallel_for_pieces(changed.size(), kChangedAtOnce, [&](size_t begin, size_t end) {
+          options.content.memory(piece.at + at + begin,
+                                 std::span(changed).subspan(begin, end - begin));
+        });
         bytes = changed;
       }
       f(piece.offset + at, bytes);

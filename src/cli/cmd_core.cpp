@@ -41,13 +41,16 @@ int run_core(const FileOptions& options) {
 void setup_core(CLI::App& program, Run& run) {
   CLI::App* const command =
       program.add_subcommand("core",
-                             "Find leaked memory in a core dump\n"
+                             "Find leaked memory in a core dump or a snapshot\n"
                              "Reads a core dump written by the kernel, gcore or coredumpctl (also "
                              ".zst) and reports on it as attach does on a process. A core does not "
                              "record what the kernel holds for the program and may lack part of "
-                             "the memory; the report says so.");
+                             "the memory; the report says so. A file of heapscan snapshot has "
+                             "all of it.");
   const auto options = std::make_shared<FileOptions>();
-  command->add_option("file", options->file, "The core dump")->required()->type_name("FILE");
+  command->add_option("file", options->file, "The core dump or snapshot")
+      ->required()
+      ->type_name("FILE");
   command
       ->add_option_function<std::string>(
           "--sysroot",

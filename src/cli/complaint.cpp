@@ -101,6 +101,7 @@ Operands operands_of(const std::string& command) {
       {"core", {"a file", "one file"}},
       {"diff", {"two looks or more, each a core dump or a process", "looks"}},
       {"holds", {"a process or a file", "one process or file, and what holds"}},
+      {"snapshot", {"a process id or name", "one process id or name"}},
       {"why", {"a process or a file, and addresses", "one process or file, and addresses"}}};
   const auto known = kOperands.find(command);
   return known != kOperands.end() ? known->second : Operands{"more words", "fewer words"};
@@ -147,6 +148,9 @@ std::string complaint(const CLI::App& program, const CLI::App* command,
       return text.substr(begin, text.find(' ', begin) - begin) + " takes no value";
   }
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && command != nullptr) {
+    const std::string text = error.what();  // "--output is required"
+    if (text.starts_with("--"))
+      return fmt::format("{} needs {}", command->get_name(), text.substr(0, text.find(' ')));
     if (const std::vector<std::string> words = program.remaining(); !words.empty())
       return no_such_command(program, words.front());
     return fmt::format("{} needs {}", command->get_name(), operands_of(command->get_name()).needed);

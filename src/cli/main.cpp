@@ -44,13 +44,14 @@ void describe_program(CLI::App& program) {
       examples(
           {{"heapscan attach 4711", "What has process 4711 leaked?"},
            {"heapscan core core.4711", "What had it leaked when this core was written?"},
+           {"heapscan snapshot 4711 -o before.core", "Keep it for later; gdb opens it, too."},
            {"heapscan attach 4711 --format json -o report.json", "The same as JSON, for scripts."},
            {"heapscan attach --help", "All options, with more examples."}}) +
       "\nExit codes:\n"
       "  0  no leaks found\n"
       "  1  definite leaks found\n"
       "  2  wrong command line\n"
-      "  3  the process or file cannot be read, or the report cannot be written\n"
+      "  3  the process or file cannot be read, or the result cannot be written\n"
       "  4  its allocator is not supported, or it is no 64-bit x86 program\n");
 }
 
@@ -99,6 +100,7 @@ int run_program(int argc, char** argv) {
   setup_diff(program, run);
   setup_holds(program, run);
   setup_why(program, run);
+  setup_snapshot(program, run);
   return run_words(program, run, argc, argv);
 }
 
@@ -110,6 +112,7 @@ int main(int argc, char** argv) {
   using namespace heapscan;
   fill_standard_descriptors();
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file that may grow no further is an error like others
   exit_on_file_fault();
   try {
     return run_program(argc, argv);

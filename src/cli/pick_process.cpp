@@ -60,7 +60,7 @@ std::vector<int> pick_processes(const std::string& target, Pick pick) {
                             target));
   }
   if (target.empty())
-    throw Error(ErrorKind::Usage, "attach needs a process id or name, not an empty word");
+    throw Error(ErrorKind::Usage, "a process id or name is needed, not an empty word");
   std::vector<ProcessMatch> matches = find_processes(target);
   if (matches.empty()) {
     throw Error(

@@ -72,7 +72,7 @@ class Help(CliTest):
         self.assertRegex(schema["$id"], r"^[a-z][a-z0-9+.-]*:[^#]+$")
 
     def test_of_every_command(self):
-        for command in ("attach", "core", "diff", "holds", "why"):
+        for command in ("attach", "core", "diff", "holds", "snapshot", "why"):
             result = self.heapscan(command, "--help")
             self.assertEqual((result.code, result.err), (0, ""))
             self.assert_golden(f"help_{command}.txt", result.out)
@@ -744,15 +744,15 @@ class Cores(CliTest):
         self.assertIn(f"      heapscan core '{core}' --cluster ", result.out)
 
 
-def main():
+def main(suites, module):
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--heapscan", required=True)
     parser.add_argument("--fixtures", required=True)
     parser.add_argument("--regenerate", action="store_true")
     parser.add_argument("suites", nargs="*")
     parser.parse_args(namespace=OPTIONS)
-    names = OPTIONS.suites or ["Help", "Usage", "Output", "Reports", "JsonReports", "Cores"]
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__])
+    names = OPTIONS.suites or suites
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names, module)
     result = unittest.TextTestRunner(verbosity=2).run(suite)
     if not result.wasSuccessful():
         return 1
@@ -760,4 +760,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["Help", "Usage", "Output", "Reports", "JsonReports", "Cores"], sys.modules[__name__]))
