@@ -16,6 +16,7 @@
 #include <algorithm>
 
 #include "heapscan/base/parallel.h"
+#include "reach/leads.h"
 
 namespace heapscan {
 
@@ -35,44 +36,6 @@ constexpr size_t kFewestCompared = 16;      // pointers, for one of these
 constexpr size_t kFewestWindows = 2;
 constexpr size_t kMostUnclear = 4;  // windows between stale ones that dangle, but in no order
 
-enum class Lead : uint8_t { Elsewhere, Null, Block, Middle, Freed };
-
-class Pointers {
- public:
-  explicit Pointers(const HeapModel& heap) : heap_(heap) {
-    for (const BlockIndex::Stretch& stretch : heap.index.stretches()) {
-      if (span_ == 0) low_ = stretch.begin;
-      span_ = stretch.begin + stretch.size - low_;
-    }
-  }
-  // Null, or what may be a pointer.
-  [[nodiscard]] bool may_be_slot(uint64_t word) const {
-    return word == 0 || (word - low_ < span_ && word % 8 == 0);
-  }
-  // `within`: pointers into the block they lie in are none of a table's.
-  [[nodiscard]] Lead lead_of(uint64_t word, AddrRange within) const {
-    if (word == 0) return Lead::Null;
-    if (!may_be_slot(word) || within.contains(Addr(word))) return Lead::Elsewhere;
-    const uint32_t number = heap_.index.range_at(word);
-    if (number == BlockIndex::kNoRange) return Lead::Elsewhere;
-    const BlockIndex::Range& range = heap_.index.ranges()[number];
-    // Memory of a mapping that was given back is not there any more, so these tell nothing.
-    if (range.first_word == BlockIndex::kNoGrid) return Lead::Block;
-    const BlockId id = heap_.index.block_before(range, word);
-    if (!id.valid()) return Lead::Freed;
-    const Block& block = heap_.block(id);
-    if (block.state() == BlockState::Bookkeeping) return Lead::Block;
-    if (block.state() != BlockState::Used || !block.range().contains(Addr(word)))
-      return Lead::Freed;
-    return word == block.begin().value ? Lead::Block : Lead::Middle;
-  }
-
- private:
-  const HeapModel& heap_;
-  uint64_t low_ = 0;
-  uint64_t span_ = 0;
-};
-
 struct Found {
   AddrRange range;
   Addr row;  // where the row begins
@@ -84,22 +47,22 @@ struct Found {
 // Looks through consecutive words for stretches.
 class Search {
  public:
-  Search(const Pointers& pointers, AddrRange within, BlockId block, std::vector<Found>& found)
-      : pointers_(pointers), within_(within), block_(block), found_(found) {}
+  Search(const Leads& leads, AddrRange within, BlockId block, std::vector<Found>& found)
+      : leads_(leads), within_(within), block_(block), found_(found) {}
 
   void look_through(Addr begin, Bytes bytes) {
     const size_t words = bytes.size() / 8;
     const auto word = [&](size_t i) { return load<uint64_t>(bytes.data() + i * 8); };
     size_t i = 0;
     while (i < words) {
-      if (word(i) == 0 || !pointers_.may_be_slot(word(i))) {
+      if (word(i) == 0 || !leads_.may_be_slot(word(i))) {
         ++i;
         continue;
       }
       size_t end = i;
       size_t filled = 0;
       size_t nulls = 0;
-      for (; end < words && nulls <= kMostNulls && pointers_.may_be_slot(word(end)); ++end) {
+      for (; end < words && nulls <= kMostNulls && leads_.may_be_slot(word(end)); ++end) {
         filled += word(end) != 0;
         nulls = word(end) == 0 ? nulls + 1 : 0;
       }
@@ -130,7 +93,7 @@ class Search {
     };
     for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
       const auto value = load<uint64_t>(bytes.data() + i);
-      const Lead lead = pointers_.lead_of(value, within_);
+      const Lead lead = leads_.lead_of(value, within_);
       if (lead == Lead::Null) continue;
       if (lead == Lead::Elsewhere) {
         end_row();
@@ -257,7 +220,7 @@ class Search {
     found_.push_back(found);
   }
 
-  const Pointers& pointers_;
+  const Leads& leads_;
   const AddrRange within_;
   const BlockId block_;
   std::vector<Found>& found_;
@@ -285,7 +248,7 @@ struct Part {
 };
 
 Part look_through_blocks(const MemoryImage& image, const HeapModel& heap, const BlockMemory& memory,
-                         const Pointers& pointers, size_t begin, size_t end) {
+                         const Leads& leads, size_t begin, size_t end) {
   Part part;
   uint32_t range = BlockIndex::kNoRange;
   for (size_t i = begin; i < end; ++i) {
@@ -299,7 +262,7 @@ Part look_through_blocks(const MemoryImage& image, const HeapModel& heap, const 
     if (range == BlockIndex::kNoRange || address >= heap.index.ranges()[range].end)
       range = heap.index.range_at(address);
     memory.for_each_span(range, block.range(), [&](Addr at, Bytes bytes) {
-      Search(pointers, block.range(), BlockId(i), part.found).look_through(at, bytes);
+      Search(leads, block.range(), BlockId(i), part.found).look_through(at, bytes);
     });
   }
   return part;
@@ -345,10 +308,10 @@ const StaleStretch* StaleStores::stretch_at(Addr at) const {
 
 StaleStores find_stale_stores(const MemoryImage& image, const HeapModel& heap,
                               const BlockMemory& memory, const Roots& roots) {
-  const Pointers pointers(heap);
+  const Leads leads(heap);
   std::vector<Part> parts((heap.blocks.size() + kBlocksPerPiece - 1) / kBlocksPerPiece);
   parallel_for_pieces(heap.blocks.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
-    parts[begin / kBlocksPerPiece] = look_through_blocks(image, heap, memory, pointers, begin, end);
+    parts[begin / kBlocksPerPiece] = look_through_blocks(image, heap, memory, leads, begin, end);
   });
   std::vector<Piece> pieces;
   for (const RootRange& root : roots.ranges) {
@@ -364,7 +327,7 @@ StaleStores find_stale_stores(const MemoryImage& image, const HeapModel& heap,
     const Piece& piece = pieces[i];
     const AddrRange own = piece.block.valid() ? heap.block(piece.block).range() : AddrRange();
     image.for_each_span(piece.range, [&](Addr begin, Bytes bytes) {
-      Search(pointers, own, piece.block, found[i]).look_through(begin, bytes);
+      Search(leads, own, piece.block, found[i]).look_through(begin, bytes);
     });
   });
   for (const auto& part : found) all.insert(all.end(), part.begin(), part.end());
