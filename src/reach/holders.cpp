@@ -369,6 +369,20 @@ std::string describe_place(const Holder& holder, const MemoryImage& image, const
   return text + ", which is " + state_of(holder, heap, reach);
 }
 
+std::string describe_words(const StaleStore& store, const HeapModel& heap) {
+  const Addr where = store.block.valid() ? heap.block(store.block).begin() : store.range.begin();
+  switch (store.kind) {
+    case StaleStore::Kind::BehindEnd:
+      return fmt::format("behind what is in use of the array {}", hex(where));
+    case StaleStore::Kind::BehindText:
+      return fmt::format("behind the end of the text {}", hex(where));
+    case StaleStore::Kind::Dangling:
+      break;
+  }
+  return fmt::format("of {}, {} % of whose pointers lead to freed memory", hex(where),
+                     store.percent());
+}
+
 std::string describe_pointer(const Holder& holder) {
   std::string text;
   if (holder.into != 0) text += ", " + counted(holder.into, "byte") + " past its start";
@@ -382,8 +396,7 @@ std::string describe(const Holder& holder, const MemoryImage& image, const HeapM
   std::string text = describe_place(holder, image, heap, roots, reach) + describe_pointer(holder);
   if (const StaleStretch* stale = reach.stale.stretch_at(holder.at);
       stale != nullptr && holder.kind != Holder::Kind::FreeBlock) {
-    text += fmt::format(", a word of an array {} % of whose pointers lead to freed memory",
-                        reach.stale.stores[stale->store].percent());
+    text += ", a word " + describe_words(reach.stale.stores[stale->store], heap);
   }
   return text;
 }

@@ -12,7 +12,6 @@
 #include "heapscan/heap/block_memory.h"
 #include "reach/edge_finder.h"
 #include "reach/interior_rules.h"
-#include "reach/stale_stretches.h"
 
 namespace heapscan {
 
@@ -48,7 +47,11 @@ class LiveGraphBuilder {
         memory_(image, heap.index),
         rules_(image),
         possible_(blocks_of(heap, reach, Verdict::Possible)),
-        learnt_(bitmap_of(heap, reach.learnt.blocks)) {
+        learnt_(bitmap_of(heap, reach.learnt.blocks)),
+        holed_(heap.blocks.size()) {
+    for (const StaleStore& store : reach.stale.stores) {
+      if (store.block.valid()) holed_.set(store.block);
+    }
     rules_.set_links(reach.learnt.links);
     rules_.set_headers(reach.learnt.headers);
     graph_.live_ = blocks_of(heap, reach, Verdict::Reachable);
@@ -169,8 +172,7 @@ class LiveGraphBuilder {
         graph_.leads_to_possible_.set(source.block);
       return kNoEdge;
     }
-    const bool may_be_stale = heap_.block(source.block).size() >= kSmallestStaleStore;
-    return keeps(may_be_stale ? source.at : Addr(), value, to) ? to.value : kNoEdge;
+    return keeps(holed_.test(source.block) ? source.at : Addr(), value, to) ? to.value : kNoEdge;
   }
 
   // A block whose only pointers come from blocks that it keeps itself would be one, too; trace()
@@ -193,6 +195,7 @@ class LiveGraphBuilder {
   InteriorRules rules_;
   const BlockBitmap possible_;
   const BlockBitmap learnt_;
+  BlockBitmap holed_;  // blocks that have stale words
   LiveGraph graph_;
 };
 

@@ -29,7 +29,8 @@ constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
 constexpr size_t kBlocksPerPiece = 2048;
 
 LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory,
-                           const BlockBitmap& lost) {
+                           const BlockBitmap& lost, const StaleStores& stale,
+                           const BlockBitmap& holed) {
   LostGraph graph;
   const BlockNumbers numbers(lost);
   graph.blocks.reserve(lost.count());
@@ -37,8 +38,10 @@ LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory,
   graph.first_edge.resize(graph.size() + 1);
   std::vector<std::vector<uint32_t>> pieces((graph.size() + kBlocksPerPiece - 1) / kBlocksPerPiece);
   parallel_for_pieces(graph.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
-    const auto admit = [&](const EdgeSource&, uint64_t value, BlockId to) {
-      const bool counts = lost.test(to) && heap.block(to).range().contains(Addr(value));
+    const auto admit = [&](const EdgeSource& source, uint64_t value, BlockId to) {
+      const bool is_stale = holed.test(source.block) && stale.stretch_at(source.at) != nullptr;
+      const bool counts =
+          !is_stale && lost.test(to) && heap.block(to).range().contains(Addr(value));
       return counts ? numbers.number_of(to) : kNone;
     };
     EdgeFinder finder(heap, memory, admit);
@@ -125,8 +128,9 @@ std::vector<uint32_t> find_heads(const LostGraph& graph) {
 }  // namespace
 
 std::vector<LostBlock> find_lost_components(const HeapModel& heap, const BlockMemory& memory,
-                                            const BlockBitmap& lost) {
-  const LostGraph graph = build_lost_graph(heap, memory, lost);
+                                            const BlockBitmap& lost, const StaleStores& stale,
+                                            const BlockBitmap& holed) {
+  const LostGraph graph = build_lost_graph(heap, memory, lost, stale, holed);
   std::vector<uint32_t> head_of = find_heads(graph);
   choose_ring_heads(heap, memory, graph, head_of);
   std::vector<LostBlock> result(graph.size());

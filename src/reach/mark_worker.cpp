@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include "reach/stale_stretches.h"
-
 namespace heapscan {
 
 namespace {
@@ -253,16 +251,22 @@ void MarkWorker::drain() {
 MarkWorker::InFlight MarkWorker::arrive(BlockId id) {
   const AddrRange bytes = walk_.heap.block(id).range();
   reader_.announce_bytes(id);
-  return {bytes, reader_.range_of(bytes.begin())};
+  return {bytes, reader_.range_of(bytes.begin()), walk_.holed.test(id)};
 }
 
 void MarkWorker::scan_block(const InFlight& block) {
   if (!walk_.hidden.empty()) offer_hidden(block.bytes);
-  const bool is_whole =
-      block.bytes.size() < kSmallestStaleStore || walk_.left_out.within(block.bytes).empty();
-  if (is_whole && block.bytes.size() <= kMarkPieceBytes) {
+  if (block.bytes.size() <= kMarkPieceBytes) {
     walk_.memory.for_each_span(block.range, block.bytes, [&](Addr at, Bytes bytes) {
-      scan_but_links(block.bytes.begin(), at, bytes);
+      if (!block.is_holed) {
+        scan_but_links(block.bytes.begin(), at, bytes);
+        return;
+      }
+      for_each_part_outside(walk_.left_out, AddrRange::sized(at, bytes.size()),
+                            [&](AddrRange part) {
+                              scan_but_links(block.bytes.begin(), part.begin(),
+                                             bytes.subspan(part.begin() - at, part.size()));
+                            });
     });
     return;
   }

@@ -37,6 +37,7 @@ struct MarkWalk {
   const BlockMemory& memory;
   const InteriorRules& rules;
   const StaleStores& left_out;
+  const BlockBitmap& holed;      // blocks that it has stretches of
   BlockBitmap& open;             // not claimed
   const BlockBitmap& unreached;  // interior pointers at others are not worth handing back
   BlockBitmap& unscanned;
@@ -85,6 +86,7 @@ class MarkWorker {
   struct InFlight {
     AddrRange bytes;
     uint32_t range = BlockIndex::kNoRange;
+    bool is_holed = false;
   };
 
   void scan_piece(const MarkPiece& piece);

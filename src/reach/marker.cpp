@@ -143,17 +143,10 @@ std::vector<uint64_t> Marker::run(Mode mode, BlockBitmap& open, const BlockBitma
                                   std::span<const RootWord> words,
                                   std::span<const uint64_t> addresses, Funnels& funnels) {
   BlockBitmap unscanned(open);
-  MarkWalk walk{mode,
-                image_,
-                heap_,
-                memory_,
-                rules_,
-                left_out_,
-                open,
-                unreached,
-                unscanned,
-                hidden_,
-                std::max(kFewestToSweep, heap_.blocks.size() / 1024)};
+  MarkWalk walk{mode,      image_,  heap_,
+                memory_,   rules_,  left_out_,
+                holed_,    open,    unreached,
+                unscanned, hidden_, std::max(kFewestToSweep, heap_.blocks.size() / 1024)};
   Steps steps(walk);
   for (const RootWord& word : words) {
     if (word.is_start) {

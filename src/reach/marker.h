@@ -33,8 +33,13 @@ class Marker {
   };
 
   Marker(const MemoryImage& image, const HeapModel& heap, const BlockMemory& memory,
-         const InteriorRules& rules, const StaleStores& left_out)
-      : image_(image), heap_(heap), memory_(memory), rules_(rules), left_out_(left_out) {}
+         const InteriorRules& rules, const StaleStores& left_out, const BlockBitmap& holed)
+      : image_(image),
+        heap_(heap),
+        memory_(memory),
+        rules_(rules),
+        left_out_(left_out),
+        holed_(holed) {}
 
   // From now on these, sorted by place, count as words of the blocks they lie in. Whoever hands
   // them over keeps them.
@@ -57,6 +62,7 @@ class Marker {
   const BlockMemory& memory_;
   const InteriorRules& rules_;
   const StaleStores& left_out_;
+  const BlockBitmap& holed_;  // blocks that it has stretches of
   std::span<const HiddenPointer> hidden_;
 };
 

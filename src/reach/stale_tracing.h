@@ -1,4 +1,5 @@
-// Keeps words of stale stores from holding anything by themselves, and says what only they hold.
+// Keeps words of stale stores, arrays that dangle and the room that others have left, from holding
+// anything by themselves, and says what only they hold.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include "heapscan/reach/stale_stores.h"
 #include "heapscan/runtime/runtime_facts.h"
 #include "reach/slot_cursors.h"
+#include "reach/spare_room.h"
 
 namespace heapscan {
 
@@ -23,6 +25,8 @@ class StaleTracing {
 
   // Marking leaves the words of their stretches out.
   [[nodiscard]] const StaleStores& stores() const { return stores_; }
+  // The blocks that have some.
+  [[nodiscard]] const BlockBitmap& holed() const { return holed_; }
 
   // Words of live slots, in stores that are reachable, that lead to blocks not reached yet. Each is
   // handed out once.
@@ -36,14 +40,30 @@ class StaleTracing {
   [[nodiscard]] Leftovers leftovers(const BlockBitmap& unreached, const BlockBitmap& unheld);
 
  private:
+  struct Named {
+    BlockId block;
+    uint64_t word = 0;
+    uint32_t store = 0;
+    bool is_firm = false;  // the store is reachable, and what of it is in use is known
+  };
+
+  void add_rooms();
   [[nodiscard]] bool is_reached(const StaleStore& store, const BlockBitmap& unreached) const;
   [[nodiscard]] const SlotCursors& cursors_of(uint32_t store);
+  [[nodiscard]] std::vector<Named> named_in_rooms(const BlockBitmap& unreached,
+                                                  const BlockBitmap& unheld) const;
+  template <typename F>
+  void for_each_named(AddrRange range, const BlockBitmap& open, F&& f) const;
 
   const MemoryImage& image_;
   const RuntimeFacts& runtime_;
   const HeapModel& heap_;
+  const BlockMemory& memory_;
   const Roots& roots_;
-  const StaleStores stores_;
+  const StaleStores arrays_;
+  const std::vector<SpareRoom> rooms_;
+  StaleStores stores_;  // the arrays, then the rooms
+  BlockBitmap holed_;
   std::vector<SlotCursors> cursors_;     // looked up when first needed
   std::vector<uint64_t> handed_out_;     // sorted
   uint64_t left_before_ = ~uint64_t{0};  // blocks not reached when last asked

@@ -93,7 +93,7 @@ class Tracing {
         memory_(image, heap.index),
         rules_(image),
         stale_(image, runtime, heap, memory_, roots),
-        marker_(image, heap, memory_, rules_, stale_.stores()),
+        marker_(image, heap, memory_, rules_, stale_.stores(), stale_.holed()),
         judged_(judged_blocks(heap)),
         unreached_(judged_),
         unheld_(0) {}
@@ -195,7 +195,7 @@ class Tracing {
 
   [[nodiscard]] Reachability judge() {
     Reachability result;
-    result.lost = find_lost_components(heap_, memory_, unheld_);
+    result.lost = find_lost_components(heap_, memory_, unheld_, stale_.stores(), stale_.holed());
     spare_signal_stacks(result);
     if (image_.missing_bytes() != 0 && !result.lost.empty()) {
       lower_all(result);
@@ -329,7 +329,7 @@ class Tracing {
     for (const PossibleBlock& stack : signal_stacks_)
       begins.push_back(heap_.block(stack.block).begin().value);
     follow_loosely(begins);
-    result.lost = find_lost_components(heap_, memory_, unheld_);
+    result.lost = find_lost_components(heap_, memory_, unheld_, stale_.stores(), stale_.holed());
   }
 
   void lower_all(Reachability& result) {

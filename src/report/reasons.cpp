@@ -88,20 +88,38 @@ void add_reasons(const BlockGroup& group, std::vector<std::string>& reasons) {
   }
 }
 
-// "1,601 blocks: held only by words of 0x…, 94 % of whose pointers lead to freed memory".
+// "1,601 blocks: held only by words of 0x…, 94 % of whose pointers lead to freed memory", "100
+// blocks: held only by words behind the end of the text 0x…, and of 99 more". Arrays and texts with
+// room left may be many, with one block each.
 void add_stale_stores(const Analysis& analysis, const BlockGroup& group,
                       std::vector<std::string>& reasons) {
-  std::vector<std::pair<uint64_t, uint32_t>> largest;
-  for (const auto& [store, blocks] : group.stale) largest.emplace_back(~blocks, store);
-  std::sort(largest.begin(), largest.end());
-  if (largest.size() > kStoresNamed) largest.resize(kStoresNamed);
-  for (const auto& [blocks, number] : largest) {
-    const StaleStore& store = analysis.reach.stale.stores[number];
-    const Addr where =
-        store.block.valid() ? analysis.heap.block(store.block).begin() : store.range.begin();
-    reasons.push_back(
-        fmt::format("{}: held only by words of {}, {} % of whose pointers lead to freed memory",
-                    counted(~blocks, "block"), hex(where), store.percent()));
+  struct Held {
+    uint64_t blocks = 0;
+    uint32_t store = 0;
+    uint64_t more = 0;  // stores
+  };
+  std::vector<Held> held;
+  std::map<StaleStore::Kind, Held> with_room;
+  for (const auto& [store, blocks] : group.stale) {
+    const StaleStore::Kind kind = analysis.reach.stale.stores[store].kind;
+    if (kind == StaleStore::Kind::Dangling) {
+      held.push_back({blocks, store, 0});
+      continue;
+    }
+    const auto [known, is_first] = with_room.try_emplace(kind, Held{0, store, 0});
+    known->second.blocks += blocks;
+    known->second.more += is_first ? 0 : 1;
+  }
+  std::stable_sort(held.begin(), held.end(),
+                   [](const Held& a, const Held& b) { return a.blocks > b.blocks; });
+  if (held.size() > kStoresNamed) held.resize(kStoresNamed);
+  for (const auto& [kind, row] : with_room) held.push_back(row);
+  for (const Held& row : held) {
+    std::string reason =
+        fmt::format("{}: held only by words {}", counted(row.blocks, "block"),
+                    describe_words(analysis.reach.stale.stores[row.store], analysis.heap));
+    if (row.more != 0) reason += fmt::format(", and of {} more", grouped(row.more));
+    reasons.push_back(std::move(reason));
   }
 }
 

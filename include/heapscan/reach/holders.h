@@ -42,6 +42,10 @@ struct Holder {
                                          const HeapModel& heap, const Roots& roots,
                                          const Reachability& reach);
 
+// Which words a stale store's are: "behind what is in use of the array 0x…", "of 0x…, 94 %
+// of whose pointers lead to freed memory".
+[[nodiscard]] std::string describe_words(const StaleStore& store, const HeapModel& heap);
+
 // What is peculiar about the pointer: ", 16 bytes past its start"; empty when nothing is.
 [[nodiscard]] std::string describe_pointer(const Holder& holder);
 

@@ -9,7 +9,6 @@ namespace heapscan {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
@@ -436,68 +435,6 @@ TEST(Describe, EscapesWhatTheTargetSays) {
   EXPECT_EQ(report.checks.at(0).name, "name\\n");
   EXPECT_EQ(report.version, "2.36\\x1b[31m");
   EXPECT_EQ(report.leaks.at(0).content_text.find('\x1b'), std::string::npos);
-}
-
-TEST(Describe, SaysThatNothingNamesABlock) {
-  JudgedProgram program;
-  const Addr block = program.definite(40);
-  const Analysis analysis = program.judge();
-  EXPECT_THAT(report_of(analysis).leaks.at(0).reasons,
-              ElementsAre("no pointer to " + hex(block) + " found anywhere in the process"));
-}
-
-TEST(Describe, NamesTheNearestMiss) {
-  JudgedProgram program;
-  const Addr block = program.definite(40);
-  const Addr freed = program.free_block(56);
-  program.program().poke(freed + 16, block);
-  const Analysis analysis = program.judge();
-  const Report report = report_of(analysis);
-  ASSERT_THAT(report.leaks.at(0).reasons, SizeIs(1));
-  EXPECT_THAT(report.leaks[0].reasons[0], HasSubstr(hex(block) + ": only a stale pointer in "));
-  EXPECT_THAT(report.leaks[0].reasons[0], HasSubstr(hex(freed)));
-}
-
-TEST(Describe, NamesWhatHoldsAPossibleBlock) {
-  JudgedProgram program;
-  const Addr block = program.possible(40, Reason::Interior);
-  const Addr word = program.program().strong_root(block + 8);
-  const Analysis analysis = program.judge();
-  const auto reasons = report_of(analysis).leaks.at(0).reasons;
-  ASSERT_THAT(reasons, SizeIs(2));
-  EXPECT_EQ(reasons[0], std::string("1 block: ") + name_of(Reason::Interior));
-  EXPECT_THAT(reasons[1], HasSubstr(hex(block) + " is referenced by"));
-  EXPECT_THAT(reasons[1], HasSubstr(hex(word)));
-}
-
-TEST(Describe, SaysThatAWordIsNoLongerInUse) {
-  JudgedProgram program;
-  const Addr block = program.possible(40, Reason::StaleWord);
-  const Addr word = program.program().strong_root(block);
-  Analysis analysis = program.judge();
-  StaleStore store;
-  store.range = AddrRange::sized(word, 8);
-  analysis.reach.stale.stores.push_back(store);
-  analysis.reach.stale.stretches.push_back({store.range, 0});
-  const auto reasons = report_of(analysis).leaks.at(0).reasons;
-  ASSERT_THAT(reasons, SizeIs(2));
-  EXPECT_EQ(reasons[1], hex(block) + " is referenced by program data at " + hex(word) +
-                            ", by a word that is no longer in use");
-}
-
-TEST(Describe, SurveysTheFirstMembers) {
-  JudgedProgram program;
-  const Addr first = program.definite(40);
-  const Addr second = program.definite(40);
-  program.definite(40);
-  const Addr freed = program.free_block(56);
-  program.program().poke(freed, second);
-  program.program().poke(second, first);
-  const Analysis analysis = program.judge();
-  EXPECT_THAT(
-      report_of(analysis).leaks.at(0).reasons.back(),
-      "of the first 3: 1 unreferenced, 1 referenced only by a stale pointer, 1 referenced only by "
-      "a leaked block");
 }
 
 TEST(Describe, ListsLostMappingsLargestFirst) {
