@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "heapscan/acquire/block_hash.h"
 #include "heapscan/base/bytes.h"
+#include "heapscan/image/block_hash.h"
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/image/image.h"
 

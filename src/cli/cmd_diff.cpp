@@ -55,6 +55,11 @@ std::multiset<std::string> grown(const Analysis& after, const Delta& delta) {
   return ids;
 }
 
+Delta compare(const Look& before, const Look& after, bool is_same) {
+  return diff(before.analysis, after.analysis, is_same,
+              {before.captured.hashes, after.captured.hashes});
+}
+
 int run_diff(const DiffWords& words) {
   const SharedOptions& shared = words.shared;
   check_output(shared.output);
@@ -74,17 +79,17 @@ int run_diff(const DiffWords& words) {
   for (size_t i = 1; i < doors.size(); ++i) {
     Look next = look_at(shared, wanted, doors[i].capture, *progress, timing);
     require_unchanged(next.captured);
-    const Analysis& before = last ? last->analysis : first.analysis;
-    if (doors.size() > 2)
-      grown_ids.merge(
-          grown(next.analysis, diff(before, next.analysis,
-                                    compare_processes(before.image, next.analysis.image).is_same)));
+    if (doors.size() > 2) {
+      const Look& before = last ? *last : first;
+      const SameProcess same = compare_processes(before.analysis.image, next.analysis.image);
+      grown_ids.merge(grown(next.analysis, compare(before, next, same.is_same)));
+    }
     last.emplace(std::move(next));
   }
 
   progress->stage("comparing");
   const SameProcess same = compare_processes(first.analysis.image, last->analysis.image);
-  const Delta delta = diff(first.analysis, last->analysis, same.is_same);
+  const Delta delta = compare(first, *last, same.is_same);
   ChangesOptions options;
   options.top = words.top;
   options.new_only = words.new_only;
@@ -138,7 +143,7 @@ void setup_diff(CLI::App& program, Run& run) {
   command->add_flag("--new-only", words->new_only, "Only groups that were not there before");
   add_look_options(*command, words->shared);
   command->footer(examples({
-      {"gcore -o before 4711; sleep 300; heapscan diff before.4711 4711",
+      {"heapscan snapshot 4711 -o before; sleep 300; heapscan diff before 4711",
        "What has process 4711 gained in five minutes?"},
       {"heapscan diff monday.core tuesday.core wednesday.core",
        "What grew each day, and what grew on one of them only?"},

@@ -11,9 +11,9 @@
 #include <span>
 #include <vector>
 
-#include "heapscan/acquire/block_hash.h"
 #include "heapscan/acquire/snapshot.h"
 #include "heapscan/heap/heap_model.h"
+#include "heapscan/image/block_hash.h"
 #include "heapscan/image/image.h"
 #include "heapscan/runtime/runtime_facts.h"
 

@@ -50,6 +50,28 @@ std::vector<BlockPair> blocks_that_stayed(const HeapModel& before, const HeapMod
   return pairs;
 }
 
+// A word that a reduced memory does not have is zero there, or this mark of a page once written.
+constexpr uint64_t kLeftOut = 65535;
+
+// Whether `full` has in the block what `reduced` kept of it. Addresses of mapped memory are always
+// kept.
+bool has_kept_words(const MemoryImage& reduced, const MemoryImage& full, AddrRange block) {
+  for (Addr at = block.begin(); at + 8 <= block.end(); at = at + 8) {
+    const uint64_t kept = reduced.read<uint64_t>(at).value_or(0);
+    const uint64_t word = full.read<uint64_t>(at).value_or(0);
+    if (kept == word) continue;
+    const bool may_be_left_out = kept == 0 || kept == kLeftOut;
+    if (!may_be_left_out || reduced.region_at(Addr(word)) != nullptr) return false;
+  }
+  return true;
+}
+
+const BlockHash* hash_at(std::span<const BlockHash> hashes, Addr address) {
+  const auto at = std::lower_bound(hashes.begin(), hashes.end(), address,
+                                   [](const BlockHash& row, Addr a) { return row.address < a; });
+  return at != hashes.end() && at->address == address ? &*at : nullptr;
+}
+
 bool has_same_bytes(const MemoryImage& before, const MemoryImage& after, AddrRange range) {
   const auto one = before.view(range);
   const auto other = after.view(range);
@@ -85,9 +107,10 @@ void count(VerdictTotal& total, uint64_t bytes) {
 
 class Diffing {
  public:
-  Diffing(const Analysis& before, const Analysis& after)
+  Diffing(const Analysis& before, const Analysis& after, const ContentHashes& hashes)
       : before_(before),
         after_(after),
+        hashes_(hashes),
         cluster_before_(clusters_by_block(before)),
         cluster_after_(clusters_by_block(after)) {
     delta_.fate_before = fates_of(before.heap, Fate::Gone);
@@ -116,12 +139,22 @@ class Diffing {
       for (size_t i = begin; i < end; ++i) {
         const BlockPair& pair = stayed_[i];
         const AddrRange range = after_.heap.block(pair.after).range();
-        const Fate fate =
-            has_same_bytes(before_.image, after_.image, range) ? Fate::Unchanged : Fate::Changed;
+        const Fate fate = has_same_content(range) ? Fate::Unchanged : Fate::Changed;
         delta_.fate_before[pair.before.index()] = fate;
         delta_.fate_after[pair.after.index()] = fate;
       }
     });
+  }
+
+  [[nodiscard]] bool has_same_content(AddrRange block) const {
+    if (before_.image.lacks_numbers() != after_.image.lacks_numbers()) {
+      return before_.image.lacks_numbers() ? has_kept_words(before_.image, after_.image, block)
+                                           : has_kept_words(after_.image, before_.image, block);
+    }
+    const BlockHash* const was = hash_at(hashes_.before, block.begin());
+    const BlockHash* const is = hash_at(hashes_.after, block.begin());
+    if (was != nullptr && is != nullptr) return was->hash == is->hash;
+    return has_same_bytes(before_.image, after_.image, block);
   }
 
   void match() {
@@ -207,6 +240,7 @@ class Diffing {
 
   const Analysis& before_;
   const Analysis& after_;
+  const ContentHashes& hashes_;
   const std::vector<ClusterId> cluster_before_;  // of each block
   const std::vector<ClusterId> cluster_after_;
   std::vector<BlockPair> stayed_;            // sorted
@@ -224,8 +258,9 @@ const Module* program_of(const MemoryImage& image) {
 
 }  // namespace
 
-Delta diff(const Analysis& before, const Analysis& after, bool is_same_process) {
-  return Diffing(before, after).run(is_same_process);
+Delta diff(const Analysis& before, const Analysis& after, bool is_same_process,
+           const ContentHashes& hashes) {
+  return Diffing(before, after, hashes).run(is_same_process);
 }
 
 SameProcess compare_processes(const MemoryImage& before, const MemoryImage& after) {
@@ -241,8 +276,10 @@ SameProcess compare_processes(const MemoryImage& before, const MemoryImage& afte
   if (here && there) {
     std::array<std::byte, 16> left{};
     std::array<std::byte, 16> right{};
+    // A look without contents has lost them; its stack lies at an address chosen at random, too.
+    const bool kept = !before.lacks_numbers() && !after.lacks_numbers();
     const bool readable =
-        before.read_bytes(Addr(*here), left) && after.read_bytes(Addr(*there), right);
+        kept && before.read_bytes(Addr(*here), left) && after.read_bytes(Addr(*there), right);
     if (*here != *there || (readable && left != right))
       return {false, "they are of two runs of the program"};
   }

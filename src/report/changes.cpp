@@ -216,8 +216,9 @@ class ChangesText {
     size_t number = 0;
     for (const ChangeRow& row : report_.rows) write_row(row, ++number);
     if (report_.left_out > 0) {
-      out_ << fmt::format("  {} more groups, show with: {} -n {}\n", grouped(report_.left_out),
-                          report_.command, report_.rows.size() + report_.left_out);
+      out_ << fmt::format("  {} more group{}, show with: {} -n {}\n", grouped(report_.left_out),
+                          report_.left_out == 1 ? "" : "s", report_.command,
+                          report_.rows.size() + report_.left_out);
     }
   }
 

@@ -55,6 +55,11 @@ class GrowthTest(unittest.TestCase):
     def heapscan(self, *words):
         return run(OPTIONS.heapscan, *words)
 
+    def snapshot_of(self, program, path, *options):
+        result = self.heapscan("snapshot", program.pid, "-o", path, *options)
+        self.assertEqual(result.code, 0, result.err)
+        return path
+
     def json_of(self, schema, *words, code=0):
         result = self.heapscan(*words, "--format", "json")
         self.assertEqual((result.code, result.err), (code, ""))
@@ -147,6 +152,33 @@ class Diff(GrowthTest):
             report = self.json_of("diff", "diff", before, program.pid, "-n", 100, code=1)
         self.assertTrue(report["same_process"])
         self.assertEqual(self.group(report, JOB, "struct job")["change"]["born"], total(QUEUED, JOB))
+
+    @needs_ptrace
+    def test_of_snapshots_whatever_they_keep(self):
+        """What a look without contents left out still tells whether a block was written to."""
+        folder = self.folder()
+        before, after = {}, {}
+        with self.growing() as program:
+            for kept in ("full", "pointers"):
+                before[kept] = self.snapshot_of(program, folder / f"before.{kept}", "--content", kept)
+            self.grow(program, 3)
+            for kept in ("full", "pointers"):
+                after[kept] = self.snapshot_of(program, folder / f"after.{kept}", "--content", kept)
+            totals = {}
+            for first in before:
+                for second in after:
+                    report = self.json_of("diff", "diff", before[first], after[second], "-n", 100, code=1)
+                    self.assertTrue(report["same_process"], report["why_not_same"])
+                    totals[first, second] = report["total"]
+                report = self.json_of("diff", "diff", before[first], program.pid, "-n", 100, code=1)
+                totals[first, "live"] = report["total"]
+        for looks, sums in totals.items():
+            with self.subTest(looks=looks):
+                self.assertEqual(sums["confirmed"], total(FORGOTTEN, TICKET))
+                self.assertEqual(sums["newly_lost"], total(3 * FORGOTTEN, TICKET))
+                self.assertEqual(sums["written_since"]["blocks"], 1)
+                self.assertEqual(sums["born"], totals["full", "full"]["born"])
+                self.assertEqual(sums["unchanged"], totals["full", "full"]["unchanged"])
 
     @needs_gcore
     def test_of_a_look_with_itself_nothing_changes(self):

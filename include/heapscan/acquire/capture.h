@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "heapscan/acquire/block_hash.h"
 #include "heapscan/elf/elf_file.h"
 #include "heapscan/elf/open_file.h"
+#include "heapscan/image/block_hash.h"
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/image/image.h"
 

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "heapscan/acquire/block_hash.h"
 #include "heapscan/acquire/capture.h"
+#include "heapscan/image/block_hash.h"
 
 namespace heapscan {
 

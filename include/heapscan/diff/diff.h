@@ -9,12 +9,14 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/growing_array.h"
 #include "heapscan/base/id.h"
+#include "heapscan/image/block_hash.h"
 #include "heapscan/reach/reachability.h"
 
 namespace heapscan {
@@ -64,8 +66,17 @@ struct Delta {
   std::vector<KindChange> kinds;  // by growth, largest first
 };
 
-// `is_same_process`: the two images are of one run of one process.
-[[nodiscard]] Delta diff(const Analysis& before, const Analysis& after, bool is_same_process);
+// What blocks contained, of looks whose memory was reduced: sorted by address. Empty: not known.
+struct ContentHashes {
+  std::span<const BlockHash> before;
+  std::span<const BlockHash> after;
+};
+
+// `is_same_process`: the two images are of one run of one process. Where both memories are reduced
+// and both have hashes, these tell whether a block changed; where one is reduced, the words that it
+// kept do.
+[[nodiscard]] Delta diff(const Analysis& before, const Analysis& after, bool is_same_process,
+                         const ContentHashes& hashes = {});
 
 // Whether two images can be of one run of one process, and why not.
 struct SameProcess {
