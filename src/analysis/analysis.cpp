@@ -4,6 +4,7 @@
 #include <chrono>
 #include <tuple>
 
+#include "heapscan/base/error.h"
 #include "heapscan/identify/debug_wanted.h"
 
 namespace heapscan {
@@ -64,6 +65,17 @@ bool wants_holding(const Analysis& a, HoldingWanted wanted) {
   return kTimesMoreHeld * lost <= bytes(Verdict::Reachable);
 }
 
+// Where nobody asked for it by name, a report without it is better than none.
+std::optional<Holding> find_holding_or_note(Analysis& a, bool is_needed) {
+  try {
+    return find_holding(a.image, a.symbols, a.types, a.heap, a.roots, a.reach);
+  } catch (const Error& error) {
+    if (is_needed) throw;
+    a.holding_notes.push_back({NoteKind::Groups, "", error.what()});
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 Notes Analysis::notes() const {
@@ -77,6 +89,7 @@ Notes Analysis::notes() const {
   append(notes, reach.notes);
   append(notes, types.notes());
   append(notes, identities.notes);
+  append(notes, holding_notes);
   return notes;
 }
 
@@ -137,7 +150,7 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   // Nothing after this changes what was found; it says who holds what is not lost.
   if (wants_holding(a, options.holding)) {
     a.holding = stages.run("find what holds most", [&] {
-      return find_holding(a.image, a.symbols, a.types, a.heap, a.roots, a.reach);
+      return find_holding_or_note(a, options.holding == HoldingWanted::Always);
     });
   }
 

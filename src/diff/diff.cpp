@@ -54,16 +54,20 @@ std::vector<BlockPair> blocks_that_stayed(const HeapModel& before, const HeapMod
 constexpr uint64_t kLeftOut = 65535;
 
 // Whether `full` has in the block what `reduced` kept of it. Addresses of mapped memory are always
-// kept.
+// kept. What neither saved is not looked at.
 bool has_kept_words(const MemoryImage& reduced, const MemoryImage& full, AddrRange block) {
-  for (Addr at = block.begin(); at + 8 <= block.end(); at = at + 8) {
-    const uint64_t kept = reduced.read<uint64_t>(at).value_or(0);
-    const uint64_t word = full.read<uint64_t>(at).value_or(0);
-    if (kept == word) continue;
-    const bool may_be_left_out = kept == 0 || kept == kLeftOut;
-    if (!may_be_left_out || reduced.region_at(Addr(word)) != nullptr) return false;
-  }
-  return true;
+  bool same = true;
+  const auto compare = [&](Addr begin, Bytes bytes) {
+    for (size_t i = begin.align_up(8) - begin; i + 8 <= bytes.size() && same; i += 8) {
+      const uint64_t kept = reduced.read<uint64_t>(begin + i).value_or(0);
+      const uint64_t word = full.read<uint64_t>(begin + i).value_or(0);
+      const bool may_be_left_out = kept == 0 || kept == kLeftOut;
+      same = kept == word || (may_be_left_out && reduced.region_at(Addr(word)) == nullptr);
+    }
+  };
+  reduced.for_each_span(block, compare);
+  full.for_each_span(block, compare);
+  return same;
 }
 
 const BlockHash* hash_at(std::span<const BlockHash> hashes, Addr address) {
@@ -72,20 +76,26 @@ const BlockHash* hash_at(std::span<const BlockHash> hashes, Addr address) {
   return at != hashes.end() && at->address == address ? &*at : nullptr;
 }
 
-bool has_same_bytes(const MemoryImage& before, const MemoryImage& after, AddrRange range) {
-  const auto one = before.view(range);
-  const auto other = after.view(range);
-  if (one && other) return std::memcmp(one->data(), other->data(), range.size()) == 0;
-  std::array<std::byte, 4096> left{};
-  std::array<std::byte, 4096> right{};
-  for (Addr at = range.begin(); at < range.end(); at = at + left.size()) {
-    const size_t size = std::min<uint64_t>(left.size(), range.end() - at);
-    const std::span a(left.data(), size);
-    const std::span b(right.data(), size);
-    if (before.read_bytes(at, a) != after.read_bytes(at, b)) return false;
-    if (std::memcmp(left.data(), right.data(), size) != 0) return false;
-  }
-  return true;
+// Whether `other` has what is saved of the block in `image`. What neither of them saved is not looked
+// at: a damaged core may claim blocks of any size.
+bool has_saved_bytes(const MemoryImage& image, const MemoryImage& other, AddrRange block) {
+  std::array<std::byte, 4096> buffer{};
+  bool same = true;
+  image.for_each_span(block, [&](Addr begin, Bytes bytes) {
+    for (size_t at = 0; at < bytes.size() && same; at += buffer.size()) {
+      const std::span part(buffer.data(), std::min(buffer.size(), bytes.size() - at));
+      same = other.read_bytes(begin + at, part) &&
+             std::memcmp(part.data(), bytes.data() + at, part.size()) == 0;
+    }
+  });
+  return same;
+}
+
+bool has_same_bytes(const MemoryImage& before, const MemoryImage& after, AddrRange block) {
+  const auto one = before.view(block);
+  const auto other = after.view(block);
+  if (one && other) return std::memcmp(one->data(), other->data(), block.size()) == 0;
+  return has_saved_bytes(before, after, block) && has_saved_bytes(after, before, block);
 }
 
 // Block -> cluster.

@@ -94,6 +94,11 @@ class RootNamer {
           group(owner, name_of_symbol(symbol->name), begin, is_typed ? described->type : TypeId());
       return;
     }
+    if (words_alone_[current_root_]++ == kMostWordsAlone) {
+      current_ = AddrRange(at, root.range.end());
+      group_ = group(owner, fmt::format("data from +{:#x} on", at - module.range.begin()), at);
+      return;
+    }
     current_ = AddrRange::sized(at, sizeof(uint64_t));
     group_ = group(owner, fmt::format("+{:#x}", at - module.range.begin()), at);
   }
@@ -147,7 +152,8 @@ class RootNamer {
     return at->second;
   }
 
-  static constexpr int kMostAsked = 8;  // variables that begin before an address
+  static constexpr size_t kMostWordsAlone = 4096;  // of one root that are groups of their own
+  static constexpr int kMostAsked = 8;             // variables that begin before an address
   const MemoryImage& image_;
   const Symbols& symbols_;
   const Types& types_;
@@ -156,7 +162,8 @@ class RootNamer {
   NamedRoots named_;
   std::map<std::tuple<RootOwnerId, std::string, Addr>, RootGroupId> groups_;
   std::map<std::string, RootOwnerId> owners_;
-  AddrRange current_;  // words in it belong to group_
+  std::map<uint32_t, size_t> words_alone_;  // by root
+  AddrRange current_;                       // words in it belong to group_
   uint32_t current_root_ = 0;
   RootGroupId group_;
 };

@@ -46,7 +46,8 @@ struct Analysis {
   std::vector<CodeLine> lines;  // of the functions that blocks of the clusters point at; by address
   LeakForest forest;
   Suppressed suppressed;
-  std::optional<Holding> holding;                      // as AnalysisOptions say
+  std::optional<Holding> holding;  // as AnalysisOptions say
+  Notes holding_notes;
   std::vector<std::pair<std::string, double>> timing;  // phase, seconds; in order
 
   // The notes of all stages, in the order of the flow.

@@ -57,6 +57,16 @@ TEST_F(RootGroupsTest, WithoutSymbolsEveryWordIsAGroup) {
   EXPECT_EQ(names(name()), (Words{"program: +0x8000", "program: +0x8008"}));
 }
 
+// A stripped program's table of a million pointers is not a million variables.
+TEST_F(RootGroupsTest, OfVeryManyWordsWithoutSymbolsTheLastAreOneGroup) {
+  const Addr block = program_.block(24);
+  for (int i = 0; i < 5000; ++i) program_.strong_root(block);
+  const NamedRoots roots = name();
+  EXPECT_EQ(roots.rows.size(), 4097U);
+  EXPECT_EQ(roots.rows[RootGroupId(4096)].name, "data from +0x10000 on");
+  EXPECT_EQ(roots.groups.group_of.back(), RootGroupId(4096));
+}
+
 TEST_F(RootGroupsTest, WordsThatAreNotInMemoryBelongToTheirThreadOrTheKernel) {
   const Addr in_register = program_.block(24);
   const Addr in_kernel = program_.block(24);
