@@ -65,25 +65,18 @@ int run_diff(const DiffWords& words) {
   check_output(shared.output);
   const std::vector<Door> doors = find_doors(words);
   const ThreadLimit limit(shared.threads);
-  Timing timing;
   std::optional<Progress> progress(std::in_place, !shared.report.quiet);
-  AnalysisOptions wanted;
-  wanted.heap_names = shared.report.content;
-  wanted.clustered.add(Verdict::Reachable);
-  wanted.holding = HoldingWanted::Always;
-
-  const Look first = look_at(shared, wanted, doors.front().capture, *progress, timing);
-  require_unchanged(first.captured);
+  const Look first = look_at_held_memory(shared, doors.front().capture, *progress);
   std::optional<Look> last;
   std::multiset<std::string> grown_ids;  // once per interval
   for (size_t i = 1; i < doors.size(); ++i) {
-    Look next = look_at(shared, wanted, doors[i].capture, *progress, timing);
-    require_unchanged(next.captured);
+    Look next = look_at_held_memory(shared, doors[i].capture, *progress);
     if (doors.size() > 2) {
       const Look& before = last ? *last : first;
       const SameProcess same = compare_processes(before.analysis.image, next.analysis.image);
       grown_ids.merge(grown(next.analysis, compare(before, next, same.is_same)));
     }
+    if (last) require_unchanged(last->captured);
     last.emplace(std::move(next));
   }
 
@@ -104,14 +97,10 @@ int run_diff(const DiffWords& words) {
   }
   if (first.captured.facts.captured_at > last->captured.facts.captured_at)
     say("the first look is later than the last one; they are compared in the order given");
+  require_unchanged(first.captured);
+  require_unchanged(last->captured);
   progress.reset();
-  write_output(shared.output, [&](std::ostream& out) {
-    if (shared.format == Format::Json) {
-      render_json(report, out);
-    } else {
-      render_text(report, wants_color(shared), out);
-    }
-  });
+  write_report(shared, report);
   return report.anything_leaked() ? kDefinitelyLost : kNothingLost;
 }
 

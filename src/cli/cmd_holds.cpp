@@ -31,13 +31,8 @@ int run_holds(const HoldsWords& words) {
   check_output(shared.output);
   const Door door = find_door(words.target, shared);
   const ThreadLimit limit(shared.threads);
-  Timing timing;
   std::optional<Progress> progress(std::in_place, !shared.report.quiet);
-  AnalysisOptions wanted;
-  wanted.heap_names = shared.report.content;
-  wanted.clustered.add(Verdict::Reachable);
-  wanted.holding = HoldingWanted::Always;
-  const Look look = look_at(shared, wanted, door.capture, *progress, timing);
+  const Look look = look_at_held_memory(shared, door.capture, *progress);
   HoldsOptions options;
   options.fold.depth = static_cast<int>(words.depth);
   options.fold.most_children = words.top;
@@ -50,13 +45,7 @@ int run_holds(const HoldsWords& words) {
   const HoldsReport report = describe_holds(look.captured.facts, look.analysis, options);
   require_unchanged(look.captured);
   progress.reset();
-  write_output(shared.output, [&](std::ostream& out) {
-    if (shared.format == Format::Json) {
-      render_json(report, out);
-    } else {
-      render_text(report, wants_color(shared), out);
-    }
-  });
+  write_report(shared, report);
   return kNothingLost;
 }
 

@@ -45,24 +45,13 @@ int run_why(const WhyWords& words) {
   check_output(shared.output);
   const Door door = find_door(words.target, shared);
   const ThreadLimit limit(shared.threads);
-  Timing timing;
   std::optional<Progress> progress(std::in_place, !shared.report.quiet);
-  AnalysisOptions wanted;
-  wanted.heap_names = shared.report.content;
-  wanted.clustered.add(Verdict::Reachable);
-  wanted.holding = HoldingWanted::Always;
-  const Look look = look_at(shared, wanted, door.capture, *progress, timing);
+  const Look look = look_at_held_memory(shared, door.capture, *progress);
   const WhyReport report = describe_why(look.captured.facts, look.analysis, addresses,
                                         {words.paths, shared.report.content});
   require_unchanged(look.captured);
   progress.reset();
-  write_output(shared.output, [&](std::ostream& out) {
-    if (shared.format == Format::Json) {
-      render_json(report, out);
-    } else {
-      render_text(report, wants_color(shared), out);
-    }
-  });
+  write_report(shared, report);
   return kNothingLost;
 }
 

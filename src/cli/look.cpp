@@ -65,6 +65,21 @@ Look look_at(const SharedOptions& options, AnalysisOptions analysis,
   return {std::move(captured), std::move(result)};
 }
 
+Look look_at_held_memory(const SharedOptions& options, const std::function<Capture()>& capture,
+                         Progress& progress) {
+  AnalysisOptions wanted;
+  wanted.heap_names = options.report.content;
+  wanted.clustered.add(Verdict::Reachable);
+  wanted.holding = HoldingWanted::Always;
+  Timing timing;
+  Look look = look_at(options, wanted, capture, progress, timing);
+  timing.insert(timing.end(), look.analysis.timing.begin(), look.analysis.timing.end());
+  if (options.report.timing) {
+    for (const auto& [phase, seconds] : timing) say(fmt::format("{}: {:.3f} s", phase, seconds));
+  }
+  return look;
+}
+
 Door find_door(const std::string& words, const SharedOptions& options) {
   if (!is_number(words) && is_file(words)) {
     CoreOptions core;

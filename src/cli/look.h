@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "heapscan/acquire/capture.h"
 #include "heapscan/analysis/analysis.h"
@@ -38,8 +39,25 @@ struct Look {
                            const std::function<Capture()>& capture, Progress& progress,
                            Timing& timing);
 
+// The same for commands that ask who holds the live memory: live blocks are grouped, too. With
+// --timing the stages are told of on standard error.
+[[nodiscard]] Look look_at_held_memory(const SharedOptions& options,
+                                       const std::function<Capture()>& capture, Progress& progress);
+
 // Whether a text that goes where the options say may have colours.
 [[nodiscard]] bool wants_color(const SharedOptions& options);
+
+// Writes a report of any command, as text or as JSON, where the options say. Throws Error.
+template <typename ReportOf>
+void write_report(const SharedOptions& options, const ReportOf& report) {
+  write_output(options.output, [&](std::ostream& out) {
+    if (options.format == Format::Json) {
+      render_json(report, out);
+    } else {
+      render_text(report, wants_color(options), out);
+    }
+  });
+}
 
 // What a person typed as PID|NAME|FILE.
 struct Door {

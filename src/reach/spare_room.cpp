@@ -256,8 +256,12 @@ std::vector<Part> look_through_all(const MemoryImage& image, const HeapModel& he
   std::vector<AddrRange> pieces;
   for (const RootRange& root : roots.ranges) {
     if (strength_of(root.kind) == RootStrength::Diagnostic) continue;
-    for (Addr at = root.range.begin(); at < root.range.end(); at = at + kPieceBytes)
-      pieces.push_back(AddrRange::sized(at, kPieceBytes).intersect(root.range));
+    // Only what is saved is cut into pieces: a damaged core may claim terabytes.
+    image.for_each_span(root.range, [&](Addr begin, Bytes bytes) {
+      const AddrRange span = AddrRange::sized(begin, bytes.size());
+      for (Addr at = begin; at < span.end(); at = at + kPieceBytes)
+        pieces.push_back(AddrRange::sized(at, kPieceBytes).intersect(span));
+    });
   }
   const size_t block_pieces = (heap.blocks.size() + kBlocksPerPiece - 1) / kBlocksPerPiece;
   std::vector<Part> parts(block_pieces + pieces.size(), empty);

@@ -291,13 +291,11 @@ class Tracing {
   }
 
   [[nodiscard]] std::vector<BlockId> learnt_blocks() const {
-    std::vector<BlockId> blocks;
+    std::vector<BlockId> blocks;  // sorted, as the addresses are
     for (const uint64_t address : learnt_) {
       const BlockId id = heap_.block_at(Addr(address));
-      if (id.valid()) blocks.push_back(id);
+      if (id.valid() && (blocks.empty() || blocks.back() != id)) blocks.push_back(id);
     }
-    std::sort(blocks.begin(), blocks.end());
-    blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
     return blocks;
   }
 

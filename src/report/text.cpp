@@ -125,6 +125,7 @@ class TextReport {
   // Where all the memory is: what takes a part that counts, largest first.
   void write_memory() {
     const MemoryAccount& memory = report_.memory;
+    if (memory.rows.empty()) return;
     const bool is_resident = memory.total.resident_bytes.has_value();
     const auto bytes_of = [&](const MemoryUseRow& row) {
       return is_resident ? *row.resident_bytes : row.mapped_bytes;

