@@ -25,21 +25,21 @@ SECRET = "zqvjkwyb-wybbqzvx-jxkqphgw-"
 
 # Secrets in the heap, in freed memory, on the stack (argv, environment) and in registers' reach.
 KEEPER = f"""
-import sys, threading, time
+import sys, threading
 held = [("{SECRET}%d" % i) * 5 for i in range(2000)]
 dropped = [("{SECRET}%d" % i) * 5 for i in range(2000)]
 del dropped
-for i in range(7): threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+for i in range(7): threading.Thread(target=threading.Event().wait, daemon=True).start()
 sys.stdout.write("ready\\n")
 sys.stdout.flush()
-time.sleep(600)
+sys.stdin.read()
 """
 
 
 @contextlib.contextmanager
 def keeper_of_secrets():
     environment = dict(os.environ, PASSWORD=SECRET * 3)
-    with subprocess.Popen([sys.executable, "-c", KEEPER, SECRET], stdout=subprocess.PIPE,
+    with subprocess.Popen([sys.executable, "-c", KEEPER, SECRET], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           env=environment) as process:
         try:
             if process.stdout.readline() != b"ready\n":
