@@ -40,9 +40,7 @@ struct KeepOptions {
   bool force = false;
   bool quiet = false;
   bool verbose = false;
-  unsigned threads = 0;
-  std::vector<std::string> debug_dirs;
-  bool debuginfod = true;
+  ReadingOptions reading;
 };
 
 std::string cost_of(const PauseEstimate& estimate) {
@@ -71,9 +69,9 @@ struct KnownHeap {
 
 KnownHeap find_blocks(const Capture& capture, const KeepOptions& options) {
   SymbolOptions where;
-  where.debug_dirs.insert(where.debug_dirs.begin(), options.debug_dirs.begin(),
-                          options.debug_dirs.end());
-  where.debuginfod = options.debuginfod;
+  where.debug_dirs.insert(where.debug_dirs.begin(), options.reading.debug_dirs.begin(),
+                          options.reading.debug_dirs.end());
+  where.debuginfod = options.reading.debuginfod;
   const DebugInfo debug_info = open_debug_info(capture.image, capture.files, where);
   const Symbols symbols = load_symbols(capture.image, capture.files, debug_info);
   KnownHeap known;
@@ -135,7 +133,7 @@ void keep(int pid, const KeepOptions& options) {
 }
 
 int run_snapshot(const KeepOptions& options) {
-  const ThreadLimit limit(options.threads);
+  const ThreadLimit limit(options.reading.threads);
   (void)expanded_name(options.output, {});
   if (options.output == "-") {
     throw Error(ErrorKind::Usage,
@@ -184,32 +182,6 @@ void add_process_options(CLI::App& command, KeptProcess& process) {
   oldest->excludes(all);
 }
 
-void add_means_options(CLI::App& command, KeepOptions& options) {
-  command
-      .add_option_function<std::string>(
-          "-j,--threads",
-          [&options](const std::string& text) {
-            options.threads = static_cast<unsigned>(number_from("--threads", text, 1024));
-          },
-          "Use N threads [0: one per processor]")
-      ->type_name("N");
-  command
-      .add_option_function<std::vector<std::string>>(
-          "--debug-dir",
-          [&options](const std::vector<std::string>& texts) {
-            options.debug_dirs.clear();
-            for (const std::string& text : texts)
-              options.debug_dirs.push_back(folder_from("--debug-dir", text));
-          },
-          "Look for separate debug files in DIR before /usr/lib/debug; may be repeated")
-      ->type_name("DIR")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command.add_flag_callback(
-      "--no-debuginfod", [&options] { options.debuginfod = false; },
-      "Do not fetch debug files from the servers in DEBUGINFOD_URLS");
-}
-
 void add_file_options(CLI::App& command, KeepOptions& options) {
   command
       .add_option_function<std::string>(
@@ -251,7 +223,7 @@ void setup_snapshot(CLI::App& program, Run& run) {
   const auto options = std::make_shared<KeepOptions>();
   add_process_options(*command, options->process);
   add_file_options(*command, *options);
-  add_means_options(*command, *options);
+  add_reading_options(*command, options->reading);
   command->footer(
       examples({
           {"heapscan snapshot 4711 -o before.core",

@@ -169,7 +169,28 @@ void add_cluster_options(CLI::App& command, SharedOptions& options) {
       "Report also what libraries are known to keep where heapscan cannot see it");
 }
 
-void add_reading_options(CLI::App& command, SharedOptions& options) {
+}  // namespace
+
+uint64_t number_from(const std::string& option, const std::string& text, uint64_t most) {
+  const bool digits = !text.empty() && text.size() <= 18 &&
+                      text.find_first_not_of("0123456789") == std::string::npos;
+  const uint64_t number = digits ? std::stoull(text) : most + 1;
+  if (number <= most) return number;
+  throw CLI::ValidationError(
+      fmt::format("{} takes a number from 0 to {}, not \"{}\"", option, most, escaped(text)));
+}
+
+std::string folder_from(const std::string& option, const std::string& text) {
+  struct stat status {};
+  const int error = ::stat(text.c_str(), &status) != 0 ? errno
+                    : S_ISDIR(status.st_mode)          ? 0
+                                                       : ENOTDIR;
+  if (error == 0) return text;
+  throw CLI::ValidationError(fmt::format("{} takes a directory, not \"{}\": {}", option,
+                                         escaped(text), describe_errno(error)));
+}
+
+void add_reading_options(CLI::App& command, ReadingOptions& options) {
   command
       .add_option_function<std::string>(
           "-j,--threads",
@@ -193,27 +214,6 @@ void add_reading_options(CLI::App& command, SharedOptions& options) {
   command.add_flag_callback(
       "--no-debuginfod", [&options] { options.debuginfod = false; },
       "Do not fetch debug files from the servers in DEBUGINFOD_URLS");
-}
-
-}  // namespace
-
-uint64_t number_from(const std::string& option, const std::string& text, uint64_t most) {
-  const bool digits = !text.empty() && text.size() <= 18 &&
-                      text.find_first_not_of("0123456789") == std::string::npos;
-  const uint64_t number = digits ? std::stoull(text) : most + 1;
-  if (number <= most) return number;
-  throw CLI::ValidationError(
-      fmt::format("{} takes a number from 0 to {}, not \"{}\"", option, most, escaped(text)));
-}
-
-std::string folder_from(const std::string& option, const std::string& text) {
-  struct stat status {};
-  const int error = ::stat(text.c_str(), &status) != 0 ? errno
-                    : S_ISDIR(status.st_mode)          ? 0
-                                                       : ENOTDIR;
-  if (error == 0) return text;
-  throw CLI::ValidationError(fmt::format("{} takes a directory, not \"{}\": {}", option,
-                                         escaped(text), describe_errno(error)));
 }
 
 void add_shared_options(CLI::App& command, SharedOptions& options) {

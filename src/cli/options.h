@@ -17,13 +17,17 @@ namespace heapscan {
 enum class Format { Text, Json };
 enum class ColorMode { Auto, Always, Never };
 
-struct SharedOptions {
-  Format format = Format::Text;
-  std::string output;  // empty or "-": standard output
-  ColorMode color = ColorMode::Auto;
+// How to read a target: with how many threads, and where debug files are.
+struct ReadingOptions {
   unsigned threads = 0;  // 0: one per processor
   std::vector<std::string> debug_dirs;
   bool debuginfod = true;  // ask the servers of DEBUGINFOD_URLS, where the user has set any
+};
+
+struct SharedOptions : ReadingOptions {
+  Format format = Format::Text;
+  std::string output;  // empty or "-": standard output
+  ColorMode color = ColorMode::Auto;
   std::vector<std::string> suppression_files;
   bool builtin_suppressions = true;
   std::string cluster;       // the id, or how it begins; empty: no single one
@@ -34,6 +38,7 @@ struct SharedOptions {
 };
 
 void add_shared_options(CLI::App& command, SharedOptions& options);
+void add_reading_options(CLI::App& command, ReadingOptions& options);
 // Of these only what says how to look and where to write, not what to select.
 void add_look_options(CLI::App& command, SharedOptions& options);
 
