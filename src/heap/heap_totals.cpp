@@ -1,22 +1,13 @@
 #include "heap/heap_totals.h"
 
 #include "heapscan/base/parallel.h"
+#include "heapscan/heap/free_memory.h"
 #include "heapscan/image/intervals.h"
 
 namespace heapscan {
 
-namespace {
-
-// The whole pages of a free block or of top that could be given back: all but the links at
-// its start.
-AddrRange trimmable_pages(const Block& block) {
-  constexpr uint64_t kLinks = 32;
-  return AddrRange((block.begin() + kLinks).align_up(kPage), block.range().end().align_down(kPage));
-}
-
-}  // namespace
-
-HeapTotals add_up(const MemoryImage& image, std::span<const Block> blocks) {
+HeapTotals add_up(const MemoryImage& image, std::span<const Block> blocks,
+                  const std::vector<Arena>& arenas) {
   constexpr size_t kPiece = size_t{1} << 18;
   const Residency* const residency = image.residency() ? &*image.residency() : nullptr;
   std::vector<HeapTotals> pieces(blocks.size() / kPiece + 1);
@@ -47,9 +38,9 @@ HeapTotals add_up(const MemoryImage& image, std::span<const Block> blocks) {
           add(totals.mappings);
           break;
       }
-      const bool trims = block.state() == BlockState::Binned || block.state() == BlockState::Top;
-      if (residency == nullptr || !trims || block.size() < kPage) continue;
-      trimmable += common_bytes(residency->resident, trimmable_pages(block));
+      if (residency == nullptr) continue;
+      const AddrRange pages = trimmable_pages(block, arenas);
+      if (!pages.empty()) trimmable += common_bytes(residency->resident, pages);
     }
     if (residency != nullptr) totals.trimmable_bytes = trimmable;
   });

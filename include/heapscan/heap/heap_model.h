@@ -55,8 +55,8 @@ struct HeapTotals {
   StateTotal free;  // tcache, fastbins and bins
   StateTotal mappings;
   uint64_t top_bytes = 0;
-  // Whole resident pages inside free chunks and top, which malloc_trim would give back; nothing
-  // without residency.
+  // Whole resident pages of freed blocks and of the main arena's end, which malloc_trim would give
+  // back; nothing without residency.
   std::optional<uint64_t> trimmable_bytes;
 };
 

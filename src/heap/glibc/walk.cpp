@@ -56,7 +56,7 @@ std::optional<HeapModel> walk(const HeapInputs& inputs, ModuleId module) {
                               found.headers.end());
   heap.allocator_state = joined(std::move(heap.allocator_state));
   heap.layout_source = source_of_layout(found);
-  heap.totals = add_up(image, heap.blocks.rows());
+  heap.totals = add_up(image, heap.blocks.rows(), heap.arenas);
   heap.checks = check_heap(found, heap);
   found.damage.move_into(heap.notes);
   return heap;

@@ -99,7 +99,7 @@ std::optional<HeapModel> walk(const HeapInputs& inputs, ModuleId module) {
   heap.index = BlockIndex(heap.blocks.rows(), grids);
   mark_ended_storage(inputs.runtime, heap);
   heap.allocator_state = joined(std::move(heap.allocator_state));
-  heap.totals = add_up(image, heap.blocks.rows());
+  heap.totals = add_up(image, heap.blocks.rows(), heap.arenas);
   return heap;
 }
 
