@@ -114,6 +114,7 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
 
   // Every block is known, with its state. A BlockId means the same block for good.
   a.heap = stages.run("walk heap", [&] { return walk_heap(a.image, a.symbols, a.runtime); });
+  a.free_memory = stages.run("find free memory", [&] { return find_free_memory(a.image, a.heap); });
 
   // Every block has its verdict.
   a.roots = stages.run("find roots", [&] { return find_roots(a.image, a.runtime, a.heap); });
@@ -122,7 +123,8 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   // Which blocks look alike is settled, and with that whose debug information is worth reading.
   Families families = stages.run("find families", [&] {
     return find_families(a.image, a.symbols, a.runtime, a.heap, a.roots, a.reach,
-                         {options.clustered});
+                         {options.clustered, a.free_memory.is_large() ? a.free_memory.pins()
+                                                                      : std::vector<BlockId>()});
   });
   a.types = stages.run("read types", [&] { return read_types(a, families, debug_info); });
 

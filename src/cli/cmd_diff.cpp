@@ -60,6 +60,12 @@ Delta compare(const Look& before, const Look& after, bool is_same) {
               {before.captured.hashes, after.captured.hashes});
 }
 
+// The phases of one of several looks.
+void append_times(const Look& look, size_t number, Timing& timing) {
+  for (const auto& [phase, seconds] : look.timing)
+    timing.emplace_back(fmt::format("{}: {}", number, phase), seconds);
+}
+
 int run_diff(const DiffWords& words) {
   const SharedOptions& shared = words.shared;
   check_output(shared.output);
@@ -69,6 +75,8 @@ int run_diff(const DiffWords& words) {
   const Look first = look_at_held_memory(shared, doors.front().capture, *progress);
   std::optional<Look> last;
   std::multiset<std::string> grown_ids;  // once per interval
+  Timing timing;
+  append_times(first, 1, timing);
   for (size_t i = 1; i < doors.size(); ++i) {
     Look next = look_at_held_memory(shared, doors[i].capture, *progress);
     if (doors.size() > 2) {
@@ -76,20 +84,25 @@ int run_diff(const DiffWords& words) {
       const SameProcess same = compare_processes(before.analysis.image, next.analysis.image);
       grown_ids.merge(grown(next.analysis, compare(before, next, same.is_same)));
     }
+    append_times(next, i + 1, timing);
     if (last) require_unchanged(last->captured);
     last.emplace(std::move(next));
   }
 
   progress->stage("comparing");
   const SameProcess same = compare_processes(first.analysis.image, last->analysis.image);
-  const Delta delta = compare(first, *last, same.is_same);
+  const Delta delta = timed("compare", timing, [&] { return compare(first, *last, same.is_same); });
   ChangesOptions options;
   options.top = words.top;
   options.new_only = words.new_only;
   options.content = shared.report.content;
+  options.verbose = shared.report.verbose;
   options.command = again(words, doors);
-  ChangeReport report = describe_changes({first.captured.facts, first.analysis},
-                                         {last->captured.facts, last->analysis}, delta, options);
+  ChangeReport report = timed("report", timing, [&] {
+    return describe_changes({first.captured.facts, first.analysis},
+                            {last->captured.facts, last->analysis}, delta, options);
+  });
+  if (shared.report.timing) report.timing = std::move(timing);
   report.why_not_same = same.why_not;
   report.intervals = doors.size() - 1;
   if (report.intervals > 1) {

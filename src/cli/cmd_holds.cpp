@@ -37,12 +37,17 @@ int run_holds(const HoldsWords& words) {
   options.fold.depth = static_cast<int>(words.depth);
   options.fold.most_children = words.top;
   options.content = shared.report.content;
+  options.verbose = shared.report.verbose;
   options.command = "heapscan holds " + door.word;
   if (!words.holder.empty()) {
     options.fold.by = find_holder(look.analysis, words.holder);
     options.command += " " + shell_word(words.holder);
   }
-  const HoldsReport report = describe_holds(look.captured.facts, look.analysis, options);
+  Timing timing = look.timing;
+  HoldsReport report = timed("report", timing, [&] {
+    return describe_holds(look.captured.facts, look.analysis, options);
+  });
+  if (shared.report.timing) report.timing = std::move(timing);
   require_unchanged(look.captured);
   progress.reset();
   write_report(shared, report);

@@ -47,8 +47,17 @@ int run_why(const WhyWords& words) {
   const ThreadLimit limit(shared.threads);
   std::optional<Progress> progress(std::in_place, !shared.report.quiet);
   const Look look = look_at_held_memory(shared, door.capture, *progress);
-  const WhyReport report = describe_why(look.captured.facts, look.analysis, addresses,
-                                        {words.paths, shared.report.content});
+  WhyOptions options;
+  options.paths = words.paths;
+  options.content = shared.report.content;
+  options.verbose = shared.report.verbose;
+  options.command = "heapscan why " + door.word;
+  for (const Addr address : addresses) options.command += " " + hex(address);
+  Timing timing = look.timing;
+  WhyReport report = timed("report", timing, [&] {
+    return describe_why(look.captured.facts, look.analysis, addresses, options);
+  });
+  if (shared.report.timing) report.timing = std::move(timing);
   require_unchanged(look.captured);
   progress.reset();
   write_report(shared, report);

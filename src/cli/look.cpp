@@ -62,7 +62,7 @@ Look look_at(const SharedOptions& options, AnalysisOptions analysis,
                           [&] { return load_symbols(captured.image, captured.files, debug_info); });
   analysis.on_stage = [&](const std::string& name) { progress.stage(name); };
   Analysis result = analyze(std::move(captured.image), std::move(symbols), debug_info, analysis);
-  return {std::move(captured), std::move(result)};
+  return {std::move(captured), std::move(result), {}};
 }
 
 Look look_at_held_memory(const SharedOptions& options, const std::function<Capture()>& capture,
@@ -74,9 +74,7 @@ Look look_at_held_memory(const SharedOptions& options, const std::function<Captu
   Timing timing;
   Look look = look_at(options, wanted, capture, progress, timing);
   timing.insert(timing.end(), look.analysis.timing.begin(), look.analysis.timing.end());
-  if (options.report.timing) {
-    for (const auto& [phase, seconds] : timing) say(fmt::format("{}: {:.3f} s", phase, seconds));
-  }
+  if (options.report.timing) look.timing = std::move(timing);
   return look;
 }
 

@@ -31,6 +31,7 @@ auto timed(const std::string& phase, Timing& timing, Work&& work) {
 struct Look {
   Capture captured;  // without its image, which the analysis has
   Analysis analysis;
+  Timing timing;  // only of look_at_held_memory(), and only when it was asked for
 };
 
 // `capture` opens the door. `analysis` says what is wanted of the analysis; its on_stage is set
@@ -39,8 +40,7 @@ struct Look {
                            const std::function<Capture()>& capture, Progress& progress,
                            Timing& timing);
 
-// The same for commands that ask who holds the live memory: live blocks are grouped, too. With
-// --timing the stages are told of on standard error.
+// The same for commands that ask who holds the live memory: live blocks are grouped, too.
 [[nodiscard]] Look look_at_held_memory(const SharedOptions& options,
                                        const std::function<Capture()>& capture, Progress& progress);
 

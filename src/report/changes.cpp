@@ -13,13 +13,15 @@
 #include "heapscan/report/holds.h"
 #include "heapscan/report/names.h"
 #include "report/target_parts.h"
+#include "report/text_kept_free.h"
 #include "report/text_style.h"
 
 namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kFewestStale = 64;  // blocks
+constexpr uint64_t kFewestStale = 64;                  // blocks
+constexpr uint64_t kWorthAReason = uint64_t{1} << 20;  // bytes that malloc keeps
 constexpr double kMinute = 60;
 
 uint64_t bytes_for(const MemoryAccount& account, Cause cause, bool is_resident) {
@@ -96,6 +98,25 @@ std::map<ClusterId, std::string> find_holders_of_born(const Analysis& after, con
   return names;
 }
 
+// Of two processes only the main arenas are the same thing.
+std::vector<HoardRow> find_hoards(const Analysis& before, const Analysis& after, bool is_same) {
+  std::vector<HoardRow> hoards;
+  for (ArenaRow& arena : describe_kept_free(after).arenas) {
+    uint64_t was = 0;
+    for (size_t i = 0; i < before.heap.arenas.size(); ++i) {
+      const Arena& other = before.heap.arenas[i];
+      const bool is_it = is_same ? other.state == arena.state : other.is_main && arena.is_main;
+      if (is_it) was += before.free_memory.arenas[ArenaId(i)].free_bytes;
+    }
+    if (arena.free_bytes >= was + kWorthAReason) hoards.push_back({std::move(arena), was});
+  }
+  std::stable_sort(hoards.begin(), hoards.end(), [](const HoardRow& a, const HoardRow& b) {
+    return a.arena.free_bytes - a.was > b.arena.free_bytes - b.was;
+  });
+  if (hoards.size() > ChangeReport::kHoards) hoards.resize(ChangeReport::kHoards);
+  return hoards;
+}
+
 bool is_stale(const KindChange& change) {
   const VerdictTotal& was = change.was;
   const uint64_t reachable = change.is.blocks - change.lost_now.blocks;
@@ -142,7 +163,8 @@ class ChangesText {
     write_blocks();
     write_lost();
     write_rows();
-    write_notes(report_.notes, out_);
+    write_notes(report_.notes, report_.verbose, report_.command, out_);
+    write_timing(report_.timing, out_);
   }
 
  private:
@@ -173,6 +195,11 @@ class ChangesText {
       separator = ", ";
     }
     heading("memory", text);
+    for (const HoardRow& row : report_.hoards) {
+      out_ << fmt::format("  {} kept free in arena {}: {}\n",
+                          signed_bytes(static_cast<int64_t>(row.arena.free_bytes - row.was)),
+                          row.arena.number, spelled(row.arena));
+    }
   }
 
   void write_blocks() {
@@ -306,11 +333,13 @@ ChangeReport describe_changes(const LookedAt& before, const LookedAt& after, con
   report.seconds = std::max(0.0, after.facts.captured_at - before.facts.captured_at);
   report.is_same_process = delta.is_same_process;
   report.command = options.command;
+  report.verbose = options.verbose;
   report.notes = escaped_notes(after.analysis.notes(), after.analysis.image, options.content);
   report.is_resident =
       before.analysis.image.residency().has_value() && after.analysis.image.residency().has_value();
   report.causes = find_causes(account_memory(before.analysis), account_memory(after.analysis),
                               report.is_resident);
+  report.hoards = find_hoards(before.analysis, after.analysis, delta.is_same_process);
   report.all = delta.all;
   const auto holders = find_holders_of_born(after.analysis, delta);
   for (const KindChange& change : delta.kinds) {
@@ -345,10 +374,11 @@ void render_json(const ChangeReport& report, std::ostream& out) {
   for (const CauseRow& row : report.causes)
     causes.push_back(
         {{"cause", name_of(row.cause)}, {"before_bytes", row.was}, {"after_bytes", row.is}});
+  Json hoards = Json::array();
+  for (const HoardRow& row : report.hoards)
+    hoards.push_back({{"before_bytes", row.was}, {"now", json_of(row.arena)}});
   Json groups = Json::array();
   for (const ChangeRow& row : report.rows) groups.push_back(json_of_row(row));
-  Json notes = Json::array();
-  for (const Note& note : report.notes) notes.push_back(json_of(note));
   const Json document = {{"schema", "heapscan.diff/1"},
                          {"before", json_of_look(report.before)},
                          {"after", json_of_look(report.after)},
@@ -358,10 +388,12 @@ void render_json(const ChangeReport& report, std::ostream& out) {
                          {"resident", report.is_resident},
                          {"intervals", report.intervals},
                          {"causes", std::move(causes)},
+                         {"kept_free", std::move(hoards)},
                          {"total", json_of_change(report.all)},
                          {"groups", std::move(groups)},
                          {"groups_left_out", report.left_out},
-                         {"notes", std::move(notes)}};
+                         {"notes", json_of(report.notes)},
+                         {"timing", json_of_timing(report.timing)}};
   out << document.dump(2, ' ', true, Json::error_handler_t::replace) << '\n';
 }
 

@@ -233,7 +233,8 @@ std::vector<BlockId> mappings_to_list(const Analysis& analysis, const ReportOpti
   return mappings;
 }
 
-MappingRow describe_mapping(const Analysis& analysis, BlockId id, const HolderTable& holders) {
+MappingRow describe_mapping(const Analysis& analysis, BlockId id, const HolderTable& holders,
+                            bool content) {
   const Block& block = analysis.heap.block(id);
   MappingRow row;
   row.address = block.begin();
@@ -242,6 +243,10 @@ MappingRow describe_mapping(const Analysis& analysis, BlockId id, const HolderTa
   row.resident_bytes = resident_bytes(analysis.image, block.range());
   row.reason =
       row.verdict == Verdict::Reachable ? std::string() : explain_mapping(analysis, id, holders);
+  if (!content) return row;
+  ContentPreview preview = preview_content(analysis.image, block.range());
+  row.content_hex = std::move(preview.hex);
+  row.content_text = std::move(preview.text);
   return row;
 }
 
@@ -331,6 +336,7 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   describe_rules(analysis, options, report);
   report.possible_for_lack_of_memory = possible_for_lack_of_memory(analysis);
   report.memory = account_memory(analysis);
+  report.kept_free = describe_kept_free(analysis);
   report.holders = describe_holders(analysis);
   if (analysis.holding) {
     const Retained& retained = analysis.holding->retained;
@@ -350,7 +356,7 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
     report.cluster = map_cluster(analysis, options.cluster, options.content, target.captured_at);
   }
   for (const BlockId mapping : mappings)
-    report.mappings.push_back(describe_mapping(analysis, mapping, holders));
+    report.mappings.push_back(describe_mapping(analysis, mapping, holders, options.content));
   if (options.blocks != BlockList::None) {
     report.blocks = BlockListing(analysis, listing_filter(options), std::move(holders));
   }

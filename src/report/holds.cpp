@@ -230,6 +230,7 @@ HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
   report.live = {retained.blocks(Retained::kWhole), retained.bytes(Retained::kWhole)};
   report.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
   report.command = options.command;
+  report.verbose = options.verbose;
   const HoldsDescriber describer(analysis);
   for (const RetainedNode& node :
        fold_retained(analysis.heap, analysis.clusters, retained, options.fold)) {
@@ -251,7 +252,8 @@ void render_text(const HoldsReport& report, bool color, std::ostream& out) {
   for (const HoldsRow& row : report.rows) write_row(report, row, out);
   if (report.left_out > 0)
     out << fmt::format("  more of each: {} -n 50; deeper: --depth 6\n", report.command);
-  write_notes(report.notes, out);
+  write_notes(report.notes, report.verbose, report.command, out);
+  write_timing(report.timing, out);
 }
 
 void render_json(const HoldsReport& report, std::ostream& out) {
@@ -269,13 +271,10 @@ void render_json(const HoldsReport& report, std::ostream& out) {
          {"at_least", row.is_least},
          {"repeats", row.repeats}});
   }
-  Json notes = Json::array();
-  for (const Note& note : report.notes) notes.push_back(json_of(note));
-  const Json document = {{"schema", "heapscan.holds/1"},
-                         {"target", json_of_target(report.target, report.threads)},
-                         {"live", json_of(report.live)},
-                         {"tree", std::move(tree)},
-                         {"notes", std::move(notes)}};
+  const Json document = {
+      {"schema", "heapscan.holds/1"},   {"target", json_of_target(report.target, report.threads)},
+      {"live", json_of(report.live)},   {"tree", std::move(tree)},
+      {"notes", json_of(report.notes)}, {"timing", json_of_timing(report.timing)}};
   out << document.dump(2, ' ', true, Json::error_handler_t::replace) << '\n';
 }
 

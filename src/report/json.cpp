@@ -10,6 +10,7 @@
 #include "heapscan/report/report.h"
 #include "report/json_values.h"
 #include "report/target_parts.h"
+#include "report/text_kept_free.h"
 #include "report/text_style.h"
 
 namespace heapscan {
@@ -71,7 +72,9 @@ Json mapping_json(const MappingRow& row) {
           {"size", row.size},
           {"verdict", name_of(row.verdict)},
           {"resident_bytes", or_null(row.resident_bytes)},
-          {"evidence", row.reason}};
+          {"kind", row.kind.empty() ? "private" : row.kind},
+          {"evidence", row.reason},
+          {"content", {{"hex", or_null(row.content_hex)}, {"text", or_null(row.content_text)}}}};
 }
 
 Json suppression_json(const SuppressionRow& row) {
@@ -84,13 +87,6 @@ Json suppression_json(const SuppressionRow& row) {
 
 Json unused_suppression_json(const SuppressionRow& row) {
   return {{"rule", row.rule}, {"source", row.source}};
-}
-
-Json timing_json(const Report& report) {
-  Json timing = Json::object();
-  if (!report.options.timing) return timing;
-  for (const auto& [phase, seconds] : report.timing) timing[phase] = seconds;
-  return timing;
 }
 
 class ObjectWriter {
@@ -153,6 +149,7 @@ void render_json(const Report& report, std::ostream& out) {
   writer.member("allocator", allocator_json(report));
   writer.member("totals", totals_json(report));
   writer.member("memory", memory_json(report.memory));
+  writer.member("free_memory", json_of(report.kept_free));
   writer.array("holders", report.holders, holder_json);
   writer.array("leaks", report.leaks, json_of_group);
   if (report.cluster) writer.member("cluster", json_of_cluster(*report.cluster));
@@ -161,7 +158,7 @@ void render_json(const Report& report, std::ostream& out) {
   writer.array("suppressions", report.suppressions, suppression_json);
   writer.array("unused_suppressions", report.unused_suppressions, unused_suppression_json);
   write_block_rows(report, writer);
-  writer.member("timing", timing_json(report));
+  writer.member("timing", json_of_timing(report.options.timing ? report.timing : PhaseTimes()));
   writer.end();
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "heapscan/base/text.h"
+#include "heapscan/report/pause_part.h"
 
 namespace heapscan {
 
@@ -100,14 +101,33 @@ std::string headline(const CaptureFacts& target, size_t threads) {
   return line + words_for(target.content);
 }
 
-void write_notes(const Notes& notes, std::ostream& out) {
+void write_notes(const Notes& notes, bool all, const std::string& command, std::ostream& out) {
   if (notes.empty()) return;
   out << fmt::format("{:<11} {}\n", "notes", notes.size());
-  for (size_t i = 0; i < std::min(notes.size(), kNotesShown); ++i) {
+  const size_t shown = all ? notes.size() : std::min(notes.size(), kNotesShown);
+  for (size_t i = 0; i < shown; ++i) {
     const Note& note = notes[i];
     out << fmt::format("  {}{}{}: {}\n", name_of(note.kind), note.where.empty() ? "" : " ",
                        note.where, note.text);
   }
+  if (shown < notes.size())
+    out << fmt::format("  {}, show with: {} -v\n", counted(notes.size() - shown, "more note"),
+                       command);
+}
+
+void write_timing(const PhaseTimes& timing, std::ostream& out) {
+  if (timing.empty()) return;
+  out << "timing\n";
+  double total = 0;
+  for (const auto& [phase, seconds] : timing) {
+    if (phase.find(kPausePart) != std::string::npos) {  // of the acquisition, and counted there
+      out << fmt::format("    {:<30}{:>8.3f} ms\n", phase, seconds * 1e3);
+      continue;
+    }
+    out << fmt::format("  {:<20}{:>10.3f} s\n", phase, seconds);
+    total += seconds;
+  }
+  out << fmt::format("  {:<20}{:>10.3f} s\n", "total", total);
 }
 
 Json json_of_target(const CaptureFacts& target, size_t threads) {
@@ -124,6 +144,18 @@ Json json_of_target(const CaptureFacts& target, size_t threads) {
 
 Json json_of(const Note& note) {
   return {{"kind", name_of(note.kind)}, {"where", note.where}, {"text", note.text}};
+}
+
+Json json_of(const Notes& notes) {
+  Json rows = Json::array();
+  for (const Note& note : notes) rows.push_back(json_of(note));
+  return rows;
+}
+
+Json json_of_timing(const PhaseTimes& timing) {
+  Json phases = Json::object();
+  for (const auto& [phase, seconds] : timing) phases[phase] = seconds;
+  return phases;
 }
 
 }  // namespace heapscan

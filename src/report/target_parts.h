@@ -3,6 +3,8 @@
 
 #include <iosfwd>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "heapscan/base/note.h"
 #include "heapscan/image/capture_facts.h"
@@ -21,10 +23,17 @@ namespace heapscan {
 // are escaped.
 [[nodiscard]] std::string headline(const CaptureFacts& target, size_t threads);
 
-// The first few of them, one line each; nothing when there are none.
-void write_notes(const Notes& notes, std::ostream& out);
+// One line each, the first few or all of them; nothing when there are none. `command` shows all with
+// -v.
+void write_notes(const Notes& notes, bool all, const std::string& command, std::ostream& out);
+
+using PhaseTimes = std::vector<std::pair<std::string, double>>;  // phase, seconds
+// Nothing when there are none.
+void write_timing(const PhaseTimes& timing, std::ostream& out);
 
 [[nodiscard]] Json json_of_target(const CaptureFacts& target, size_t threads);
 [[nodiscard]] Json json_of(const Note& note);
+[[nodiscard]] Json json_of(const Notes& notes);
+[[nodiscard]] Json json_of_timing(const PhaseTimes& timing);
 
 }  // namespace heapscan

@@ -11,6 +11,8 @@
 #include "heapscan/report/report.h"
 #include "report/target_parts.h"
 #include "report/text_groups.h"
+#include "report/text_kept_free.h"
+#include "report/text_mappings.h"
 #include "report/text_style.h"
 
 namespace heapscan {
@@ -20,8 +22,6 @@ namespace {
 constexpr uint64_t kCoveragePercent = 90;  // of the lost bytes; groups beyond it get one line each
 constexpr size_t kDetailedGroups = 5;
 constexpr size_t kBriefPossible = 3;
-constexpr size_t kBriefMappings = 3;
-constexpr size_t kBriefNotes = 5;
 constexpr uint64_t kUsesShown = 100;    // uses of less than one part of it are left out
 constexpr uint64_t kManagedShare = 10;  // one part of it is worth saying whose it may be
 constexpr size_t kLongestHolder = 70;   // characters
@@ -76,6 +76,7 @@ class TextReport {
       write_header();
       write_heap();
       write_memory();
+      write_kept_free(report_.kept_free, options_.verbose, out_);
     }
     if (report_.cluster) {
       write_cluster(report_, style_, out_);
@@ -83,7 +84,7 @@ class TextReport {
       write_verdicts();
     }
     write_blocks(report_, out_);
-    write_timing(report_, out_);
+    if (options_.timing) write_timing(report_.timing, out_);
     write_summary();
   }
 
@@ -104,7 +105,7 @@ class TextReport {
     write_not_judged();
     if (options_.quiet) return;
     write_checks(report_, out_);
-    write_notes();
+    write_notes(report_.notes, options_.verbose, options_.command, out_);
     if (options_.verbose) write_details();
   }
 
@@ -259,22 +260,7 @@ class TextReport {
                                          human_bytes(definite.bytes + indirect.bytes),
                                          possible.blocks, human_bytes(possible.bytes));
     heading("mappings", lost > 0 ? style_.red(text) : style_.yellow(text));
-    if (!options_.quiet) write_mapping_rows();
-  }
-
-  void write_mapping_rows() {
-    const size_t most = options_.verbose ? report_.mappings.size() : kBriefMappings;
-    const size_t shown = std::min(report_.mappings.size(), most);
-    for (size_t i = 0; i < shown; ++i) {
-      const MappingRow& row = report_.mappings[i];
-      const std::string resident =
-          row.resident_bytes ? fmt::format(" ({} resident)", human_bytes(*row.resident_bytes)) : "";
-      out_ << fmt::format("  {:<15} {:>10}{}  {:<9} {}\n", hex(row.address), human_bytes(row.size),
-                          resident, name_of(row.verdict), row.reason);
-    }
-    if (shown < report_.mappings.size()) {
-      out_ << more(report_.mappings.size() - shown, "mapping", " -v");
-    }
+    if (!options_.quiet) write_mapping_rows(report_, out_);
   }
 
   void write_not_judged() {
@@ -286,21 +272,6 @@ class TextReport {
                           human_bytes(report_.missing_bytes));
     }
     heading("not judged", text);
-  }
-
-  void write_notes() {
-    if (report_.notes.empty()) return;
-    heading("notes", std::to_string(report_.notes.size()));
-    const size_t shown =
-        options_.verbose ? report_.notes.size() : std::min(report_.notes.size(), kBriefNotes);
-    for (size_t i = 0; i < shown; ++i) {
-      const Note& note = report_.notes[i];
-      out_ << fmt::format("  {}{}{}: {}\n", name_of(note.kind), note.where.empty() ? "" : " ",
-                          note.where, note.text);
-    }
-    if (shown < report_.notes.size()) {
-      out_ << more(report_.notes.size() - shown, "note", " -v");
-    }
   }
 
   void write_details() {

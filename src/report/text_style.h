@@ -48,6 +48,5 @@ void write_verdict_table(const Report& report, std::ostream& out);
 void write_checks(const Report& report, std::ostream& out);
 void write_funnel(const Report& report, std::ostream& out);
 void write_blocks(const Report& report, std::ostream& out);
-void write_timing(const Report& report, std::ostream& out);
 
 }  // namespace heapscan

@@ -5,7 +5,6 @@
 #include <ostream>
 
 #include "heapscan/base/text.h"
-#include "heapscan/report/pause_part.h"
 #include "report/text_style.h"
 
 namespace heapscan {
@@ -104,21 +103,6 @@ void write_blocks(const Report& report, std::ostream& out) {
     ++rows;
   });
   if (rows == 0) out << "  none\n";
-}
-
-void write_timing(const Report& report, std::ostream& out) {
-  if (!report.options.timing) return;
-  out << "timing\n";
-  double total = 0;
-  for (const auto& [phase, seconds] : report.timing) {
-    if (phase.starts_with(kPausePart)) {  // of the acquisition, and counted there
-      out << fmt::format("    {:<30}{:>8.3f} ms\n", phase, seconds * 1e3);
-      continue;
-    }
-    out << fmt::format("  {:<20}{:>10.3f} s\n", phase, seconds);
-    total += seconds;
-  }
-  out << fmt::format("  {:<20}{:>10.3f} s\n", "total", total);
 }
 
 }  // namespace heapscan

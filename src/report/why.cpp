@@ -259,6 +259,8 @@ WhyReport describe_why(const CaptureFacts& target, const Analysis& analysis,
   report.target = escaped_facts(target);
   report.threads = analysis.image.threads().size();
   report.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
+  report.command = options.command;
+  report.verbose = options.verbose;
   const WhyDescriber describer(analysis, options);
   for (const Addr address : addresses) report.answers.push_back(describer.answer(address));
   return report;
@@ -268,18 +270,18 @@ void render_text(const WhyReport& report, bool color, std::ostream& out) {
   const Style style(color);
   out << style.bold(headline(report.target, report.threads)) << '\n';
   for (const WhyAnswer& answer : report.answers) write_answer(answer, style, out);
-  write_notes(report.notes, out);
+  write_notes(report.notes, report.verbose, report.command, out);
+  write_timing(report.timing, out);
 }
 
 void render_json(const WhyReport& report, std::ostream& out) {
   Json answers = Json::array();
   for (const WhyAnswer& answer : report.answers) answers.push_back(json_of_answer(answer));
-  Json notes = Json::array();
-  for (const Note& note : report.notes) notes.push_back(json_of(note));
   const Json document = {{"schema", "heapscan.why/1"},
                          {"target", json_of_target(report.target, report.threads)},
                          {"answers", std::move(answers)},
-                         {"notes", std::move(notes)}};
+                         {"notes", json_of(report.notes)},
+                         {"timing", json_of_timing(report.timing)}};
   out << document.dump(2, ' ', true, Json::error_handler_t::replace) << '\n';
 }
 

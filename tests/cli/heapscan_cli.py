@@ -168,6 +168,7 @@ def normalised(text):
     rules = [
         (r"^heap {8}.*$", "heap        HEAP"),
         (r"^memory {6}.*\n( {12}the other.*\n)*", "memory      MEMORY\n"),
+        (r"^free {8}.*\n(  (arena|\d+ more arena|with fewer).*\n| {12}.*\n)*", ""),
         (r"^held {8}.*\n(  .*\n)*", "held        HELD\n"),
         (r"\bpid \d+", "pid PID"),
         (r"heapscan attach \d+", "heapscan attach PID"),

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "heapscan/analysis/holding.h"
+#include "heapscan/heap/free_memory.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
 #include "heapscan/identify/identities.h"
@@ -38,6 +39,7 @@ struct Analysis {
   Notes debug_file_notes;
   RuntimeFacts runtime;
   HeapModel heap;
+  FreeMemory free_memory;
   Roots roots;
   Reachability reach;
   Types types;  // empty when nothing was clustered, or no module describes types
@@ -66,7 +68,8 @@ enum class HoldingWanted {
 struct AnalysisOptions {
   // Called when a stage begins, with its name; for progress. May be empty.
   std::function<void(const std::string&)> on_stage;
-  // Which blocks to cluster; those of other verdicts are in no cluster.
+  // Which blocks to cluster; those of other verdicts are in no cluster, but for live blocks that keep
+  // much free memory from going back to the system.
   VerdictSet clustered{Verdict::Definite, Verdict::Indirect, Verdict::Possible};
   std::vector<SuppressionRule> suppressions;
   HoldingWanted holding = HoldingWanted::Never;

@@ -79,6 +79,7 @@ struct Families {
 // Blocks in Used state of the wanted verdicts; raw mappings are in no family.
 struct FamilyOptions {
   VerdictSet verdicts{Verdict::Definite, Verdict::Indirect, Verdict::Possible};
+  std::vector<BlockId> reachable_too;  // sorted; of reachable blocks only these, if not all
 };
 [[nodiscard]] Families find_families(const MemoryImage& image, const Symbols& symbols,
                                      const RuntimeFacts& runtime, const HeapModel& heap,

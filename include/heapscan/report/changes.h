@@ -8,11 +8,13 @@
 #include <iosfwd>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/diff/diff.h"
 #include "heapscan/image/capture_facts.h"
+#include "heapscan/report/kept_free.h"
 
 namespace heapscan {
 
@@ -29,6 +31,12 @@ struct CauseRow {
   [[nodiscard]] int64_t growth() const {
     return static_cast<int64_t>(is) - static_cast<int64_t>(was);
   }
+};
+
+// An arena in which malloc keeps more free memory than before.
+struct HoardRow {
+  ArenaRow arena;    // as it is now
+  uint64_t was = 0;  // free bytes
 };
 
 struct ChangeRow {
@@ -51,11 +59,15 @@ struct ChangeReport {
   bool is_resident = false;  // the bytes of causes are resident ones, otherwise mapped ones
   uint64_t intervals = 1;
   std::vector<CauseRow> causes;  // by growth, largest first
+  std::vector<HoardRow> hoards;  // by growth, largest first; at most kHoards
+  static constexpr size_t kHoards = 3;
   KindChange all;
   std::vector<ChangeRow> rows;  // by growth, largest first
   uint64_t left_out = 0;        // rows beyond those
   Notes notes;                  // of the later look
   std::string command;
+  bool verbose = false;
+  std::vector<std::pair<std::string, double>> timing;  // phase, seconds; where it was asked for
 
   [[nodiscard]] bool anything_leaked() const {
     return all.lost.confirmed.blocks + all.lost.newly.blocks > 0;
@@ -66,6 +78,7 @@ struct ChangesOptions {
   size_t top = 10;
   bool new_only = false;  // only kinds that were not there before
   bool content = true;
+  bool verbose = false;
   std::string command;
 };
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
@@ -40,11 +41,14 @@ struct HoldsReport {
   bool clustered = false;      // live blocks have groups
   Notes notes;
   std::string command;  // leads to this report again
+  bool verbose = false;
+  std::vector<std::pair<std::string, double>> timing;  // phase, seconds; where it was asked for
 };
 
 struct HoldsOptions {
   FoldOptions fold;
   bool content = true;
+  bool verbose = false;
   std::string command;
 };
 

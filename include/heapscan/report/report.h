@@ -18,6 +18,7 @@
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/report/block_listing.h"
 #include "heapscan/report/cluster_map.h"
+#include "heapscan/report/kept_free.h"
 #include "heapscan/report/names.h"
 #include "heapscan/triage/suppressions.h"
 
@@ -110,6 +111,9 @@ struct MappingRow {
   Verdict verdict = Verdict::Definite;
   std::optional<uint64_t> resident_bytes;
   std::string reason;
+  std::string kind;          // "shared memory"; empty: private anonymous memory
+  std::string content_hex;   // of its first bytes; empty without content
+  std::string content_text;  // the same, escaped
 };
 
 // A root, or a block that several share, with all that is reachable through it alone.
@@ -139,6 +143,7 @@ struct Report {
   uint64_t missing_bytes = 0;  // of the program's memory that was not there to be searched
   HeapTotals heap;
   MemoryAccount memory;
+  KeptFree kept_free;
   // Without what is suppressed.
   std::array<VerdictTotal, kVerdictCount> verdicts{};
   std::array<VerdictTotal, kVerdictCount> mapping_verdicts{};

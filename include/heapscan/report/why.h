@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
@@ -52,11 +53,16 @@ struct WhyReport {
   size_t threads = 0;
   std::vector<WhyAnswer> answers;
   Notes notes;
+  std::string command;  // leads to this report again
+  bool verbose = false;
+  std::vector<std::pair<std::string, double>> timing;  // phase, seconds; where it was asked for
 };
 
 struct WhyOptions {
   size_t paths = 1;  // per address
   bool content = true;
+  bool verbose = false;
+  std::string command;
 };
 
 // The analysis must hold who holds what.

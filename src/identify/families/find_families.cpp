@@ -10,6 +10,7 @@
 // numbers take memory per block: its id, its group, its signature and its owner.
 #include <algorithm>
 #include <bit>
+#include <iterator>
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/heap/block_memory.h"
@@ -136,16 +137,24 @@ Families find_families(const MemoryImage& image, const Symbols& symbols,
   for (const Verdict verdict : {Verdict::Definite, Verdict::Indirect, Verdict::Possible}) {
     if (options.verdicts.has(verdict)) unreached.add(verdict);
   }
-  const auto groups_of = [&](const VerdictSet& verdicts) {
-    std::vector<BlockId> blocks = wanted_blocks(heap, reach, verdicts);
+  const auto groups_of = [&](std::vector<BlockId> blocks) {
     auto [group_of, shapes] = Rounds(image, symbols, runtime, heap, blocks).run();
     Families groups = rows_of_groups(heap, std::move(blocks), group_of, shapes);
     draw_portraits(image, symbols, runtime, heap, groups);
     return groups;
   };
-  Families groups = groups_of(unreached);
-  if (options.verdicts.has(Verdict::Reachable))
-    groups = join_groups(std::move(groups), groups_of({Verdict::Reachable}));
+  Families groups = groups_of(wanted_blocks(heap, reach, unreached));
+  std::vector<BlockId> live;
+  if (options.verdicts.has(Verdict::Reachable)) {
+    live = wanted_blocks(heap, reach, {Verdict::Reachable});
+  } else {
+    std::copy_if(options.reachable_too.begin(), options.reachable_too.end(),
+                 std::back_inserter(live), [&](BlockId id) {
+                   return heap.block(id).state() == BlockState::Used &&
+                          reach.verdict(id) == Verdict::Reachable;
+                 });
+  }
+  if (!live.empty()) groups = join_groups(std::move(groups), groups_of(std::move(live)));
   return tell_apart(image, symbols, runtime, heap, roots, reach,
                     unite_equal(heap, std::move(groups)));
 }

@@ -53,7 +53,7 @@ class JsonTest : public ::testing::Test {
 
 TEST_F(JsonTest, HasTheMembersOfTheSchemaInOrder) {
   const Json json = json_of(report());
-  EXPECT_THAT(keys_of(json), ElementsAre("schema", "target", "allocator", "totals", "memory",
+  EXPECT_THAT(keys_of(json), ElementsAre("schema", "target", "allocator", "totals", "memory", "free_memory",
                                          "holders", "leaks", "mappings", "notes", "suppressions",
                                          "unused_suppressions", "blocks", "timing"));
   EXPECT_EQ(json["schema"], "heapscan.report/1");

@@ -5,6 +5,7 @@
 #include <regex>
 #include <sstream>
 
+#include "heapscan/base/text.h"
 #include "heapscan/identify/field_meaning.h"
 #include "heapscan/symbols/symbols_builder.h"
 #include "unit/report/judged_program.h"
@@ -341,12 +342,54 @@ TEST(Text, CountsMappingsInTheSummary) {
   Report report = small_report();
   report.mapping_verdicts[static_cast<size_t>(Verdict::Definite)] = {1, 1 << 20};
   report.mappings = {{Addr(0x7f0000000000), 1 << 20, Verdict::Definite, 4096,
-                      "no pointer to 0x7f0000000000 found"}};
+                      "no pointer to 0x7f0000000000 found", "", "", ""}};
   const std::string text = text_of(report);
   EXPECT_THAT(text, HasSubstr("\nmappings    1 leaked (1.0 MiB), 0 possibly leaked (0 B)\n"));
   EXPECT_THAT(text, HasSubstr("\n  0x7f0000000000     1.0 MiB (4.0 KiB resident)  definite  no "
                               "pointer to 0x7f0000000000 found\n"));
   EXPECT_THAT(text, EndsWith("; 1 mapping of 1.0 MiB definitely lost\n"));
+}
+
+TEST(Text, MappingsOfOneSizeAreOneLine) {
+  Report report = small_report();
+  for (uint64_t i = 0; i < 300; ++i) {
+    const Addr at(0x7f0000000000 + (i << 20));
+    report.mappings.push_back(
+        {at, 1 << 16, Verdict::Definite, 4096, "no pointer to " + hex(at) + " found", "",
+         "6672616d65206f66" + std::string(i % 2 == 0 ? "30" : "31"), "frame of0"});
+  }
+  report.mappings.push_back(
+      {Addr(0x7e0000000000), 1 << 16, Verdict::Possible, 4096, "named", "", "", ""});
+  report.mapping_verdicts[static_cast<size_t>(Verdict::Definite)] = {300, 300 << 16};
+  const std::string text = text_of(report);
+  EXPECT_THAT(text,
+              HasSubstr("\n  300 × 64.0 KiB    18.8 MiB (1.2 MiB resident)  definite  no pointer "
+                        "to 0x7f0000000000 found; so are the others\n"
+                        "      all begin with 6672616d65206f66\n"
+                        "  0x7e0000000000    64.0 KiB (4.0 KiB resident)  possible  named\n"));
+}
+
+TEST(Text, SaysWhatKeepsFreeMemory) {
+  Report report = small_report();
+  report.kept_free.free_bytes = 180 << 20;
+  report.kept_free.page_bytes = 170 << 20;
+  report.kept_free.is_resident = true;
+  ArenaRow arena;
+  arena.free_bytes = 180 << 20;
+  arena.end_bytes = 2 << 20;
+  arena.stretches.push_back(
+      {Addr(0x5500'0000'0000), 178 << 20, 170 << 20,
+       PinRow{Addr(0x5500'0b20'0000), 32, "used", "struct listener", "", "prog: listeners"}, 1,
+       32});
+  report.kept_free.arenas = {arena};
+  EXPECT_THAT(text_of(report), testing::Not(HasSubstr("kept by malloc")));
+  report.kept_free.is_large = true;
+  EXPECT_THAT(
+      text_of(report),
+      HasSubstr("\nfree        180.0 MiB kept by malloc; malloc_trim(0) would give back 170.0 MiB\n"
+                "  arena 0   180.0 MiB free, 2.0 MiB of it at the end, which free() gives back; "
+                "178.0 MiB lies below 0x55000b200000, 32 B, struct listener, held by "
+                "prog: listeners\n"));
 }
 
 TEST(Text, ListsBlocks) {
