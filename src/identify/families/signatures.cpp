@@ -26,7 +26,7 @@ constexpr uint64_t kUnwritten = 1;              // added to a hash
 constexpr uint64_t kFewestUnwritten = 64;       // bytes of a block that may not have been written
 
 // A word of which only the lower bytes were overwritten, with zeros: an empty string over what a
-// block's last owner had left.
+// block's last owner had left. A pointer to a block that begins at such an address looks the same.
 bool is_left_over(uint64_t word) { return word != 0 && (word & 0xffff) == 0; }
 
 }  // namespace
@@ -262,7 +262,9 @@ void SignatureMaker::describe_record(Bytes head, Signature& signature) {
   signature.traits = fields;
   const bool may_be_empty =
       signature.size <= kTiny || (words > 1 && is_allocators(load<uint64_t>(head.data() + 8)));
-  if (may_be_empty && is_left_over(load<uint64_t>(head.data()))) signature.trait[0] = {};
+  if (may_be_empty && kinds_[0] != WordKind::BlockStart &&
+      is_left_over(load<uint64_t>(head.data())))
+    signature.trait[0] = {};
   if (words <= fields) return;
   const size_t part = (words - fields + Signature::kTailParts - 1) / Signature::kTailParts;
   for (size_t begin = fields; begin < words; begin += part) {
