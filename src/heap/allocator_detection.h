@@ -8,11 +8,19 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "heap/allocator.h"
 #include "heapscan/image/image.h"
 
 namespace heapscan {
+
+// Whether `text` stands anywhere in the module's memory.
+[[nodiscard]] bool holds_text(const MemoryImage& image, const Module& module,
+                              std::string_view text);
+
+// As a sentence names it: its file's name, or "the program".
+[[nodiscard]] std::string name_in_sentence(const Module& module);
 
 struct AllocatorInCharge {
   // "glibc", "jemalloc", "tcmalloc", "mimalloc", "musl", …; the file name of a module that serves

@@ -8,9 +8,7 @@
 
 #include "heapscan/image/intervals.h"
 #include "reach/root_collector.h"
-#include "reach/roots_registers.h"
-#include "reach/roots_threads.h"
-#include "reach/roots_transit.h"
+#include "reach/root_sources.h"
 
 namespace heapscan {
 

@@ -3,7 +3,7 @@
 // 31 whole in a last one. A part that XSTATE_BV does not name holds nothing. Where the parts lie is
 // the processor's choice; the two layouts that exist are told apart by the area's size. Source:
 // Intel SDM vol. 1 ch. 13; Linux writes the standard, not the compacted format.
-#include "reach/roots_registers.h"
+#include "reach/root_sources.h"
 
 #include <array>
 #include <string>

@@ -6,7 +6,7 @@
 // A stack pointer elsewhere means a signal handler on an alternative stack, or a fiber. Then the
 // memory it lies in is live from there up, and so is the thread's own stack: from where the signal
 // interrupted it, or, since a fiber's switch leaves no trace that all libraries share, all of it.
-#include "reach/roots_threads.h"
+#include "reach/root_sources.h"
 
 #include <elf.h>
 
@@ -14,7 +14,7 @@
 #include <string>
 
 #include "heapscan/base/text.h"
-#include "reach/signal_frames.h"
+#include "reach/signal_stacks.h"
 
 namespace heapscan {
 

@@ -8,7 +8,7 @@
 // about to be merged with it. And the allocator works on whole lists, of which it holds the first
 // member only (a fastbin being consolidated, the cache of a thread that ends): they are followed as
 // the allocator links them, by address, since 2.32 mixed with the place the link lies at.
-#include "reach/roots_transit.h"
+#include "reach/root_sources.h"
 
 #include <algorithm>
 #include <string>

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "heap/glibc/arena_shape.h"
+#include "heap/glibc/arena_search.h"
 #include "heap/glibc/chunk.h"
 #include "heap/glibc/glibc_heap.h"
 #include "heap/glibc/main_extent.h"

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "heap/glibc/arena_shape.h"
+#include "heap/glibc/arena_search.h"
 #include "heap/glibc/chunk.h"
 #include "heapscan/base/text.h"
 
@@ -58,10 +58,10 @@ uint64_t mark_fastbins(WordReader& reader, HeapModel& heap, Addr state, const Ar
       }
       const BlockId id = block_starting_at(heap, mem);
       if (!id.valid()) {
-        damage.add(
-            Addr(mem),
-            "malloc(): memory corruption (fast): a fastbin points to a place where no block begins" +
-                which);
+        damage.add(Addr(mem),
+                   "malloc(): memory corruption (fast): a fastbin points to a place where no block "
+                   "begins" +
+                       which);
         break;
       }
       Block& block = heap.blocks[id.index()];

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "heap/glibc/arena_shape.h"
+#include "heap/glibc/arena_search.h"
 #include "heap/glibc/chunk.h"
 
 namespace heapscan::glibc {

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "heap/glibc/arena_search.h"
-#include "heap/glibc/arena_shape.h"
 #include "heap/glibc/heap_area.h"
 #include "heap/glibc/malloc_params.h"
 #include "heap/glibc/word_reader.h"

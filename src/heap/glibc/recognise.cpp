@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "heap/allocator_detection.h"
 #include "heap/glibc/glibc_heap.h"
-#include "heap/module_text.h"
 
 namespace heapscan::glibc {
 

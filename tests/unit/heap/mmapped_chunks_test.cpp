@@ -4,7 +4,6 @@
 
 #include <gmock/gmock.h>
 
-#include "heap/glibc/mmapped_choice.h"
 #include "heap_expectations.h"
 #include "support/fake_heap.h"
 
