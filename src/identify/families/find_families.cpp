@@ -60,6 +60,7 @@ class Rounds {
         memory_(image, heap.index),
         wanted_(bitmap_of(heap, blocks)),
         numbers_(wanted_),
+        round_pointers_(find_round_pointers(heap, addresses_, memory_, blocks)),
         signatures_(blocks.size()) {
     signatures_.resize(blocks.size());
   }
@@ -94,7 +95,8 @@ class Rounds {
     return bitmap;
   }
   [[nodiscard]] SignatureMaker make_maker() const {
-    return {heap_, addresses_, memory_, numbers_, {groups_, owners_, short_texts_}};
+    return {
+        heap_, addresses_, memory_, numbers_, {groups_, owners_, short_texts_, round_pointers_}};
   }
   void sign_all() {
     parallel_for_pieces(blocks_.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
@@ -119,6 +121,7 @@ class Rounds {
   BlockMemory memory_;
   BlockBitmap wanted_;
   BlockNumbers numbers_;
+  std::vector<uint64_t> round_pointers_;
   GrowingArray<uint64_t> signatures_;
   std::vector<uint32_t> groups_;      // of the last round
   std::vector<Shape> shapes_;         // of the groups

@@ -8,7 +8,9 @@
 #include "identify/families/signatures.h"
 
 #include <algorithm>
+#include <mutex>
 
+#include "heapscan/base/parallel.h"
 #include "identify/families/shapes.h"
 #include "identify/families/text_groups.h"
 
@@ -24,9 +26,12 @@ constexpr uint64_t kAnnounced = 128;            // bytes of a block
 constexpr size_t kLinks = 2;                    // words of a free block that the allocator uses
 constexpr uint64_t kUnwritten = 1;              // added to a hash
 constexpr uint64_t kFewestUnwritten = 64;       // bytes of a block that may not have been written
+constexpr ptrdiff_t kMostThatPoint = 3;         // blocks that begin with one round pointer
+constexpr size_t kBlocksPerPiece = 4096;
 
 // A word of which only the lower bytes were overwritten, with zeros: an empty string over what a
-// block's last owner had left. A pointer to a block that begins at such an address looks the same.
+// block's last owner had left. A pointer to a block that begins at such an address looks the same,
+// but not many blocks have it; what was left in neighbours is the same word in all of them.
 bool is_left_over(uint64_t word) { return word != 0 && (word & 0xffff) == 0; }
 
 }  // namespace
@@ -67,6 +72,36 @@ TraitKind trait_of(WordKind kind) {
       return TraitKind::Random;
   }
   return TraitKind::Random;
+}
+
+std::vector<uint64_t> find_round_pointers(const HeapModel& heap, const AddressMap& addresses,
+                                          const BlockMemory& memory,
+                                          std::span<const BlockId> blocks) {
+  std::mutex mutex;
+  std::vector<uint64_t> words;
+  parallel_for_pieces(blocks.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
+    BlockReader reader(heap, memory);
+    for (size_t i = begin; i < end; ++i) {
+      if (i + 2 * kStep < end) reader.announce_row(blocks[i + 2 * kStep]);
+      if (i + kStep < end && heap.block(blocks[i + kStep]).size() <= kTiny)
+        reader.announce_bytes(blocks[i + kStep], sizeof(uint64_t));
+      const Block& block = heap.block(blocks[i]);
+      if (block.size() > kTiny) continue;
+      const std::byte* const at = reader.bytes_at(block.begin());
+      const uint64_t word = at == nullptr ? 0 : load<uint64_t>(at);
+      if (!is_left_over(word) || addresses.kind_of(word) != WordKind::BlockStart) continue;
+      const std::lock_guard lock(mutex);
+      words.push_back(word);
+    }
+  });
+  std::sort(words.begin(), words.end());
+  std::vector<uint64_t> pointers;
+  for (auto word = words.begin(); word != words.end();) {
+    const auto next = std::upper_bound(word, words.end(), *word);
+    if (next - word <= kMostThatPoint) pointers.push_back(*word);
+    word = next;
+  }
+  return pointers;
 }
 
 uint64_t Signature::bucket() const { return mix(static_cast<uint64_t>(shape) + 1, size); }
@@ -262,8 +297,9 @@ void SignatureMaker::describe_record(Bytes head, Signature& signature) {
   signature.traits = fields;
   const bool may_be_empty =
       signature.size <= kTiny || (words > 1 && is_allocators(load<uint64_t>(head.data() + 8)));
-  if (may_be_empty && kinds_[0] != WordKind::BlockStart &&
-      is_left_over(load<uint64_t>(head.data())))
+  const auto first = load<uint64_t>(head.data());
+  if (may_be_empty && is_left_over(first) &&
+      !std::binary_search(known_.round_pointers.begin(), known_.round_pointers.end(), first))
     signature.trait[0] = {};
   if (words <= fields) return;
   const size_t part = (words - fields + Signature::kTailParts - 1) / Signature::kTailParts;

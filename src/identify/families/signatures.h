@@ -68,12 +68,21 @@ struct Signature {
   [[nodiscard]] uint64_t hash() const;
 };
 
-// What rounds have found out so far, by number of the block. All are empty in the first round.
+// What rounds have found out so far, by number of the block: empty in the first round.
 struct Known {
   std::span<const uint32_t> group_of;
   std::span<const uint32_t> owner_of;
-  std::span<const uint8_t> is_short_text;  // by group
+  std::span<const uint8_t> is_short_text;    // by group
+  std::span<const uint64_t> round_pointers;  // of find_round_pointers(); known from the beginning
 };
+
+// First words of `blocks` that lead to a block at a multiple of 64 KiB, where so few of the smallest
+// blocks begin with the same one that it is a pointer and not what an empty string has left of one.
+// Sorted.
+[[nodiscard]] std::vector<uint64_t> find_round_pointers(const HeapModel& heap,
+                                                        const AddressMap& addresses,
+                                                        const BlockMemory& memory,
+                                                        std::span<const BlockId> blocks);
 
 // Makes signatures; one per thread. Blocks that are announced well before they are asked for cost
 // no waiting.

@@ -16,7 +16,10 @@ TraitKind first_trait(FakeProgram::World world, Addr block) {
   BlockBitmap wanted(world.heap.blocks.size());
   for (size_t i = 0; i < world.heap.blocks.size(); ++i) wanted.set(BlockId(i));
   const BlockNumbers numbers(wanted);
-  return SignatureMaker(world.heap, addresses, memory, numbers, {})
+  std::vector<BlockId> blocks;
+  wanted.for_each([&](BlockId id) { blocks.push_back(id); });
+  const auto round = find_round_pointers(world.heap, addresses, memory, blocks);
+  return SignatureMaker(world.heap, addresses, memory, numbers, {{}, {}, {}, round})
       .signature_of(world.heap.block_at(block))
       .trait[0]
       .kind;
@@ -39,6 +42,19 @@ TEST(Signatures, APointerToABlockAtARoundAddressIsAPointer) {
   program.poke(record, round);
   program.poke(record + 8, 3);
   EXPECT_EQ(first_trait(program.build(), record), TraitKind::Block);
+}
+
+TEST(Signatures, WhatManyEmptyStringsLeftIsNoFieldThoughABlockBeginsThere) {
+  FakeProgram program;
+  Addr round = program.block(40);
+  while (round.value % 0x10000 != 0) round = program.block(24);
+  Addr last;
+  for (int i = 0; i < 10; ++i) {
+    last = program.block(24);
+    program.poke(last, round);
+    program.poke(last + 8, 3);
+  }
+  EXPECT_EQ(first_trait(program.build(), last), TraitKind::Zero);
 }
 
 }  // namespace
