@@ -14,8 +14,8 @@
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/diff/diff.h"
+#include "heapscan/diff/imprint.h"
 #include "heapscan/report/changes.h"
-#include "heapscan/report/names.h"
 
 namespace heapscan {
 
@@ -46,18 +46,27 @@ std::string again(const DiffWords& words, const std::vector<Door>& doors) {
   return command + (words.new_only ? " --new-only" : "");
 }
 
+// What is kept of a look. Its memory is a part of it for the sake of looks that left numbers out.
+struct KeptLook {
+  Capture captured;
+  Imprint imprint;
+  LookSummary summary;
+};
+
 // The ids of kinds that grew, as the later look has them.
-std::multiset<std::string> grown(const Analysis& after, const Delta& delta) {
+std::multiset<std::string> grown(const KeptLook& after, const Delta& delta) {
   std::multiset<std::string> ids;
   for (const KindChange& kind : delta.kinds) {
-    if (kind.after.valid() && kind.growth() > 0) ids.insert(id_of(after, kind.after));
+    if (kind.after.valid() && kind.growth() > 0) ids.insert(after.summary.groups[kind.after].id);
   }
   return ids;
 }
 
-Delta compare(const Look& before, const Look& after, bool is_same) {
-  return diff(before.analysis, after.analysis, is_same,
-              {before.captured.hashes, after.captured.hashes});
+// `memory` is that of the later look.
+Delta compare(const KeptLook& before, const KeptLook& after, const MemoryImage& memory) {
+  return diff(before.imprint, after.imprint,
+              compare_processes(before.imprint.program, after.imprint.program).is_same,
+              test_kept_words(before.captured.image, memory));
 }
 
 // The phases of one of several looks.
@@ -72,45 +81,51 @@ int run_diff(const DiffWords& words) {
   const std::vector<Door> doors = find_doors(words);
   const ThreadLimit limit(shared.threads);
   std::optional<Progress> progress(std::in_place, !shared.report.quiet);
-  const Look first = look_at_held_memory(shared, doors.front().capture, *progress);
-  std::optional<Look> last;
+  std::optional<KeptLook> first;
+  std::optional<KeptLook> last;
   std::multiset<std::string> grown_ids;  // once per interval
   Timing timing;
-  append_times(first, 1, timing);
-  for (size_t i = 1; i < doors.size(); ++i) {
-    Look next = look_at_held_memory(shared, doors[i].capture, *progress);
-    if (doors.size() > 2) {
-      const Look& before = last ? *last : first;
-      const SameProcess same = compare_processes(before.analysis.image, next.analysis.image);
-      grown_ids.merge(grown(next.analysis, compare(before, next, same.is_same)));
+  Delta delta;
+  HoldersOfBorn holders;
+  for (size_t i = 0; i < doors.size(); ++i) {
+    Look look = look_at_held_memory(shared, doors[i].capture, *progress);
+    append_times(look, i + 1, timing);
+    progress->stage("comparing");
+    const MemoryImage& memory = look.analysis.image;
+    KeptLook next;
+    next.imprint = timed(fmt::format("{}: imprint", i + 1), timing,
+                         [&] { return make_imprint(look.analysis, look.captured.hashes); });
+    next.summary = summarize_look(look.captured.facts, look.analysis, shared.report.content);
+    if (i > 0 && doors.size() > 2)
+      grown_ids.merge(grown(next, compare(last ? *last : *first, next, memory)));
+    if (i > 0 && i + 1 == doors.size()) {
+      delta = timed("compare", timing, [&] { return compare(*first, next, memory); });
+      holders = timed("find holders", timing,
+                      [&] { return find_holders_of_born(look.analysis, next.imprint, delta); });
     }
-    append_times(next, i + 1, timing);
+    next.captured = std::move(look.captured);
+    next.captured.image = std::move(look.analysis.image);
     if (last) require_unchanged(last->captured);
-    last.emplace(std::move(next));
+    (first ? last : first).emplace(std::move(next));
   }
 
-  progress->stage("comparing");
-  const SameProcess same = compare_processes(first.analysis.image, last->analysis.image);
-  const Delta delta = timed("compare", timing, [&] { return compare(first, *last, same.is_same); });
   ChangesOptions options;
   options.top = words.top;
   options.new_only = words.new_only;
-  options.content = shared.report.content;
   options.verbose = shared.report.verbose;
   options.command = again(words, doors);
   ChangeReport report = timed("report", timing, [&] {
-    return describe_changes({first.captured.facts, first.analysis},
-                            {last->captured.facts, last->analysis}, delta, options);
+    return describe_changes(first->summary, last->summary, delta, holders, options);
   });
   if (shared.report.timing) report.timing = std::move(timing);
-  report.why_not_same = same.why_not;
+  report.why_not_same = compare_processes(first->imprint.program, last->imprint.program).why_not;
   report.intervals = doors.size() - 1;
   if (report.intervals > 1) {
     for (ChangeRow& row : report.rows) row.grew = grown_ids.count(row.cluster);
   }
-  if (first.captured.facts.captured_at > last->captured.facts.captured_at)
+  if (first->captured.facts.captured_at > last->captured.facts.captured_at)
     say("the first look is later than the last one; they are compared in the order given");
-  require_unchanged(first.captured);
+  require_unchanged(first->captured);
   require_unchanged(last->captured);
   progress.reset();
   write_report(shared, report);

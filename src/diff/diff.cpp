@@ -1,12 +1,10 @@
-// Both block tables are sorted by address, so one pass over both finds what was at each address
-// before and after. Bytes are compared where a block of one size was in use both times. Then kinds
+// Both imprints are sorted by address, so one pass over both finds what was at each address before
+// and after. Contents are compared where a block of one size was in use both times. Then kinds
 // are matched, and a block that stayed where it was but became another kind is counted as gone and
 // born: freed and allocated anew.
 #include "heapscan/diff/diff.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <map>
 #include <tuple>
 #include <utility>
@@ -20,32 +18,28 @@ namespace {
 
 constexpr size_t kPairsPerPiece = 4096;
 
-// Blocks of one address and size, in use both times.
-struct BlockPair {
-  BlockId before;
-  BlockId after;
+// Rows of blocks of one address and size.
+struct RowPair {
+  size_t before;
+  size_t after;
 };
 
-GrowingArray<Fate> fates_of(const HeapModel& heap, Fate fate) {
-  GrowingArray<Fate> fates(heap.blocks.size());
-  fates.resize(heap.blocks.size());
-  for (size_t i = 0; i < heap.blocks.size(); ++i) {
-    if (heap.blocks[i].state() == BlockState::Used) fates[i] = fate;
-  }
+GrowingArray<Fate> fates_of(const Imprint& imprint, Fate fate) {
+  GrowingArray<Fate> fates(imprint.rows.size());
+  fates.resize(imprint.rows.size());
+  std::fill(fates.begin(), fates.end(), fate);
   return fates;
 }
 
-std::vector<BlockPair> blocks_that_stayed(const HeapModel& before, const HeapModel& after) {
-  std::vector<BlockPair> pairs;
+std::vector<RowPair> blocks_that_stayed(const Imprint& before, const Imprint& after) {
+  std::vector<RowPair> pairs;
   size_t i = 0;
-  for (size_t k = 0; k < after.blocks.size(); ++k) {
-    const Block& block = after.blocks[k];
-    while (i < before.blocks.size() && before.blocks[i].begin() < block.begin()) ++i;
-    if (i == before.blocks.size()) break;
-    const Block& old = before.blocks[i];
-    if (old.begin() == block.begin() && old.size() == block.size() &&
-        old.state() == BlockState::Used && block.state() == BlockState::Used)
-      pairs.push_back({BlockId(i), BlockId(k)});
+  for (size_t k = 0; k < after.rows.size(); ++k) {
+    const ImprintRow& is = after.rows[k];
+    while (i < before.rows.size() && before.rows[i].begin < is.begin) ++i;
+    if (i == before.rows.size()) break;
+    const ImprintRow& was = before.rows[i];
+    if (was.begin == is.begin && was.size == is.size) pairs.push_back({i, k});
   }
   return pairs;
 }
@@ -70,46 +64,6 @@ bool has_kept_words(const MemoryImage& reduced, const MemoryImage& full, AddrRan
   return same;
 }
 
-const BlockHash* hash_at(std::span<const BlockHash> hashes, Addr address) {
-  const auto at = std::lower_bound(hashes.begin(), hashes.end(), address,
-                                   [](const BlockHash& row, Addr a) { return row.address < a; });
-  return at != hashes.end() && at->address == address ? &*at : nullptr;
-}
-
-// Whether `other` has what is saved of the block in `image`. What neither of them saved is not looked
-// at: a damaged core may claim blocks of any size.
-bool has_saved_bytes(const MemoryImage& image, const MemoryImage& other, AddrRange block) {
-  std::array<std::byte, 4096> buffer{};
-  bool same = true;
-  image.for_each_span(block, [&](Addr begin, Bytes bytes) {
-    for (size_t at = 0; at < bytes.size() && same; at += buffer.size()) {
-      const std::span part(buffer.data(), std::min(buffer.size(), bytes.size() - at));
-      same = other.read_bytes(begin + at, part) &&
-             std::memcmp(part.data(), bytes.data() + at, part.size()) == 0;
-    }
-  });
-  return same;
-}
-
-bool has_same_bytes(const MemoryImage& before, const MemoryImage& after, AddrRange block) {
-  const auto one = before.view(block);
-  const auto other = after.view(block);
-  if (one && other) return std::memcmp(one->data(), other->data(), block.size()) == 0;
-  return has_saved_bytes(before, after, block) && has_saved_bytes(after, before, block);
-}
-
-// Block -> cluster.
-std::vector<ClusterId> clusters_by_block(const Analysis& analysis) {
-  std::vector<ClusterId> of(analysis.heap.blocks.size());
-  for (size_t i = 0; i < analysis.clusters.blocks.size(); ++i)
-    of[analysis.clusters.blocks[i].index()] = analysis.clusters.cluster_of[i];
-  return of;
-}
-
-bool is_lost(Verdict verdict) {
-  return verdict == Verdict::Definite || verdict == Verdict::Indirect;
-}
-
 void count(VerdictTotal& total, uint64_t bytes) {
   ++total.blocks;
   total.bytes += bytes;
@@ -117,20 +71,16 @@ void count(VerdictTotal& total, uint64_t bytes) {
 
 class Diffing {
  public:
-  Diffing(const Analysis& before, const Analysis& after, const ContentHashes& hashes)
-      : before_(before),
-        after_(after),
-        hashes_(hashes),
-        cluster_before_(clusters_by_block(before)),
-        cluster_after_(clusters_by_block(after)) {
-    delta_.fate_before = fates_of(before.heap, Fate::Gone);
-    delta_.fate_after = fates_of(after.heap, Fate::Born);
+  Diffing(const Imprint& before, const Imprint& after, const ContentTest& has_same_contents)
+      : before_(before), after_(after), has_same_contents_(has_same_contents) {
+    delta_.fate_before = fates_of(before, Fate::Gone);
+    delta_.fate_after = fates_of(after, Fate::Born);
   }
 
   Delta run(bool is_same_process) {
     delta_.is_same_process = is_same_process;
-    if (is_same_process) stayed_ = blocks_that_stayed(before_.heap, after_.heap);
-    compare_bytes();
+    if (is_same_process) stayed_ = blocks_that_stayed(before_, after_);
+    compare_contents();
     match();
     count_before();
     count_after();
@@ -144,42 +94,36 @@ class Diffing {
   }
 
  private:
-  void compare_bytes() {
+  void compare_contents() {
     parallel_for_pieces(stayed_.size(), kPairsPerPiece, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
-        const BlockPair& pair = stayed_[i];
-        const AddrRange range = after_.heap.block(pair.after).range();
-        const Fate fate = has_same_content(range) ? Fate::Unchanged : Fate::Changed;
-        delta_.fate_before[pair.before.index()] = fate;
-        delta_.fate_after[pair.after.index()] = fate;
+        const RowPair& pair = stayed_[i];
+        const ImprintRow& was = before_.rows[pair.before];
+        const ImprintRow& is = after_.rows[pair.after];
+        const bool is_unchanged = has_same_contents_
+                                      ? has_same_contents_(AddrRange::sized(is.begin, is.size))
+                                      : was.contents == is.contents;
+        const Fate fate = is_unchanged ? Fate::Unchanged : Fate::Changed;
+        delta_.fate_before[pair.before] = fate;
+        delta_.fate_after[pair.after] = fate;
       }
     });
   }
 
-  [[nodiscard]] bool has_same_content(AddrRange block) const {
-    if (before_.image.lacks_numbers() != after_.image.lacks_numbers()) {
-      return before_.image.lacks_numbers() ? has_kept_words(before_.image, after_.image, block)
-                                           : has_kept_words(after_.image, before_.image, block);
-    }
-    const BlockHash* const was = hash_at(hashes_.before, block.begin());
-    const BlockHash* const is = hash_at(hashes_.after, block.begin());
-    if (was != nullptr && is != nullptr) return was->hash == is->hash;
-    return has_same_bytes(before_.image, after_.image, block);
-  }
-
   void match() {
     std::map<std::pair<ClusterId, ClusterId>, uint64_t> counts;
-    for (const BlockPair& pair : stayed_) {
-      const ClusterId from = cluster_before_[pair.before.index()];
-      const ClusterId to = cluster_after_[pair.after.index()];
+    for (const RowPair& pair : stayed_) {
+      const ClusterId from = before_.rows[pair.before].cluster;
+      const ClusterId to = after_.rows[pair.after].cluster;
       if (from.valid() && to.valid()) ++counts[{from, to}];
     }
     std::vector<Survivors> survivors;
     for (const auto& [clusters, blocks] : counts)
       survivors.push_back({clusters.first, clusters.second, blocks});
-    kind_before_ = Column<ClusterId, uint32_t>(before_.clusters.rows.size());
-    kind_after_ = Column<ClusterId, uint32_t>(after_.clusters.rows.size());
-    for (const KindPair& pair : match_kinds(before_, after_, std::move(survivors))) {
+    kind_before_ = Column<ClusterId, uint32_t>(before_.fingerprints.size());
+    kind_after_ = Column<ClusterId, uint32_t>(after_.fingerprints.size());
+    for (const KindPair& pair :
+         match_kinds(before_.fingerprints, after_.fingerprints, std::move(survivors))) {
       const auto kind = static_cast<uint32_t>(delta_.kinds.size());
       if (pair.before.valid()) kind_before_[pair.before] = kind;
       if (pair.after.valid()) kind_after_[pair.after] = kind;
@@ -192,13 +136,13 @@ class Diffing {
 
   // An unchanged block is the same block, whatever it is taken for.
   void part_what_became_another_kind() {
-    for (const BlockPair& pair : stayed_) {
-      if (delta_.fate_after[pair.after.index()] == Fate::Unchanged) continue;
-      const ClusterId from = cluster_before_[pair.before.index()];
-      const ClusterId to = cluster_after_[pair.after.index()];
+    for (const RowPair& pair : stayed_) {
+      if (delta_.fate_after[pair.after] == Fate::Unchanged) continue;
+      const ClusterId from = before_.rows[pair.before].cluster;
+      const ClusterId to = after_.rows[pair.after].cluster;
       if (!from.valid() || !to.valid() || kind_before_[from] == kind_after_[to]) continue;
-      delta_.fate_before[pair.before.index()] = Fate::Gone;
-      delta_.fate_after[pair.after.index()] = Fate::Born;
+      delta_.fate_before[pair.before] = Fate::Gone;
+      delta_.fate_after[pair.after] = Fate::Born;
     }
   }
 
@@ -212,10 +156,10 @@ class Diffing {
   void count_before() {
     for (size_t i = 0; i < delta_.fate_before.size(); ++i) {
       const Fate fate = delta_.fate_before[i];
-      if (fate == Fate::None) continue;
-      const uint64_t bytes = before_.heap.blocks[i].size();
-      const bool was_lost = is_lost(before_.reach.verdicts[i]);
-      for_kinds(cluster_before_[i], kind_before_, [&](KindChange& kind) {
+      const ImprintRow& row = before_.rows[i];
+      const uint64_t bytes = row.size;
+      const bool was_lost = row.is_lost();
+      for_kinds(row.cluster, kind_before_, [&](KindChange& kind) {
         count(kind.was, bytes);
         if (fate == Fate::Gone) count(kind.gone, bytes);
         if (!was_lost) return;
@@ -226,15 +170,15 @@ class Diffing {
   }
 
   void count_after() {
-    std::vector<BlockId> old(after_.heap.blocks.size());
-    for (const BlockPair& pair : stayed_) old[pair.after.index()] = pair.before;
+    size_t stayed = 0;  // what of stayed_ lies before the row
     for (size_t i = 0; i < delta_.fate_after.size(); ++i) {
       const Fate fate = delta_.fate_after[i];
-      if (fate == Fate::None) continue;
-      const uint64_t bytes = after_.heap.blocks[i].size();
-      const bool is_lost_now = is_lost(after_.reach.verdicts[i]);
-      const bool was_lost = fate != Fate::Born && is_lost(before_.reach.verdicts[old[i].index()]);
-      for_kinds(cluster_after_[i], kind_after_, [&](KindChange& kind) {
+      while (stayed < stayed_.size() && stayed_[stayed].after < i) ++stayed;
+      const ImprintRow& row = after_.rows[i];
+      const uint64_t bytes = row.size;
+      const bool is_lost_now = row.is_lost();
+      const bool was_lost = fate != Fate::Born && before_.rows[stayed_[stayed].before].is_lost();
+      for_kinds(row.cluster, kind_after_, [&](KindChange& kind) {
         count(kind.is, bytes);
         if (fate == Fate::Born) count(kind.born, bytes);
         if (fate == Fate::Unchanged) count(kind.unchanged, bytes);
@@ -248,51 +192,39 @@ class Diffing {
     }
   }
 
-  const Analysis& before_;
-  const Analysis& after_;
-  const ContentHashes& hashes_;
-  const std::vector<ClusterId> cluster_before_;  // of each block
-  const std::vector<ClusterId> cluster_after_;
-  std::vector<BlockPair> stayed_;            // sorted
+  const Imprint& before_;
+  const Imprint& after_;
+  const ContentTest& has_same_contents_;
+  std::vector<RowPair> stayed_;              // sorted
   Column<ClusterId, uint32_t> kind_before_;  // cluster -> kind
   Column<ClusterId, uint32_t> kind_after_;
   Delta delta_;
 };
 
-const Module* program_of(const MemoryImage& image) {
-  for (const Module& module : image.modules()) {
-    if (module.is_executable) return &module;
-  }
-  return nullptr;
-}
-
 }  // namespace
 
-Delta diff(const Analysis& before, const Analysis& after, bool is_same_process,
-           const ContentHashes& hashes) {
-  return Diffing(before, after, hashes).run(is_same_process);
+ContentTest test_kept_words(const MemoryImage& before, const MemoryImage& after) {
+  if (before.lacks_numbers() == after.lacks_numbers()) return {};
+  const MemoryImage& reduced = before.lacks_numbers() ? before : after;
+  const MemoryImage& full = before.lacks_numbers() ? after : before;
+  return [&reduced, &full](AddrRange block) { return has_kept_words(reduced, full, block); };
 }
 
-SameProcess compare_processes(const MemoryImage& before, const MemoryImage& after) {
-  const Module* const one = program_of(before);
-  const Module* const other = program_of(after);
-  if (one == nullptr || other == nullptr) return {false, "the program of one of them is unknown"};
-  if (one->file_name() != other->file_name()) return {false, "they are of different programs"};
-  if (one->build_id != other->build_id) return {false, "they are of two builds of the program"};
-  if (one->range != other->range) return {false, "they are of two runs of the program"};
-  constexpr uint64_t kAtRandom = 25;  // 16 random bytes on the stack, new with every exec
-  const auto here = before.aux(kAtRandom);
-  const auto there = after.aux(kAtRandom);
-  if (here && there) {
-    std::array<std::byte, 16> left{};
-    std::array<std::byte, 16> right{};
-    // A look without contents has lost them; its stack lies at an address chosen at random, too.
-    const bool kept = !before.lacks_numbers() && !after.lacks_numbers();
-    const bool readable =
-        kept && before.read_bytes(Addr(*here), left) && after.read_bytes(Addr(*there), right);
-    if (*here != *there || (readable && left != right))
-      return {false, "they are of two runs of the program"};
-  }
+Delta diff(const Imprint& before, const Imprint& after, bool is_same_process,
+           const ContentTest& has_same_contents) {
+  return Diffing(before, after, has_same_contents).run(is_same_process);
+}
+
+SameProcess compare_processes(const ProgramMark& before, const ProgramMark& after) {
+  if (!before.is_known || !after.is_known) return {false, "the program of one of them is unknown"};
+  if (before.file_name != after.file_name) return {false, "they are of different programs"};
+  if (before.build_id != after.build_id) return {false, "they are of two builds of the program"};
+  const bool is_elsewhere =
+      before.random_at && after.random_at && *before.random_at != *after.random_at;
+  const bool is_other_random =
+      !before.random.empty() && !after.random.empty() && before.random != after.random;
+  if (before.range != after.range || is_elsewhere || is_other_random)
+    return {false, "they are of two runs of the program"};
   return {true, ""};
 }
 

@@ -10,18 +10,14 @@ namespace {
 
 class KindMatcher {
  public:
-  KindMatcher(const Analysis& before, const Analysis& after)
-      : before_(before),
-        after_(after),
-        partner_(before.clusters.rows.size()),
-        is_taken_(after.clusters.rows.size()) {}
+  KindMatcher(const Fingerprints& before, const Fingerprints& after)
+      : before_(before), after_(after), partner_(before.size()), is_taken_(after.size()) {}
 
   void match_ids() {
     std::unordered_map<uint64_t, ClusterId> by_id;
-    for (size_t i = 0; i < after_.clusters.rows.size(); ++i)
-      by_id.emplace(after_.clusters.rows[ClusterId(i)].fingerprint, ClusterId(i));
-    for (size_t i = 0; i < before_.clusters.rows.size(); ++i) {
-      const auto same = by_id.find(before_.clusters.rows[ClusterId(i)].fingerprint);
+    for (size_t i = 0; i < after_.size(); ++i) by_id.emplace(after_[ClusterId(i)], ClusterId(i));
+    for (size_t i = 0; i < before_.size(); ++i) {
+      const auto same = by_id.find(before_[ClusterId(i)]);
       if (same != by_id.end()) pair(ClusterId(i), same->second);
     }
   }
@@ -31,8 +27,8 @@ class KindMatcher {
     std::sort(survivors.begin(), survivors.end(), [](const Survivors& a, const Survivors& b) {
       return std::tuple(b.blocks, a.before, a.after) < std::tuple(a.blocks, b.before, b.after);
     });
-    Column<ClusterId, uint64_t> from(before_.clusters.rows.size());
-    Column<ClusterId, uint64_t> to(after_.clusters.rows.size());
+    Column<ClusterId, uint64_t> from(before_.size());
+    Column<ClusterId, uint64_t> to(after_.size());
     for (const Survivors& row : survivors) {
       from[row.before] += row.blocks;
       to[row.after] += row.blocks;
@@ -60,15 +56,15 @@ class KindMatcher {
     is_taken_[after] = 1;
   }
 
-  const Analysis& before_;
-  const Analysis& after_;
+  const Fingerprints& before_;
+  const Fingerprints& after_;
   Column<ClusterId, ClusterId> partner_;
   Column<ClusterId, uint8_t> is_taken_;
 };
 
 }  // namespace
 
-std::vector<KindPair> match_kinds(const Analysis& before, const Analysis& after,
+std::vector<KindPair> match_kinds(const Fingerprints& before, const Fingerprints& after,
                                   std::vector<Survivors> survivors) {
   KindMatcher matcher(before, after);
   matcher.match_ids();

@@ -3,7 +3,8 @@
 
 #include <vector>
 
-#include "heapscan/analysis/analysis.h"
+#include "heapscan/base/id.h"
+#include "heapscan/identify/clusters.h"
 
 namespace heapscan {
 
@@ -21,7 +22,9 @@ struct Survivors {
 
 // Every cluster of both looks is in exactly one pair. First those of one id; then those whose
 // survivors most agree, for a kind that grows may look different as a whole.
-[[nodiscard]] std::vector<KindPair> match_kinds(const Analysis& before, const Analysis& after,
+using Fingerprints = Column<ClusterId, uint64_t>;
+[[nodiscard]] std::vector<KindPair> match_kinds(const Fingerprints& before,
+                                                const Fingerprints& after,
                                                 std::vector<Survivors> survivors);
 
 }  // namespace heapscan

@@ -1,7 +1,7 @@
 // What changed between two looks at a process: blocks that were born, died or stayed, the kinds of
 // blocks that grew, and what that says of what was lost before.
 //
-// Made by diff() from two finished analyses, both with live blocks clustered. Blocks are matched by
+// Made by diff() from the imprints of two looks, which may themselves be gone. Blocks are matched by
 // address, which means something within one process only; of different processes kinds alone are
 // compared, by the ids of their groups. Sums add up: before - died = after - born, for blocks and
 // for bytes of each row and of the whole, but for blocks of one address whose kind or size changed,
@@ -9,21 +9,20 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <functional>
 #include <string>
 #include <vector>
 
-#include "heapscan/analysis/analysis.h"
+#include "heapscan/base/addr.h"
 #include "heapscan/base/growing_array.h"
-#include "heapscan/base/id.h"
-#include "heapscan/image/block_hash.h"
+#include "heapscan/diff/imprint.h"
+#include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
 
 namespace heapscan {
 
 // What became of a block in use.
 enum class Fate : uint8_t {
-  None,       // it was not in use, or is a mapping
   Gone,       // in use before, and not now; or its place belongs to another block now
   Born,       // in use now, and not before; or its place belonged to another block then
   Unchanged,  // the same bytes
@@ -60,29 +59,29 @@ struct KindChange {
 
 struct Delta {
   bool is_same_process = false;    // blocks were matched by address
-  GrowingArray<Fate> fate_before;  // one per block of the look before
+  GrowingArray<Fate> fate_before;  // one per row of the imprint before
   GrowingArray<Fate> fate_after;
   KindChange all;                 // over all kinds; names no cluster
   std::vector<KindChange> kinds;  // by growth, largest first
 };
 
-// What blocks contained, of looks whose memory was reduced: sorted by address. Empty: not known.
-struct ContentHashes {
-  std::span<const BlockHash> before;
-  std::span<const BlockHash> after;
-};
+// Whether a block of both looks has the same contents. Called by several threads.
+using ContentTest = std::function<bool(AddrRange)>;
 
-// `is_same_process`: the two images are of one run of one process. Where both memories are reduced
-// and both have hashes, these tell whether a block changed; where one is reduced, the words that it
-// kept do.
-[[nodiscard]] Delta diff(const Analysis& before, const Analysis& after, bool is_same_process,
-                         const ContentHashes& hashes = {});
+// Where one memory is reduced and the other is not, what tells whether a block changed are the words
+// that the reduced one kept; otherwise hashes do, and the test is empty. It refers to both images.
+[[nodiscard]] ContentTest test_kept_words(const MemoryImage& before, const MemoryImage& after);
 
-// Whether two images can be of one run of one process, and why not.
+// `is_same_process`: the two looks are at one run of one process. `has_same_contents`: asked instead
+// of the hashes, unless empty.
+[[nodiscard]] Delta diff(const Imprint& before, const Imprint& after, bool is_same_process,
+                         const ContentTest& has_same_contents = {});
+
+// Whether two looks can be at one run of one process, and why not.
 struct SameProcess {
   bool is_same = false;
   std::string why_not;  // "they are of different programs"; empty when they can
 };
-[[nodiscard]] SameProcess compare_processes(const MemoryImage& before, const MemoryImage& after);
+[[nodiscard]] SameProcess compare_processes(const ProgramMark& before, const ProgramMark& after);
 
 }  // namespace heapscan

@@ -1,18 +1,20 @@
 // What `heapscan diff` says: what explains that a process grew, and which kinds of blocks did.
 //
-// Made by describe_changes() from two looks and what diff() found. Every string is escaped.
+// Made by describe_changes() from what summarize_look() keeps of two looks and what diff() found. Every string is escaped.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <iosfwd>
-#include <optional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
+#include "heapscan/analysis/memory_use.h"
 #include "heapscan/diff/diff.h"
+#include "heapscan/diff/imprint.h"
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/report/kept_free.h"
 
@@ -77,19 +79,37 @@ struct ChangeReport {
 struct ChangesOptions {
   size_t top = 10;
   bool new_only = false;  // only kinds that were not there before
-  bool content = true;
   bool verbose = false;
   std::string command;
 };
 
-// One look: where it came from, and what was found. The analysis must hold who holds what.
-struct LookedAt {
-  const CaptureFacts& facts;
-  const Analysis& analysis;
+// What a report says of one look beside its imprint; the look itself may be gone. Strings are
+// escaped.
+struct LookSummary {
+  struct Group {
+    std::string id;
+    std::string label;
+  };
+  CaptureFacts facts;
+  MemoryAccount account;
+  std::vector<ArenaRow> arenas;  // those with free memory
+  bool is_resident = false;      // it is known which memory was resident
+  Column<ClusterId, Group> groups;
+  Notes notes;
 };
+// `content`: notes may quote memory.
+[[nodiscard]] LookSummary summarize_look(const CaptureFacts& facts, const Analysis& analysis,
+                                         bool content);
 
-[[nodiscard]] ChangeReport describe_changes(const LookedAt& before, const LookedAt& after,
-                                            const Delta& delta, const ChangesOptions& options);
+// Cluster of the later look -> the root that holds most of its blocks that were born.
+using HoldersOfBorn = std::map<ClusterId, std::string>;
+// `imprint` is of this analysis, which must hold who holds what.
+[[nodiscard]] HoldersOfBorn find_holders_of_born(const Analysis& after, const Imprint& imprint,
+                                                 const Delta& delta);
+
+[[nodiscard]] ChangeReport describe_changes(const LookSummary& before, const LookSummary& after,
+                                            const Delta& delta, const HoldersOfBorn& holders,
+                                            const ChangesOptions& options);
 
 void render_text(const ChangeReport& report, bool color, std::ostream& out);
 // Schema "heapscan.diff/1" (docs/diff.schema.json).

@@ -36,7 +36,7 @@ MemoryImage image_of(const Program& program) {
 }
 
 std::string why_not_same(const Program& before, const Program& after) {
-  const SameProcess same = compare_processes(image_of(before), image_of(after));
+  const SameProcess same = compare_processes(mark_of(image_of(before)), mark_of(image_of(after)));
   EXPECT_EQ(same.is_same, same.why_not.empty());
   return same.why_not;
 }
@@ -52,7 +52,7 @@ TEST(CompareProcesses, SaysWhatIsDifferent) {
 
 // A process id may have been given to another program since: only what exec gave it tells.
 TEST(CompareProcesses, AProgramWithoutAName) {
-  EXPECT_FALSE(compare_processes(MemoryImage(), image_of({})).is_same);
+  EXPECT_FALSE(compare_processes({}, mark_of(image_of({}))).is_same);
 }
 
 }  // namespace

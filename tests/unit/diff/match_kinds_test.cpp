@@ -6,18 +6,14 @@ namespace heapscan {
 namespace {
 
 // Clusters with these ids.
-Analysis look(std::initializer_list<uint64_t> ids) {
-  Analysis analysis;
-  for (const uint64_t id : ids) {
-    Cluster cluster;
-    cluster.fingerprint = id;
-    analysis.clusters.rows.push_back(cluster);
-  }
-  return analysis;
+Fingerprints look(std::initializer_list<uint64_t> ids) {
+  Fingerprints fingerprints;
+  for (const uint64_t id : ids) fingerprints.push_back(id);
+  return fingerprints;
 }
 
 // Of each cluster before, its partner; then those that are new.
-std::vector<std::pair<int, int>> pairs(const Analysis& before, const Analysis& after,
+std::vector<std::pair<int, int>> pairs(const Fingerprints& before, const Fingerprints& after,
                                        std::vector<Survivors> survivors = {}) {
   const auto number = [](ClusterId id) { return id.valid() ? static_cast<int>(id.index()) : -1; };
   std::vector<std::pair<int, int>> result;
@@ -38,16 +34,16 @@ TEST(MatchKinds, WhatIsOnlyThereAfterwardsIsNew) {
 
 // A kind that grew may look different as a whole; its old blocks are still there.
 TEST(MatchKinds, BlocksThatStayedTellWhichKindIsWhich) {
-  const Analysis before = look({7, 8});
-  const Analysis after = look({9, 8});
+  const Fingerprints before = look({7, 8});
+  const Fingerprints after = look({9, 8});
   EXPECT_EQ(
       pairs(before, after, {{ClusterId(0), ClusterId(0), 90}, {ClusterId(0), ClusterId(1), 5}}),
       (Pairs{{0, 0}, {1, 1}}));
 }
 
 TEST(MatchKinds, FewBlocksThatStayedTellNothing) {
-  const Analysis before = look({7, 8});
-  const Analysis after = look({9, 10});
+  const Fingerprints before = look({7, 8});
+  const Fingerprints after = look({9, 10});
   EXPECT_EQ(pairs(before, after,
                   {{ClusterId(0), ClusterId(0), 40},
                    {ClusterId(0), ClusterId(1), 60},
