@@ -71,13 +71,9 @@ int process_of(int pid, Notes& notes) {
 
 // A main thread that has ended has no memory to show, the others still do.
 int thread_with_memory(int pid) {
-  std::vector<int> tids = list_threads(pid);
-  tids.insert(tids.begin(), pid);
-  for (const int tid : tids) {
-    const auto stat = read_task_stat(pid, tid);
-    if (stat && !stat->is_dead()) return tid;
-  }
-  throw_gone(pid);
+  const auto tid = living_thread(pid);
+  if (!tid) throw_gone(pid);
+  return *tid;
 }
 
 std::string read_of_process(int pid, const std::string& path) {

@@ -115,4 +115,16 @@ std::vector<int> numbered_entries(const std::string& folder) {
 
 std::vector<int> list_threads(int pid) { return numbered_entries(process_folder(pid) + "/task"); }
 
+std::optional<int> living_thread(int pid) {
+  const auto lives = [pid](int tid) {
+    const auto stat = read_task_stat(pid, tid);
+    return stat && !stat->is_dead();
+  };
+  if (lives(pid)) return pid;
+  for (const int tid : list_threads(pid)) {
+    if (lives(tid)) return tid;
+  }
+  return std::nullopt;
+}
+
 }  // namespace heapscan

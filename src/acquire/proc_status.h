@@ -45,6 +45,10 @@ struct TaskStat {
 // The thread ids of a process, ascending; empty when it is gone.
 [[nodiscard]] std::vector<int> list_threads(int pid);
 
+// The main thread, or, when that has ended, another one that has not: /proc shows a process' memory
+// through it. Nothing when all of them have.
+[[nodiscard]] std::optional<int> living_thread(int pid);
+
 // "/proc/4711"
 [[nodiscard]] std::string process_folder(int pid);
 

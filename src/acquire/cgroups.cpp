@@ -1,0 +1,155 @@
+#include "acquire/cgroups.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "acquire/proc_text.h"
+#include "heapscan/base/fd.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kFileLimit = 65536;
+// Version 1 says "no limit" with the largest number of pages there can be.
+constexpr uint64_t kNoLimit = uint64_t{1} << 60;
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (size_t at = text.find(separator); at != std::string_view::npos; at = text.find(separator)) {
+    parts.push_back(text.substr(0, at));
+    text.remove_prefix(at + 1);
+  }
+  parts.push_back(text);
+  return parts;
+}
+
+bool has_word(std::string_view list, std::string_view word) {
+  const std::vector<std::string_view> words = split(list, ',');
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+// "\040" is a blank: mountinfo writes what would part its fields as octal numbers.
+std::string without_octal(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    int value = 0;
+    const bool is_octal = text[i] == '\\' && i + 3 < text.size() &&
+                          std::from_chars(text.data() + i + 1, text.data() + i + 4, value, 8).ptr ==
+                              text.data() + i + 4;
+    out += is_octal ? static_cast<char>(value) : text[i];
+    if (is_octal) i += 3;
+  }
+  return out;
+}
+
+std::optional<uint64_t> number_in(const std::string& path) {
+  const std::string text = read_text_file(path, kFileLimit);
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end == text.data()) return std::nullopt;  // "max"
+  return value;
+}
+
+// The number behind `key` at the beginning of a line; 0: there is no such line.
+uint64_t value_of(std::string_view text, std::string_view key) {
+  uint64_t value = 0;
+  for_each_line(text, [&](std::string_view line) {
+    if (!line.starts_with(key)) return;
+    line.remove_prefix(key.size());
+    line.remove_prefix(std::min(line.find_first_not_of(": \t"), line.size()));
+    std::from_chars(line.data(), line.data() + line.size(), value);
+  });
+  return value;
+}
+
+// What is below `root` of a path; nothing when the path is not.
+std::optional<std::string> path_below(const std::string& root, const std::string& path) {
+  if (root == "/") return path;
+  if (path == root) return "/";
+  if (!path.starts_with(root + "/")) return std::nullopt;
+  return path.substr(root.size());
+}
+
+void add_folders(const CgroupPlace& place, const CgroupMount& mount,
+                 std::vector<CgroupFolder>& folders) {
+  std::optional<std::string> below = path_below(mount.root, place.path);
+  if (!below) return;
+  std::string path = place.path;
+  while (*below != "/") {
+    folders.push_back({place.version, path, mount.point + *below});
+    path.resize(path.rfind('/'));
+    below->resize(below->rfind('/'));
+    if (below->empty()) *below = "/";
+  }
+  folders.push_back({place.version, path.empty() ? "/" : path, mount.point});
+}
+
+}  // namespace
+
+std::vector<CgroupPlace> parse_cgroup_places(std::string_view text) {
+  std::vector<CgroupPlace> places;
+  for_each_line(text, [&](std::string_view line) {
+    const size_t first = line.find(':');
+    const size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
+    if (second == std::string_view::npos) return;
+    const std::string_view controllers = line.substr(first + 1, second - first - 1);
+    const std::string_view path = line.substr(second + 1);
+    // A path that leads out of our own cgroup namespace is nowhere to be seen.
+    if (!path.starts_with('/') || path.find("/..") != std::string_view::npos) return;
+    if (controllers.empty()) places.push_back({CgroupVersion::Two, std::string(path)});
+    if (has_word(controllers, "memory")) places.push_back({CgroupVersion::One, std::string(path)});
+  });
+  return places;
+}
+
+std::vector<CgroupMount> parse_cgroup_mounts(std::string_view text) {
+  std::vector<CgroupMount> mounts;
+  for_each_line(text, [&](std::string_view line) {
+    const size_t dash = line.find(" - ");
+    if (dash == std::string_view::npos) return;
+    const std::vector<std::string_view> before = split(line.substr(0, dash), ' ');
+    const std::vector<std::string_view> after = split(line.substr(dash + 3), ' ');
+    if (before.size() < 5 || after.size() < 3) return;
+    const bool is_two = after[0] == "cgroup2";
+    if (!is_two && (after[0] != "cgroup" || !has_word(after[2], "memory"))) return;
+    mounts.push_back({is_two ? CgroupVersion::Two : CgroupVersion::One, without_octal(before[3]),
+                      without_octal(before[4])});
+  });
+  return mounts;
+}
+
+std::vector<CgroupFolder> folders_of(const std::vector<CgroupPlace>& places,
+                                     const std::vector<CgroupMount>& mounts) {
+  std::vector<CgroupFolder> folders;
+  for (const CgroupPlace& place : places) {
+    for (const CgroupMount& mount : mounts) {
+      const size_t before = folders.size();
+      if (mount.version == place.version) add_folders(place, mount, folders);
+      if (folders.size() != before) break;  // mounted twice, it is the same
+    }
+  }
+  return folders;
+}
+
+std::optional<MemoryLimit> read_memory_limit(const CgroupFolder& cgroup) {
+  const bool is_two = cgroup.version == CgroupVersion::Two;
+  const auto limit = number_in(cgroup.folder + (is_two ? "/memory.max" : "/memory.limit_in_bytes"));
+  const auto used =
+      number_in(cgroup.folder + (is_two ? "/memory.current" : "/memory.usage_in_bytes"));
+  if (!limit || !used || *limit >= kNoLimit) return std::nullopt;
+  const std::string stat = read_text_file(cgroup.folder + "/memory.stat", kFileLimit);
+  // Cached files that nobody has used lately go before anything is killed.
+  const uint64_t idle = value_of(stat, is_two ? "inactive_file " : "total_inactive_file ");
+  return MemoryLimit{"cgroup " + cgroup.path, *limit, *used - std::min(idle, *used)};
+}
+
+std::optional<MemoryLimit> parse_machine_limit(std::string_view text) {
+  constexpr uint64_t kKib = 1024;
+  const uint64_t total = value_of(text, "MemTotal:");
+  const uint64_t available = value_of(text, "MemAvailable:");
+  if (total == 0 || available > total) return std::nullopt;
+  return MemoryLimit{"the machine", total * kKib, (total - available) * kKib};
+}
+
+}  // namespace heapscan
