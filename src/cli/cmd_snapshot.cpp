@@ -1,19 +1,16 @@
 #include <fmt/format.h>
-#include <sys/utsname.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
-#include <ctime>
 #include <memory>
 #include <optional>
 
 #include "cli/commands.h"
+#include "cli/keep_capture.h"
 #include "cli/message.h"
 #include "cli/options.h"
 #include "cli/pick_process.h"
 #include "cli/progress.h"
-#include "cli/reduce_content.h"
 #include "cli/run_report.h"
 #include "cli/snapshot_name.h"
 #include "heapscan/acquire/live.h"
@@ -21,7 +18,6 @@
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
-#include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
 
@@ -36,11 +32,9 @@ struct KeptProcess {
 struct KeepOptions {
   KeptProcess process;
   std::string output;
-  Content content = Content::Full;
-  bool force = false;
+  KeepHow how;
   bool quiet = false;
   bool verbose = false;
-  ReadingOptions reading;
 };
 
 std::string cost_of(const PauseEstimate& estimate) {
@@ -50,61 +44,14 @@ std::string cost_of(const PauseEstimate& estimate) {
 }
 
 std::string name_for(const KeepOptions& options, int pid) {
-  utsname names{};
-  NameParts parts{pid, ::uname(&names) == 0 ? names.nodename : "", std::time(nullptr)};
-  const std::string name = expanded_name(options.output, parts);
+  const std::string name = snapshot_name_for(options.output, pid);
   const bool one_of_several = options.process.pick == Pick::All && !names_pid(options.output);
   return one_of_several ? with_pid(name, pid) : name;
 }
 
-double seconds_after(std::chrono::steady_clock::time_point began) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-}
-
-// What blocks there are decides what of malloc's memory is kept.
-struct KnownHeap {
-  RuntimeFacts runtime;
-  std::optional<HeapModel> heap;
-};
-
-KnownHeap find_blocks(const Capture& capture, const KeepOptions& options) {
-  SymbolOptions where;
-  where.debug_dirs.insert(where.debug_dirs.begin(), options.reading.debug_dirs.begin(),
-                          options.reading.debug_dirs.end());
-  where.debuginfod = options.reading.debuginfod;
-  const DebugInfo debug_info = open_debug_info(capture.image, capture.files, where);
-  const Symbols symbols = load_symbols(capture.image, capture.files, debug_info);
-  KnownHeap known;
-  known.runtime = find_runtime_facts(capture.image, symbols);
-  try {
-    known.heap = walk_heap(capture.image, symbols, known.runtime);
-  } catch (const Error& error) {
-    say(fmt::format("{}; the snapshot is written, but only addresses are kept of that memory",
-                    error.what()));
-  }
-  return known;
-}
-
-std::string summary(const Capture& capture, const std::string& path, Content content,
-                    const WrittenSnapshot& written, double seconds) {
-  const CaptureFacts& facts = capture.facts;
-  std::string text = fmt::format("pid {}", facts.pid);
-  if (!facts.command.empty()) text += fmt::format(" ({})", escaped(facts.command));
-  text +=
-      fmt::format(", {}, stopped for {:.1f} ms", counted(capture.image.threads().size(), "thread"),
-                  facts.pause_seconds.value_or(0) * 1e3);
-  if (content != Content::Full)
-    text += fmt::format("; content kept: {}",
-                        content == Content::Pointers ? "addresses and small numbers" : "addresses");
-  return text +
-         fmt::format("; {} takes {} for {} of memory, written in {:.1f} s; see heapscan core {}",
-                     escaped(path), human_bytes(written.disk_bytes),
-                     human_bytes(written.memory_bytes), seconds, shell_word(path));
-}
-
 void keep(int pid, const KeepOptions& options) {
   const std::string path = name_for(options, pid);
-  check_snapshot_path(path, options.force);
+  check_snapshot_path(path, options.how.force);
   std::optional<Progress> progress(std::in_place, !options.quiet);
   progress->stage("copying memory");
   CaptureOptions how;
@@ -112,28 +59,13 @@ void keep(int pid, const KeepOptions& options) {
   if (options.verbose) how.on_estimate = [](const PauseEstimate& e) { say(cost_of(e)); };
   const Capture capture = capture_process(pid, how);
 
-  SnapshotOptions snapshot;
-  snapshot.replace = options.force;
-  KnownHeap known;
-  if (options.content != Content::Full) {
-    progress->stage("finding blocks");
-    known = find_blocks(capture, options);
-    snapshot.content = rules_of_content(capture.image, known.runtime,
-                                        known.heap ? &*known.heap : nullptr, options.content);
-  }
-  progress->stage("looking for empty pages");
-  snapshot.on_progress = [&](uint64_t done, uint64_t all) {
-    progress->stage(
-        fmt::format("writing {}, {} of {}", escaped(path), human_bytes(done), human_bytes(all)));
-  };
-  const auto began = std::chrono::steady_clock::now();
-  const WrittenSnapshot written = write_snapshot(capture, path, snapshot);
+  const std::string summary = keep_capture(capture, path, options.how, *progress);
   progress.reset();
-  if (!options.quiet) say(summary(capture, path, options.content, written, seconds_after(began)));
+  if (!options.quiet) say(summary);
 }
 
 int run_snapshot(const KeepOptions& options) {
-  const ThreadLimit limit(options.reading.threads);
+  const ThreadLimit limit(options.how.reading.threads);
   (void)expanded_name(options.output, {});
   if (options.output == "-") {
     throw Error(ErrorKind::Usage,
@@ -151,14 +83,6 @@ int run_snapshot(const KeepOptions& options) {
     }
   }
   return worst;
-}
-
-Content content_from(const std::string& text) {
-  for (const Content content : {Content::Full, Content::Pointers, Content::None}) {
-    if (text == name_of(content)) return content;
-  }
-  throw CLI::ValidationError(
-      fmt::format("--content takes one of full, pointers, none, not \"{}\"", escaped(text)));
 }
 
 void add_process_options(CLI::App& command, KeptProcess& process) {
@@ -195,14 +119,7 @@ void add_file_options(CLI::App& command, KeepOptions& options) {
           "are the process id, the host and the time in seconds")
       ->required()
       ->type_name("FILE");
-  command.add_flag("--force", options.force, "Replace FILE if there is one");
-  command
-      .add_option_function<std::string>(
-          "--content",
-          [&options](const std::string& text) { options.content = content_from(text); },
-          "What to keep of the memory: full; pointers: addresses and small numbers, no text; none: "
-          "addresses only [full]")
-      ->type_name("full|pointers|none");
+  add_keep_options(command, options.how);
   CLI::Option* const verbose = command.add_flag("-v,--verbose", options.verbose,
                                                 "Say beforehand what it will cost the process");
   command.add_flag("-q,--quiet", options.quiet, "Say nothing unless something goes wrong")
@@ -223,7 +140,7 @@ void setup_snapshot(CLI::App& program, Run& run) {
   const auto options = std::make_shared<KeepOptions>();
   add_process_options(*command, options->process);
   add_file_options(*command, *options);
-  add_reading_options(*command, options->reading);
+  add_reading_options(*command, options->how.reading);
   command->footer(
       examples({
           {"heapscan snapshot 4711 -o before.core",

@@ -16,13 +16,6 @@ namespace {
 
 constexpr unsigned kMostThreads = 1024;
 
-uint64_t size_from(const std::string& option, const std::string& text) {
-  const auto size = parse_size(text);
-  if (size) return *size;
-  throw CLI::ValidationError(fmt::format(
-      "{} takes a size such as 4096, 10k, 4M or 0x20, not \"{}\"", option, escaped(text)));
-}
-
 template <typename Value>
 Value choice_from(const std::string& option, const std::map<std::string, Value>& choices,
                   const std::string& text) {
@@ -78,19 +71,14 @@ VerdictSet kinds_from(const std::string& text) {
 }
 
 void add_output_options(CLI::App& command, SharedOptions& options) {
-  add_choice<Format>(command, "--format", "--format", options.format,
-                     {{"text", Format::Text}, {"json", Format::Json}},
-                     "Format of the report [text]", "text|json");
+  add_format_option(command, options);
   command
       .add_option_function<std::string>(
           "-o,--output",
           [&options](const std::string& text) { options.output = file_from("--output", text); },
           "Write the report to FILE (mode 0600) instead of standard output")
       ->type_name("FILE");
-  add_choice<ColorMode>(
-      command, "--color", "--color", options.color,
-      {{"auto", ColorMode::Auto}, {"always", ColorMode::Always}, {"never", ColorMode::Never}},
-      "Colour the text report [auto: on a terminal unless NO_COLOR is set]", "auto|always|never");
+  add_color_option(command, options);
   CLI::Option* const verbose = command.add_flag(
       "-v,--verbose", options.report.verbose,
       "Show all notes and all evidence, exact totals, and statistics of the search");
@@ -129,12 +117,6 @@ void add_selection_options(CLI::App& command, ReportOptions& report) {
       command, "--blocks", "--blocks", report.blocks,
       {{"none", BlockList::None}, {"lost", BlockList::Lost}, {"all", BlockList::All}},
       "List single blocks, with what refers to each [none]", "none|lost|all");
-}
-
-void add_content_option(CLI::App& command, ReportOptions& report) {
-  command.add_flag_callback(
-      "--no-content", [&report] { report.content = false; },
-      "Show nothing of what the blocks contain");
 }
 
 std::string cluster_id_from(const std::string& text) {
@@ -188,6 +170,32 @@ std::string folder_from(const std::string& option, const std::string& text) {
   if (error == 0) return text;
   throw CLI::ValidationError(fmt::format("{} takes a directory, not \"{}\": {}", option,
                                          escaped(text), describe_errno(error)));
+}
+
+uint64_t size_from(const std::string& option, const std::string& text) {
+  const auto size = parse_size(text);
+  if (size) return *size;
+  throw CLI::ValidationError(fmt::format(
+      "{} takes a size such as 4096, 10k, 4M or 0x20, not \"{}\"", option, escaped(text)));
+}
+
+void add_format_option(CLI::App& command, SharedOptions& options) {
+  add_choice<Format>(command, "--format", "--format", options.format,
+                     {{"text", Format::Text}, {"json", Format::Json}},
+                     "Format of the report [text]", "text|json");
+}
+
+void add_color_option(CLI::App& command, SharedOptions& options) {
+  add_choice<ColorMode>(
+      command, "--color", "--color", options.color,
+      {{"auto", ColorMode::Auto}, {"always", ColorMode::Always}, {"never", ColorMode::Never}},
+      "Colour the text report [auto: on a terminal unless NO_COLOR is set]", "auto|always|never");
+}
+
+void add_content_option(CLI::App& command, ReportOptions& report) {
+  command.add_flag_callback(
+      "--no-content", [&report] { report.content = false; },
+      "Show nothing of what the blocks contain");
 }
 
 void add_reading_options(CLI::App& command, ReadingOptions& options) {

@@ -42,6 +42,14 @@ void add_reading_options(CLI::App& command, ReadingOptions& options);
 // Of these only what says how to look and where to write, not what to select.
 void add_look_options(CLI::App& command, SharedOptions& options);
 
+// Single ones of them.
+void add_format_option(CLI::App& command, SharedOptions& options);
+void add_color_option(CLI::App& command, SharedOptions& options);
+void add_content_option(CLI::App& command, ReportOptions& report);
+
+// "10k", "4M": bytes. Throws CLI::ValidationError.
+[[nodiscard]] uint64_t size_from(const std::string& option, const std::string& text);
+
 // Throws CLI::ValidationError for anything but a number up to `most`.
 [[nodiscard]] uint64_t number_from(const std::string& option, const std::string& text,
                                    uint64_t most);

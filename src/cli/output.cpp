@@ -118,10 +118,10 @@ class FileBeside {
   bool renamed_ = false;
 };
 
-void write_to_device(const std::string& path, const std::function<void(std::ostream&)>& render) {
+bool write_to_device(const std::string& path, const std::function<void(std::ostream&)>& render) {
   const Fd file(open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC));
   if (!file.valid()) throw_write_error(shown(path), errno);
-  render_to(file.get(), shown(path), render);
+  return render_to(file.get(), shown(path), render);
 }
 
 }  // namespace
@@ -149,20 +149,19 @@ void check_output(const std::string& path) {
   }
 }
 
-void write_output(const std::string& path, const std::function<void(std::ostream&)>& render) {
+bool write_output(const std::string& path, const std::function<void(std::ostream&)>& render) {
   if (is_standard_output(path)) {
-    render_to(STDOUT_FILENO, "standard output", render);
-    return;
+    return render_to(STDOUT_FILENO, "standard output", render);
   }
   check_output(path);
   if (target_at(path) == Target::Other) {
-    write_to_device(path, render);
-    return;
+    return write_to_device(path, render);
   }
   FileBeside file(path);
   const RemovedOnFileFault removed(file.temporary());
-  render_to(file.fd(), shown(path), render);
+  const bool whole = render_to(file.fd(), shown(path), render);
   file.rename_when_whole();
+  return whole;
 }
 
 }  // namespace heapscan

@@ -16,7 +16,7 @@ void check_output(const std::string& path);
 
 // Runs `render` on a stream to `path`. A regular file is written beside its name, mode 0600, and
 // renamed when whole; a device or pipe is written to directly. A reader that closes the pipe early
-// ends the output and is no error; every other failure throws Error.
-void write_output(const std::string& path, const std::function<void(std::ostream&)>& render);
+// ends the output and is no error, but the answer is false; every other failure throws Error.
+bool write_output(const std::string& path, const std::function<void(std::ostream&)>& render);
 
 }  // namespace heapscan
