@@ -45,6 +45,7 @@ void describe_program(CLI::App& program) {
           {{"heapscan attach 4711", "What has process 4711 leaked?"},
            {"heapscan core core.4711", "What had it leaked when this core was written?"},
            {"heapscan snapshot 4711 -o before.core", "Keep it for later; gdb opens it, too."},
+           {"heapscan watch 4711", "How fast does it grow, and what of it?"},
            {"heapscan attach 4711 --format json -o report.json", "The same as JSON, for scripts."},
            {"heapscan attach --help", "All options, with more examples."}}) +
       "\nExit codes:\n"
@@ -101,6 +102,7 @@ int run_program(int argc, char** argv) {
   setup_holds(program, run);
   setup_why(program, run);
   setup_snapshot(program, run);
+  setup_watch(program, run);
   return run_words(program, run, argc, argv);
 }
 

@@ -26,13 +26,15 @@ Json json_of_change(const KindChange& change) {
 }
 
 Json json_of_row(const ChangeRow& row) {
-  return {{"id", row.cluster},
-          {"label", row.label},
-          {"growth_bytes", row.change.growth()},
-          {"change", json_of_change(row.change)},
-          {"holder", or_null(row.holder)},
-          {"suspect", row.is_stale},
-          {"grew_in_intervals", row.grew}};
+  Json json = {{"id", row.cluster},
+               {"label", row.label},
+               {"growth_bytes", row.change.growth()},
+               {"change", json_of_change(row.change)},
+               {"holder", or_null(row.holder)},
+               {"suspect", row.is_stale},
+               {"grew_in_intervals", row.grew}};
+  if (!row.history.empty()) json["history"] = row.history;
+  return json;
 }
 
 Json json_of_look(const CaptureFacts& facts) {

@@ -32,8 +32,9 @@ std::string per_minute(const ChangeReport& report, int64_t growth) {
 
 class ChangesText {
  public:
-  ChangesText(const ChangeReport& report, const Style& style, std::ostream& out)
-      : report_(report), style_(style), out_(out) {}
+  ChangesText(const ChangeReport& report, const Style& style, const DrawHistory& draw,
+              std::ostream& out)
+      : report_(report), style_(style), draw_(draw), out_(out) {}
 
   void write() {
     write_causes();
@@ -88,11 +89,15 @@ class ChangesText {
       return;
     }
     const LostChange& lost = all.lost;
+    const bool both = !report_.loss_is_of_last_two || report_.intervals == 1;
     if (lost.confirmed.blocks > 0)
-      heading("confirmed", style_.red(amount_of(lost.confirmed) +
-                                      " unreachable both times, not a byte changed"));
+      heading("confirmed", style_.red(fmt::format("{} unreachable {}, not a byte changed",
+                                                  amount_of(lost.confirmed),
+                                                  both ? "both times" : "in the last two looks")));
     if (lost.newly.blocks > 0)
-      heading("new", style_.red(amount_of(lost.newly) + " unreachable now, not before"));
+      heading("new", style_.red(fmt::format(
+                         "{} unreachable {}", amount_of(lost.newly),
+                         both ? "now, not before" : "in the last look, not in the one before")));
     if (lost.confirmed.blocks + lost.newly.blocks == 0) heading("leaked", "nothing");
     if (lost.written.blocks > 0)
       heading("not leaked", amount_of(lost.written) +
@@ -134,6 +139,8 @@ class ChangesText {
     if (report_.intervals > 1)
       detail += fmt::format("; grew in {} of {} intervals", row.grew, report_.intervals);
     out_ << "       " << detail << '\n';
+    const std::string drawn = draw_ ? draw_(row.history) : "";
+    if (!drawn.empty()) out_ << "       " << drawn << '\n';
     if (change.lost_now.blocks > 0)
       out_ << fmt::format("       {} of them leaked\n", grouped(change.lost_now.blocks));
     if (!row.holder.empty()) out_ << fmt::format("       new ones are held by {}\n", row.holder);
@@ -144,6 +151,7 @@ class ChangesText {
   static constexpr size_t kLongestLabel = 60;
   const ChangeReport& report_;
   const Style& style_;
+  const DrawHistory& draw_;
   std::ostream& out_;
 };
 
@@ -158,11 +166,13 @@ std::string duration_text(double seconds) {
   if (seconds < 10) return fmt::format("{:.1f} s", seconds);
   if (whole < 120) return fmt::format("{} s", whole);
   if (whole < 7200) return fmt::format("{} min {} s", whole / 60, whole % 60);
-  return fmt::format("{} h {} min", whole / 3600, whole / 60 % 60);
+  if (whole < 48 * 3600) return fmt::format("{} h {} min", whole / 3600, whole / 60 % 60);
+  return fmt::format("{} d {} h", whole / 86400, whole / 3600 % 24);
 }
 
-void write_changes(const ChangeReport& report, const Style& style, std::ostream& out) {
-  ChangesText(report, style, out).write();
+void write_changes(const ChangeReport& report, const Style& style, std::ostream& out,
+                   const DrawHistory& draw) {
+  ChangesText(report, style, draw, out).write();
 }
 
 void render_text(const ChangeReport& report, bool color, std::ostream& out) {

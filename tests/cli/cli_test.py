@@ -72,7 +72,7 @@ class Help(CliTest):
         self.assertRegex(schema["$id"], r"^[a-z][a-z0-9+.-]*:[^#]+$")
 
     def test_of_every_command(self):
-        for command in ("attach", "core", "diff", "holds", "snapshot", "why"):
+        for command in ("attach", "core", "diff", "holds", "snapshot", "watch", "why"):
             result = self.heapscan(command, "--help")
             self.assertEqual((result.code, result.err), (0, ""))
             self.assert_golden(f"help_{command}.txt", result.out)
@@ -99,7 +99,7 @@ class Usage(CliTest):
             self.assertNotIn("\x1b", self.heapscan(*words).err)
 
     def test_missing_target(self):
-        for command in ("attach", "core", "diff", "holds", "why"):
+        for command in ("attach", "core", "diff", "holds", "watch", "why"):
             self.assert_complains(self.heapscan(command), 2, f"{command} needs", f"heapscan {command} --help")
 
     def test_too_many_words(self):

@@ -443,14 +443,14 @@ class Why(GrowthTest):
         self.assertIn('"main" is no address', result.err)
 
 
-def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
+def run_suites(usage, module, names):
+    """Parses the command line and runs what it names, or else all of `names`. The exit code."""
+    parser = argparse.ArgumentParser(usage=usage)
     parser.add_argument("--heapscan", required=True)
     parser.add_argument("--fixtures", required=True)
     parser.add_argument("suites", nargs="*")
     parser.parse_args(namespace=OPTIONS)
-    names = OPTIONS.suites or ["Diff", "Holds", "Hoarding", "Mappings", "Words", "Why"]
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__])
+    suite = unittest.defaultTestLoader.loadTestsFromNames(OPTIONS.suites or names, sys.modules[module])
     result = unittest.TextTestRunner(verbosity=2).run(suite)
     if not result.wasSuccessful():
         return 1
@@ -458,4 +458,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_suites(__doc__, __name__, ["Diff", "Holds", "Hoarding", "Mappings", "Words", "Why"]))

@@ -38,9 +38,17 @@ def parse(text):
     return json.loads(text, object_pairs_hook=unique_members)
 
 
-def violations(schema, report):
+def validator_of(schema):
+    """For many values of one schema: making it takes longer than using it."""
     Draft202012Validator.check_schema(schema)
-    validator = Draft202012Validator(closed(schema))
+    return Draft202012Validator(closed(schema))
+
+
+def violations(schema, report):
+    return violations_by(validator_of(schema), report)
+
+
+def violations_by(validator, report):
     found = sorted(validator.iter_errors(report), key=lambda error: [str(part) for part in error.path])
     return [f"{'/'.join(str(part) for part in error.path) or '(top)'}: {error.message}" for error in found]
 

@@ -49,7 +49,8 @@ struct ChangeRow {
   // Nearly all of what was there before is still there and was never written to, and there is more
   // of it: nobody seems to need it.
   bool is_stale = false;
-  uint64_t grew = 0;  // in how many intervals
+  uint64_t grew = 0;              // in how many intervals
+  std::vector<uint64_t> history;  // its bytes at each look; empty where that was not kept
 };
 
 struct ChangeReport {
@@ -60,6 +61,9 @@ struct ChangeReport {
   std::string why_not_same;
   bool is_resident = false;  // the bytes of causes are resident ones, otherwise mapped ones
   uint64_t intervals = 1;
+  // What rows and the whole say of lost blocks is of the last two looks, all else of the first and
+  // the last.
+  bool loss_is_of_last_two = false;
   std::vector<CauseRow> causes;  // by growth, largest first
   std::vector<HoardRow> hoards;  // by growth, largest first; at most kHoards
   static constexpr size_t kHoards = 3;

@@ -1,0 +1,34 @@
+// What `watch` waits for: the time of the next sample, signals, and the end of the process.
+#pragma once
+
+#include <chrono>
+
+#include "heapscan/base/fd.h"
+
+namespace heapscan {
+
+// While alive, SIGINT, SIGTERM and SIGHUP mean "end with a report" the first time, and what they
+// always do the second time; SIGUSR1 means "report now". Signals that were ignored stay ignored, but
+// for SIGUSR1. One at a time.
+class WatchEvents {
+ public:
+  explicit WatchEvents(Fd end_of_process);
+  ~WatchEvents();
+  WatchEvents(const WatchEvents&) = delete;
+  WatchEvents& operator=(const WatchEvents&) = delete;
+
+  // Comes back at that time, or as soon as anything else has happened.
+  void wait_until(std::chrono::steady_clock::time_point due);
+  [[nodiscard]] bool process_ended() const { return process_ended_; }
+  // The signal that asked for the end; 0: none.
+  [[nodiscard]] static int end_signal();
+  // Whether a report was asked for since the last call.
+  [[nodiscard]] static bool take_report_wanted();
+
+ private:
+  Fd end_of_process_;
+  Fd arrived_;  // readable when a signal has come
+  bool process_ended_ = false;
+};
+
+}  // namespace heapscan
