@@ -152,7 +152,8 @@ void setup_watch(CLI::App& program, Run& run) {
       "and in how many of the intervals; what holds them; what is leaked for certain; how fast "
       "memory grows, how sure that is, and when the limit of a cgroup or of the machine is met.\n"
       "Ends with Ctrl-C, with the process, or after COUNT samples; kill -USR1 makes a report and "
-      "goes on. Between looks it keeps 32 bytes for each block, and no memory of the process.");
+      "goes on. Between looks it keeps 32 bytes for each block of the first and of the last "
+      "look, and no memory of the process.");
   const auto words = std::make_shared<WatchWords>();
   add_target_words(*command, *words);
   add_look_words(*command, *words);

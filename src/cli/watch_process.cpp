@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <string_view>
 #include <vector>
@@ -191,8 +191,9 @@ class Watch {
   bool react() {
     if (events_->process_ended() && is_still_there()) ended_ = "the process has ended";
     if (const int signal = WatchEvents::end_signal(); signal != 0 && ended_.empty())
-      ended_ =
-          signal == SIGINT ? "interrupted" : fmt::format("ended by SIG{}", sigabbrev_np(signal));
+      ended_ = signal == SIGINT    ? "interrupted"
+               : signal == SIGTERM ? "ended by SIGTERM"
+                                   : "ended by SIGHUP";
     if (!ended_.empty()) return true;
     if (WatchEvents::take_report_wanted()) report_now();
     return false;
