@@ -46,6 +46,7 @@ bool LookHistory::add(const Look& look, LookLine line) {
     for (ChangeRow& row : changes_->rows) {
       const Course& course = courses_[row.cluster];
       row.history = course.bytes;
+      if (looks_ % every_ != 0) row.history.push_back(row.change.is.bytes);
       row.grew = course.grew;
       row.change.lost = losses[row.cluster];
     }

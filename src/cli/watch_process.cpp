@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <new>
 #include <string_view>
 #include <vector>
 
@@ -275,6 +276,8 @@ class Watch {
     } catch (const Error& error) {
       if (WatchEvents::end_signal() == 0)
         note(fmt::format("no look ({}): {}", reason, error.what()));
+    } catch (const std::bad_alloc&) {
+      note(fmt::format("no look ({}): there is not enough memory for it", reason));
     }
     if (look_line_) emit_look();
   }

@@ -27,27 +27,32 @@ double student_t(double freedom) {
 
 struct Line {
   double slope = 0;
-  double at_mean = 0;
+  double first = 0;    // bytes; the others are counted from there, so that equal ones stay equal
+  double at_mean = 0;  // beyond that
   double mean_time = 0;
   double spread = 0;  // of the times: the sum of squares
 
+  [[nodiscard]] double distance(const RatePoint& point) const {
+    return point.bytes - first - at_mean;
+  }
   [[nodiscard]] double residual(const RatePoint& point) const {
-    return point.bytes - at_mean - slope * (point.seconds - mean_time);
+    return distance(point) - slope * (point.seconds - mean_time);
   }
 };
 
 Line fit_line(std::span<const RatePoint> points) {
   Line line;
   const auto count = static_cast<double>(points.size());
+  line.first = points.front().bytes;
   for (const RatePoint& point : points) {
     line.mean_time += point.seconds / count;
-    line.at_mean += point.bytes / count;
+    line.at_mean += (point.bytes - line.first) / count;
   }
   double product = 0;
   for (const RatePoint& point : points) {
     const double time = point.seconds - line.mean_time;
     line.spread += time * time;
-    product += time * (point.bytes - line.at_mean);
+    product += time * line.distance(point);
   }
   if (line.spread > 0) line.slope = product / line.spread;
   return line;
@@ -71,7 +76,7 @@ std::optional<Rate> fit_rate(std::span<const RatePoint> points) {
   double products = 0;     // of neighbours
   for (size_t i = 0; i < points.size(); ++i) {
     const double residual = line.residual(points[i]);
-    const double distance = points[i].bytes - line.at_mean;
+    const double distance = line.distance(points[i]);
     all_squares += distance * distance;
     squares += residual * residual;
     if (i > 0) products += residual * line.residual(points[i - 1]);

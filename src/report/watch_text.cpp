@@ -151,6 +151,7 @@ std::string rate_text(const LatestRate& latest) {
   if (rate.grows()) return fmt::format("{}{}, {}", minute_rate(rate.per_second), when, between);
   if (rate.shrinks())
     return fmt::format("{}{}, {}: it shrinks", minute_rate(rate.per_second), when, between);
+  if (low == high) return fmt::format("no growth{}", when);
   return fmt::format("no steady growth{}: {}", when, between);
 }
 

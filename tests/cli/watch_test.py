@@ -190,6 +190,18 @@ class WatchGrowth(WatchTest):
             watching.finish(1)
         self.assertEqual((report["samples"], report["ended"]), (7, "7 samples taken"))
 
+    def test_of_many_looks_some_are_kept_and_the_last(self):
+        with self.growing() as program:
+            watching = self.watch(program.pid, 0.01, 67, "--every", 1)
+            watching.object("look")
+            self.grow(program)
+            report = watching.object("report")
+            watching.finish(1)
+        self.assertGreater(report["looks"], 64)
+        history = self.group(report, JOB, "struct job")["history"]
+        self.assertLess(len(history), 40)
+        self.assertEqual((history[0], history[-1]), (QUEUED * JOB, 2 * QUEUED * JOB))
+
     def test_the_rate_is_that_of_the_samples(self):
         with self.growing() as program:
             watching = self.watch(program.pid, 0.02)

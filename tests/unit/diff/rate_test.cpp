@@ -36,6 +36,13 @@ TEST(Rate, OfNoiseIsNoGrowth) {
   EXPECT_FALSE(rate->grows() || rate->shrinks()) << rate->low << " " << rate->high;
 }
 
+TEST(Rate, OfWhatStaysIsZero) {
+  const auto rate = fit_rate(points(60, [](size_t) { return 1e6; }));
+  ASSERT_TRUE(rate);
+  EXPECT_EQ(rate->per_second, 0);
+  EXPECT_FALSE(rate->grows() || rate->shrinks());
+}
+
 TEST(Rate, OfGrowthInNoiseIsWithinItsInterval) {
   const auto rate = fit_rate(
       points(60, [](size_t i) { return 1e6 + 100.0 * static_cast<double>(i) + 1e3 * noise(i); }));

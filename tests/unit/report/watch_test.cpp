@@ -35,6 +35,7 @@ TEST(RateText, SaysHowSureItIs) {
   EXPECT_EQ(rate_text({{0, -kMiB / 60, kMiB / 60, 10, 100}, true}),
             "no steady growth in the second half of the time (100 s): between -1.0 MiB/min and "
             "+1.0 MiB/min with 95 % confidence");
+  EXPECT_EQ(rate_text({{0, 0, 0, 10, 100}, false}), "no growth");
   EXPECT_EQ(rate_text({{-kMiB / 60, -kMiB / 60, -kMiB / 60, 10, 100}, false}),
             "-1.0 MiB/min, steadily: it shrinks");
 }
