@@ -88,7 +88,10 @@ int run_diff(const DiffWords& words) {
   Delta delta;
   HoldersOfBorn holders;
   for (size_t i = 0; i < doors.size(); ++i) {
-    Look look = look_at_held_memory(shared, doors[i].capture, *progress);
+    // Who holds what is new is asked of the last look.
+    const bool is_last = i + 1 == doors.size();
+    Look look = look_at_held_memory(shared, doors[i].capture, *progress,
+                                    is_last ? HoldingWanted::Always : HoldingWanted::Never);
     append_times(look, i + 1, timing);
     progress->stage("comparing");
     const MemoryImage& memory = look.analysis.image;
@@ -98,7 +101,7 @@ int run_diff(const DiffWords& words) {
     next.summary = summarize_look(look.captured.facts, look.analysis, shared.report.content);
     if (i > 0 && doors.size() > 2)
       grown_ids.merge(grown(next, compare(last ? *last : *first, next, memory)));
-    if (i > 0 && i + 1 == doors.size()) {
+    if (i > 0 && is_last) {
       delta = timed("compare", timing, [&] { return compare(*first, next, memory); });
       holders = timed("find holders", timing,
                       [&] { return find_holders_of_born(look.analysis, next.imprint, delta); });

@@ -66,11 +66,11 @@ Look look_at(const SharedOptions& options, AnalysisOptions analysis,
 }
 
 Look look_at_held_memory(const SharedOptions& options, const std::function<Capture()>& capture,
-                         Progress& progress) {
+                         Progress& progress, HoldingWanted holding) {
   AnalysisOptions wanted;
   wanted.heap_names = options.report.content;
   wanted.clustered.add(Verdict::Reachable);
-  wanted.holding = HoldingWanted::Always;
+  wanted.holding = holding;
   Timing timing;
   Look look = look_at(options, wanted, capture, progress, timing);
   timing.insert(timing.end(), look.analysis.timing.begin(), look.analysis.timing.end());

@@ -40,9 +40,11 @@ struct Look {
                            const std::function<Capture()>& capture, Progress& progress,
                            Timing& timing);
 
-// The same for commands that ask who holds the live memory: live blocks are grouped, too.
+// The same for commands that ask about live memory: its blocks are grouped, too. `holding`: whether
+// anybody will ask who holds it.
 [[nodiscard]] Look look_at_held_memory(const SharedOptions& options,
-                                       const std::function<Capture()>& capture, Progress& progress);
+                                       const std::function<Capture()>& capture, Progress& progress,
+                                       HoldingWanted holding = HoldingWanted::Always);
 
 // Whether a text that goes where the options say may have colours.
 [[nodiscard]] bool wants_color(const SharedOptions& options);

@@ -8,7 +8,8 @@
  * header take about 160 bytes: 10 million make 1.5 GiB.
  *
  * Prints what is true of the heap, a line per verdict, then `ready PID`, and waits until its
- * standard input ends:
+ * standard input ends. For each byte that it reads it lives on for a while: one block in a hundred
+ * goes, two in a hundred come, some of them lost; and it prints the same again.
  *
  *     reachable BLOCKS BYTES
  *     definite BLOCKS BYTES
@@ -92,9 +93,10 @@ static struct shard shards[THREADS];
 static struct worker workers[THREADS];
 static uint64_t blocks_per_thread;
 
-static pthread_mutex_t finished_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t finished_changed = PTHREAD_COND_INITIALIZER;
-static int finished;
+static pthread_mutex_t step_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t step_changed = PTHREAD_COND_INITIALIZER;
+static int step;     /* that the threads are to take, counted from 0 */
+static int finished; /* threads that have */
 
 static uint64_t next_random(struct worker* w) {
   w->random ^= w->random << 13;
@@ -309,10 +311,11 @@ static void forget_string(struct worker* w) {
 /* Blocks allocated and not freed: lost ones among them. */
 static uint64_t standing(const struct worker* w) { return w->allocated.blocks - w->freed.blocks; }
 
-static void fill(struct worker* w, struct shard* shard) {
+/* Until that many blocks stand. */
+static void fill(struct worker* w, struct shard* shard, uint64_t blocks) {
   uint64_t sessions = 0;
   uint64_t lost_strings = 0;
-  while (standing(w) < blocks_per_thread) {
+  while (standing(w) < blocks) {
     struct session** slot = &shard->open[below(w, OPEN_SESSIONS)];
     if (lost_strings * 100 < standing(w) * 3) {
       forget_string(w);
@@ -345,7 +348,7 @@ NOINLINE static void serve(struct worker* w, struct shard* shard) {
   shard->bucket_mask = buckets - 1;
   shard->recent.next = shard->recent.prev = &shard->recent;
   for (i = 0; i < OPEN_SESSIONS; i++) shard->open[i] = open_session(w);
-  fill(w, shard);
+  fill(w, shard, blocks_per_thread);
   freed = w->freed;
   for (i = 0; (w->freed.blocks - freed.blocks) * 10 < blocks_per_thread; i++) {
     expire_one(w, shard);
@@ -355,6 +358,12 @@ NOINLINE static void serve(struct worker* w, struct shard* shard) {
   w->freed_last.bytes = w->freed.bytes - freed.bytes;
 }
 
+NOINLINE static void live_on(struct worker* w, struct shard* shard) {
+  const uint64_t freed = w->freed.blocks;
+  while ((w->freed.blocks - freed) * 100 < blocks_per_thread) expire_one(w, shard);
+  fill(w, shard, standing(w) + blocks_per_thread / 50);
+}
+
 /* What the frames of serve() left behind must not keep anything alive. */
 NOINLINE static void scrub_stack(void) {
   volatile char stack[64 << 10];
@@ -362,20 +371,40 @@ NOINLINE static void scrub_stack(void) {
   for (i = 0; i < sizeof stack; i++) stack[i] = 0;
 }
 
+/* Takes part in the step that has just been taken, and waits for the next. */
 NOINLINE static void park(void) {
-  pthread_mutex_lock(&finished_mutex);
+  int taken;
+  pthread_mutex_lock(&step_mutex);
+  taken = step;
   finished++;
-  pthread_cond_signal(&finished_changed);
-  pthread_mutex_unlock(&finished_mutex);
-  for (;;) pause();
+  pthread_cond_broadcast(&step_changed);
+  while (step == taken) pthread_cond_wait(&step_changed, &step_mutex);
+  pthread_mutex_unlock(&step_mutex);
+}
+
+NOINLINE static void await_all(void) {
+  pthread_mutex_lock(&step_mutex);
+  while (finished < THREADS) pthread_cond_wait(&step_changed, &step_mutex);
+  pthread_mutex_unlock(&step_mutex);
+}
+
+NOINLINE static void next_step(void) {
+  pthread_mutex_lock(&step_mutex);
+  finished = 0;
+  step++;
+  pthread_cond_broadcast(&step_changed);
+  pthread_mutex_unlock(&step_mutex);
 }
 
 static void* work(void* number) {
   const int me = (int)(intptr_t)number;
   workers[me].random = 0x9e3779b97f4a7c15u * (uint64_t)(me + 1);
   serve(&workers[me], &shards[me]);
-  scrub_stack();
-  park();
+  for (;;) {
+    scrub_stack();
+    park();
+    live_on(&workers[me], &shards[me]);
+  }
   return NULL;
 }
 
@@ -415,7 +444,8 @@ static void print_truth(void) {
 }
 
 int main(int argc, char** argv) {
-  char ignored[256];
+  char ignored;
+  ssize_t next;
   int i;
   blocks_per_thread = argc == 2 ? strtoull(argv[1], NULL, 10) / THREADS : 0;
   if (blocks_per_thread < OPEN_SESSIONS * BLOCKS_PER_SESSION) {
@@ -427,10 +457,11 @@ int main(int argc, char** argv) {
     pthread_t thread;
     if (pthread_create(&thread, NULL, work, (void*)(intptr_t)i) != 0) return 1;
   }
-  pthread_mutex_lock(&finished_mutex);
-  while (finished < THREADS) pthread_cond_wait(&finished_changed, &finished_mutex);
-  pthread_mutex_unlock(&finished_mutex);
-  print_truth();
-  while (read(STDIN_FILENO, ignored, sizeof ignored) > 0) continue;
+  do {
+    await_all();
+    print_truth();
+    next = read(STDIN_FILENO, &ignored, 1);
+    if (next > 0) next_step();
+  } while (next > 0);
   return 0;
 }
