@@ -24,37 +24,40 @@ bool LookHistory::add(const Look& look, LookLine line) {
     first_ = std::move(next);
   } else {
     const KeptLook& before = previous_ ? *previous_ : *first_;
-    const SameProcess same = compare_processes(before.imprint.program, next.imprint.program);
-    if (!same.is_same) return false;
+    if (!compare_processes(before.imprint.program, next.imprint.program).is_same) return false;
     const Delta step = diff(before.imprint, next.imprint, true);
     follow_groups(next, step);
-    const Delta whole = previous_ ? diff(first_->imprint, next.imprint, true) : Delta();
-    const Delta& delta = previous_ ? whole : step;
-
-    ChangesOptions all;
-    all.top = std::numeric_limits<size_t>::max();
-    changes_ = describe_changes(first_->summary, next.summary, delta,
-                                find_holders_of_born(look.analysis, next.imprint, delta), all);
-    changes_->seconds = next.seconds - first_->seconds;
-    changes_->intervals = looks_;
-    changes_->loss_is_of_last_two = true;
-    changes_->all.lost = step.all.lost;
-    std::map<std::string, LostChange> losses;
-    for (const KindChange& kind : step.kinds) {
-      if (kind.after.valid()) losses[next.summary.groups[kind.after].id] = kind.lost;
-    }
-    for (ChangeRow& row : changes_->rows) {
-      const Course& course = courses_[row.cluster];
-      row.history = course.bytes;
-      if (looks_ % every_ != 0) row.history.push_back(row.change.is.bytes);
-      row.grew = course.grew;
-      row.change.lost = losses[row.cluster];
-    }
+    describe(look, next, step);
     previous_ = std::move(next);
   }
   ++looks_;
   last_line_ = std::move(line);
   return true;
+}
+
+// All groups, while the look is there that can say what holds them. `step` is from the look before.
+void LookHistory::describe(const Look& look, const KeptLook& next, const Delta& step) {
+  const Delta whole = previous_ ? diff(first_->imprint, next.imprint, true) : Delta();
+  const Delta& delta = previous_ ? whole : step;
+  ChangesOptions all;
+  all.top = std::numeric_limits<size_t>::max();
+  changes_ = describe_changes(first_->summary, next.summary, delta,
+                              find_holders_of_born(look.analysis, next.imprint, delta), all);
+  changes_->seconds = next.seconds - first_->seconds;
+  changes_->intervals = looks_;
+  changes_->loss_is_of_last_two = true;
+  changes_->all.lost = step.all.lost;
+  std::map<std::string, LostChange> losses;
+  for (const KindChange& kind : step.kinds) {
+    if (kind.after.valid()) losses[next.summary.groups[kind.after].id] = kind.lost;
+  }
+  for (ChangeRow& row : changes_->rows) {
+    const Course& course = courses_[row.cluster];
+    row.history = course.bytes;
+    if (looks_ % every_ != 0) row.history.push_back(row.change.is.bytes);
+    row.grew = course.grew;
+    row.change.lost = losses[row.cluster];
+  }
 }
 
 // A group that has another id than before is the one that diff() matched it with.

@@ -41,6 +41,7 @@ class LookHistory {
     LookSummary summary;
     double seconds = 0;
   };
+  void describe(const Look& look, const KeptLook& next, const Delta& step);
   void follow_groups(const KeptLook& next, const Delta& step);
   void thin_courses();
 
