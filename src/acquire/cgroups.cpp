@@ -141,7 +141,9 @@ std::optional<MemoryLimit> read_memory_limit(const CgroupFolder& cgroup) {
   const std::string stat = read_text_file(cgroup.folder + "/memory.stat", kFileLimit);
   // Cached files that nobody has used lately go before anything is killed.
   const uint64_t idle = value_of(stat, is_two ? "inactive_file " : "total_inactive_file ");
-  return MemoryLimit{"cgroup " + cgroup.path, *limit, *used - std::min(idle, *used)};
+  const uint64_t files = value_of(stat, is_two ? "active_file " : "total_active_file ");
+  const uint64_t busy = *used - std::min(idle, *used);
+  return MemoryLimit{"cgroup " + cgroup.path, *limit, busy, std::min(files, busy)};
 }
 
 std::optional<MemoryLimit> parse_machine_limit(std::string_view text) {

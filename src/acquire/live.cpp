@@ -32,6 +32,7 @@
 #include "acquire/thread_state.h"
 #include "acquire/urgency.h"
 #include "acquire/work_crew.h"
+#include "heapscan/acquire/sample.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 
@@ -108,14 +109,21 @@ std::optional<uint64_t> available_memory() {
   return std::strtoull(text.c_str() + line + 13, nullptr, 10) * 1024;
 }
 
+// In our own cgroups, too: a process that shares one with us could be killed for what we take.
 void check_there_is_room(int pid, uint64_t needed) {
-  const uint64_t available = available_memory().value_or(needed);
-  if (needed <= available) return;
-  throw Error(ErrorKind::Acquire,
-              "cannot copy process " + std::to_string(pid) + ": that needs " + human_bytes(needed) +
-                  " of memory, and " + human_bytes(available) +
-                  " are available; free some, or make a core with gcore and analyse it on a "
-                  "larger machine");
+  for (const MemoryLimit& limit : find_memory_limits(::getpid())) {
+    const uint64_t room = limit.limit - std::min(limit.used - limit.files, limit.limit);
+    if (needed <= room) continue;
+    const bool is_cgroup = limit.name.starts_with("cgroup ");
+    throw Error(ErrorKind::Acquire,
+                "cannot copy process " + std::to_string(pid) + ": that needs " +
+                    human_bytes(needed) + " of memory, and " + human_bytes(room) +
+                    (is_cgroup ? " are left in " + escaped(limit.name) +
+                                     ", where heapscan runs; start it in another one, or raise "
+                                     "the limit"
+                               : " are available; free some, or make a core with gcore and "
+                                 "analyse it on a larger machine"));
+  }
 }
 
 std::vector<CopyPiece> pieces_of(const CopyPlan& plan, Destination& destination) {

@@ -24,7 +24,8 @@ struct MemorySample {
 struct MemoryLimit {
   std::string name;    // "cgroup /docker/ab12", "the machine"
   uint64_t limit = 0;  // bytes
-  uint64_t used = 0;   // by everybody it counts, without what can be dropped at once
+  uint64_t used = 0;   // by everybody it counts, without files that nobody has used lately
+  uint64_t files = 0;  // of that, files in use, which can be dropped where nothing else is left
   constexpr bool operator==(const MemoryLimit&) const = default;
 };
 

@@ -63,8 +63,9 @@ class CgroupFiles : public testing::Test {
 TEST_F(CgroupFiles, LimitOfVersionTwo) {
   write("memory.max", "1000000\n");
   write("memory.current", "800000\n");
-  write("memory.stat", "anon 5\ninactive_file 300000\nactive_file 9\n");
-  EXPECT_EQ(read_memory_limit({kTwo, "/a", folder_}), (MemoryLimit{"cgroup /a", 1000000, 500000}));
+  write("memory.stat", "anon 5\ninactive_file 300000\nactive_file 90000\n");
+  EXPECT_EQ(read_memory_limit({kTwo, "/a", folder_}),
+            (MemoryLimit{"cgroup /a", 1000000, 500000, 90000}));
   write("memory.max", "max\n");
   EXPECT_FALSE(read_memory_limit({kTwo, "/a", folder_}));
 }
