@@ -228,7 +228,10 @@ class Watch {
     Progress progress(!words_.quiet);
     LookLine line;
     {
-      const Look look = look_at_held_memory(words_.shared, door, progress);
+      // Nothing is new in the first look, so nobody asks what holds it.
+      const Look look =
+          look_at_held_memory(words_.shared, door, progress,
+                              history_.looks() == 0 ? HoldingWanted::Never : HoldingWanted::Always);
       line.seconds = began;
       line.number = history_.looks() + 1;
       line.reason = reason;

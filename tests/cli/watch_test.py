@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import time
-import unittest
 
 import growth_test
 from growth_test import DOCS, FORGOTTEN, GrowthTest, JOB, OPTIONS, QUEUED, TICKET, needs_ptrace, total
