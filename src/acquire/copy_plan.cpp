@@ -12,6 +12,7 @@ namespace {
 // A mapping without an inode is anonymous whatever its name: "[heap]", "[anon:...]".
 Backing backing_of_file(const Mapping& mapping, const MappingUse* use) {
   if (use != nullptr && use->device_memory) return Backing::Device;
+  if (mapping.perms.shared && is_shared_memory(mapping.path)) return Backing::Anonymous;
   const Backing backing = backing_of_path(mapping.path);
   const bool has_file = mapping.inode != 0 || backing == Backing::Device;
   return has_file ? backing : Backing::Anonymous;

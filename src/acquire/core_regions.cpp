@@ -169,7 +169,10 @@ Region CoreRegionMaker::described(const CorePiece& piece) const {
   if (piece.load != nullptr) region.perms = piece.load->perms;
   if (piece.mapping != nullptr) {
     region.backing = backing_of_path(piece.mapping->path);
-    region.perms.shared = is_shared_by_name(piece.mapping->path);
+    // A module's file may lie in such memory, and is mapped as any other.
+    const bool is_shared = is_shared_memory(piece.mapping->path) && !piece.module.valid();
+    region.perms.shared = is_shared || is_shared_by_name(piece.mapping->path);
+    if (is_shared) region.backing = Backing::Anonymous;
     region.file_offset =
         piece.mapping->file_offset + (piece.range.begin() - piece.mapping->range.begin());
     region.label = piece.mapping->path;

@@ -86,7 +86,7 @@ class LiveRegionMaker {
     region.backing = planned.backing;
     region.module = part.module;
     region.label = mapping.path;
-    if (planned.backing == Backing::File) {
+    if (planned.backing == Backing::File || mapping.perms.shared) {
       region.file_offset = mapping.file_offset + (part.range.begin() - mapping.range.begin());
     }
     if (planned.stored) {

@@ -24,6 +24,10 @@ Backing backing_of_path(std::string_view path) {
   return is_anonymous(path) ? Backing::Anonymous : Backing::File;
 }
 
+bool is_shared_memory(std::string_view path) {
+  return is_shared_by_name(path) || path.starts_with("/memfd:") || path.starts_with("/dmabuf:");
+}
+
 bool is_shared_by_name(std::string_view path) {
   return path.starts_with("/SYSV") || path.starts_with("/dev/zero") ||
          path.starts_with("/dev/shm/");

@@ -1,4 +1,4 @@
-// The kernel joins neighbouring mappings, so raw memory is what remains of anonymous regions once
+// The kernel joins neighbouring private mappings, so raw memory is what remains of anonymous regions once
 // everything known is taken away, byte by byte. What remains in one piece is one block, with one
 // exception: stacks of equal size, mapped one after another and each used from its top, leave a
 // comb of written and untouched pages that shows where they meet.
@@ -36,6 +36,14 @@ bool holds_something(const MemoryImage& image, AddrRange range) {
 // Shared with children, perhaps, but it has no other name than its address.
 bool is_anonymous(const Region& region) {
   return region.backing == Backing::Anonymous && !region.module.valid();
+}
+
+// Private memory is one thing wherever it touches. Of shared memory each object has a name, and
+// begins at an offset of its own.
+bool continues_object(const Region& last, const Region& next) {
+  if (last.range.end() != next.range.begin() || last.perms != next.perms) return false;
+  return !next.perms.shared ||
+         (next.label == last.label && next.file_offset == last.file_offset + last.range.size());
 }
 
 bool may_be_a_block(const MemoryImage& image, const Region& region) {
@@ -109,8 +117,7 @@ std::vector<AddrRange> find_mappings(const MemoryImage& image,
   const Region* last = nullptr;
   for (const Region& region : image.regions()) {
     if (!is_anonymous(region) || !may_be_a_block(image, region)) continue;
-    const bool continues =
-        last != nullptr && last->range.end() == region.range.begin() && last->perms == region.perms;
+    const bool continues = last != nullptr && continues_object(*last, region);
     if (continues) {
       raw.back() = AddrRange(raw.back().begin(), region.range.end());
     } else {

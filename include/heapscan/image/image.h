@@ -31,7 +31,8 @@ struct Perms {
 };
 
 enum class Backing : uint8_t {
-  Anonymous,  // no file behind it: heaps, stacks, .bss, mmap(MAP_ANONYMOUS)
+  Anonymous,  // no file behind it: heaps, stacks, .bss, mmap(MAP_ANONYMOUS); memfd, SysV and POSIX
+              // shared memory
   File,       // a file, private or shared (Perms::shared)
   Device,     // device memory: never read
   Special,    // [vdso], [vvar], [vsyscall]
@@ -48,9 +49,10 @@ struct Region {
   Perms perms;
   Backing backing = Backing::Anonymous;
   Contents contents = Contents::Absent;
-  ModuleId module;           // the module whose file or .bss this is; none otherwise
-  uint64_t file_offset = 0;  // bytes; of range.begin() in the file, when backed by one
-  std::string label;         // for people only: a path or a name the kernel gave; decides nothing
+  ModuleId module;  // the module whose file or .bss this is; none otherwise
+  uint64_t file_offset =
+      0;              // bytes; of range.begin() in the file or shared object, if it is of one
+  std::string label;  // for people only: a path or a name the kernel gave; decides nothing
   const std::byte* bytes =
       nullptr;  // range.size() of them when Saved, null otherwise; owned by the image
 };

@@ -31,7 +31,7 @@ enum class RootKind : uint8_t {
   Epoll,
   Timer,
   QueuedSignal,
-  SharedMemory,    // MAP_SHARED memory that has a file, a memfd or a SysV key: weak
+  SharedMemory,    // MAP_SHARED memory that has a file: weak
   InTransit,       // a block that a thread inside malloc or free is at work on: weak
   ThreadArgument,  // pd->arg of a running thread: weak
   DamagedHeap,     // heap memory that could not be parsed: weak

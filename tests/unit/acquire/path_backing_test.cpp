@@ -18,6 +18,14 @@ TEST(PathBacking, MemoryUnderADevicesNameIsNone) {
     EXPECT_EQ(backing_of_path(path), Backing::File) << path;
 }
 
+TEST(PathBacking, SharedMemoryIsNoFile) {
+  for (const char* path : {"/dev/zero (deleted)", "/SYSV00000000 (deleted)", "/dev/shm/x",
+                           "/memfd:x (deleted)", "/dmabuf:"})
+    EXPECT_TRUE(is_shared_memory(path)) << path;
+  for (const char* path : {"/lib/x.so", "/home/memfd:x", "anon_inode:[io_uring]"})
+    EXPECT_FALSE(is_shared_memory(path)) << path;
+}
+
 TEST(PathBacking, SomeNamesAreOfSharedMemoryOnly) {
   for (const char* path : {"/dev/zero (deleted)", "/SYSV00000000 (deleted)", "/dev/shm/x"})
     EXPECT_TRUE(is_shared_by_name(path)) << path;

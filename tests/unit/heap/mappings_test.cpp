@@ -72,6 +72,18 @@ TEST(FindMappings, SharedAnonymousMemoryIsAMappingOfItsOwn) {
   EXPECT_THAT(mappings_of(process), ElementsAre(pages(0, 1), pages(1, 1)));
 }
 
+TEST(FindMappings, SharedObjectsThatTouchAreToldApart) {
+  FakeProcess process;
+  for (uint64_t i = 0; i < 4; ++i) {
+    Region& region = process.map(kRaw + i * 2 * kPage, 2 * kPage);
+    region.perms.shared = true;
+    region.label = i < 3 ? "/dev/zero (deleted)" : "/memfd:x (deleted)";
+    // The second goes on where the first ends, the third is another object.
+    region.file_offset = i == 1 || i == 3 ? 2 * kPage : 0;
+  }
+  EXPECT_THAT(mappings_of(process), ElementsAre(pages(0, 4), pages(4, 2), pages(6, 2)));
+}
+
 TEST(FindMappings, StacksUsedFromTheirTopsAreToldApart) {
   FakeProcess process;
   process.map(kRaw, 60 * kPage);
