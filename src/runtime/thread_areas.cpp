@@ -154,7 +154,16 @@ class AreaFinder {
     const AddrRange limits(descriptor.at - tls_size_, descriptor.at + 1);
     const AddrRange storage = writable_run(image_, descriptor.at, limits);
     area.static_tls = {storage.empty() ? descriptor.at : storage.begin(), descriptor.at};
+    if (descriptor.is_first_thread()) return area;
+    if (!area.stack.empty()) area.mapping_bytes = descriptor.stack_size;
+    if (members_) area.start = start_of(descriptor);
     return area;
+  }
+
+  [[nodiscard]] Addr start_of(const Descriptor& descriptor) const {
+    const auto start = image_.read_addr(descriptor.at + members_->start_routine);
+    const Region* const region = start ? image_.region_at(*start) : nullptr;
+    return region != nullptr && region->perms.execute ? *start : Addr();
   }
 
   void add_live(const LiveThread& live) {

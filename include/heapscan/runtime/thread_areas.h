@@ -32,7 +32,10 @@ struct ThreadArea {
   Addr descriptor;    // struct pthread, which is also the thread pointer; null when unknown
   uint64_t descriptor_size = 0;
   AddrRange stack;  // whole, lowest to highest address; empty when unknown; without guard pages
-  AddrRange static_tls;  // the modules' TLS blocks below the descriptor
+  AddrRange static_tls;        // the modules' TLS blocks below the descriptor
+  uint64_t mapping_bytes = 0;  // that glibc mapped for the stack, guard included; 0: unknown
+  Addr start;  // the function that a thread of glibc's was started with, also of one that has ended
+               // and whose stack nobody got since; null when unknown
   // Words of the descriptor that are not what they seem, where to read them; null when unknown.
   Addr result;    // what an Exited thread returned; of a Live one, what the stack's last owner did
   Addr argument;  // what a Live thread was started with, whether or not it still uses it

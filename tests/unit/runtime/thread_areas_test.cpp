@@ -103,6 +103,20 @@ TEST(ThreadAreas, ListsTellExitedFromCached) {
   EXPECT_TRUE(area_at(found, cached)->result.is_null());
 }
 
+TEST(ThreadAreas, AnEndedThreadStillHasItsFunctionAndItsStack) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr exited = process.add_stack(kStackB, kStackSize, 0);
+  const Addr other = process.add_stack(kStackC, kStackSize, 0);
+  process.link(FakeProcess::kStackUsed, {exited, other});
+  process.poke(other + process.members.start_routine, 0x4141414141414141);
+  const RuntimeFacts found = facts_of(process);
+  EXPECT_EQ(area_at(found, exited)->start, FakeProcess::kCode);
+  EXPECT_EQ(area_at(found, exited)->mapping_bytes, kStackSize);
+  EXPECT_TRUE(area_at(found, other)->start.is_null());
+  EXPECT_EQ(found.threads.front().mapping_bytes, 0U) << "the kernel's stack";
+}
+
 TEST(ThreadAreas, ListsWithoutRunningThreadsAreKnownByTheirPlace) {
   FakeProcess process;
   process.add_first_thread();
