@@ -30,10 +30,12 @@ std::vector<ClusterId> clusters_by_block(const HeapModel& heap, const Clusters& 
 class Folding {
  public:
   Folding(const HeapModel& heap, const Clusters& clusters, const Retained& retained,
-          const FoldOptions& options)
+          const FoldOptions& options, const HeldContainers& containers)
       : heap_(heap),
         retained_(retained),
         options_(options),
+        containers_(containers),
+        is_counted_(containers.instances.size()),
         cluster_of_(clusters_by_block(heap, clusters)) {}
 
   std::vector<RetainedNode> fold() {
@@ -82,9 +84,10 @@ class Folding {
            a.cluster == b.cluster;
   }
   [[nodiscard]] static uint64_t key_of(uint32_t parent, const RetainedNode& node) {
-    const uint32_t id = node.kind == Kind::Blocks  ? node.cluster.value
-                        : node.kind == Kind::Owner ? node.owner.value
-                                                   : node.group.value;
+    const uint32_t id = node.kind == Kind::Blocks      ? node.cluster.value
+                        : node.kind == Kind::Owner     ? node.owner.value
+                        : node.kind == Kind::Container ? node.place
+                                                       : node.group.value;
     return mix(mix(parent, static_cast<uint64_t>(node.kind)), id);
   }
 
@@ -119,9 +122,48 @@ class Folding {
       above = shared_below(above);
       count_retained(row, above);
     }
+    if (const uint32_t number = container_of(row); number != 0) {
+      above = container_below(row, above, number - 1);
+      if (depths_[above] >= options_.depth) {
+        node_of_[row] = kTooDeep;
+        return;
+      }
+    }
     const auto [at, is_new] = node_by_key_.try_emplace(key_of(above, node), 0);
     if (is_new) at->second = add(std::move(node), above);
     count(row, at->second, false);
+  }
+
+  // 1 + the index of the instance; 0: none.
+  [[nodiscard]] uint32_t container_of(RetainedRow row) const {
+    return row < containers_.of_row.size() ? containers_.of_row[row] : 0;
+  }
+
+  // The node of the container to which the block of the row belongs: `above` where that is a
+  // variable which is nothing but the container.
+  uint32_t container_below(RetainedRow row, uint32_t above, uint32_t number) {
+    const HeldContainers::Instance& instance = containers_.instances[number];
+    const bool is_all = nodes_[above].kind == Kind::Group &&
+                        containers_.places[instance.place].container.member.empty();
+    if (!is_all) {
+      RetainedNode container;
+      container.kind = Kind::Container;
+      container.place = instance.place;
+      const auto [at, is_new] = node_by_key_.try_emplace(key_of(above, container), 0);
+      if (is_new) at->second = add(std::move(container), above);
+      above = at->second;
+      count_retained(row, above);
+      ++nodes_[above].blocks;
+      nodes_[above].bytes += heap_.block(retained_.block(row)).size();
+    }
+    RetainedNode& node = nodes_[above];
+    node.place = instance.place;
+    if (is_counted_[number]) return above;
+    is_counted_[number] = true;
+    ++node.containers;
+    node.entries += instance.entries.value_or(0);
+    node.knows_entries &= instance.entries.has_value();
+    return above;
   }
 
   void count_retained(RetainedRow row, uint32_t at) {
@@ -212,6 +254,8 @@ class Folding {
   const HeapModel& heap_;
   const Retained& retained_;
   const FoldOptions& options_;
+  const HeldContainers& containers_;
+  std::vector<bool> is_counted_;  // instances
   const std::vector<ClusterId> cluster_of_;
   std::vector<uint32_t> node_of_;  // row -> node
   std::vector<RetainedNode> nodes_;
@@ -224,8 +268,9 @@ class Folding {
 }  // namespace
 
 std::vector<RetainedNode> fold_retained(const HeapModel& heap, const Clusters& clusters,
-                                        const Retained& retained, const FoldOptions& options) {
-  return Folding(heap, clusters, retained, options).fold();
+                                        const Retained& retained, const FoldOptions& options,
+                                        const HeldContainers& containers) {
+  return Folding(heap, clusters, retained, options, containers).fold();
 }
 
 std::vector<RetainedRow> largest_holders(const Retained& retained, size_t most) {

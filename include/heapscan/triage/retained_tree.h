@@ -11,6 +11,7 @@
 #include "heapscan/base/id.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
+#include "heapscan/identify/held_containers.h"
 #include "heapscan/reach/retained.h"
 
 namespace heapscan {
@@ -25,6 +26,7 @@ struct RetainedNode {
     Blocks,       // of one cluster, or of none when they were not clustered
     Unexplained,  // the root of what no pointer explains
     Rest,         // what was left out of the children of its parent
+    Container,    // of one member of its parent's blocks, or of the variable that its parent is
   };
   Kind kind = Kind::Whole;
   uint32_t parent = kNoParent;  // index into the nodes; parents come before children
@@ -37,7 +39,13 @@ struct RetainedNode {
   uint64_t retained_bytes = 0;
   bool is_least = false;  // see Retained::is_least
   bool repeats = false;   // some of the blocks hang below others of the row
-  BlockId example;        // of Kind::Blocks: of those below nothing of the row, what retains most
+  // Of Kind::Container, and of a variable that is a container itself.
+  uint32_t place = kNoPlace;  // index into HeldContainers::places
+  static constexpr uint32_t kNoPlace = ~uint32_t{0};
+  uint64_t containers = 0;    // so many that have blocks
+  uint64_t entries = 0;       // in all of them
+  bool knows_entries = true;  // of each of them
+  BlockId example;  // of Kind::Blocks: of those below nothing of the row, what retains most
 };
 
 // Whose memory is asked for: nothing valid means the whole.
@@ -54,11 +62,12 @@ struct FoldOptions {
 };
 
 // Preorder; children by retained bytes, largest first, the rest last. The first node is the whole,
-// or what was asked for.
+// or what was asked for. `containers` are those of the tree, if they were looked for.
 [[nodiscard]] std::vector<RetainedNode> fold_retained(const HeapModel& heap,
                                                       const Clusters& clusters,
                                                       const Retained& retained,
-                                                      const FoldOptions& options = {});
+                                                      const FoldOptions& options = {},
+                                                      const HeldContainers& containers = {});
 
 // What retains most, largest first, at most `most`: variables and other groups of root words, and
 // blocks that several of them share. None of them retains another one.
