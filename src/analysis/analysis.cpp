@@ -47,7 +47,12 @@ Types read_types(const Analysis& a, const Families& families, const DebugInfo& d
 }
 
 std::vector<CodeLine> find_lines(const Analysis& a, const DebugInfo& debug_info) {
-  const std::vector<Addr> code = functions_pointed_at(a.image, a.runtime, a.heap, a.clusters);
+  std::vector<Addr> code = functions_pointed_at(a.image, a.runtime, a.heap, a.clusters);
+  for (const ThreadArea& area : a.runtime.threads) {
+    if (area.fate == ThreadArea::Fate::Exited && !area.start.is_null()) code.push_back(area.start);
+  }
+  std::sort(code.begin(), code.end());
+  code.erase(std::unique(code.begin(), code.end()), code.end());
   std::vector<CodeLine> lines;
   const auto found = debug_info.lines_of(code);
   for (size_t i = 0; i < code.size(); ++i) {
@@ -119,6 +124,10 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   // Every block has its verdict.
   a.roots = stages.run("find roots", [&] { return find_roots(a.image, a.runtime, a.heap); });
   a.reach = stages.run("trace", [&] { return trace(a.image, a.runtime, a.heap, a.roots); });
+
+  // Areas of which a few words keep all are divided; verdicts stay what they are.
+  a.merged_areas = stages.run("divide areas",
+                              [&] { return find_merged_areas(a.image, a.heap, a.roots, a.reach); });
 
   // Which blocks look alike is settled, and with that whose debug information is worth reading.
   Families families = stages.run("find families", [&] {

@@ -130,6 +130,7 @@ LookSummary summarize_look(const CaptureFacts& facts, const Analysis& analysis, 
   summary.facts = escaped_facts(facts);
   summary.account = account_memory(analysis);
   summary.arenas = describe_kept_free(analysis).arenas;
+  summary.ended_threads = describe_ended_threads(analysis);
   summary.is_resident = analysis.image.residency().has_value();
   for (size_t i = 0; i < analysis.clusters.rows.size(); ++i)
     summary.groups.push_back({id_of(analysis, ClusterId(i)), label_of(analysis, ClusterId(i))});
@@ -151,6 +152,8 @@ ChangeReport describe_changes(const LookSummary& before, const LookSummary& afte
   report.is_resident = before.is_resident && after.is_resident;
   report.causes = find_causes(before.account, after.account, report.is_resident);
   report.hoards = find_hoards(before, after, delta.is_same_process);
+  report.ended_before = before.ended_threads;
+  report.ended_after = after.ended_threads;
   report.all = delta.all;
   for (const KindChange& change : delta.kinds) {
     if (options.new_only && change.was.blocks > 0) continue;

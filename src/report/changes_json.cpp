@@ -3,6 +3,7 @@
 #include "heapscan/report/changes.h"
 #include "report/changes_parts.h"
 #include "report/target_parts.h"
+#include "report/text_ended_threads.h"
 #include "report/text_kept_free.h"
 
 namespace heapscan {
@@ -63,6 +64,8 @@ Json json_of_changes(const ChangeReport& report) {
           {"intervals", report.intervals},
           {"causes", std::move(causes)},
           {"kept_free", std::move(hoards)},
+          {"ended_threads",
+           {{"before", json_of(report.ended_before)}, {"after", json_of(report.ended_after)}}},
           {"total", json_of_change(report.all)},
           {"groups", std::move(groups)},
           {"groups_left_out", report.left_out},

@@ -8,6 +8,7 @@
 #include "heapscan/report/names.h"
 #include "report/changes_parts.h"
 #include "report/target_parts.h"
+#include "report/text_ended_threads.h"
 #include "report/text_kept_free.h"
 
 namespace heapscan {
@@ -38,6 +39,7 @@ class ChangesText {
 
   void write() {
     write_causes();
+    write_threads();
     write_blocks();
     write_lost();
     write_rows();
@@ -68,6 +70,17 @@ class ChangesText {
                           signed_bytes(static_cast<int64_t>(row.arena.free_bytes - row.was)),
                           row.arena.number, spelled(row.arena));
     }
+  }
+
+  void write_threads() {
+    const EndedThreadsRow was = sum_of(report_.ended_before);
+    const EndedThreadsRow is = sum_of(report_.ended_after);
+    if (is.threads <= was.threads) return;
+    out_ << fmt::format("  {} that nobody joined: {}\n",
+                        counted(is.threads - was.threads, "more ended thread"), spelled_stacks(is));
+    const EndedThreadsRow& most = report_.ended_after.front();
+    if (!most.function.empty())
+      out_ << fmt::format("       {} of them ran {}\n", grouped(most.threads), most.function);
   }
 
   void write_blocks() {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <string_view>
 #include <tuple>
@@ -233,6 +234,23 @@ std::vector<BlockId> mappings_to_list(const Analysis& analysis, const ReportOpti
   return mappings;
 }
 
+// "memfd frames" of "/memfd:frames (deleted)".
+std::string kind_of_shared(std::string_view label) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (label.ends_with(kDeleted)) label.remove_suffix(kDeleted.size());
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kKinds = {{
+      {"/memfd:", "memfd "},
+      {"/SYSV", "SysV shared memory 0x"},
+      {"/dev/shm/", "POSIX shared memory "},
+      {"/dmabuf:", "dma-buf "},
+  }};
+  for (const auto& [begin, kind] : kKinds) {
+    if (label.starts_with(begin))
+      return std::string(kind) + escaped(std::string(label.substr(begin.size())));
+  }
+  return "shared anonymous memory";
+}
+
 MappingRow describe_mapping(const Analysis& analysis, BlockId id, const HolderTable& holders,
                             bool content) {
   const Block& block = analysis.heap.block(id);
@@ -243,6 +261,8 @@ MappingRow describe_mapping(const Analysis& analysis, BlockId id, const HolderTa
   row.resident_bytes = resident_bytes(analysis.image, block.range());
   row.reason =
       row.verdict == Verdict::Reachable ? std::string() : explain_mapping(analysis, id, holders);
+  const Region* const region = analysis.image.region_at(block.begin());
+  if (region != nullptr && region->perms.shared) row.kind = kind_of_shared(region->label);
   if (!content) return row;
   ContentPreview preview = preview_content(analysis.image, block.range());
   row.content_hex = std::move(preview.hex);
@@ -337,6 +357,7 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   report.possible_for_lack_of_memory = possible_for_lack_of_memory(analysis);
   report.memory = account_memory(analysis);
   report.kept_free = describe_kept_free(analysis);
+  report.ended_threads = describe_ended_threads(analysis);
   report.holders = describe_holders(analysis);
   if (analysis.holding) {
     const Retained& retained = analysis.holding->retained;
@@ -357,6 +378,11 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   }
   for (const BlockId mapping : mappings)
     report.mappings.push_back(describe_mapping(analysis, mapping, holders, options.content));
+  for (const MergedArea& area : analysis.merged_areas) {
+    const Block& block = analysis.heap.block(area.mapping);
+    report.areas.push_back({block.begin(), block.size(), area.period, area.parts, area.places,
+                            area.unnamed, area.unnamed_bytes});
+  }
   if (options.blocks != BlockList::None) {
     report.blocks = BlockListing(analysis, listing_filter(options), std::move(holders));
   }

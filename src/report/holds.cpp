@@ -7,6 +7,7 @@
 
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
+#include "heapscan/identify/held_containers.h"
 #include "heapscan/report/names.h"
 #include "report/json_values.h"
 #include "report/target_parts.h"
@@ -91,8 +92,8 @@ uint64_t possible_bytes(const Analysis& analysis) {
 
 class HoldsDescriber {
  public:
-  explicit HoldsDescriber(const Analysis& analysis)
-      : analysis_(analysis), holding_(*analysis.holding) {}
+  HoldsDescriber(const Analysis& analysis, const HeldContainers& containers)
+      : analysis_(analysis), holding_(*analysis.holding), containers_(containers) {}
 
   [[nodiscard]] HoldsRow row_of(const RetainedNode& node) const {
     HoldsRow row;
@@ -103,8 +104,23 @@ class HoldsDescriber {
     // What is only possibly reachable, all of it, must be enough to be seen in the figure.
     row.is_least = node.is_least && 100 * possible_bytes(analysis_) >= node.retained_bytes;
     row.repeats = node.repeats;
+    if (node.place != RetainedNode::kNoPlace) {
+      row.containers = node.containers;
+      if (node.knows_entries) row.entries = node.entries;
+    }
     name(node, row);
     return row;
+  }
+
+  // "std::map<int, Session> in Server::sessions", or of a variable, "in server.sessions".
+  void name_container(const RetainedNode& node, const HoldsRow& above, HoldsRow& row) const {
+    const HeldContainers::Place& place = containers_.places[node.place];
+    const std::string owner =
+        above.kind == RetainedNode::Kind::Group
+            ? above.name + "."
+            : without_keyword(escaped(analysis_.types.spelled(place.owner))) + "::";
+    row.type = escaped(analysis_.types.spelled(place.container.type));
+    row.name = owner + escaped(place.container.member);
   }
 
  private:
@@ -137,16 +153,26 @@ class HoldsDescriber {
       case RetainedNode::Kind::Rest:
         row.name = "others";
         break;
+      case RetainedNode::Kind::Container:
+        break;  // name_container()
     }
+  }
+
+  static std::string without_keyword(std::string type) {
+    for (const std::string_view word : {"struct ", "union "}) {
+      if (type.starts_with(word)) return type.substr(word.size());
+    }
+    return type;
   }
 
   const Analysis& analysis_;
   const Holding& holding_;
+  const HeldContainers& containers_;
 };
 
 const char* name_of_kind(RetainedNode::Kind kind) {
-  static constexpr std::array<const char*, 7> kNames = {"whole",  "owner",       "root", "shared",
-                                                        "blocks", "unexplained", "rest"};
+  static constexpr std::array<const char*, 8> kNames = {
+      "whole", "owner", "root", "shared", "blocks", "unexplained", "rest", "container"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -162,7 +188,14 @@ void write_row(const HoldsReport& report, const HoldsRow& row, std::ostream& out
   if (row.kind == RetainedNode::Kind::Blocks)
     name = fmt::format("{} × {}", grouped(row.own.blocks), name);
   if (row.repeats) name += ", below each other";
-  if (!row.type.empty()) name += "  " + shortened(row.type, kLongestHolderName);
+  if (row.kind == RetainedNode::Kind::Container) {
+    name = fmt::format("{}{} in {}", row.containers > 1 ? grouped(row.containers) + " × " : "",
+                       shortened(row.type, kLongestHolderName), name);
+  }
+  if (row.entries)
+    name += fmt::format(": {} {}", grouped(*row.entries), *row.entries == 1 ? "entry" : "entries");
+  if (!row.type.empty() && row.kind != RetainedNode::Kind::Container)
+    name += "  " + shortened(row.type, kLongestHolderName);
   if (!row.cluster.empty()) name += "  [" + row.cluster.substr(0, 8) + "]";
   out << fmt::format("{}{:>10} {:>6} {:>11}  {:{}}{}\n", row.is_least ? "≥" : " ",
                      human_bytes(row.retained.bytes),
@@ -231,10 +264,15 @@ HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
   report.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
   report.command = options.command;
   report.verbose = options.verbose;
-  const HoldsDescriber describer(analysis);
+  const HeldContainers containers = find_held_containers(
+      analysis.image, analysis.heap, analysis.types, analysis.clusters, analysis.identities,
+      analysis.holding->roots, analysis.holding->graph, retained);
+  const HoldsDescriber describer(analysis, containers);
   for (const RetainedNode& node :
-       fold_retained(analysis.heap, analysis.clusters, retained, options.fold)) {
+       fold_retained(analysis.heap, analysis.clusters, retained, options.fold, containers)) {
     HoldsRow row = describer.row_of(node);
+    if (node.kind == RetainedNode::Kind::Container)
+      describer.name_container(node, report.rows[row.parent], row);
     if (row.parent != HoldsRow::kNoParent) row.depth = report.rows[row.parent].depth + 1;
     report.left_out += node.kind == RetainedNode::Kind::Rest ? 1 : 0;
     report.clustered |= !row.cluster.empty();
@@ -269,7 +307,9 @@ void render_json(const HoldsReport& report, std::ostream& out) {
          {"own", json_of(row.own)},
          {"retained", json_of(row.retained)},
          {"at_least", row.is_least},
-         {"repeats", row.repeats}});
+         {"repeats", row.repeats},
+         {"containers", row.containers == 0 ? Json(nullptr) : Json(row.containers)},
+         {"entries", or_null(row.entries)}});
   }
   const Json document = {
       {"schema", "heapscan.holds/1"},   {"target", json_of_target(report.target, report.threads)},

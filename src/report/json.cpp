@@ -10,6 +10,7 @@
 #include "heapscan/report/report.h"
 #include "report/json_values.h"
 #include "report/target_parts.h"
+#include "report/text_ended_threads.h"
 #include "report/text_kept_free.h"
 #include "report/text_style.h"
 
@@ -75,6 +76,16 @@ Json mapping_json(const MappingRow& row) {
           {"kind", row.kind.empty() ? "private" : row.kind},
           {"evidence", row.reason},
           {"content", {{"hex", or_null(row.content_hex)}, {"text", or_null(row.content_text)}}}};
+}
+
+Json area_json(const AreaRow& row) {
+  return {{"address", hex(row.address)},
+          {"size", row.size},
+          {"period", row.period},
+          {"parts", row.parts},
+          {"places", row.places},
+          {"unnamed", json_of_addresses(row.unnamed)},
+          {"unnamed_bytes", row.unnamed_bytes}};
 }
 
 Json suppression_json(const SuppressionRow& row) {
@@ -150,10 +161,12 @@ void render_json(const Report& report, std::ostream& out) {
   writer.member("totals", totals_json(report));
   writer.member("memory", memory_json(report.memory));
   writer.member("free_memory", json_of(report.kept_free));
+  writer.member("ended_threads", json_of(report.ended_threads));
   writer.array("holders", report.holders, holder_json);
   writer.array("leaks", report.leaks, json_of_group);
   if (report.cluster) writer.member("cluster", json_of_cluster(*report.cluster));
   writer.array("mappings", report.mappings, mapping_json);
+  writer.array("areas", report.areas, area_json);
   writer.array("notes", report.notes, [](const Note& note) { return json_of(note); });
   writer.array("suppressions", report.suppressions, suppression_json);
   writer.array("unused_suppressions", report.unused_suppressions, unused_suppression_json);

@@ -10,6 +10,7 @@
 #include "heapscan/report/names.h"
 #include "heapscan/report/report.h"
 #include "report/target_parts.h"
+#include "report/text_ended_threads.h"
 #include "report/text_groups.h"
 #include "report/text_kept_free.h"
 #include "report/text_mappings.h"
@@ -77,6 +78,7 @@ class TextReport {
       write_heap();
       write_memory();
       write_kept_free(report_.kept_free, options_.verbose, out_);
+      write_ended_threads(report_.ended_threads, options_.verbose, out_);
     }
     if (report_.cluster) {
       write_cluster(report_, style_, out_);
@@ -102,6 +104,7 @@ class TextReport {
     }
     write_suppressions(report_, out_);
     write_mappings();
+    write_areas(report_, out_);
     write_not_judged();
     if (options_.quiet) return;
     write_checks(report_, out_);

@@ -58,6 +58,13 @@ std::string spelled_hex(std::string_view digits) {
   return text;
 }
 
+// Without the zeros at the end of a text, which is escaped.
+std::string_view without_zeros(std::string_view text) {
+  constexpr std::string_view kZero = "\\x00";
+  while (text.ends_with(kZero)) text.remove_suffix(kZero.size());
+  return text;
+}
+
 // What they begin with; nothing of memory that begins with zeros.
 std::string spelled_content(const MappingGroup& group) {
   const std::string_view all = group.first->content_hex;
@@ -68,7 +75,7 @@ std::string spelled_content(const MappingGroup& group) {
       is_common ? "all begin with" : fmt::format("at {}:", hex(group.first->address));
   std::string text = whose + spelled_hex(digits);
   if (!is_common || digits.size() == all.size())
-    text += fmt::format("  \"{}\"", group.first->content_text);
+    text += fmt::format("  \"{}\"", without_zeros(group.first->content_text));
   return text;
 }
 
@@ -92,16 +99,43 @@ void write_mapping_rows(const Report& report, std::ostream& out) {
     const std::string name = group.mappings == 1 ? hex(first.address)
                                                  : fmt::format("{} × {}", grouped(group.mappings),
                                                                human_bytes(first.size));
-    const std::string reason =
-        group.mappings == 1 ? first.reason : fmt::format("{}; so are the others", first.reason);
+    std::string reason = first.reason;
+    if (group.mappings > 1) reason += "; so are the others";
+    if (!first.kind.empty())
+      reason = fmt::format("{}: {}; other processes may still use the memory", first.kind, reason);
     out << fmt::format("  {:<15} {:>10}{}  {:<9} {}\n", name, human_bytes(group.bytes), resident,
-                       name_of(first.verdict), group.mappings == 1 ? first.reason : reason);
+                       name_of(first.verdict), reason);
     const std::string content = spelled_content(group);
     if (!content.empty()) out << fmt::format("      {}\n", content);
   }
   if (left_out > 0) {
     out << fmt::format("  {}, show with: {} -v\n", counted(left_out, "more mapping"),
                        report.options.command);
+  }
+}
+
+void write_areas(const Report& report, std::ostream& out) {
+  if (report.areas.empty()) return;
+  uint64_t parts = 0;
+  uint64_t bytes = 0;
+  for (const AreaRow& area : report.areas) {
+    parts += area.unnamed.size();
+    bytes += area.unnamed_bytes;
+  }
+  out << fmt::format("areas       {} of {} in mappings that touch, possibly leaked\n",
+                     counted(parts, "part"), human_bytes(bytes));
+  const size_t shown = report.options.verbose ? report.areas.size()
+                                              : std::min(report.areas.size(), kBriefMappingGroups);
+  for (size_t i = 0; i < shown; ++i) {
+    const AreaRow& area = report.areas[i];
+    out << fmt::format("  {} area {}, named at {}, period {}: nothing names {} of {}, such as {}\n",
+                       human_bytes(area.size), hex(area.address), counted(area.places, "place"),
+                       human_bytes(area.period), grouped(area.unnamed.size()),
+                       counted(area.parts, "part"), hex(area.unnamed.front()));
+  }
+  if (shown < report.areas.size()) {
+    out << fmt::format("  {}, show with: {} -v\n",
+                       counted(report.areas.size() - shown, "more area"), report.options.command);
   }
 }
 

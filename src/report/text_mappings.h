@@ -8,5 +8,7 @@
 namespace heapscan {
 
 void write_mapping_rows(const Report& report, std::ostream& out);
+// Areas of which only some parts are named.
+void write_areas(const Report& report, std::ostream& out);
 
 }  // namespace heapscan

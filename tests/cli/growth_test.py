@@ -14,7 +14,7 @@ import sys
 import tempfile
 import unittest
 
-from heapscan_cli import Fixture, fixture, run, why_ptrace_is_refused
+from heapscan_cli import fixture, run, why_ptrace_is_refused
 from validate_json import parse, violations
 
 DOCS = pathlib.Path(__file__).resolve().parent.parent.parent / "docs"
@@ -282,88 +282,36 @@ class Holds(GrowthTest):
                          sum(report["totals"]["verdicts"][verdict]["bytes"] for verdict in ("definite", "indirect")))
 
 
-class Hoarding(GrowthTest):
-    """fixtures/programs/hoarding.c"""
+class Containers(GrowthTest):
+    """fixtures/programs/server_containers.cpp"""
 
-    KIND = "struct listener"
-
-    def serving(self, steps):
-        serving = Fixture(os.path.join(OPTIONS.fixtures, "fixture_hoarding"))
-        self.addCleanup(serving.end)
-        serving.said = {"pin": {}, "kept": {}}
-        self.serve(serving, steps)
-        return serving
-
-    def serve(self, program, steps):
-        for _ in range(steps):
-            program.process.stdin.write(b".")
-            program.process.stdin.flush()
-            for words in program.read_truth():
-                if words[0] in program.said:
-                    program.said[words[0]][words[-1]] = words[1:-1]
+    SESSIONS, HEADERS, QUEUED, LINES, SAMPLES = 1000, 4, 300, 50, 500
 
     @needs_ptrace
-    def test_what_keeps_free_memory_from_going_back(self):
-        program = self.serving(2)
-        report = self.json_of("report", "attach", program.pid)
-        free = report["free_memory"]
-        self.assertTrue(free["large"])
-        arenas = {"main" if arena["main"] else "thread": arena for arena in free["arenas"]}
-        self.assertEqual(len(free["arenas"]), 2)
-        for name, arena in arenas.items():
-            address, size = program.said["pin"][name]
-            stretch = arena["stretches"][0]
-            self.assertEqual(stretch["pin"]["address"], address)
-            self.assertEqual(stretch["pin"]["size"], int(size))
-            self.assertIn(self.KIND, stretch["pin"]["label"])
-            self.assertEqual(arena["last"], stretch["pin"])
-            self.assertEqual(stretch["above"], {"blocks": 1, "bytes": int(size)})
-            # The thread's dynamic TLS was cut off the main one later.
-            self.assertLess(abs(stretch["bytes"] - int(program.said["kept"][name][0])), 512)
-        self.assertEqual(arenas["main"]["stretches"][0]["pin"]["held_by"], "fixture_hoarding: listeners")
-        text = self.heapscan("attach", program.pid).out
-        self.assertRegex(text, r"(?m)^free +16\.[45] MiB kept by malloc; malloc_trim\(0\) would give back 16\.[34] MiB$")
-        pin = program.said["pin"]["main"][0]
-        self.assertRegex(text, r"(?m)^  arena 0 +11\.\d MiB free, .* of it at the end, which free\(\) gives back; 11\.5 MiB "
-                               rf"lies below {pin}, 56 B, struct listener, held by fixture_hoarding: "
-                               r"listeners$")
-
-    @needs_ptrace
-    def test_malloc_trim_gives_back_what_was_said(self):
-        program = self.serving(2)
-        said = self.json_of("report", "attach", program.pid)["free_memory"]["page_bytes"]
-        before = self.resident_bytes(program)
-        self.serve(program, 1)
-        gave = before - self.resident_bytes(program)
-        self.assertLess(abs(gave - said), 64 * 1024, (gave, said))
-        self.assertLess(self.json_of("report", "attach", program.pid)["free_memory"]["page_bytes"], 64 * 1024)
-
-    def resident_bytes(self, program):
-        with open(f"/proc/{program.pid}/smaps_rollup", encoding="ascii") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Rss:"))
-
-    @needs_ptrace
-    def test_a_diff_says_which_arena_keeps_it_and_what_lies_above(self):
-        program = self.serving(0)
-        before = self.snapshot_of(program, self.folder() / "before")
-        self.serve(program, 1)
-        report = self.json_of("diff", "diff", before, program.pid)
-        self.assertEqual(len(report["kept_free"]), 1)
-        kept = report["kept_free"][0]
-        self.assertLess(kept["before_bytes"], 1 << 20)
-        self.assertTrue(kept["now"]["main"])
-        self.assertEqual(kept["now"]["stretches"][0]["pin"]["address"], program.said["pin"]["main"][0])
-        pin = program.said["pin"]["main"][0]
-        text = self.heapscan("diff", before, program.pid).out
-        self.assertRegex(text, r"(?m)^memory +\+11\.\d MiB resident.*: \+11\.\d MiB kept free by malloc")
-        self.assertRegex(text, r"(?m)^  \+11\.\d MiB kept free in arena 0: .* lies below "
-                               rf"{pin}, 56 B, struct listener, held by")
-
-    @needs_ptrace
-    def test_little_free_memory_is_told_of_with_v_only(self):
-        with self.growing() as program:
-            self.assertNotRegex(self.heapscan("attach", program.pid).out, r"(?m)^free ")
-            self.assertRegex(self.heapscan("attach", program.pid, "-v").out, r"(?m)^free +\d")
+    def test_containers_are_one_thing_with_entries(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_server_containers")) as program:
+            report = self.json_of("holds", "holds", program.pid, "--depth", 8, "-n", 20)
+            text = self.heapscan("holds", program.pid, "--depth", 8, "-n", 20).out
+        rows, entries = {}, {}
+        for row in report["tree"]:
+            if row["containers"]:
+                rows.setdefault(row["name"], row)
+                entries[row["name"]] = entries.get(row["name"], 0) + row["entries"]
+        self.assertEqual(entries, {
+            "server.value.sessions": self.SESSIONS, "server.value.queue": self.QUEUED,
+            "server.value.log": self.LINES, "samples": self.SAMPLES,
+            "Session::headers": self.SESSIONS * self.HEADERS})
+        # One session may hang below a node of another group, which points at the container itself.
+        headers = rows["Session::headers"]
+        self.assertGreaterEqual(headers["containers"], self.SESSIONS - 1)
+        self.assertEqual(headers["retained"]["blocks"], headers["containers"] * self.HEADERS)
+        self.assertEqual(rows["samples"]["kind"], "root")
+        # Each session with its headers, its node, and the buckets.
+        self.assertEqual(rows["server.value.sessions"]["retained"]["blocks"],
+                         self.SESSIONS * (self.HEADERS + 2) + 1)
+        self.assertEqual(rows["server.value.log"]["retained"]["blocks"], 2 * self.LINES)
+        self.assertRegex(text, r"(?m) std::unordered_map<int, Session ?\*> in server\.value\.sessions: 1,000 entries$")
+        self.assertRegex(text, r"(?m) (999|1,000) × std::map<int, long( int)?> in Session::headers: [34],\d+ entries$")
 
 
 class Words(GrowthTest):
@@ -383,27 +331,6 @@ class Words(GrowthTest):
                     self.assertTrue([phase for phase in timing if phase.endswith("walk heap")])
                     self.assertIn("report", timing)
                     self.assertEqual(self.json_of(words[0], *words, code=code)["timing"], {})
-
-
-class Mappings(GrowthTest):
-    """fixtures/programs/lost_frames.c"""
-
-    FRAMES, FRAME = 300, 64 << 10
-
-    @needs_ptrace
-    def test_lost_mappings_of_one_size_are_one_line(self):
-        with fixture(os.path.join(OPTIONS.fixtures, "fixture_lost_frames")) as program:
-            result = self.heapscan("attach", program.pid)
-            report = self.json_of("report", "attach", program.pid, code=1)
-            silent = self.json_of("report", "attach", program.pid, "--no-content", code=1)
-        self.assertRegex(result.out, r"(?m)^mappings +300 leaked \(18\.8 MiB\), 0 possibly leaked \(0 B\)\n"
-                                     r"  300 × 64\.0 KiB +18\.8 MiB \(\S+ \S+ resident\)  definite  no pointer to "
-                                     r"0x[0-9a-f]+ found anywhere in the process; so are the others\n"
-                                     r"      all begin with 6672616d65206f66 ")
-        self.assertEqual(len(report["mappings"]), self.FRAMES)
-        self.assertEqual({row["size"] for row in report["mappings"]}, {self.FRAME})
-        self.assertTrue(all(row["content"]["text"].startswith("frame of camera") for row in report["mappings"]))
-        self.assertEqual({row["content"]["hex"] for row in silent["mappings"]}, {None})
 
 
 class Why(GrowthTest):
@@ -458,4 +385,4 @@ def run_suites(usage, module, names):
 
 
 if __name__ == "__main__":
-    sys.exit(run_suites(__doc__, __name__, ["Diff", "Holds", "Hoarding", "Mappings", "Words", "Why"]))
+    sys.exit(run_suites(__doc__, __name__, ["Diff", "Holds", "Containers", "Words", "Why"]))

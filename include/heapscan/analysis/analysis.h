@@ -14,6 +14,7 @@
 #include "heapscan/identify/clusters.h"
 #include "heapscan/identify/identities.h"
 #include "heapscan/image/image.h"
+#include "heapscan/reach/merged_areas.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
 #include "heapscan/reach/verdict_set.h"
@@ -42,10 +43,11 @@ struct Analysis {
   FreeMemory free_memory;
   Roots roots;
   Reachability reach;
+  std::vector<MergedArea> merged_areas;
   Types types;  // empty when nothing was clustered, or no module describes types
   Clusters clusters;
   Identities identities;        // of the clusters
-  std::vector<CodeLine> lines;  // of the functions that blocks of the clusters point at; by address
+  std::vector<CodeLine> lines;  // of functions that clusters' blocks point at or ended threads ran
   LeakForest forest;
   Suppressed suppressed;
   std::optional<Holding> holding;  // as AnalysisOptions say

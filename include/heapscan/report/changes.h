@@ -16,6 +16,7 @@
 #include "heapscan/diff/diff.h"
 #include "heapscan/diff/imprint.h"
 #include "heapscan/image/capture_facts.h"
+#include "heapscan/report/ended_threads.h"
 #include "heapscan/report/kept_free.h"
 
 namespace heapscan {
@@ -67,6 +68,8 @@ struct ChangeReport {
   std::vector<CauseRow> causes;  // by growth, largest first
   std::vector<HoardRow> hoards;  // by growth, largest first; at most kHoards
   static constexpr size_t kHoards = 3;
+  std::vector<EndedThreadsRow> ended_before;  // threads that nobody joined
+  std::vector<EndedThreadsRow> ended_after;
   KindChange all;
   std::vector<ChangeRow> rows;  // by growth, largest first
   uint64_t left_out = 0;        // rows beyond those
@@ -97,7 +100,8 @@ struct LookSummary {
   CaptureFacts facts;
   MemoryAccount account;
   std::vector<ArenaRow> arenas;  // those with free memory
-  bool is_resident = false;      // it is known which memory was resident
+  std::vector<EndedThreadsRow> ended_threads;
+  bool is_resident = false;  // it is known which memory was resident
   Column<ClusterId, Group> groups;
   Notes notes;
 };

@@ -30,6 +30,8 @@ struct HoldsRow {
   VerdictTotal retained;
   bool is_least = false;
   bool repeats = false;
+  uint64_t containers = 0;          // of a row of containers: how many they are
+  std::optional<uint64_t> entries;  // of them; also of a variable that is a container
 };
 
 struct HoldsReport {

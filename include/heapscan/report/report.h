@@ -18,6 +18,7 @@
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/report/block_listing.h"
 #include "heapscan/report/cluster_map.h"
+#include "heapscan/report/ended_threads.h"
 #include "heapscan/report/kept_free.h"
 #include "heapscan/report/names.h"
 #include "heapscan/triage/suppressions.h"
@@ -116,6 +117,17 @@ struct MappingRow {
   std::string content_text;  // the same, escaped
 };
 
+// Private mappings that the kernel joined, some of which nothing names any more.
+struct AreaRow {
+  Addr address;
+  uint64_t size = 0;
+  uint64_t period = 0;
+  uint64_t parts = 0;   // that hold something
+  uint64_t places = 0;  // parts that words outside the area name
+  std::vector<Addr> unnamed;
+  uint64_t unnamed_bytes = 0;
+};
+
 // A root, or a block that several share, with all that is reachable through it alone.
 struct HolderRow {
   std::string name;  // "nginx: sessions"
@@ -144,6 +156,7 @@ struct Report {
   HeapTotals heap;
   MemoryAccount memory;
   KeptFree kept_free;
+  std::vector<EndedThreadsRow> ended_threads;  // that nobody joined
   // Without what is suppressed.
   std::array<VerdictTotal, kVerdictCount> verdicts{};
   std::array<VerdictTotal, kVerdictCount> mapping_verdicts{};
@@ -159,6 +172,7 @@ struct Report {
   static constexpr size_t kHolders = 5;
   std::optional<ClusterMap> cluster;  // the one that was asked for
   std::vector<MappingRow> mappings;   // largest first
+  std::vector<AreaRow> areas;         // by address
   Notes notes;
   BlockListing blocks;
   std::vector<FunnelRow> funnel;

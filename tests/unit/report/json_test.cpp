@@ -53,9 +53,10 @@ class JsonTest : public ::testing::Test {
 
 TEST_F(JsonTest, HasTheMembersOfTheSchemaInOrder) {
   const Json json = json_of(report());
-  EXPECT_THAT(keys_of(json), ElementsAre("schema", "target", "allocator", "totals", "memory", "free_memory",
-                                         "holders", "leaks", "mappings", "notes", "suppressions",
-                                         "unused_suppressions", "blocks", "timing"));
+  EXPECT_THAT(keys_of(json),
+              ElementsAre("schema", "target", "allocator", "totals", "memory", "free_memory",
+                          "ended_threads", "holders", "leaks", "mappings", "areas", "notes",
+                          "suppressions", "unused_suppressions", "blocks", "timing"));
   EXPECT_EQ(json["schema"], "heapscan.report/1");
   EXPECT_THAT(keys_of(json["target"]),
               ElementsAre("kind", "pid", "command", "executable", "threads", "captured_at",

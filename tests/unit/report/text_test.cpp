@@ -392,6 +392,28 @@ TEST(Text, SaysWhatKeepsFreeMemory) {
                 "prog: listeners\n"));
 }
 
+TEST(Text, CountsThreadsThatNobodyJoined) {
+  Report report = small_report();
+  report.ended_threads = {{"run_job (server.c:30)", Addr(0x1000), 200, uint64_t{200} << 23, 4096},
+                          {"", Addr(), 1, uint64_t{1} << 23, 4096}};
+  EXPECT_THAT(
+      text_of(report),
+      HasSubstr("\nthreads     201 ended threads were never joined; 1.6 GiB of stacks (8.0 KiB "
+                "resident)\n  200 × run_job (server.c:30)\n  1 × unknown function\n"));
+}
+
+TEST(Text, TellsOfAreasOfWhichPartsAreNamed) {
+  Report report = small_report();
+  report.areas = {
+      {Addr(0x7f0000000000), 25 << 20, 256 << 10, 100, 4, {Addr(0x7f0000040000)}, 256 << 10}};
+  EXPECT_THAT(
+      text_of(report),
+      HasSubstr(
+          "\nareas       1 part of 256.0 KiB in mappings that touch, possibly leaked\n"
+          "  25.0 MiB area 0x7f0000000000, named at 4 places, period 256.0 KiB: nothing names "
+          "1 of 100 parts, such as 0x7f0000040000\n"));
+}
+
 TEST(Text, ListsBlocks) {
   JudgedProgram program;
   program.definite(24);

@@ -1,0 +1,200 @@
+#!/usr/bin/python3
+"""Where memory is: what malloc keeps, mappings that are lost, threads that have ended.
+
+usage: memory_test.py --heapscan PROGRAM --fixtures FOLDER [SUITE...]
+Exit code 77: everything that ran passed, but something had to be skipped.
+"""
+
+import os
+import sys
+
+import growth_test
+from growth_test import OPTIONS, GrowthTest, needs_ptrace
+from heapscan_cli import Fixture, fixture
+
+
+class Hoarding(GrowthTest):
+    """fixtures/programs/hoarding.c"""
+
+    KIND = "struct listener"
+
+    def serving(self, steps):
+        serving = Fixture(os.path.join(OPTIONS.fixtures, "fixture_hoarding"))
+        self.addCleanup(serving.end)
+        serving.said = {"pin": {}, "kept": {}}
+        self.serve(serving, steps)
+        return serving
+
+    def serve(self, program, steps):
+        for _ in range(steps):
+            program.process.stdin.write(b".")
+            program.process.stdin.flush()
+            for words in program.read_truth():
+                if words[0] in program.said:
+                    program.said[words[0]][words[-1]] = words[1:-1]
+
+    @needs_ptrace
+    def test_what_keeps_free_memory_from_going_back(self):
+        program = self.serving(2)
+        report = self.json_of("report", "attach", program.pid)
+        free = report["free_memory"]
+        self.assertTrue(free["large"])
+        arenas = {"main" if arena["main"] else "thread": arena for arena in free["arenas"]}
+        self.assertEqual(len(free["arenas"]), 2)
+        for name, arena in arenas.items():
+            address, size = program.said["pin"][name]
+            stretch = arena["stretches"][0]
+            self.assertEqual(stretch["pin"]["address"], address)
+            self.assertEqual(stretch["pin"]["size"], int(size))
+            self.assertIn(self.KIND, stretch["pin"]["label"])
+            self.assertEqual(arena["last"], stretch["pin"])
+            self.assertEqual(stretch["above"], {"blocks": 1, "bytes": int(size)})
+            # The thread's dynamic TLS was cut off the main one later.
+            self.assertLess(abs(stretch["bytes"] - int(program.said["kept"][name][0])), 512)
+        self.assertEqual(arenas["main"]["stretches"][0]["pin"]["held_by"], "fixture_hoarding: listeners")
+        text = self.heapscan("attach", program.pid).out
+        self.assertRegex(text, r"(?m)^free +16\.[45] MiB kept by malloc; malloc_trim\(0\) would give back 16\.[34] MiB$")
+        pin = program.said["pin"]["main"][0]
+        self.assertRegex(text, r"(?m)^  arena 0 +11\.\d MiB free, .* of it at the end, which free\(\) gives back; 11\.5 MiB "
+                               rf"lies below {pin}, 56 B, struct listener, held by fixture_hoarding: "
+                               r"listeners$")
+
+    @needs_ptrace
+    def test_malloc_trim_gives_back_what_was_said(self):
+        program = self.serving(2)
+        said = self.json_of("report", "attach", program.pid)["free_memory"]["page_bytes"]
+        before = self.resident_bytes(program)
+        self.serve(program, 1)
+        gave = before - self.resident_bytes(program)
+        self.assertLess(abs(gave - said), 64 * 1024, (gave, said))
+        self.assertLess(self.json_of("report", "attach", program.pid)["free_memory"]["page_bytes"], 64 * 1024)
+
+    def resident_bytes(self, program):
+        with open(f"/proc/{program.pid}/smaps_rollup", encoding="ascii") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Rss:"))
+
+    @needs_ptrace
+    def test_a_diff_says_which_arena_keeps_it_and_what_lies_above(self):
+        program = self.serving(0)
+        before = self.snapshot_of(program, self.folder() / "before")
+        self.serve(program, 1)
+        report = self.json_of("diff", "diff", before, program.pid)
+        self.assertEqual(len(report["kept_free"]), 1)
+        kept = report["kept_free"][0]
+        self.assertLess(kept["before_bytes"], 1 << 20)
+        self.assertTrue(kept["now"]["main"])
+        self.assertEqual(kept["now"]["stretches"][0]["pin"]["address"], program.said["pin"]["main"][0])
+        pin = program.said["pin"]["main"][0]
+        text = self.heapscan("diff", before, program.pid).out
+        self.assertRegex(text, r"(?m)^memory +\+11\.\d MiB resident.*: \+11\.\d MiB kept free by malloc")
+        self.assertRegex(text, r"(?m)^  \+11\.\d MiB kept free in arena 0: .* lies below "
+                               rf"{pin}, 56 B, struct listener, held by")
+
+    @needs_ptrace
+    def test_little_free_memory_is_told_of_with_v_only(self):
+        with self.growing() as program:
+            self.assertNotRegex(self.heapscan("attach", program.pid).out, r"(?m)^free ")
+            self.assertRegex(self.heapscan("attach", program.pid, "-v").out, r"(?m)^free +\d")
+
+
+class Mappings(GrowthTest):
+    """fixtures/programs/lost_frames.c"""
+
+    FRAMES, FRAME = 300, 64 << 10
+
+    @needs_ptrace
+    def test_lost_mappings_of_one_size_are_one_line(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_lost_frames")) as program:
+            result = self.heapscan("attach", program.pid)
+            report = self.json_of("report", "attach", program.pid, code=1)
+            silent = self.json_of("report", "attach", program.pid, "--no-content", code=1)
+        self.assertRegex(result.out, r"(?m)^mappings +300 leaked \(18\.8 MiB\), 0 possibly leaked \(0 B\)\n"
+                                     r"  300 × 64\.0 KiB +18\.8 MiB \(\S+ \S+ resident\)  definite  no pointer to "
+                                     r"0x[0-9a-f]+ found anywhere in the process; so are the others\n"
+                                     r"      all begin with 6672616d65206f66 ")
+        self.assertEqual(len(report["mappings"]), self.FRAMES)
+        self.assertEqual({row["size"] for row in report["mappings"]}, {self.FRAME})
+        self.assertTrue(all(row["content"]["text"].startswith("frame of camera") for row in report["mappings"]))
+        self.assertEqual({row["content"]["hex"] for row in silent["mappings"]}, {None})
+
+
+class Areas(GrowthTest):
+    """fixtures/programs/merged_buffers.c"""
+
+    BUFFERS, KEPT, BUFFER = 100, 4, 256 << 10
+
+    @needs_ptrace
+    def test_parts_of_joined_mappings_that_nothing_names(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_merged_buffers")) as program:
+            report = self.json_of("report", "attach", program.pid)
+            text = self.heapscan("attach", program.pid).out
+        begin = int(next(words[1] for words in program.truth if words[0] == "area"), 16)
+        self.assertEqual(len(report["areas"]), 1)
+        area = report["areas"][0]
+        self.assertEqual((area["period"], area["parts"], area["places"]), (self.BUFFER, self.BUFFERS, self.KEPT))
+        named = {7, 37, 67, 97, 50}
+        self.assertEqual(area["unnamed"],
+                         [hex(begin + i * self.BUFFER) for i in range(self.BUFFERS) if i not in named])
+        self.assertRegex(text, r"(?m)^areas +95 parts of 23\.8 MiB in mappings that touch, possibly leaked\n"
+                               r"  25\.0 MiB area 0x[0-9a-f]+, named at 4 places, period 256\.0 KiB: nothing names 95 "
+                               r"of 100 parts, such as 0x[0-9a-f]+$")
+
+
+class Shared(GrowthTest):
+    """fixtures/programs/shared_memory.c"""
+
+    @needs_ptrace
+    def test_lost_shared_memory_of_every_kind(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_shared_memory")) as program:
+            report = self.json_of("report", "attach", program.pid, code=1)
+            text = self.heapscan("attach", program.pid, "-v").out
+        lost = {words[1] for words in program.truth if words[0] == "mapping" and words[4] == "definite"}
+        self.assertEqual({row["address"] for row in report["mappings"] if row["verdict"] == "definite"}, lost)
+        kinds = {row["kind"] for row in report["mappings"]}
+        self.assertIn("memfd frames", kinds)
+        self.assertIn("shared anonymous memory", kinds)
+        self.assertEqual(len([kind for kind in kinds if kind.startswith(("SysV shared memory 0x", "POSIX shared "))]), 2)
+        self.assertRegex(text, r"definite  memfd frames: no pointer to 0x[0-9a-f]+ found anywhere in the process; "
+                               r"other processes may still use the memory")
+
+
+class Threads(GrowthTest):
+    """fixtures/programs/unjoined.c"""
+
+    JOBS, LOGS = 50, 10
+
+    def unjoined(self):
+        return fixture(os.path.join(OPTIONS.fixtures, "fixture_unjoined"))
+
+    @needs_ptrace
+    def test_ended_threads_that_nobody_joined(self):
+        with self.unjoined() as program:
+            self.grow(program)
+            text = self.heapscan("attach", program.pid).out
+            report = self.json_of("report", "attach", program.pid)
+        self.assertRegex(text, rf"(?m)^threads +{2 * (self.JOBS + self.LOGS)} ended threads were never joined; "
+                               r"960\.5 MiB of stacks \(\S+ \S+ resident\)$\n"
+                               rf"  {2 * self.JOBS} × run_job \(unjoined\.c:\d+\)\n"
+                               rf"  {2 * self.LOGS} × write_log \(unjoined\.c:\d+\)\n(?!  )")
+        self.assertEqual([row["threads"] for row in report["ended_threads"]], [2 * self.JOBS, 2 * self.LOGS])
+
+    @needs_ptrace
+    def test_a_diff_says_how_many_more(self):
+        with self.unjoined() as program:
+            before = self.snapshot_of(program, self.folder() / "before")
+            self.grow(program)
+            report = self.json_of("diff", "diff", before, program.pid)
+            text = self.heapscan("diff", before, program.pid).out
+        sums = [sum(row["threads"] for row in report["ended_threads"][look]) for look in ("before", "after")]
+        self.assertEqual(sums, [self.JOBS + self.LOGS, 2 * (self.JOBS + self.LOGS)])
+        self.assertRegex(text, r"(?m)^  60 more ended threads that nobody joined: 960\.5 MiB of stacks .*\n"
+                               r"       100 of them ran run_job \(unjoined\.c:\d+\)$")
+
+    @needs_ptrace
+    def test_threads_that_were_joined_are_nobodys_business(self):
+        with self.growing() as program:
+            self.assertEqual(self.json_of("report", "attach", program.pid, code=1)["ended_threads"], [])
+
+
+if __name__ == "__main__":
+    sys.exit(growth_test.run_suites(__doc__, __name__, ["Hoarding", "Mappings", "Areas", "Shared", "Threads"]))
