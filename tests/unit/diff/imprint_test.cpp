@@ -18,7 +18,7 @@ MemoryImage page_of(std::vector<uint64_t> words, Contents contents = Contents::S
   region.perms = {true, true, false, false};
   region.contents = contents;
   std::vector<std::byte> bytes(kPage);
-  std::memcpy(bytes.data(), words.data(), words.size() * sizeof(uint64_t));
+  if (!words.empty()) std::memcpy(bytes.data(), words.data(), words.size() * sizeof(uint64_t));
   if (contents == Contents::Saved) region.bytes = builder.keep_copy(bytes);
   builder.add_region(region);
   return builder.freeze();
