@@ -76,7 +76,8 @@ class RootNamer {
     if (word.tid != 0) {
       const bool is_register =
           word.kind == RootKind::Register || word.kind == RootKind::VectorRegister;
-      group_ = group(thread(word.tid), is_register ? "registers" : name_of(word.kind), Addr());
+      group_ = group(thread(word.tid), is_register ? "registers" : name_of(word.kind), Addr(), {},
+                     is_register);
     } else {
       group_ = group("kernel", word.name.empty() ? name_of(word.kind) : word.name, Addr());
     }
@@ -114,7 +115,7 @@ class RootNamer {
                 described->range.begin(), described->type);
       return;
     }
-    group_ = group(owner, is_stack ? "stack" : name_of(root.kind), Addr());
+    group_ = group(owner, is_stack ? "stack" : name_of(root.kind), Addr(), {}, is_stack);
   }
 
   // The variable that covers `at`; of several the innermost.
@@ -136,13 +137,14 @@ class RootNamer {
     return fmt::format("thread {}", tid);
   }
 
-  RootGroupId group(const std::string& owner, const std::string& name, Addr begin,
-                    TypeId type = {}) {
+  RootGroupId group(const std::string& owner, const std::string& name, Addr begin, TypeId type = {},
+                    bool is_passing = false) {
     const RootOwnerId owner_id = owner_of(owner);
     const auto [at, is_new] = groups_.try_emplace({owner_id, name, begin});
     if (is_new) {
       at->second = named_.rows.push_back({name, begin, type});
       named_.groups.owner_of.push_back(owner_id);
+      named_.groups.is_passing.push_back(is_passing ? 1 : 0);
     }
     return at->second;
   }

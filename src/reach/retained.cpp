@@ -1,6 +1,7 @@
 // The graph gets a node per group of root words, one per owner of groups, one for what no pointer
 // explains, and one for the whole, from which everything is reachable. In its dominator tree rows
-// come after their parents, so one pass from the last row to the first adds everything up.
+// come after their parents, so one pass from the last row to the first adds everything up. Before,
+// one walk finds what the groups that are not passing lead to; passing groups get no edge to that.
 #include "heapscan/reach/retained.h"
 
 #include <algorithm>
@@ -29,10 +30,40 @@ uint32_t add_nodes(LiveGraph& graph, size_t nodes, std::vector<Edge> edges) {
   return first;
 }
 
+// What a walk from the words of other groups, and from what no pointer explains, meets. Empty where
+// there is no passing group.
+BlockBitmap met_without_passing(const LiveGraph& graph, const RootGroups& groups) {
+  const bool is_any_passing = std::any_of(groups.is_passing.begin(), groups.is_passing.end(),
+                                          [](uint8_t passing) { return passing != 0; });
+  if (!is_any_passing) return BlockBitmap(0);
+  BlockBitmap met(graph.nodes());
+  std::vector<uint32_t> open;
+  const auto meet = [&](uint32_t node) {
+    if (met.test(BlockId(node))) return;
+    met.set(BlockId(node));
+    open.push_back(node);
+  };
+  for (size_t i = 0; i < graph.root_pointers().size(); ++i) {
+    if (!groups.passes(groups.group_of[i])) meet(graph.root_pointers()[i].to.value);
+  }
+  for (const BlockId id : graph.unexplained()) meet(id.value);
+  while (!open.empty()) {
+    const uint32_t node = open.back();
+    open.pop_back();
+    for (const uint32_t to : graph.from(node)) meet(to);
+  }
+  return met;
+}
+
 uint32_t add_groups(LiveGraph& graph, const RootGroups& groups) {
+  const BlockBitmap met = met_without_passing(graph, groups);
   std::vector<Edge> edges;
-  for (size_t i = 0; i < graph.root_pointers().size(); ++i)
-    edges.emplace_back(groups.group_of[i].value, graph.root_pointers()[i].to.value);
+  for (size_t i = 0; i < graph.root_pointers().size(); ++i) {
+    const RootGroupId group = groups.group_of[i];
+    const BlockId to = graph.root_pointers()[i].to;
+    if (groups.passes(group) && met.test(to)) continue;
+    edges.emplace_back(group.value, to.value);
+  }
   return add_nodes(graph, groups.owner_of.size(), std::move(edges));
 }
 

@@ -54,7 +54,10 @@ std::string demangled(std::string_view name) {
 
 std::string name_of_symbol(std::string_view symbol) {
   constexpr size_t kLongestName = 1024;
+  constexpr std::string_view kTag = "[abi:cxx11]";  // of what has a std::string in its type
   std::string name = demangled(symbol);
+  for (size_t at = name.find(kTag); at != std::string::npos; at = name.find(kTag, at))
+    name.erase(at, kTag.size());
   if (name.size() > kLongestName) name.resize(kLongestName);
   return name;
 }

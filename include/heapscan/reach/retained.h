@@ -5,8 +5,10 @@
 // variable, per thread's stack, …), and groups belong to owners (a module, a thread). The rows are
 // the dominator tree of all that: a row keeps alive what lies below it, and nothing else does. A
 // block that two groups of one owner lead to lies below the owner; one that two owners lead to,
-// below the whole. Costs 20 bytes per reachable block when done, and about 30 while it is made.
-// Bytes are usable sizes of blocks and mappings.
+// below the whole. Words of passing groups (a stack's slots and registers that nobody names: copies
+// that the compiler has made, or forgotten ones) count only for what no other group leads to: else a
+// stray copy of a pointer into a tree would make the whole tree shared. Costs 20 bytes per reachable
+// block when done, and about 30 while it is made. Bytes are usable sizes of blocks and mappings.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +29,11 @@ using RetainedRow = uint32_t;
 struct RootGroups {
   std::vector<RootGroupId> group_of;          // one per root pointer of the graph
   Column<RootGroupId, RootOwnerId> owner_of;  // its ids are below `owners`
+  Column<RootGroupId, uint8_t> is_passing;    // empty: none is
+
+  [[nodiscard]] bool passes(RootGroupId group) const {
+    return group.index() < is_passing.size() && is_passing[group] != 0;
+  }
   size_t owners = 0;
 };
 

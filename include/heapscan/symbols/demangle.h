@@ -11,7 +11,7 @@ namespace heapscan {
 // than 64 KiB is returned as it is.
 [[nodiscard]] std::string demangled(std::string_view name);
 
-// The same of a symbol, cut to 1024 bytes.
+// The same of a symbol, without the C++ library's ABI tag, cut to 1024 bytes.
 [[nodiscard]] std::string name_of_symbol(std::string_view symbol);
 
 }  // namespace heapscan

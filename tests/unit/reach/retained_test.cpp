@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "support/fake_program.h"
 
 namespace heapscan {
@@ -20,6 +22,7 @@ class RetainedTest : public testing::Test {
     for (size_t i = 0; i < graph.root_pointers().size(); ++i) {
       groups.group_of.emplace_back(i);
       groups.owner_of.push_back(RootOwnerId(0));
+      groups.is_passing.push_back(passing_.contains(i) ? 1 : 0);
     }
     retained_ = find_retained(world_.heap, graph, groups);
   }
@@ -34,6 +37,7 @@ class RetainedTest : public testing::Test {
   [[nodiscard]] BlockId id(Addr block) const { return world_.heap.block_at(block); }
 
   FakeProgram program_;
+  std::set<size_t> passing_;  // groups
   FakeProgram::World world_;
   Reachability reach_;
   Retained retained_;
@@ -83,6 +87,26 @@ TEST_F(RetainedTest, WhatTwoRootsShareBelongsToTheirOwner) {
   EXPECT_TRUE(retained_.owner(retained_.parent(row(shared))).valid());
   EXPECT_EQ(retained_.bytes(Retained::kWhole),
             reach_.totals[static_cast<size_t>(Verdict::Reachable)].bytes);
+}
+
+// A tree whose nodes know their parents is reachable from each of them.
+TEST_F(RetainedTest, PassingWordsCountForNothingThatOthersLeadTo) {
+  const Addr top = program_.block(104);
+  const Addr child = program_.block(24);
+  const Addr of_child = program_.block(40);
+  const Addr found_by_chance = program_.block(200);
+  program_.poke(top, child);
+  program_.poke(child, top);
+  program_.poke(child + 8, of_child);
+  program_.strong_root(top);
+  program_.strong_root(child);
+  program_.strong_root(found_by_chance);
+  passing_ = {1, 2};
+  find();
+  EXPECT_EQ(holder(child), id(top));
+  EXPECT_EQ(retained_.blocks(row(top)), 3U);
+  EXPECT_EQ(retained_.group(retained_.parent(row(top))), RootGroupId(0));
+  EXPECT_EQ(retained_.group(retained_.parent(row(found_by_chance))), RootGroupId(2));
 }
 
 TEST_F(RetainedTest, OfARingEverythingHangsOnWhereItIsEntered) {
