@@ -80,7 +80,7 @@ void add_folders(const CgroupPlace& place, const CgroupMount& mount,
     folders.push_back({place.version, path, mount.point + *below});
     path.resize(path.rfind('/'));
     below->resize(below->rfind('/'));
-    if (below->empty()) *below = "/";
+    if (below->empty()) *below = std::string("/");
   }
   folders.push_back({place.version, path.empty() ? "/" : path, mount.point});
 }
