@@ -158,7 +158,7 @@ class ChangesText {
       out_ << fmt::format("       {} of them leaked\n", grouped(change.lost_now.blocks));
     if (!row.holder.empty()) out_ << fmt::format("       new ones are held by {}\n", row.holder);
     if (row.is_stale)
-      out_ << "       suspect: held, growing, and what was there is never written to again\n";
+      out_ << "       suspect: held, growing, and what was there was not written to since\n";
   }
 
   static constexpr size_t kLongestLabel = 60;

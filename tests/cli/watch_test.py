@@ -239,7 +239,7 @@ class WatchGrowth(WatchTest):
         self.assertRegex(text, r"\nsamples     [\d.]+ MiB → [\d.]+ MiB resident \(\+[\d.]+ KiB\); without files ")
         self.assertIn("\nconfirmed   9.4 KiB in 80 blocks unreachable both times, not a byte changed\n", text)
         self.assertIn("       new ones are held by fixture_growth: queue\n", text)
-        self.assertIn("       suspect: held, growing, and what was there is never written to again", text)
+        self.assertIn("       suspect: held, growing, and what was there was not written to since", text)
         self.assertNotRegex(text, "[▁▂▃▄▅▆▇█]")
 
     def on_terminal(self, locale):
