@@ -1,7 +1,8 @@
 // Both imprints are sorted by address, so one pass over both finds what was at each address before
 // and after. Contents are compared where a block of one size was in use both times. Then kinds
-// are matched, and a block that stayed where it was but became another kind is counted as gone and
-// born: freed and allocated anew.
+// are matched. A block that stayed where it was, changed, and became another kind is counted as gone
+// and born: freed and allocated anew. One that did not change was of its kind before, too, whatever
+// the first look took it for: which blocks look alike is judged among more blocks later.
 #include "heapscan/diff/diff.h"
 
 #include <algorithm>
@@ -154,12 +155,16 @@ class Diffing {
   }
 
   void count_before() {
+    size_t stayed = 0;  // what of stayed_ lies before the row
     for (size_t i = 0; i < delta_.fate_before.size(); ++i) {
       const Fate fate = delta_.fate_before[i];
+      while (stayed < stayed_.size() && stayed_[stayed].before < i) ++stayed;
       const ImprintRow& row = before_.rows[i];
       const uint64_t bytes = row.size;
       const bool was_lost = row.is_lost();
-      for_kinds(row.cluster, kind_before_, [&](KindChange& kind) {
+      const bool is_gone = fate == Fate::Gone;
+      const ClusterId cluster = is_gone ? row.cluster : after_.rows[stayed_[stayed].after].cluster;
+      for_kinds(cluster, is_gone ? kind_before_ : kind_after_, [&](KindChange& kind) {
         count(kind.was, bytes);
         if (fate == Fate::Gone) count(kind.gone, bytes);
         if (!was_lost) return;

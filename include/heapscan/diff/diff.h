@@ -3,9 +3,10 @@
 //
 // Made by diff() from the imprints of two looks, which may themselves be gone. Blocks are matched by
 // address, which means something within one process only; of different processes kinds alone are
-// compared, by the ids of their groups. Sums add up: before - died = after - born, for blocks and
-// for bytes of each row and of the whole, but for blocks of one address whose kind or size changed,
-// which died and were born.
+// compared, by the ids of their groups. Within one process sums add up: before - died = after - born,
+// for blocks and for bytes, of each row and of the whole. Blocks of one address whose size changed,
+// or that were written to and became another kind, died and were born; what was not written to was
+// before of the kind that it is now.
 #pragma once
 
 #include <cstdint>

@@ -46,6 +46,25 @@ TEST(Diff, TellsWhatBecameOfEachBlock) {
   EXPECT_EQ(delta.fate_after[3], Fate::Born);
 }
 
+// Among more blocks, some that looked like others before are told apart.
+TEST(Diff, WhatWasNotWrittenToIsOfItsKindBeforeToo) {
+  const Imprint before =
+      imprint_of({7}, {{0x1000, 24, 1, 0}, {0x2000, 24, 2, 0}, {0x3000, 24, 3, 0}});
+  const Imprint after = imprint_of(
+      {7, 9}, {{0x1000, 24, 1, 0}, {0x2000, 24, 2, 1}, {0x3000, 24, 3, 1}, {0x4000, 24, 4, 1}});
+  const Delta delta = diff(before, after, true);
+  ASSERT_EQ(delta.kinds.size(), 2U);
+  const KindChange& grown = delta.kinds[0];
+  EXPECT_EQ(grown.after, ClusterId(1));
+  EXPECT_EQ(grown.was.blocks, 2U);
+  EXPECT_EQ(grown.born.blocks, 1U);
+  EXPECT_EQ(grown.growth(), 24);
+  EXPECT_EQ(delta.kinds[1].was.blocks, 1U);
+  EXPECT_EQ(delta.kinds[1].growth(), 0);
+  for (const KindChange& kind : delta.kinds)
+    EXPECT_EQ(kind.was.blocks - kind.gone.blocks, kind.is.blocks - kind.born.blocks);
+}
+
 TEST(Diff, ConfirmsOnlyWhatStayedLostAndUnchanged) {
   constexpr Verdict kLost = Verdict::Definite;
   const Imprint before = imprint_of({7}, {{0x1000, 24, 1, 0, kLost},
