@@ -114,7 +114,7 @@ std::optional<uint64_t> length_of_forward_list(const MemoryImage& image, const H
 }
 
 void add_containers(const Types& types, TypeId id, uint64_t offset, const std::string& name,
-                    int depth, std::vector<ContainerMember>& found) {
+                    int depth, std::vector<TypedContainer>& found) {
   if (!id.valid() || depth > kDeepestContainer || found.size() >= kMostContainers) return;
   if (container_of_type(types, id) != nullptr) {
     found.push_back({offset, id, name});
@@ -173,7 +173,7 @@ class ContainerFinder {
   const std::vector<uint32_t>& places_of(TypeId type) {
     const auto [at, is_new] = places_of_.try_emplace(type);
     if (!is_new) return at->second;
-    for (ContainerMember& member : containers_in(types_, type)) {
+    for (TypedContainer& member : containers_in(types_, type)) {
       at->second.push_back(static_cast<uint32_t>(held_.places.size()));
       held_.places.push_back({type, std::move(member)});
     }
@@ -267,12 +267,12 @@ class ContainerFinder {
 
 }  // namespace
 
-std::vector<ContainerMember> containers_in(const Types& types, TypeId type) {
-  std::vector<ContainerMember> found;
+std::vector<TypedContainer> containers_in(const Types& types, TypeId type) {
+  std::vector<TypedContainer> found;
   add_containers(types, type, 0, "", 0, found);
   std::stable_sort(
       found.begin(), found.end(),
-      [](const ContainerMember& a, const ContainerMember& b) { return a.offset < b.offset; });
+      [](const TypedContainer& a, const TypedContainer& b) { return a.offset < b.offset; });
   return found;
 }
 

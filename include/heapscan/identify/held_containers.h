@@ -25,14 +25,14 @@
 namespace heapscan {
 
 // A container in every object of one type, or in one variable.
-struct ContainerMember {
+struct TypedContainer {
   uint64_t offset = 0;  // in the object
   TypeId type;          // "std::map<int, Session>"
   std::string member;   // "sessions", "table.slots"; empty: the object is the container
 };
 
 // Those in objects of `type`, by offset, at most kMostContainers.
-[[nodiscard]] std::vector<ContainerMember> containers_in(const Types& types, TypeId type);
+[[nodiscard]] std::vector<TypedContainer> containers_in(const Types& types, TypeId type);
 constexpr size_t kMostContainers = 64;
 
 // How many entries the container of `type` at `at` has.
@@ -46,7 +46,7 @@ struct HeldContainers {
   };
   struct Place {
     TypeId owner;  // whose member it is
-    ContainerMember container;
+    TypedContainer container;
   };
   std::vector<Place> places;
   std::vector<Instance> instances;
