@@ -11,7 +11,8 @@ every --look-every (15) seconds is compared with one made before, until the grou
 were not freed comes first, and half of its growth or more is theirs. --one-size: only sites that free blocks of one
 size; in Python many sites free objects of all kinds. Exit code 1 if that took longer than --seconds (300)
 in any run.
-Either begins --warm-up (20) seconds after the load. --in-short: in some seconds, for a test that it works.
+Either begins when the server has answered as often as it is asked in --warm-up (20) seconds; time between looks is
+counted in answers, too. --in-short: in some seconds, for a test that it works.
 
 Servers: nginx, python, mosquitto; those that are not installed are left out, and said to be. Exit code 77 when none is, or
 when no process may be traced.
@@ -23,7 +24,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -62,18 +62,26 @@ class Server:
     name = ""
     program = ""
     per_second = 50
+    ready_text = ""  # what it says when it listens
 
     def __init__(self, folder, environment):
         self.folder = folder
         self.port = free_port()
         self.done = 0
+        self.answered = threading.Condition()
         self.stopping = threading.Event()
+        self.listens = False
+        self.spoke = threading.Event()  # that it listens, or for the last time
         self.prepare()
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL, cwd=folder,
+        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, cwd=folder,
                                         env={**os.environ, **self.environment(), **environment})
-        self.wait_until_it_answers()
+        self.reader = threading.Thread(target=self.read_output)
         self.threads = [threading.Thread(target=self.keep_asking, args=(number,)) for number in range(2)]
+        self.reader.start()
+        if not self.spoke.wait(PATIENCE) or not self.listens:
+            self.end()
+            raise AssertionError(f"{self.name} does not say that it listens")
         for thread in self.threads:
             thread.start()
 
@@ -86,16 +94,22 @@ class Server:
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
-    def wait_until_it_answers(self):
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self.connect().close()
-                return
-            except OSError:
-                if time.monotonic() > deadline or self.process.poll() is not None:
-                    raise AssertionError(f"{self.name} does not answer") from None
-                time.sleep(0.05)
+    def read_output(self):
+        """To its end, so that the server never waits for us."""
+        for line in self.process.stdout:
+            if self.ready_text in line:
+                self.listens = True
+                self.spoke.set()
+        self.spoke.set()
+
+    def wait_for_load(self, seconds):
+        """Until it has answered as often as it is asked in so many seconds."""
+        with self.answered:
+            wanted = self.done + seconds * self.per_second
+            while self.done < wanted:
+                so_far = self.done
+                if not self.answered.wait_for(lambda: self.done > so_far, PATIENCE):
+                    raise AssertionError(f"{self.name} answers no more")
 
     def keep_asking(self, number):
         due = time.monotonic()
@@ -104,14 +118,19 @@ class Server:
             self.stopping.wait(max(0, due - time.monotonic()))
             with contextlib.suppress(OSError):
                 self.ask(number)
-                self.done += 1
+                with self.answered:
+                    self.done += 1
+                    self.answered.notify_all()
 
     def end(self):
         self.stopping.set()
         for thread in self.threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
         self.process.kill()
         self.process.wait()
+        self.reader.join()
+        self.process.stdout.close()
 
     def get(self, path, *headers):
         with self.connect() as connection:
@@ -121,13 +140,13 @@ class Server:
 
 
 class Nginx(Server):
-    name, program, per_second = "nginx", "nginx", 150
+    name, program, per_second, ready_text = "nginx", "nginx", 150, "event method"
 
     def prepare(self):
         (self.folder / "www").mkdir()
         (self.folder / "www" / "page.html").write_text("<p>" + "text " * 4000, encoding="utf-8")
         (self.folder / "nginx.conf").write_text(f"""
-daemon off; master_process off; pid {self.folder}/pid; error_log /dev/null;
+daemon off; master_process off; pid {self.folder}/pid; error_log stderr notice;
 events {{ worker_connections 256; }}
 http {{
   access_log off; gzip on; gzip_types text/html; default_type text/html;
@@ -141,7 +160,7 @@ http {{
 }}""", encoding="utf-8")
 
     def command(self):
-        return [shutil.which(self.program), "-p", str(self.folder), "-e", "/dev/null", "-c", str(self.folder / "nginx.conf")]
+        return [shutil.which(self.program), "-p", str(self.folder), "-e", "stderr", "-c", str(self.folder / "nginx.conf")]
 
     def ask(self, number):
         path = ("/page.html", "/proxied/page.html", "/missing")[self.done % 3]
@@ -149,7 +168,7 @@ http {{
 
 
 class Python(Server):
-    name, program, per_second = "python", "/usr/bin/python3", 50
+    name, program, per_second, ready_text = "python", "/usr/bin/python3", 50, "listening"
 
     def prepare(self):
         (self.folder / "page.html").write_text("<p>" + "text " * 400, encoding="utf-8")
@@ -161,7 +180,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.answer = json.dumps({"asked": query, "headers": dict(self.headers)})
         super().do_GET()
     def log_message(self, *arguments): pass
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+print("listening", flush=True)
+server.serve_forever()
 """, encoding="utf-8")
 
     def environment(self):
@@ -175,10 +196,10 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 
 
 class Mosquitto(Server):
-    name, program, per_second = "mosquitto", "mosquitto", 150
+    name, program, per_second, ready_text = "mosquitto", "mosquitto", 150, " running"
 
     def prepare(self):
-        (self.folder / "conf").write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\nlog_dest none\n",
+        (self.folder / "conf").write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\nlog_dest stderr\nlog_type information\n",
                                           encoding="utf-8")
 
     def command(self):
@@ -226,14 +247,13 @@ def heapscan(*words):
 
 def watch_healthy(kind):
     with running(kind) as server:
-        time.sleep(OPTIONS.warm_up)  # what a server makes once is made by then
+        server.wait_for_load(OPTIONS.warm_up)  # what a server makes once is made by then
         asked = server.done
         interval = min(5, OPTIONS.seconds / 12)
-        command = [OPTIONS.heapscan, "watch", str(server.process.pid), str(interval), "--every", "6", "--format", "json", "-q"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
-            time.sleep(OPTIONS.seconds)
-            watch.send_signal(signal.SIGINT)
-            report = json.loads(watch.stdout.read().splitlines()[-1])
+        count = 1 + round(OPTIONS.seconds / interval)
+        watch = subprocess.run([OPTIONS.heapscan, "watch", str(server.process.pid), str(interval), str(count), "--every", "6",
+                                "--format", "json", "-q"], stdout=subprocess.PIPE, text=True, check=False)
+        report = json.loads(watch.stdout.splitlines()[-1])
         changes = report["changes"]
         total = changes["total"]
         rate = report["rate"]
@@ -289,8 +309,10 @@ def choose_site(skipping, server, run, window):
     """The run-th of the sites that were called most often, with calls a second and bytes a call."""
     before = skipping.sites()
     asked = server.done
-    time.sleep(window)
+    began = time.monotonic()
+    server.wait_for_load(window)
     after = skipping.sites()
+    window = time.monotonic() - began
     rates = []
     for site, (calls, size, only_size) in after.items():
         was = before.get(site, (0, 0, 0))
@@ -328,14 +350,14 @@ def leak_once(kind, run):
         skipping = Skipping(folder / "frees")
         with running(kind, SKIP_FREES=str(skipping.path), LD_PRELOAD=str(pathlib.Path(OPTIONS.preload).resolve())) as server:
             pid = server.process.pid
-            time.sleep(OPTIONS.warm_up)
+            server.wait_for_load(OPTIONS.warm_up)
             rate, size, site = choose_site(skipping, server, run, OPTIONS.look_every / 3)
             heapscan("snapshot", pid, "-o", folder / "before", "-q")
             skipping.choose(site, OPTIONS.one_in)
             began = time.monotonic()
             after = folder / "after"
             while True:
-                time.sleep(OPTIONS.look_every)
+                server.wait_for_load(OPTIONS.look_every)
                 heapscan("snapshot", pid, "-o", after, "-q", "--force")
                 took = time.monotonic() - began
                 found, text = is_first(folder / "before", after, skipping.skipped())
