@@ -1,5 +1,5 @@
 // How much each observation weighs when memory is held against a type, or a family of blocks against
-// another: every weight of typing/ and clustering/ has its row here.
+// another: every weight of typing/ and families/ has its row here.
 //
 // Weights of types (Sign) are tenths of a bit: 10 says that the observation is twice as likely if the
 // memory is of the type as it is if the memory is of another type of the same size, -10 half as
@@ -233,7 +233,7 @@ static_assert(are_in_order(kWeights));
 [[nodiscard]] constexpr Weight weight_of(Sign sign) { return kWeights[static_cast<size_t>(sign)]; }
 [[nodiscard]] constexpr int tenths(Sign sign) { return weight_of(sign).tenths; }
 
-// Of families of blocks (clustering/cluster_traits.h): natural logarithms, and factors on them.
+// Of families of blocks (families/family_traits.h): natural logarithms, and factors on them.
 namespace weights {
 
 // How common kinds of words are among those that are not zero, in general; by TraitKind. Kinds that

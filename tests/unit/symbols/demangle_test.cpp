@@ -11,6 +11,11 @@ TEST(Demangled, NamesOfCpp) {
   EXPECT_EQ(demangled("_ZN12_GLOBAL__N_16hiddenE"), "(anonymous namespace)::hidden");
 }
 
+TEST(NameOfSymbol, HasNoAbiTag) {
+  EXPECT_EQ(name_of_symbol("_Z8settingsB5cxx11"), "settings");
+  EXPECT_EQ(name_of_symbol("_ZN2ns4nameB5cxx11Ei"), "ns::name(int)");
+}
+
 TEST(Demangled, OthersStayAsTheyAre) {
   for (const char* name : {"", "malloc", "_Z", "_ZN", "_ZN2ns", "_start", "Z1fv"})
     EXPECT_EQ(demangled(name), name);
