@@ -90,7 +90,7 @@ int run_diff(const DiffWords& words) {
   for (size_t i = 0; i < doors.size(); ++i) {
     // Who holds what is new is asked of the last look.
     const bool is_last = i + 1 == doors.size();
-    Look look = look_at_held_memory(shared, doors[i].capture, *progress,
+    Look look = look_at_live_memory(shared, doors[i].capture, *progress,
                                     is_last ? HoldingWanted::Always : HoldingWanted::Never);
     append_times(look, i + 1, timing);
     progress->stage("comparing");

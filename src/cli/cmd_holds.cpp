@@ -32,7 +32,7 @@ int run_holds(const HoldsWords& words) {
   const Door door = find_door(words.target, shared);
   const ThreadLimit limit(shared.threads);
   std::optional<Progress> progress(std::in_place, !shared.report.quiet);
-  const Look look = look_at_held_memory(shared, door.capture, *progress);
+  const Look look = look_at_live_memory(shared, door.capture, *progress);
   HoldsOptions options;
   options.fold.depth = static_cast<int>(words.depth);
   options.fold.most_children = words.top;

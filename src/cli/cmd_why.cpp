@@ -46,7 +46,7 @@ int run_why(const WhyWords& words) {
   const Door door = find_door(words.target, shared);
   const ThreadLimit limit(shared.threads);
   std::optional<Progress> progress(std::in_place, !shared.report.quiet);
-  const Look look = look_at_held_memory(shared, door.capture, *progress);
+  const Look look = look_at_live_memory(shared, door.capture, *progress);
   WhyOptions options;
   options.paths = words.paths;
   options.content = shared.report.content;

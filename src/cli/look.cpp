@@ -65,7 +65,7 @@ Look look_at(const SharedOptions& options, AnalysisOptions analysis,
   return {std::move(captured), std::move(result), {}};
 }
 
-Look look_at_held_memory(const SharedOptions& options, const std::function<Capture()>& capture,
+Look look_at_live_memory(const SharedOptions& options, const std::function<Capture()>& capture,
                          Progress& progress, HoldingWanted holding) {
   AnalysisOptions wanted;
   wanted.heap_names = options.report.content;

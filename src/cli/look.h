@@ -31,7 +31,7 @@ auto timed(const std::string& phase, Timing& timing, Work&& work) {
 struct Look {
   Capture captured;  // without its image, which the analysis has
   Analysis analysis;
-  Timing timing;  // only of look_at_held_memory(), and only when it was asked for
+  Timing timing;  // only of look_at_live_memory(), and only when it was asked for
 };
 
 // `capture` opens the door. `analysis` says what is wanted of the analysis; its on_stage is set
@@ -42,7 +42,7 @@ struct Look {
 
 // The same for commands that ask about live memory: its blocks are grouped, too. `holding`: whether
 // anybody will ask who holds it.
-[[nodiscard]] Look look_at_held_memory(const SharedOptions& options,
+[[nodiscard]] Look look_at_live_memory(const SharedOptions& options,
                                        const std::function<Capture()>& capture, Progress& progress,
                                        HoldingWanted holding = HoldingWanted::Always);
 

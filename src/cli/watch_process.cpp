@@ -230,7 +230,7 @@ class Watch {
     {
       // Nothing is new in the first look, so nobody asks what holds it.
       const Look look =
-          look_at_held_memory(words_.shared, door, progress,
+          look_at_live_memory(words_.shared, door, progress,
                               history_.looks() == 0 ? HoldingWanted::Never : HoldingWanted::Always);
       line.seconds = began;
       line.number = history_.looks() + 1;
