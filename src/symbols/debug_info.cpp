@@ -7,6 +7,7 @@
 #include "heapscan/symbols/types_builder.h"
 #include "symbols/debug_files.h"
 #include "symbols/debuginfod.h"
+#include "symbols/dwarf/inlined_calls.h"
 #include "symbols/dwarf/lines.h"
 #include "symbols/dwarf/read_types.h"
 #include "symbols/dwarf/unwind.h"
@@ -31,6 +32,35 @@ namespace {
 bool is_code_of(const Module& module, Addr address) {
   return std::any_of(module.segments.begin(), module.segments.end(), [&](const ModuleSegment& s) {
     return s.executable && s.range.contains(address);
+  });
+}
+
+// Calls visit(DWARF, which of the addresses, those in the file) for each module that has code at any
+// of them and is described; sorted by address.
+template <typename Files, typename Visit>
+void visit_modules_with(Files& files, std::span<const Addr> addresses, Visit&& visit) {
+  parallel_for(files.modules.size(), [&](size_t i) {
+    const auto& entry = files.entries[ModuleId(i)];
+    if (entry.dwarf == nullptr) return;
+    const Module& module = files.modules[ModuleId(i)];
+    std::vector<size_t> here;  // which of the addresses are the module's
+    for (size_t a = 0; a < addresses.size(); ++a) {
+      if (is_code_of(module, addresses[a])) here.push_back(a);
+    }
+    if (here.empty()) return;
+    std::sort(here.begin(), here.end(),
+              [&](size_t a, size_t b) { return addresses[a] < addresses[b]; });
+    std::vector<FileAddr> in_file;
+    for (const size_t a : here) in_file.push_back(module.in_file(addresses[a]));
+    Notes damage;  // of sections that then answer nothing
+    DwarfFile alternate;
+    DwarfFile dwarf =
+        read_dwarf_file(*entry.dwarf, {.lines = true, .ranges = true}, damage, &files.kept);
+    if (entry.alternate) {
+      alternate = read_dwarf_file(*entry.alternate, {}, damage, &files.kept);
+      dwarf.alternate = &alternate;
+    }
+    visit(dwarf, here, in_file);
   });
 }
 
@@ -111,29 +141,32 @@ Types DebugInfo::read_types(const MemoryImage& image, std::span<const ModuleId> 
 
 std::vector<std::optional<SourceLine>> DebugInfo::lines_of(std::span<const Addr> addresses) const {
   std::vector<std::optional<SourceLine>> lines(addresses.size());
-  parallel_for(files_->modules.size(), [&](size_t i) {
-    const Files::Entry& entry = files_->entries[ModuleId(i)];
-    if (entry.dwarf == nullptr) return;
-    const Module& module = files_->modules[ModuleId(i)];
-    std::vector<size_t> here;  // which of the addresses are the module's
-    for (size_t a = 0; a < addresses.size(); ++a) {
-      if (is_code_of(module, addresses[a])) here.push_back(a);
-    }
-    if (here.empty()) return;
-    std::sort(here.begin(), here.end(),
-              [&](size_t a, size_t b) { return addresses[a] < addresses[b]; });
-    std::vector<LineQuery> queries;
-    for (const size_t a : here) queries.push_back({module.in_file(addresses[a]), {}, 0});
-    Notes damage;  // of sections that then answer nothing
-    const DwarfFile dwarf =
-        read_dwarf_file(*entry.dwarf, {.lines = true, .ranges = true}, damage, &files_->kept);
-    find_lines(dwarf, queries);
-    for (size_t q = 0; q < here.size(); ++q) {
-      if (queries[q].line != 0)
-        lines[here[q]] = SourceLine{std::move(queries[q].file), queries[q].line};
-    }
-  });
+  visit_modules_with(
+      *files_, addresses,
+      [&](const DwarfFile& dwarf, std::span<const size_t> which,
+          std::span<const FileAddr> in_file) {
+        std::vector<LineQuery> queries;
+        for (const FileAddr address : in_file) queries.push_back({address, {}, 0});
+        find_lines(dwarf, queries);
+        for (size_t q = 0; q < which.size(); ++q) {
+          if (queries[q].line != 0)
+            lines[which[q]] = SourceLine{std::move(queries[q].file), queries[q].line};
+        }
+      });
   return lines;
+}
+
+std::vector<std::vector<InlinedCall>> DebugInfo::inlined_calls_at(
+    std::span<const Addr> addresses) const {
+  std::vector<std::vector<InlinedCall>> calls(addresses.size());
+  visit_modules_with(*files_, addresses,
+                     [&](const DwarfFile& dwarf, std::span<const size_t> which,
+                         std::span<const FileAddr> in_file) {
+                       auto found = find_inlined_calls(dwarf, in_file);
+                       for (size_t q = 0; q < which.size(); ++q)
+                         calls[which[q]] = std::move(found[q]);
+                     });
+  return calls;
 }
 
 }  // namespace heapscan

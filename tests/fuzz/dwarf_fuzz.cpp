@@ -93,6 +93,9 @@ void check_lines(const DebugInfo& info, const Module& module) {
     for (uint64_t i = 0; i < 8; ++i) addresses.push_back(segment.range.begin() + i * 16);
   }
   for (const auto& line : info.lines_of(addresses)) HS_CHECK(!line || !line->file.empty());
+  for (const auto& calls : info.inlined_calls_at(addresses)) {
+    for (const InlinedCall& call : calls) HS_CHECK(!call.function.empty());
+  }
 }
 
 }  // namespace

@@ -29,6 +29,12 @@ struct SourceLine {
   uint32_t line = 0;
 };
 
+// A function that the compiler copied into another one, at a place in the code.
+struct InlinedCall {
+  std::string function;  // as in the file, not demangled
+  SourceLine called_at;  // line 0: not known
+};
+
 class DebugInfo {
  public:
   DebugInfo();
@@ -48,6 +54,10 @@ class DebugInfo {
   // The line of source each address of code belongs to, where known; one entry per address. For a
   // return address, ask for the byte before it.
   [[nodiscard]] std::vector<std::optional<SourceLine>> lines_of(
+      std::span<const Addr> addresses) const;
+  // The inlined functions that each address of code is in, innermost first; the innermost is at
+  // lines_of(), what is around at where the one within is called.
+  [[nodiscard]] std::vector<std::vector<InlinedCall>> inlined_calls_at(
       std::span<const Addr> addresses) const;
 
   // For other readers of the same files in this layer.

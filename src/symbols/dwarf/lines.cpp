@@ -50,12 +50,12 @@ std::optional<Dwarf_Word> number_of(Dwarf_Die& die, unsigned name) {
 class LineSearch {
  public:
   LineSearch(const DwarfFile& file, std::span<LineQuery> queries)
-      : file_(file), queries_(queries), left_(queries.size()) {}
+      : queries_(queries), left_(queries.size()), budget_(file) {}
 
   // Whether there are queries left.
   bool answer(Dwarf_Die& unit, std::span<const size_t> which) {
     const auto is_open = [&](size_t i) { return queries_[i].line == 0; };
-    if (std::none_of(which.begin(), which.end(), is_open) || !is_bounded(unit)) return true;
+    if (std::none_of(which.begin(), which.end(), is_open) || !budget_.allows(unit)) return true;
     const size_t before = left_;
     for (const size_t i : which) {
       if (is_open(i)) answer(unit, queries_[i]);
@@ -76,44 +76,43 @@ class LineSearch {
     --left_;
   }
 
-  // The table's header: length, version, length of the rest up to the program.
-  bool is_bounded(Dwarf_Die& unit) {
-    const auto at = number_of(unit, DW_AT_stmt_list);
-    if (!at) return false;
-    DwarfCursor cursor(file_.line, *at);
-    uint64_t size = cursor.u32();
-    const uint64_t offset_size = size == 0xffffffffU ? 8 : 4;
-    if (offset_size == 8) size = cursor.u64();
-    const uint16_t version = cursor.u16();
-    if (version >= 5) cursor.u16();  // sizes of an address and a segment
-    const uint64_t header = cursor.unsigned_of(offset_size);
-    if (cursor.failed() || size > std::min(kLargestTable, tables_left_) || header > size)
-      return false;
-    uint64_t longest = header;
-    if (version >= 5) {
-      if (longest_line_text_ == 0) longest_line_text_ = 1 + longest_text(file_.line_str);
-      longest = longest_line_text_ + longest_text(cursor.block(std::min(header, cursor.left())));
-    } else {
-      Dwarf_Attribute attribute;
-      const char* const folder = dwarf_formstring(dwarf_attr(&unit, DW_AT_comp_dir, &attribute));
-      longest = longest_text(cursor.block(std::min(header, cursor.left())));
-      if (folder != nullptr) longest += std::strlen(folder);
-    }
-    constexpr uint64_t kSmallestFile = 2;
-    if (2 * longest * (header / kSmallestFile) > kMostPathBytes) return false;
-    tables_left_ -= size;
-    return true;
-  }
-
-  const DwarfFile& file_;
   std::span<LineQuery> queries_;
   size_t left_;
-  uint64_t longest_line_text_ = 0;
-  uint64_t tables_left_ = kMostTables;
+  LineTableBudget budget_;
   size_t without_lines_ = 0;
 };
 
 }  // namespace
+
+LineTableBudget::LineTableBudget(const DwarfFile& file) : file_(file), left_(kMostTables) {}
+
+// The table's header: length, version, length of the rest up to the program.
+bool LineTableBudget::allows(Dwarf_Die& unit) {
+  const auto at = number_of(unit, DW_AT_stmt_list);
+  if (!at) return false;
+  DwarfCursor cursor(file_.line, *at);
+  uint64_t size = cursor.u32();
+  const uint64_t offset_size = size == 0xffffffffU ? 8 : 4;
+  if (offset_size == 8) size = cursor.u64();
+  const uint16_t version = cursor.u16();
+  if (version >= 5) cursor.u16();  // sizes of an address and a segment
+  const uint64_t header = cursor.unsigned_of(offset_size);
+  if (cursor.failed() || size > std::min(kLargestTable, left_) || header > size) return false;
+  uint64_t longest = header;
+  if (version >= 5) {
+    if (longest_line_text_ == 0) longest_line_text_ = 1 + longest_text(file_.line_str);
+    longest = longest_line_text_ + longest_text(cursor.block(std::min(header, cursor.left())));
+  } else {
+    Dwarf_Attribute attribute;
+    const char* const folder = dwarf_formstring(dwarf_attr(&unit, DW_AT_comp_dir, &attribute));
+    longest = longest_text(cursor.block(std::min(header, cursor.left())));
+    if (folder != nullptr) longest += std::strlen(folder);
+  }
+  constexpr uint64_t kSmallestFile = 2;
+  if (2 * longest * (header / kSmallestFile) > kMostPathBytes) return false;
+  left_ -= size;
+  return true;
+}
 
 void find_lines(const DwarfFile& file, std::span<LineQuery> queries) {
   const auto libdw =

@@ -2,9 +2,7 @@
 // downwards, so a caller's frame that does not lie above ends the walk: it cannot go in circles.
 #include "symbols/dwarf/unwind.h"
 
-#include <map>
-
-#include "symbols/dwarf/call_frames.h"
+#include <algorithm>
 
 namespace heapscan {
 
@@ -12,6 +10,7 @@ namespace {
 
 constexpr size_t kMostFrames = 100'000;
 constexpr size_t kMostSteps = 1'000;
+constexpr size_t kMostRules = 200'000;
 
 constexpr std::array<Register, kFrameRegisters> kDwarfOrder = {
     Register::Rax, Register::Rdx, Register::Rcx, Register::Rbx, Register::Rsi, Register::Rdi,
@@ -23,96 +22,112 @@ constexpr std::array<Register, kFrameRegisters> kDwarfOrder = {
 constexpr size_t kRax = 0;
 constexpr size_t kRbx = 3;
 
-class Unwinder {
- public:
-  Unwinder(const MemoryImage& image, const Column<ModuleId, const ElfFile*>& files)
-      : image_(image), files_(files) {}
+std::optional<uint64_t> cfa_of(const MemoryImage& stack, Dwarf_Frame* rules, const Frame& frame) {
+  Dwarf_Op* operations = nullptr;
+  size_t count = 0;
+  if (dwarf_frame_cfa(rules, &operations, &count) != 0) return std::nullopt;
+  const auto result = evaluate(std::span(operations, count), {stack, frame.registers, {}, {}});
+  if (!result || result->kind == ExpressionResult::Kind::Register) return std::nullopt;
+  return result->value;
+}
 
-  void walk(const Thread& thread, std::vector<Frame>& out) {
-    Frame frame;
-    frame.tid = thread.tid;
-    for (size_t i = 0; i < kFrameRegisters; ++i) frame.registers[i] = thread.reg(kDwarfOrder[i]);
-    bool interrupted = true;  // so that the pc is that of an instruction yet to be executed
-    uint64_t last = 0;
-    for (size_t depth = 0; depth < kMostSteps && out.size() < kMostFrames; ++depth) {
-      const auto pc = frame.registers[kReturnAddress];
-      if (!pc || *pc == 0) return;
-      const DwarfFrame rules = rules_at(Addr(interrupted ? *pc : *pc - 1), frame);
-      if (!rules) return;
-      const auto cfa = cfa_of(rules.get(), frame);
-      if (!cfa || *cfa <= last) return;
-      last = frame.cfa = *cfa;
-      out.push_back(frame);
-      frame.registers = registers_of_caller(rules.get(), frame);
-      dwarf_frame_info(rules.get(), nullptr, nullptr, &interrupted);
-    }
-  }
-
- private:
-  DwarfFrame rules_at(Addr pc, Frame& frame) {
-    const Module* const module = image_.module_at(pc);
-    if (module == nullptr) return nullptr;
-    frame.module = ModuleId(static_cast<size_t>(module - image_.modules().data()));
-    frame.pc = module->in_file(pc);
-    if (frame.module.index() >= files_.size() || files_[frame.module] == nullptr) return nullptr;
-    auto found = frames_.find(frame.module);
-    if (found == frames_.end())
-      found = frames_.emplace(frame.module, CallFrames::open(*files_[frame.module])).first;
-    return found->second ? found->second->at(frame.pc) : nullptr;
-  }
-
-  std::optional<uint64_t> cfa_of(Dwarf_Frame* rules, const Frame& frame) const {
-    Dwarf_Op* operations = nullptr;
-    size_t count = 0;
-    if (dwarf_frame_cfa(rules, &operations, &count) != 0) return std::nullopt;
-    const auto result = evaluate(std::span(operations, count), {image_, frame.registers, {}, {}});
-    if (!result || result->kind == ExpressionResult::Kind::Register) return std::nullopt;
-    return result->value;
-  }
-
-  FrameRegisters registers_of_caller(Dwarf_Frame* rules, const Frame& frame) const {
-    FrameRegisters registers;
-    for (size_t i = 0; i < kFrameRegisters; ++i) registers[i] = register_of_caller(rules, frame, i);
-    return registers;
-  }
-
-  // libdw tells where the caller's value is: nowhere, where it always was, or by an expression.
-  std::optional<uint64_t> register_of_caller(Dwarf_Frame* rules, const Frame& frame,
-                                             size_t number) const {
-    Dwarf_Op memory[3];
-    Dwarf_Op* operations = nullptr;
-    size_t count = 0;
-    if (dwarf_frame_register(rules, static_cast<int>(number), memory, &operations, &count) != 0)
-      return std::nullopt;
-    const bool is_kept = operations == nullptr || (number == kRbx && count == 0);
-    if (is_kept) return number == kRax ? std::nullopt : frame.registers[number];
-    const auto result =
-        evaluate(std::span(operations, count), {image_, frame.registers, frame.cfa, {}});
-    if (!result) return std::nullopt;
-    switch (result->kind) {
-      case ExpressionResult::Kind::Address:
-        return image_.read<uint64_t>(Addr(result->value));
-      case ExpressionResult::Kind::Value:
-        return result->value;
-      case ExpressionResult::Kind::Register:
-        return result->value < kFrameRegisters ? frame.registers[result->value] : std::nullopt;
-    }
+// libdw tells where the caller's value is: nowhere, where it always was, or by an expression.
+std::optional<uint64_t> register_of_caller(const MemoryImage& stack, Dwarf_Frame* rules,
+                                           const Frame& frame, size_t number) {
+  Dwarf_Op memory[3];
+  Dwarf_Op* operations = nullptr;
+  size_t count = 0;
+  if (dwarf_frame_register(rules, static_cast<int>(number), memory, &operations, &count) != 0)
     return std::nullopt;
+  const bool is_kept = operations == nullptr || (number == kRbx && count == 0);
+  if (is_kept) return number == kRax ? std::nullopt : frame.registers[number];
+  const auto result =
+      evaluate(std::span(operations, count), {stack, frame.registers, frame.cfa, {}});
+  if (!result) return std::nullopt;
+  switch (result->kind) {
+    case ExpressionResult::Kind::Address:
+      return stack.read<uint64_t>(Addr(result->value));
+    case ExpressionResult::Kind::Value:
+      return result->value;
+    case ExpressionResult::Kind::Register:
+      return result->value < kFrameRegisters ? frame.registers[result->value] : std::nullopt;
   }
+  return std::nullopt;
+}
 
-  const MemoryImage& image_;
-  const Column<ModuleId, const ElfFile*>& files_;
-  std::map<ModuleId, std::optional<CallFrames>> frames_;
-};
+FrameRegisters registers_of_caller(const MemoryImage& stack, Dwarf_Frame* rules,
+                                   const Frame& frame) {
+  FrameRegisters registers;
+  for (size_t i = 0; i < kFrameRegisters; ++i)
+    registers[i] = register_of_caller(stack, rules, frame, i);
+  return registers;
+}
+
+// Whether the rules say that there is no caller: where it returns to is undefined.
+bool is_outermost(Dwarf_Frame* rules) {
+  Dwarf_Op memory[3];
+  Dwarf_Op* operations = nullptr;
+  size_t count = 1;
+  return dwarf_frame_register(rules, kReturnAddress, memory, &operations, &count) == 0 &&
+         operations != nullptr && count == 0;
+}
 
 }  // namespace
+
+Dwarf_Frame* Unwinder::rules_at(Addr pc, Frame& frame) {
+  const Module* const module = code_.module_at(pc);
+  frame.module = ModuleId::none();
+  if (module == nullptr) return nullptr;
+  frame.module = ModuleId(static_cast<size_t>(module - code_.modules().data()));
+  frame.pc = module->in_file(pc);
+  const auto known = rules_.find({frame.module, frame.pc});
+  if (known != rules_.end()) return known->second.get();
+  if (frame.module.index() >= files_.size() || files_[frame.module] == nullptr) return nullptr;
+  auto found = frames_.find(frame.module);
+  if (found == frames_.end())
+    found = frames_.emplace(frame.module, CallFrames::open(*files_[frame.module])).first;
+  DwarfFrame rules = found->second ? found->second->at(frame.pc) : nullptr;
+  if (rules_.size() >= kMostRules) rules_.clear();
+  return rules_.emplace(std::pair(frame.module, frame.pc), std::move(rules)).first->second.get();
+}
+
+Unwinder::End Unwinder::walk(const MemoryImage& stack, Frame& frame, bool interrupted, size_t most,
+                             std::vector<Frame>& out) {
+  uint64_t last = 0;
+  const size_t before = out.size();
+  while (out.size() - before < most) {
+    const auto pc = frame.registers[kReturnAddress];
+    if (!pc) return End::Damaged;
+    if (*pc == 0) return End::Outermost;
+    Dwarf_Frame* const rules = rules_at(Addr(interrupted ? *pc : *pc - 1), frame);
+    if (rules == nullptr) return End::NoRules;
+    const auto cfa = cfa_of(stack, rules, frame);
+    if (!cfa || *cfa <= last) return End::Damaged;
+    last = frame.cfa = *cfa;
+    out.push_back(frame);
+    if (is_outermost(rules)) return End::Outermost;
+    frame.registers = registers_of_caller(stack, rules, frame);
+    dwarf_frame_info(rules, nullptr, nullptr, &interrupted);
+  }
+  return End::TooDeep;
+}
+
+FrameRegisters frame_registers(const Thread& thread) {
+  FrameRegisters registers;
+  for (size_t i = 0; i < kFrameRegisters; ++i) registers[i] = thread.reg(kDwarfOrder[i]);
+  return registers;
+}
 
 std::vector<Frame> unwind_stacks(const MemoryImage& image,
                                  const Column<ModuleId, const ElfFile*>& files) {
   std::vector<Frame> frames;
   Unwinder unwinder(image, files);
   for (const Thread& thread : image.threads()) {
-    if (thread.has_registers) unwinder.walk(thread, frames);
+    if (!thread.has_registers) continue;
+    Frame frame;
+    frame.tid = thread.tid;
+    frame.registers = frame_registers(thread);
+    unwinder.walk(image, frame, true, std::min(kMostSteps, kMostFrames - frames.size()), frames);
   }
   return frames;
 }
