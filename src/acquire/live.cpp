@@ -230,18 +230,6 @@ Preparation prepare_by_any_thread(int pid, const CaptureOptions& options) {
   }
 }
 
-std::vector<AuxEntry> read_aux(const std::string& folder) {
-  const std::string raw = read_text_file(folder + "/auxv", 65536);
-  const Bytes bytes = std::as_bytes(std::span(raw));
-  std::vector<AuxEntry> aux;
-  for (uint64_t at = 0;; at += 2 * sizeof(uint64_t)) {
-    const auto type = read_at<uint64_t>(bytes, at);
-    const auto value = read_at<uint64_t>(bytes, at + sizeof(uint64_t));
-    if (!type || !value || *type == 0) return aux;
-    aux.push_back({*type, *value});
-  }
-}
-
 // ---- while it stands still ----------------------------------------------------------------------
 
 void read_threads(const StoppedProcess& process, FrozenProcess& frozen) {

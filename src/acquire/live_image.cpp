@@ -8,7 +8,6 @@
 #include <map>
 #include <optional>
 
-#include "acquire/module_map.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 
@@ -42,6 +41,8 @@ bool is_code(std::span<const FileMapping> mappings) {
                      [](const FileMapping& m) { return m.perms.execute; });
 }
 
+}  // namespace
+
 ModuleMap find_modules(const CopyPlan& plan, const TargetFiles& files, Notes& notes) {
   return build_module_map(
       file_mappings(plan),
@@ -57,6 +58,8 @@ ModuleMap find_modules(const CopyPlan& plan, const TargetFiles& files, Notes& no
         return module_source(std::move(*elf));
       });
 }
+
+namespace {
 
 // Describes every mapping to the builder, and brings in the bytes that files hold.
 class LiveRegionMaker {

@@ -7,6 +7,7 @@
 
 #include "acquire/copy_plan.h"
 #include "acquire/destination.h"
+#include "acquire/module_map.h"
 #include "acquire/target_files.h"
 #include "heapscan/acquire/capture.h"
 
@@ -24,6 +25,9 @@ struct FrozenProcess {
   Notes notes;
   CaptureFacts facts;
 };
+
+// The files of the plan's mappings are open.
+[[nodiscard]] ModuleMap find_modules(const CopyPlan& plan, const TargetFiles& files, Notes& notes);
 
 [[nodiscard]] Capture make_capture(FrozenProcess frozen, const TargetFiles& files);
 

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <memory>
 
+#include "heapscan/base/bytes.h"
 #include "heapscan/base/fd.h"
 
 namespace heapscan {
@@ -125,6 +126,18 @@ std::optional<int> living_thread(int pid) {
     if (lives(tid)) return tid;
   }
   return std::nullopt;
+}
+
+std::vector<AuxEntry> read_aux(const std::string& folder) {
+  const std::string raw = read_text_file(folder + "/auxv", 65536);
+  const Bytes bytes = std::as_bytes(std::span(raw));
+  std::vector<AuxEntry> aux;
+  for (uint64_t at = 0;; at += 2 * sizeof(uint64_t)) {
+    const auto type = read_at<uint64_t>(bytes, at);
+    const auto value = read_at<uint64_t>(bytes, at + sizeof(uint64_t));
+    if (!type || !value || *type == 0) return aux;
+    aux.push_back({*type, *value});
+  }
 }
 
 }  // namespace heapscan

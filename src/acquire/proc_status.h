@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "heapscan/image/image.h"
+
 namespace heapscan {
 
 struct ProcessStatus {
@@ -48,6 +50,9 @@ struct TaskStat {
 // The main thread, or, when that has ended, another one that has not: /proc shows a process' memory
 // through it. Nothing when all of them have.
 [[nodiscard]] std::optional<int> living_thread(int pid);
+
+// The auxiliary vector, as far as it can be read.
+[[nodiscard]] std::vector<AuxEntry> read_aux(const std::string& folder);
 
 // "/proc/4711"
 [[nodiscard]] std::string process_folder(int pid);
