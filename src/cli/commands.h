@@ -18,6 +18,7 @@ void setup_diff(CLI::App& program, Run& run);
 void setup_holds(CLI::App& program, Run& run);
 void setup_why(CLI::App& program, Run& run);
 void setup_snapshot(CLI::App& program, Run& run);
+void setup_trace(CLI::App& program, Run& run);
 void setup_watch(CLI::App& program, Run& run);
 
 }  // namespace heapscan

@@ -78,6 +78,10 @@ Look look_at_live_memory(const SharedOptions& options, const std::function<Captu
   return look;
 }
 
+DebugInfo debug_info_of(const SharedOptions& options, const Look& look) {
+  return open_debug_info(look.analysis.image, look.captured.files, symbol_options(options));
+}
+
 Door find_door(const std::string& words, const SharedOptions& options) {
   if (!is_number(words) && is_file(words)) {
     CoreOptions core;

@@ -13,6 +13,7 @@
 #include "cli/progress.h"
 #include "heapscan/acquire/capture.h"
 #include "heapscan/analysis/analysis.h"
+#include "heapscan/symbols/debug_info.h"
 
 namespace heapscan {
 
@@ -45,6 +46,9 @@ struct Look {
 [[nodiscard]] Look look_at_live_memory(const SharedOptions& options,
                                        const std::function<Capture()>& capture, Progress& progress,
                                        HoldingWanted holding = HoldingWanted::Always);
+
+// Where the debug information of the modules that were looked at is.
+[[nodiscard]] DebugInfo debug_info_of(const SharedOptions& options, const Look& look);
 
 // Whether a text that goes where the options say may have colours.
 [[nodiscard]] bool wants_color(const SharedOptions& options);

@@ -46,6 +46,7 @@ void describe_program(CLI::App& program) {
            {"heapscan core core.4711", "What had it leaked when this core was written?"},
            {"heapscan snapshot 4711 -o before.core", "Keep it for later; gdb opens it, too."},
            {"heapscan watch 4711", "How fast does it grow, and what of it?"},
+           {"heapscan trace 4711", "Which code leaks, while it goes on?"},
            {"heapscan attach 4711 --format json -o report.json", "The same as JSON, for scripts."},
            {"heapscan attach --help", "All options, with more examples."}}) +
       "\nExit codes:\n"
@@ -103,6 +104,7 @@ int run_program(int argc, char** argv) {
   setup_why(program, run);
   setup_snapshot(program, run);
   setup_watch(program, run);
+  setup_trace(program, run);
   return run_words(program, run, argc, argv);
 }
 

@@ -27,11 +27,6 @@ Value choice_from(const std::string& option, const std::map<std::string, Value>&
       fmt::format("{} takes one of {}, not \"{}\"", option, names, escaped(text)));
 }
 
-std::string file_from(const std::string& option, const std::string& text) {
-  if (!text.empty()) return text;
-  throw CLI::ValidationError(fmt::format("{} takes the name of a file, not \"\"", option));
-}
-
 template <typename Value>
 void add_choice(CLI::App& command, const std::string& flags, const std::string& option,
                 Value& value, std::map<std::string, Value> choices, const std::string& help,
@@ -119,19 +114,6 @@ void add_selection_options(CLI::App& command, ReportOptions& report) {
       "List single blocks, with what refers to each [none]", "none|lost|all");
 }
 
-std::string cluster_id_from(const std::string& text) {
-  constexpr size_t kShortest = 4;
-  constexpr size_t kLongest = 16;
-  if (text.size() >= kShortest && text.size() <= kLongest &&
-      text.find_first_not_of("0123456789abcdef") == std::string::npos) {
-    return text;
-  }
-  throw CLI::ValidationError(
-      fmt::format("--cluster takes the id of a group, {} hexadecimal digits or the first of them, "
-                  "not \"{}\"",
-                  kLongest, escaped(text)));
-}
-
 void add_cluster_options(CLI::App& command, SharedOptions& options) {
   command
       .add_option_function<std::string>(
@@ -152,6 +134,24 @@ void add_cluster_options(CLI::App& command, SharedOptions& options) {
 }
 
 }  // namespace
+
+std::string cluster_id_from(const std::string& text) {
+  constexpr size_t kShortest = 4;
+  constexpr size_t kLongest = 16;
+  if (text.size() >= kShortest && text.size() <= kLongest &&
+      text.find_first_not_of("0123456789abcdef") == std::string::npos) {
+    return text;
+  }
+  throw CLI::ValidationError(
+      fmt::format("--cluster takes the id of a group, {} hexadecimal digits or the first of them, "
+                  "not \"{}\"",
+                  kLongest, escaped(text)));
+}
+
+std::string file_from(const std::string& option, const std::string& text) {
+  if (!text.empty()) return text;
+  throw CLI::ValidationError(fmt::format("{} takes the name of a file, not \"\"", option));
+}
 
 uint64_t number_from(const std::string& option, const std::string& text, uint64_t most) {
   const bool digits = !text.empty() && text.size() <= 18 &&

@@ -54,6 +54,12 @@ void add_content_option(CLI::App& command, ReportOptions& report);
 [[nodiscard]] uint64_t number_from(const std::string& option, const std::string& text,
                                    uint64_t most);
 
+// The name of a file to write that `option` was given. Throws CLI::ValidationError.
+[[nodiscard]] std::string file_from(const std::string& option, const std::string& text);
+
+// The id of a group, or how it begins. Throws CLI::ValidationError.
+[[nodiscard]] std::string cluster_id_from(const std::string& text);
+
 // The folder that `option` was given, if it is one. Throws CLI::ValidationError.
 [[nodiscard]] std::string folder_from(const std::string& option, const std::string& text);
 

@@ -97,24 +97,6 @@ std::string listed(const Analysis& analysis, const std::vector<ClusterId>& clust
   return list;
 }
 
-ClusterId choose_cluster(const Analysis& analysis, const std::string& id) {
-  const ClusterChoice choice = find_cluster(analysis, id);
-  if (choice.found.size() == 1) return choice.found.front();
-  if (choice.found.empty() && choice.near.empty()) {
-    throw Error(
-        ErrorKind::Usage,
-        fmt::format("there is no group {}: nothing is leaked; --kinds reachable groups live "
-                    "blocks as well",
-                    id));
-  }
-  if (choice.found.empty()) {
-    throw Error(ErrorKind::Usage, fmt::format("there is no group {}; the nearest are {}", id,
-                                              listed(analysis, choice.near)));
-  }
-  throw Error(ErrorKind::Usage,
-              fmt::format("{} matches several groups: {}", id, listed(analysis, choice.found)));
-}
-
 ReportOptions report_options(const SharedOptions& options, const std::string& again,
                              const std::vector<SuppressionRule>& suppressions,
                              const Analysis& analysis) {
@@ -153,6 +135,24 @@ AnalysisOptions analysis_options(const SharedOptions& options,
 }
 
 }  // namespace
+
+ClusterId choose_cluster(const Analysis& analysis, const std::string& id) {
+  const ClusterChoice choice = find_cluster(analysis, id);
+  if (choice.found.size() == 1) return choice.found.front();
+  if (choice.found.empty() && choice.near.empty()) {
+    throw Error(
+        ErrorKind::Usage,
+        fmt::format("there is no group {}: nothing is leaked; --kinds reachable groups live "
+                    "blocks as well",
+                    id));
+  }
+  if (choice.found.empty()) {
+    throw Error(ErrorKind::Usage, fmt::format("there is no group {}; the nearest are {}", id,
+                                              listed(analysis, choice.near)));
+  }
+  throw Error(ErrorKind::Usage,
+              fmt::format("{} matches several groups: {}", id, listed(analysis, choice.found)));
+}
 
 int run_report(const SharedOptions& options, const std::string& again,
                const std::function<Capture()>& capture) {

@@ -1,0 +1,33 @@
+// What `trace` does once its command line is understood: probes, records, one look, a report.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cli/options.h"
+#include "cli/pick_process.h"
+#include "heapscan/acquire/allocation_trace.h"
+#include "heapscan/report/trace.h"
+
+namespace heapscan {
+
+enum class TraceFormat { Text, Json, Folded, Pprof };
+
+struct TraceWords {
+  std::string target;
+  Pick pick = Pick::TheOnlyOne;
+  bool leave_calls = false;
+  double seconds = 10;
+  std::optional<SizeRange> sizes;
+  uint64_t one_in = 1;
+  double most_slowdown = 3;
+  TraceFormat format = TraceFormat::Text;
+  TraceWeight weight = TraceWeight::Lost;
+  SharedOptions shared;  // its cluster: whose sizes are meant
+};
+
+// The exit code. Throws Error.
+[[nodiscard]] int trace_process(int pid, const TraceWords& words);
+
+}  // namespace heapscan
