@@ -7,6 +7,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <string_view>
 
 #include "cli/commands.h"
 #include "cli/complaint.h"
@@ -16,6 +17,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/run_report.h"
+#include "cli/watch_events.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 
@@ -114,6 +116,7 @@ int run_program(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace heapscan;
+  if (argc > 1 && std::string_view(argv[1]) == "watch") hold_report_signal();
   fill_standard_descriptors();
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a file that may grow no further is an error like others

@@ -51,7 +51,16 @@ void restore(int signal) {
   if (current.sa_handler == note_signal) ::signal(signal, SIG_DFL);
 }
 
+void mask_report_signal(int how) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGUSR1);
+  ::pthread_sigmask(how, &signals, nullptr);
+}
+
 }  // namespace
+
+void hold_report_signal() { mask_report_signal(SIG_BLOCK); }
 
 WatchEvents::WatchEvents(Fd end_of_process)
     : end_of_process_(std::move(end_of_process)),
@@ -61,6 +70,7 @@ WatchEvents::WatchEvents(Fd end_of_process)
   arrived_fd = arrived_.get();
   for (const int signal : kEnding) handle(signal, SA_RESTART | static_cast<int>(SA_RESETHAND));
   handle(SIGUSR1, SA_RESTART);
+  mask_report_signal(SIG_UNBLOCK);
 }
 
 WatchEvents::~WatchEvents() {

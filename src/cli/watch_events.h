@@ -7,9 +7,13 @@
 
 namespace heapscan {
 
+// Keeps SIGUSR1 waiting until there are WatchEvents: a report that is asked for before must not end
+// the program. Called while there is one thread.
+void hold_report_signal();
+
 // While alive, SIGINT, SIGTERM and SIGHUP mean "end with a report" the first time, and what they
 // always do the second time; SIGUSR1 means "report now". Signals that were ignored stay ignored, but
-// for SIGUSR1. One at a time.
+// for SIGUSR1, which is no longer blocked either. One at a time.
 class WatchEvents {
  public:
   explicit WatchEvents(Fd end_of_process);

@@ -60,14 +60,14 @@ class Lines:
 class Watching:
     """heapscan watch, running."""
 
-    def __init__(self, test, target, *words, stdout=subprocess.PIPE, json=True, env=None):
+    def __init__(self, test, target, *words, stdout=subprocess.PIPE, json=True, env=None, prepare=None):
         self.test = test
         self.json = json
         command = [OPTIONS.heapscan, "watch", str(target), *[str(word) for word in words]]
         environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
         environment.update(env or {})
         self.process = subprocess.Popen(command + (["--format", "json"] if json else []), stdin=subprocess.DEVNULL,
-                                        stdout=stdout, stderr=subprocess.PIPE, env=environment)
+                                        stdout=stdout, stderr=subprocess.PIPE, env=environment, preexec_fn=prepare)
         self.lines = Lines(self.process.stdout.fileno()) if stdout == subprocess.PIPE else None
         test.addCleanup(self.end)
 
@@ -296,6 +296,16 @@ class WatchEnds(WatchTest):
             watching.object("look")
             report = self.last_report(watching, code=0)
         self.assertEqual(report["changes"]["total"]["lost_now"]["blocks"], 0)
+
+    def test_a_report_asked_for_before_the_first_line_is_made(self):
+        def ask_early():
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+            os.kill(os.getpid(), signal.SIGUSR1)  # waits across exec
+
+        with self.growing() as program:
+            watching = self.watch(program.pid, 3600, prepare=ask_early)
+            self.assertFalse(watching.object("report")["last"])
+            self.last_report(watching)
 
     def test_with_exec(self):
         script = 'echo ready; read line; exec cat'
