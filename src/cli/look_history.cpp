@@ -94,10 +94,8 @@ std::optional<ChangeReport> LookHistory::changes(size_t top) const {
   std::erase_if(report.rows, [](const ChangeRow& row) { return row.change.growth() <= 0; });
   std::stable_partition(report.rows.begin(), report.rows.end(),
                         [&](const ChangeRow& row) { return row.grew == report.intervals; });
-  if (report.rows.size() > top) {
-    report.left_out = report.rows.size() - top;
-    report.rows.resize(top);
-  }
+  report.left_out = 0;
+  show_largest(report, top);
   return report;
 }
 

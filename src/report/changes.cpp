@@ -13,6 +13,7 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kFewestStale = 64;                  // blocks
+constexpr uint64_t kFewestLeaked = 2;                  // more blocks, of what stands first
 constexpr uint64_t kWorthAReason = uint64_t{1} << 20;  // bytes that malloc keeps
 
 uint64_t bytes_for(const MemoryAccount& account, Cause cause, bool is_resident) {
@@ -87,6 +88,16 @@ std::vector<HoardRow> find_hoards(const LookSummary& before, const LookSummary& 
   return hoards;
 }
 
+uint64_t leaked_growth(const KindChange& change) {
+  return change.lost_now.bytes - std::min(change.lost_now.bytes, change.lost_before.bytes);
+}
+
+// A single block that was lost since may be one whose pointer was on its way.
+bool leaks(const KindChange& change) {
+  return leaked_growth(change) > 0 &&
+         change.lost_now.blocks >= change.lost_before.blocks + kFewestLeaked;
+}
+
 bool is_stale(const KindChange& change) {
   const VerdictTotal& was = change.was;
   const uint64_t reachable = change.is.blocks - change.lost_now.blocks;
@@ -138,6 +149,27 @@ LookSummary summarize_look(const CaptureFacts& facts, const Analysis& analysis, 
   return summary;
 }
 
+void show_largest(ChangeReport& report, size_t top) {
+  std::vector<size_t> leaking;
+  for (size_t i = 0; i < report.rows.size(); ++i) {
+    if (leaks(report.rows[i].change)) leaking.push_back(i);
+  }
+  std::stable_sort(leaking.begin(), leaking.end(), [&](size_t a, size_t b) {
+    return leaked_growth(report.rows[a].change) > leaked_growth(report.rows[b].change);
+  });
+  leaking.resize(std::min(leaking.size(), top - top / 2));
+  std::vector<size_t> order = leaking;
+  std::sort(leaking.begin(), leaking.end());
+  for (size_t i = 0; i < report.rows.size(); ++i) {
+    if (!std::binary_search(leaking.begin(), leaking.end(), i)) order.push_back(i);
+  }
+  const size_t shown = std::min(top, order.size());
+  std::vector<ChangeRow> rows;
+  for (size_t i = 0; i < shown; ++i) rows.push_back(std::move(report.rows[order[i]]));
+  report.left_out += order.size() - shown;
+  report.rows = std::move(rows);
+}
+
 ChangeReport describe_changes(const LookSummary& before, const LookSummary& after,
                               const Delta& delta, const HoldersOfBorn& holders,
                               const ChangesOptions& options) {
@@ -158,10 +190,6 @@ ChangeReport describe_changes(const LookSummary& before, const LookSummary& afte
   for (const KindChange& change : delta.kinds) {
     if (options.new_only && change.was.blocks > 0) continue;
     if (change.growth() == 0 && change.born.blocks + change.gone.blocks == 0) continue;
-    if (report.rows.size() == options.top) {
-      ++report.left_out;
-      continue;
-    }
     ChangeRow row;
     const LookSummary::Group& named =
         change.after.valid() ? after.groups[change.after] : before.groups[change.before];
@@ -174,6 +202,7 @@ ChangeReport describe_changes(const LookSummary& before, const LookSummary& afte
       row.holder = holder->second;
     report.rows.push_back(std::move(row));
   }
+  show_largest(report, options.top);
   return report;
 }
 

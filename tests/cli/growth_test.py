@@ -224,6 +224,18 @@ class Diff(GrowthTest):
 
     def test_one_look_is_too_few(self):
         result = self.heapscan("diff", __file__)
+    @needs_ptrace
+    def test_what_leaks_stands_before_what_grows_faster(self):
+        folder = self.folder()
+        with self.growing() as program:
+            before = self.snapshot_of(program, folder / "before")
+            self.grow(program, 3)
+            groups = self.json_of("diff", "diff", before, program.pid, code=1)["groups"]
+        self.assertEqual(groups[0]["change"]["lost_now"], total(4 * FORGOTTEN, TICKET))
+        growth = [group["growth_bytes"] for group in groups]
+        self.assertLess(growth[0], growth[1])
+        self.assertEqual(growth[1:], sorted(growth[1:], reverse=True))
+
         self.assertEqual((result.code, result.out), (2, ""))
         self.assertIn("diff compares two looks or more", result.err)
 

@@ -71,9 +71,10 @@ struct ChangeReport {
   std::vector<EndedThreadsRow> ended_before;  // threads that nobody joined
   std::vector<EndedThreadsRow> ended_after;
   KindChange all;
-  std::vector<ChangeRow> rows;  // by growth, largest first
-  uint64_t left_out = 0;        // rows beyond those
-  Notes notes;                  // of the later look
+  // Kinds that leak first, by how much more is lost, then others, by growth; see show_largest().
+  std::vector<ChangeRow> rows;
+  uint64_t left_out = 0;  // rows beyond those
+  Notes notes;            // of the later look
   std::string command;
   bool verbose = false;
   std::vector<std::pair<std::string, double>> timing;  // phase, seconds; where it was asked for
@@ -118,6 +119,11 @@ using HoldersOfBorn = std::map<ClusterId, std::string>;
 [[nodiscard]] ChangeReport describe_changes(const LookSummary& before, const LookSummary& after,
                                             const Delta& delta, const HoldersOfBorn& holders,
                                             const ChangesOptions& options);
+
+// Leaves `top` rows. Kinds of which more is lost than before come to the front, for a leak is often
+// smaller than what a program gathers; they take half of the rows at most. A kind with a single
+// lost block more stays where it is: a pointer to it may have been on its way.
+void show_largest(ChangeReport& report, size_t top);
 
 void render_text(const ChangeReport& report, bool color, std::ostream& out);
 // Schema "heapscan.diff/1" (docs/diff.schema.json).
