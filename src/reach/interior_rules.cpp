@@ -109,6 +109,15 @@ bool notes_own_begin(const Block& block, uint64_t offset, Bytes content) {
   return false;
 }
 
+// A buffer of std::pmr::monotonic_buffer_resource ends with {its size, the buffer before}, and the
+// resource and the next buffer point there. The size has the alignment in its low bits.
+bool is_end_of_buffer(const Block& block, uint64_t offset, Bytes content) {
+  constexpr uint64_t kEndBytes = 16;
+  constexpr uint64_t kAlignment = 63;
+  const uint64_t size = word_at(content, offset) & ~kAlignment;
+  return size != 0 && size == offset + kEndBytes && fills(size, block.size());
+}
+
 std::vector<AddrRange> sorted(std::vector<AddrRange> ranges) {
   std::sort(ranges.begin(), ranges.end());
   return ranges;
@@ -212,7 +221,8 @@ bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) c
   if (offset % 8 != 0) return false;
   if (is_array_cookie(block, offset, content) || is_length_prefixed(block, offset, content) ||
       is_old_string(block, offset, content) || is_counted_value(offset, content) ||
-      is_behind_hash(block, offset, content) || notes_own_begin(block, offset, content)) {
+      is_behind_hash(block, offset, content) || notes_own_begin(block, offset, content) ||
+      is_end_of_buffer(block, offset, content)) {
     return true;
   }
   if (is_counted_object(offset, content) || is_slab(block, content) || is_hook(value)) return true;

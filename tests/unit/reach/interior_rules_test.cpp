@@ -66,6 +66,18 @@ TEST_F(InteriorRule, LengthThatDoesNotFillTheBlock) {
   EXPECT_EQ(judge(16), Verdict::Possible);
 }
 
+TEST_F(InteriorRule, EndOfABufferThatSaysHowLongItIs) {
+  block_ = program_.block(200);
+  program_.poke(block_ + 176, uint64_t{192 | 3});  // made for alignment of 8
+  EXPECT_EQ(judge(176), Verdict::Reachable);
+}
+
+TEST_F(InteriorRule, EndOfABufferOfAnotherLength) {
+  block_ = program_.block(200);
+  program_.poke(block_ + 176, uint64_t{128 | 3});
+  EXPECT_EQ(judge(176), Verdict::Possible);
+}
+
 TEST_F(InteriorRule, NameBehindAHeader) {
   const Addr item = program_.block(40);
   poke_text(item + 16, "\x01highlight_group_2");
