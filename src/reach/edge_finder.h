@@ -11,6 +11,7 @@
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/heap/pointer_stream.h"
+#include "reach/short_string.h"
 
 namespace heapscan {
 
@@ -21,6 +22,9 @@ struct EdgeSource {
   Addr at;
 };
 
+// Whether the room of short strings holds pointers.
+enum class ShortStrings : uint8_t { Read, PassOver };
+
 // `Admit` is called with each pointer from one block into another, as admit(source, value, to), and
 // returns the code of the edge, or kNoEdge. Refers to heap and memory, which must outlive it.
 template <typename Admit>
@@ -29,8 +33,13 @@ class EdgeFinder {
   static constexpr uint32_t kNoEdge = ~uint32_t{0};
   using Edge = std::pair<uint32_t, uint32_t>;  // node, code
 
-  EdgeFinder(const HeapModel& heap, const BlockMemory& memory, Admit admit)
-      : heap_(heap), reader_(heap, memory), pointers_(heap.index), admit_(std::move(admit)) {}
+  EdgeFinder(const HeapModel& heap, const BlockMemory& memory, Admit admit,
+             ShortStrings strings = ShortStrings::Read)
+      : heap_(heap),
+        reader_(heap, memory),
+        pointers_(heap.index),
+        admit_(std::move(admit)),
+        strings_(strings) {}
 
   // Before add_edges_of() is called for blocks[next], and so on up to `end`.
   void announce(std::span<const BlockId> blocks, size_t next, size_t end) {
@@ -42,6 +51,10 @@ class EdgeFinder {
     reader_.for_each_span(block.range(), [&](Addr begin, Bytes bytes) {
       for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
         const auto value = load<uint64_t>(bytes.data() + i);
+        if (strings_ == ShortStrings::PassOver && is_short_string(begin + i, bytes, i)) {
+          i += kShortString - 8;
+          continue;
+        }
         const uint32_t range = heap_.index.range_at(value);
         if (range == BlockIndex::kNoRange || is_left_link(block.begin(), begin + i, value))
           continue;
@@ -74,6 +87,7 @@ class EdgeFinder {
   BlockReader reader_;
   Pointers pointers_;
   Admit admit_;
+  ShortStrings strings_;
   std::vector<Edge> edges_;
 };
 

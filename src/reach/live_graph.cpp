@@ -1,6 +1,8 @@
 // One pass over the live blocks and one over the strong roots. Marking has decided what is
 // reachable; here every pointer that counted for it becomes an edge, judged by the rules that
 // marking ended with. They only ever grew, so each pointer that was followed then is explained now.
+// Left out is the room of short strings: a stale word there proves for nobody that a block is not
+// held, but it is no holder either, and would make what others hold shared by several.
 #include "heapscan/reach/live_graph.h"
 
 #include <algorithm>
@@ -96,6 +98,10 @@ class LiveGraphBuilder {
       if (strength_of(roots_.ranges[i].kind) != RootStrength::Strong) return;
       image_.for_each_span(roots_.ranges[i].range, [&](Addr begin, Bytes bytes) {
         for (size_t at = begin.align_up(8) - begin; at + 8 <= bytes.size(); at += 8) {
+          if (is_short_string(begin + at, bytes, at)) {
+            at += kShortString - 8;
+            continue;
+          }
           const BlockId to = kept_by(begin + at, load<uint64_t>(bytes.data() + at));
           if (to.valid()) found[i].push_back({static_cast<uint32_t>(i), to, begin + at});
         }
@@ -150,9 +156,12 @@ class LiveGraphBuilder {
     for (size_t i = begin; i < end; ++i) {
       if (graph_.live_.test(BlockId(i))) blocks.emplace_back(i);
     }
-    EdgeFinder finder(heap_, memory_, [this](const EdgeSource& source, uint64_t value, BlockId to) {
-      return admit(source, value, to);
-    });
+    EdgeFinder finder(
+        heap_, memory_,
+        [this](const EdgeSource& source, uint64_t value, BlockId to) {
+          return admit(source, value, to);
+        },
+        ShortStrings::PassOver);
     for (size_t i = 0; i < blocks.size(); ++i) {
       finder.announce(blocks, i, blocks.size());
       finder.add_edges_of(blocks[i].value, blocks[i]);

@@ -5,7 +5,8 @@
 // and behind them whatever is added by add_node(): the variables and threads that the words of
 // roots belong to. Edges are start pointers and interior ones that a rule explains. A block that
 // trace() found reachable in another way only (a pool, an array's live slots, a reservation) has
-// every pointer into it as an edge. A block that even so has no edge is in `unexplained`.
+// every pointer into it as an edge. Words in the room of a short std::string are none. A block that
+// even so has no edge is in `unexplained`.
 #pragma once
 
 #include <cstdint>

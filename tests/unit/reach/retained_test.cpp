@@ -109,6 +109,38 @@ TEST_F(RetainedTest, PassingWordsCountForNothingThatOthersLeadTo) {
   EXPECT_EQ(retained_.group(retained_.parent(row(found_by_chance))), RootGroupId(2));
 }
 
+TEST_F(RetainedTest, TheRoomOfAShortStringHoldsNothing) {
+  const Addr strings = program_.block(104);
+  const Addr owner = program_.block(24);
+  const Addr owned = program_.block(24);
+  const Addr only_here = program_.block(40);
+  program_.strong_root(strings);
+  program_.strong_root(owner);
+  program_.poke(owner, owned);
+  program_.poke(strings, strings + 16);  // "hi!", over what was there
+  program_.poke(strings + 8, uint64_t{3});
+  program_.poke(strings + 16, 0x7f5500000000 | uint64_t{0x00'21'69'68});
+  program_.poke(strings + 24, owned);
+  program_.poke(strings + 32, strings + 48);  // the empty one
+  program_.poke(strings + 56, only_here);
+  find();
+  EXPECT_EQ(holder(owned), id(owner));
+  EXPECT_EQ(reach_.verdicts[id(only_here).index()], Verdict::Reachable);
+  EXPECT_EQ(unexplained_, 1U) << "it is not lost for that";
+}
+
+TEST_F(RetainedTest, AnArrayInItsOwnObjectHoldsWhatItPointsTo) {
+  const Addr array = program_.block(104);
+  const Addr owned = program_.block(24);
+  program_.strong_root(array);
+  program_.poke(array, array + 16);
+  program_.poke(array + 8, uint64_t{8});
+  program_.poke(array + 16, owned);
+  find();
+  EXPECT_EQ(holder(owned), id(array));
+  EXPECT_EQ(unexplained_, 0U);
+}
+
 TEST_F(RetainedTest, OfARingEverythingHangsOnWhereItIsEntered) {
   const Addr first = program_.block(24);
   const Addr second = program_.block(24);
