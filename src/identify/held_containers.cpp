@@ -2,141 +2,40 @@
 // both ways, so that none of them is all that leads to another: all hang below the object itself. So
 // a container has those of the object's blocks that its own words lead to, and what pointers between
 // these blocks lead to from there. A block that two containers get at belongs to none.
+//
+// What a container's nodes and elements are, the name of its allocator says. So a second pass looks
+// for containers in them, and a third in theirs.
 #include "heapscan/identify/held_containers.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <array>
 #include <map>
 #include <span>
-#include <string_view>
+#include <tuple>
 #include <utility>
+
+#include "identify/known_containers.h"
+#include "identify/typed_containers.h"
 
 namespace heapscan {
 
 namespace {
 
-constexpr int kDeepestContainer = 8;         // members of members
 constexpr uint64_t kMostElements = 1 << 16;  // of one block that are looked at
-constexpr uint64_t kMostForward = 1 << 20;   // entries of a list that knows no count
-constexpr uint64_t kDequeChunk = 512;        // bytes
-
-enum class ContainerShape : uint8_t { Vector, Deque, List, ForwardList, Tree, Hash };
-
-struct KnownContainer {
-  std::string_view begin;
-  ContainerShape shape;
-  uint64_t size;  // of the object, with an allocator that has no state
-};
-
-constexpr std::array<KnownContainer, 12> kContainers = {{
-    {"std::vector<", ContainerShape::Vector, 24},
-    {"std::deque<", ContainerShape::Deque, 80},
-    {"std::list<", ContainerShape::List, 24},
-    {"std::forward_list<", ContainerShape::ForwardList, 8},
-    {"std::map<", ContainerShape::Tree, 48},
-    {"std::set<", ContainerShape::Tree, 48},
-    {"std::multimap<", ContainerShape::Tree, 48},
-    {"std::multiset<", ContainerShape::Tree, 48},
-    {"std::unordered_map<", ContainerShape::Hash, 56},
-    {"std::unordered_set<", ContainerShape::Hash, 56},
-    {"std::unordered_multimap<", ContainerShape::Hash, 56},
-    {"std::unordered_multiset<", ContainerShape::Hash, 56},
-}};
-
-// A name without the library's inline namespace: "std::list<long>" of "std::__cxx11::list<long>".
-std::string_view without_inline(std::string_view name, std::string& room) {
-  constexpr std::string_view kInline = "std::__cxx11::";
-  if (!name.starts_with(kInline)) return name;
-  room = "std::" + std::string(name.substr(kInline.size()));
-  return room;
-}
-
-const KnownContainer* container_of_type(const Types& types, TypeId id) {
-  if (!id.valid()) return nullptr;
-  const Type& type = types.type(id);
-  if (type.kind != TypeKind::Struct) return nullptr;
-  std::string room;
-  const std::string_view name = without_inline(type.name, room);
-  if (!name.starts_with("std::")) return nullptr;
-  for (const KnownContainer& known : kContainers) {
-    if (name.starts_with(known.begin) && type.size == known.size) return &known;
-  }
-  return nullptr;
-}
-
-// What the first pointer named `name` in the type points to, in bytes; 0: unknown.
-uint64_t target_of_member(const Types& types, TypeId id, std::string_view name, int depth = 0) {
-  if (!id.valid() || depth > kDeepestContainer) return 0;
-  if (types.type(id).kind != TypeKind::Struct) return 0;
-  for (const Member& member : types.members(id)) {
-    if (!member.type.valid()) continue;
-    const Type& type = types.type(member.type);
-    if (member.name == name && type.kind == TypeKind::Pointer)
-      return type.target.valid() ? types.type(type.target).size : 0;
-    if (const uint64_t found = target_of_member(types, member.type, name, depth + 1)) return found;
-  }
-  return 0;
-}
-
-std::optional<uint64_t> length_of_vector(uint64_t begin, uint64_t end, uint64_t room,
-                                         uint64_t element) {
-  if (element == 0 || end < begin || room < end || (end - begin) % element != 0)
-    return std::nullopt;
-  return (end - begin) / element;
-}
-
-// `word`: map, its length, then two iterators of four words each.
-std::optional<uint64_t> length_of_deque(std::span<const uint64_t> word, uint64_t element) {
-  if (element == 0) return std::nullopt;
-  const uint64_t per_chunk = std::max<uint64_t>(1, kDequeChunk / element);
-  const uint64_t first = word[2];
-  const uint64_t first_end = word[4];
-  const uint64_t last_begin = word[7];
-  const uint64_t last = word[6];
-  const uint64_t nodes = (word[9] - word[5]) / 8;
-  if (word[9] < word[5] || nodes > word[1] || first_end < first || last < last_begin)
-    return std::nullopt;
-  const uint64_t tail = (last - last_begin) / element;
-  if (nodes == 0) return last < first ? std::nullopt : std::optional((last - first) / element);
-  return (first_end - first) / element + (nodes - 1) * per_chunk + tail;
-}
-
-std::optional<uint64_t> length_of_forward_list(const MemoryImage& image, const HeapModel& heap,
-                                               Addr first) {
-  uint64_t entries = 0;
-  for (Addr at = first; !at.is_null(); ++entries) {
-    if (entries == kMostForward || !heap.block_at(at).valid()) return std::nullopt;
-    const auto next = image.read_addr(at);
-    if (!next) return std::nullopt;
-    at = *next;
-  }
-  return entries;
-}
-
-void add_containers(const Types& types, TypeId id, uint64_t offset, const std::string& name,
-                    int depth, std::vector<TypedContainer>& found) {
-  if (!id.valid() || depth > kDeepestContainer || found.size() >= kMostContainers) return;
-  if (container_of_type(types, id) != nullptr) {
-    found.push_back({offset, id, name});
-    return;
-  }
-  const TypeKind kind = types.type(id).kind;
-  if (kind != TypeKind::Struct && kind != TypeKind::Union) return;
-  for (const Member& member : types.members(id)) {
-    std::string inner = name;
-    if (!member.name.empty()) inner += (name.empty() ? "" : ".") + member.name;
-    add_containers(types, member.type, offset + member.offset, inner, depth + 1, found);
-  }
-}
+constexpr int kMostNested = 4;               // containers in containers
+constexpr uint64_t kNodeSlack = 24;          // bytes that malloc gives beyond what was asked for
 
 class ContainerFinder {
  public:
-  ContainerFinder(const MemoryImage& image, const HeapModel& heap, const Types& types,
-                  const Clusters& clusters, const Identities& identities, const NamedRoots& roots,
-                  const LiveGraph& graph, const Retained& retained)
+  ContainerFinder(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap,
+                  const Types& types, const Clusters& clusters, const Identities& identities,
+                  const NamedRoots& roots, const LiveGraph& graph, const Retained& retained)
       : image_(image),
+        symbols_(symbols),
         heap_(heap),
         types_(types),
+        clusters_(clusters),
         identities_(identities),
         roots_(roots),
         graph_(graph),
@@ -149,12 +48,9 @@ class ContainerFinder {
   HeldContainers find() {
     held_.of_row.assign(retained_.size(), 0);
     collect_children();
-    for (size_t first = 0; first < children_.size();) {
-      size_t end = first;
-      while (end < children_.size() && children_[end].first == children_[first].first) ++end;
-      look_into(children_[first].first, std::span(children_).subspan(first, end - first));
-      first = end;
-    }
+    look_into_all();
+    for (int i = 0; i < kMostNested && collect_nested(); ++i) look_into_all();
+    add_known();
     return std::move(held_);
   }
 
@@ -194,6 +90,152 @@ class ContainerFinder {
     std::sort(children_.begin(), children_.end());
   }
 
+  // 1 + the index of what the blocks of a container at this place hold; 0: nothing of interest.
+  uint8_t content_of(uint32_t place) {
+    const TypeId type = held_.places[place].container.type;
+    const auto [at, is_new] = content_of_type_.try_emplace(type, 0);
+    if (!is_new) return at->second;
+    const auto content = content_of_container(types_, type);
+    if (!content || contents_.size() == kMostContents || places_of(content->value).empty())
+      return 0;
+    contents_.push_back(*content);
+    return content_of_type_[type] = static_cast<uint8_t>(contents_.size());
+  }
+
+  [[nodiscard]] bool may_hold(BlockId block, const ContainerContent& content) const {
+    const uint64_t size = heap_.block(block).size();
+    const uint64_t least = content.offset + types_.type(content.value).size;
+    // A node may end with a hash.
+    return size >= least && (content.is_array || size <= least + 8 + kNodeSlack);
+  }
+
+  // Collects what hangs below nodes and elements of the containers found so far, which are not only
+  // what the object leads to: a leaf of a tree hangs below another node. False: nothing does.
+  bool collect_nested() {
+    children_.clear();
+    std::vector<uint8_t> of_instance(held_.instances.size());
+    bool is_any = false;
+    for (size_t i = 0; i < of_instance.size(); ++i) {
+      of_instance[i] = content_of(held_.instances[i].place);
+      is_any |= of_instance[i] != 0;
+    }
+    if (!is_any) return false;
+    content_of_row_.resize(retained_.size());
+    for (RetainedRow row = 1; row < retained_.size(); ++row) {
+      const BlockId block = retained_.block(row);
+      if (!block.valid() || content_of_row_[row] != 0) continue;
+      const RetainedRow parent = retained_.parent(row);
+      const BlockId above = retained_.block(parent);
+      const uint8_t inherited = content_of_row_[parent];
+      uint8_t content = 0;
+      if (const uint32_t number = held_.of_row[row]; number != 0) {
+        content = of_instance[number - 1];
+      } else if (inherited != 0 && !contents_[inherited - 1].is_array &&
+                 cluster_of_[block.index()] == cluster_of_[above.index()]) {
+        content = inherited;
+      }
+      if (content != 0 && may_hold(block, contents_[content - 1])) {
+        content_of_row_[row] = content;
+      } else if (inherited != 0 && held_.of_row[row] == 0) {
+        row_of_[block.index()] = row;
+        children_.emplace_back(parent, row);
+      }
+    }
+    std::sort(children_.begin(), children_.end());
+    return !children_.empty();
+  }
+
+  void look_into_all() {
+    for (size_t first = 0; first < children_.size();) {
+      size_t end = first;
+      while (end < children_.size() && children_[end].first == children_[first].first) ++end;
+      look_into(children_[first].first, std::span(children_).subspan(first, end - first));
+      first = end;
+    }
+  }
+
+  // ---- what says itself that it is one -----------------------------------------------------------
+
+  void add_known() {
+    for (const auto& containers :
+         {find_glib_containers(image_, heap_, clusters_, identities_),
+          find_python_containers(image_, symbols_, heap_), find_open_files(image_, symbols_, heap_),
+          find_memory_resources(image_, symbols_, heap_)}) {
+      if (!containers.empty() && !knows_all_rows_) learn_all_rows();
+      for (const KnownContainer& container : containers) add(container);
+    }
+  }
+
+  void learn_all_rows() {
+    for (RetainedRow row = 1; row < retained_.size(); ++row) {
+      if (retained_.block(row).valid()) row_of_[retained_.block(row).index()] = row;
+    }
+    knows_all_rows_ = true;
+  }
+
+  void add(const KnownContainer& container) {
+    const auto number = static_cast<uint32_t>(held_.instances.size() + 1);
+    bool is_any = false;
+    for (const BlockId block : container.blocks) {
+      const RetainedRow row = row_of_[block.index()];
+      if (row == Retained::kWhole || held_.of_row[row] != 0) continue;
+      held_.of_row[row] = number;
+      is_any = true;
+    }
+    if (is_any) held_.instances.push_back({place_of(container), container.entries});
+  }
+
+  // The member of the row above that points to it, where that has a type.
+  uint32_t place_of(const KnownContainer& container) {
+    HeldContainers::Place place;
+    place.kind = container.kind;
+    place.name = container.name;
+    if (!container.at.is_null()) {
+      if (place.name.empty()) place.name = name_in_block(container.at);
+      return number_of(std::move(place));
+    }
+    const RetainedRow row = row_of_[container.blocks.front().index()];
+    if (!container.stands_alone && place.name.empty() && row != Retained::kWhole)
+      find_owner(row, place);
+    return number_of(std::move(place));
+  }
+
+  uint32_t number_of(HeldContainers::Place place) {
+    const auto [at, is_new] = places_of_known_.try_emplace(
+        {place.kind, place.name, place.owner, place.container.offset}, 0);
+    if (is_new) {
+      at->second = static_cast<uint32_t>(held_.places.size());
+      held_.places.push_back(std::move(place));
+    }
+    return at->second;
+  }
+
+  // "Request at +0x8"; empty where it is in no block whose type is known.
+  [[nodiscard]] std::string name_in_block(Addr at) const {
+    const BlockId block = heap_.block_at(at);
+    if (!block.valid() || row_of_[block.index()] == Retained::kWhole) return "";
+    const TypeId type = type_of(row_of_[block.index()]);
+    if (!type.valid() || types_.type(type).size == 0) return "";
+    return fmt::format("{} at +{:#x}", types_.spelled(type),
+                       (at - heap_.block(block).begin()) % types_.type(type).size);
+  }
+
+  void find_owner(RetainedRow row, HeldContainers::Place& place) const {
+    const RetainedRow parent = retained_.parent(row);
+    const TypeId type = retained_.block(parent).valid() ? type_of(parent) : TypeId::none();
+    if (!type.valid() || types_.type(type).size == 0) return;
+    const AddrRange objects = objects_of(parent, types_.type(type).size);
+    const uint64_t wanted = heap_.block(retained_.block(row)).begin().value;
+    for (uint64_t at = 0; at + 8 <= std::min(objects.size(), kMostElements); at += 8) {
+      if (image_.read<uint64_t>(objects.begin() + at) != wanted) continue;
+      place.owner = type;
+      place.container.offset = at % types_.type(type).size;
+      return;
+    }
+  }
+
+  // ---- what has a type ----------------------------------------------------------------------------
+
   // Where the objects of the row lie.
   [[nodiscard]] AddrRange objects_of(RetainedRow row, uint64_t size) const {
     if (const RootGroupId group = retained_.group(row); group.valid())
@@ -202,13 +244,17 @@ class ContainerFinder {
   }
 
   void look_into(RetainedRow parent, std::span<const Child> children) {
-    const TypeId type = type_of(parent);
+    const uint8_t content = content_of_row_.empty() ? 0 : content_of_row_[parent];
+    const TypeId type = content == 0 ? type_of(parent) : contents_[content - 1].value;
     const uint64_t size = types_.type(type).size;
     if (size == 0) return;
-    const AddrRange objects = objects_of(parent, size);
+    AddrRange objects = objects_of(parent, size);
+    if (content != 0 && !contents_[content - 1].is_array)
+      objects = AddrRange::sized(objects.begin() + contents_[content - 1].offset, size);
     const uint64_t count = std::min(objects.size() / size, kMostElements);
+    const std::vector<uint32_t> places = places_of(type);
     for (uint64_t i = 0; i < count; ++i) {
-      for (const uint32_t place : places_of(type))
+      for (const uint32_t place : places)
         look_at(parent, place, objects.begin() + i * size + held_.places[place].container.offset);
     }
     for (const Child& child : children) {
@@ -251,9 +297,12 @@ class ContainerFinder {
   }
 
   static constexpr uint32_t kSeveral = ~uint32_t{0};
+  static constexpr size_t kMostContents = 200;
   const MemoryImage& image_;
+  const Symbols& symbols_;
   const HeapModel& heap_;
   const Types& types_;
+  const Clusters& clusters_;
   const Identities& identities_;
   const NamedRoots& roots_;
   const LiveGraph& graph_;
@@ -261,58 +310,24 @@ class ContainerFinder {
   std::vector<ClusterId> cluster_of_;
   std::vector<RetainedRow> row_of_;  // of blocks below what has containers; kWhole: others
   std::vector<Child> children_;
+  bool knows_all_rows_ = false;  // of all live blocks
   std::map<TypeId, std::vector<uint32_t>> places_of_;
+  std::vector<ContainerContent> contents_;
+  std::map<TypeId, uint8_t> content_of_type_;
+  std::vector<uint8_t> content_of_row_;  // 1 + index into contents_; empty before collect_nested()
+  std::map<std::tuple<std::string, std::string, TypeId, uint64_t>, uint32_t> places_of_known_;
   HeldContainers held_;
 };
 
 }  // namespace
 
-std::vector<TypedContainer> containers_in(const Types& types, TypeId type) {
-  std::vector<TypedContainer> found;
-  add_containers(types, type, 0, "", 0, found);
-  std::stable_sort(
-      found.begin(), found.end(),
-      [](const TypedContainer& a, const TypedContainer& b) { return a.offset < b.offset; });
-  return found;
-}
-
-std::optional<uint64_t> entries_of(const MemoryImage& image, const HeapModel& heap,
-                                   const Types& types, TypeId type, Addr at) {
-  const KnownContainer* const known = container_of_type(types, type);
-  if (known == nullptr) return std::nullopt;
-  std::array<uint64_t, 10> word{};
-  for (size_t i = 0; i < known->size / 8; ++i) {
-    const auto value = image.read<uint64_t>(at + 8 * i);
-    if (!value) return std::nullopt;
-    word[i] = *value;
-  }
-  std::optional<uint64_t> entries;
-  switch (known->shape) {
-    case ContainerShape::Vector:
-      return length_of_vector(word[0], word[1], word[2], target_of_member(types, type, "_M_start"));
-    case ContainerShape::Deque:
-      return length_of_deque(word, target_of_member(types, type, "_M_cur"));
-    case ContainerShape::ForwardList:
-      return length_of_forward_list(image, heap, Addr(word[0]));
-    case ContainerShape::List:
-      entries = word[2];
-      break;
-    case ContainerShape::Tree:
-      entries = word[5];
-      break;
-    case ContainerShape::Hash:
-      entries = word[3];
-      break;
-  }
-  // Each has a block of its own.
-  return entries && *entries <= heap.blocks.size() ? entries : std::nullopt;
-}
-
-HeldContainers find_held_containers(const MemoryImage& image, const HeapModel& heap,
-                                    const Types& types, const Clusters& clusters,
-                                    const Identities& identities, const NamedRoots& roots,
-                                    const LiveGraph& graph, const Retained& retained) {
-  return ContainerFinder(image, heap, types, clusters, identities, roots, graph, retained).find();
+HeldContainers find_held_containers(const MemoryImage& image, const Symbols& symbols,
+                                    const HeapModel& heap, const Types& types,
+                                    const Clusters& clusters, const Identities& identities,
+                                    const NamedRoots& roots, const LiveGraph& graph,
+                                    const Retained& retained) {
+  return ContainerFinder(image, symbols, heap, types, clusters, identities, roots, graph, retained)
+      .find();
 }
 
 }  // namespace heapscan

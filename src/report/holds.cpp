@@ -10,6 +10,8 @@
 #include "heapscan/identify/held_containers.h"
 #include "heapscan/report/names.h"
 #include "report/json_values.h"
+#include "report/member_names.h"
+#include "report/row_links.h"
 #include "report/target_parts.h"
 #include "report/text_style.h"
 
@@ -18,8 +20,9 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kLongestHolderName = 60;
-constexpr size_t kHoldersNamed = 5;  // in an error
-constexpr size_t kShortestId = 4;    // of a group, as with --cluster
+constexpr size_t kHoldersNamed = 5;    // in an error
+constexpr size_t kShortestId = 4;      // of a group, as with --cluster
+constexpr uint64_t kShortestList = 8;  // blocks
 
 // ---- names ------------------------------------------------------------------------------------
 
@@ -115,15 +118,73 @@ class HoldsDescriber {
   // "std::map<int, Session> in Server::sessions", or of a variable, "in server.sessions".
   void name_container(const RetainedNode& node, const HoldsRow& above, HoldsRow& row) const {
     const HeldContainers::Place& place = containers_.places[node.place];
+    if (place.is_its_blocks()) {
+      row.type = escaped(place.kind);
+      row.name = place.name.empty() ? name_of_pointer(place) : escaped(place.name);
+      return;
+    }
+    // A variable of its own, a member, a value of a container, a value's member.
+    const std::string member = escaped(place.container.member);
+    if (above.kind == RetainedNode::Kind::Blocks && is_value(place)) {
+      row.type = escaped(analysis_.types.spelled(place.container.type));
+      row.name = name_in_values(member);
+      return;
+    }
     const std::string owner =
         above.kind == RetainedNode::Kind::Group
             ? above.name + "."
             : without_keyword(escaped(analysis_.types.spelled(place.owner))) + "::";
     row.type = escaped(analysis_.types.spelled(place.container.type));
-    row.name = owner + escaped(place.container.member);
+    row.name = owner + member;
+  }
+
+  // What makes the blocks of the row a list or a tree. `above`: what they hang below.
+  void name_links(const RetainedNode& node, const HoldsRow& above, HoldsRow& row) const {
+    if (node.kind != RetainedNode::Kind::Blocks || !node.cluster.valid() ||
+        node.blocks < kShortestList)
+      return;
+    const std::string& label = analysis_.identities.rows[node.cluster].label;
+    if (label.starts_with("node of ")) return;  // its container says so
+    const RowLinks links = find_row_links(analysis_, node.cluster);
+    if (!node.repeats && !links.leads_back) return;
+    const TypeId type = analysis_.identities.rows[node.cluster].type;
+    const uint64_t size = analysis_.heap.block(node.example).size();
+    for (const uint64_t offset : links.offsets) {
+      std::string name = escaped(name_member(analysis_.types, type, size, offset).name);
+      if (name.empty() && label == "GList") name = offset == 8 ? "next" : "prev";
+      row.links.push_back(name.empty() ? fmt::format("+{:#x}", offset) : std::move(name));
+    }
+    row.is_tree = links.is_tree;
+    const bool is_below_one = above.kind != RetainedNode::Kind::Blocks || above.own.blocks == 1;
+    row.is_one_list = is_below_one && (links.leads_back || node.tops == 1);
   }
 
  private:
+  // Where the pointer to it lies, if that has a name: "server::seen".
+  [[nodiscard]] std::string name_of_pointer(const HeldContainers::Place& place) const {
+    if (!place.owner.valid()) return "";
+    const std::string member =
+        name_member(analysis_.types, place.owner, analysis_.types.type(place.owner).size,
+                    place.container.offset)
+            .name;
+    if (member.empty()) return "";
+    return without_keyword(escaped(analysis_.types.spelled(place.owner))) + "::" + escaped(member);
+  }
+
+  [[nodiscard]] bool is_value(const HeldContainers::Place& place) const {
+    return place.container.member.empty() ||
+           analysis_.types.type(place.owner).name.starts_with("std::pair<");
+  }
+  static std::string name_in_values(const std::string& member) {
+    if (member.empty()) return "elements";
+    for (const auto& [part, name] : {std::pair("first", "keys"), std::pair("second", "values")}) {
+      if (member == part) return name;
+      if (member.starts_with(std::string(part) + "."))
+        return name + member.substr(std::string(part).size());
+    }
+    return member;
+  }
+
   void name(const RetainedNode& node, HoldsRow& row) const {
     switch (node.kind) {
       case RetainedNode::Kind::Whole:
@@ -183,14 +244,26 @@ std::string share_of(uint64_t bytes, uint64_t all) {
   return bytes == 0 ? "0 %" : "< 1 %";
 }
 
+// "list of struct job through next: 41,220 entries".
+std::string name_of_blocks(const HoldsRow& row, const std::string& label) {
+  std::string links;
+  for (const std::string& link : row.links) links += (links.empty() ? "" : " and ") + link;
+  if (row.is_one_list && !links.empty()) {
+    return fmt::format("{} of {} through {}: {} entries", row.is_tree ? "tree" : "list", label,
+                       links, grouped(row.own.blocks));
+  }
+  const std::string name = fmt::format("{} × {}", grouped(row.own.blocks), label);
+  if (!links.empty())
+    return fmt::format("{}, {} through {}", name, row.is_tree ? "trees" : "lists", links);
+  return name + (row.repeats ? ", below each other" : "");
+}
+
 void write_row(const HoldsReport& report, const HoldsRow& row, std::ostream& out) {
   std::string name = shortened(row.name, kLongestHolderName);
-  if (row.kind == RetainedNode::Kind::Blocks)
-    name = fmt::format("{} × {}", grouped(row.own.blocks), name);
-  if (row.repeats) name += ", below each other";
+  if (row.kind == RetainedNode::Kind::Blocks) name = name_of_blocks(row, name);
   if (row.kind == RetainedNode::Kind::Container) {
-    name = fmt::format("{}{} in {}", row.containers > 1 ? grouped(row.containers) + " × " : "",
-                       shortened(row.type, kLongestHolderName), name);
+    name = fmt::format("{}{}{}{}", row.containers > 1 ? grouped(row.containers) + " × " : "",
+                       shortened(row.type, kLongestHolderName), name.empty() ? "" : " in ", name);
   }
   if (row.entries)
     name += fmt::format(": {} {}", grouped(*row.entries), *row.entries == 1 ? "entry" : "entries");
@@ -265,14 +338,15 @@ HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
   report.command = options.command;
   report.verbose = options.verbose;
   const HeldContainers containers = find_held_containers(
-      analysis.image, analysis.heap, analysis.types, analysis.clusters, analysis.identities,
-      analysis.holding->roots, analysis.holding->graph, retained);
+      analysis.image, analysis.symbols, analysis.heap, analysis.types, analysis.clusters,
+      analysis.identities, analysis.holding->roots, analysis.holding->graph, retained);
   const HoldsDescriber describer(analysis, containers);
   for (const RetainedNode& node :
        fold_retained(analysis.heap, analysis.clusters, retained, options.fold, containers)) {
     HoldsRow row = describer.row_of(node);
     if (node.kind == RetainedNode::Kind::Container)
       describer.name_container(node, report.rows[row.parent], row);
+    if (row.parent != HoldsRow::kNoParent) describer.name_links(node, report.rows[row.parent], row);
     if (row.parent != HoldsRow::kNoParent) row.depth = report.rows[row.parent].depth + 1;
     report.left_out += node.kind == RetainedNode::Kind::Rest ? 1 : 0;
     report.clustered |= !row.cluster.empty();
@@ -308,6 +382,8 @@ void render_json(const HoldsReport& report, std::ostream& out) {
          {"retained", json_of(row.retained)},
          {"at_least", row.is_least},
          {"repeats", row.repeats},
+         {"links", row.links},
+         {"shape", row.links.empty() ? Json(nullptr) : Json(row.is_tree ? "tree" : "list")},
          {"containers", row.containers == 0 ? Json(nullptr) : Json(row.containers)},
          {"entries", or_null(row.entries)}});
   }

@@ -112,6 +112,13 @@ class Folding {
   }
 
   void place_below(RetainedRow row, uint32_t above, RetainedNode node) {
+    const uint32_t number = container_of(row);
+    if (number != 0 && is_part_of(above, number - 1)) {
+      count_own(row, above);
+      count_instance(number - 1, above);
+      node_of_[row] = above;
+      return;
+    }
     if (depths_[above] >= options_.depth) {
       node_of_[row] = kTooDeep;
       return;
@@ -122,8 +129,13 @@ class Folding {
       above = shared_below(above);
       count_retained(row, above);
     }
-    if (const uint32_t number = container_of(row); number != 0) {
+    if (number != 0) {
+      const bool is_part = place_of(number - 1).is_its_blocks();
       above = container_below(row, above, number - 1);
+      if (is_part) {
+        node_of_[row] = above;
+        return;
+      }
       if (depths_[above] >= options_.depth) {
         node_of_[row] = kTooDeep;
         return;
@@ -139,12 +151,30 @@ class Folding {
     return row < containers_.of_row.size() ? containers_.of_row[row] : 0;
   }
 
+  [[nodiscard]] const HeldContainers::Place& place_of(uint32_t instance) const {
+    return containers_.places[containers_.instances[instance].place];
+  }
+
+  // Whether the node is the container of this instance, or of others like it, and such is made of
+  // its blocks.
+  [[nodiscard]] bool is_part_of(uint32_t node, uint32_t instance) const {
+    return place_of(instance).is_its_blocks() && nodes_[node].kind == Kind::Container &&
+           nodes_[node].place == containers_.instances[instance].place;
+  }
+
+  void count_own(RetainedRow row, uint32_t at) {
+    ++nodes_[at].blocks;
+    nodes_[at].bytes += heap_.block(retained_.block(row)).size();
+    nodes_[at].is_least |= retained_.is_least(row);
+  }
+
   // The node of the container to which the block of the row belongs: `above` where that is a
   // variable which is nothing but the container.
   uint32_t container_below(RetainedRow row, uint32_t above, uint32_t number) {
     const HeldContainers::Instance& instance = containers_.instances[number];
-    const bool is_all = nodes_[above].kind == Kind::Group &&
-                        containers_.places[instance.place].container.member.empty();
+    const HeldContainers::Place& place = place_of(number);
+    const bool is_all = !place.is_its_blocks() && nodes_[above].kind == Kind::Group &&
+                        place.container.member.empty();
     if (!is_all) {
       RetainedNode container;
       container.kind = Kind::Container;
@@ -153,17 +183,20 @@ class Folding {
       if (is_new) at->second = add(std::move(container), above);
       above = at->second;
       count_retained(row, above);
-      ++nodes_[above].blocks;
-      nodes_[above].bytes += heap_.block(retained_.block(row)).size();
+      count_own(row, above);
     }
-    RetainedNode& node = nodes_[above];
-    node.place = instance.place;
-    if (is_counted_[number]) return above;
-    is_counted_[number] = true;
-    ++node.containers;
-    node.entries += instance.entries.value_or(0);
-    node.knows_entries &= instance.entries.has_value();
+    nodes_[above].place = instance.place;
+    count_instance(number, above);
     return above;
+  }
+
+  void count_instance(uint32_t number, uint32_t at) {
+    const std::optional<uint64_t>& entries = containers_.instances[number].entries;
+    nodes_[at].knows_entries &= entries.has_value();
+    if (is_counted_[number]) return;
+    is_counted_[number] = true;
+    ++nodes_[at].containers;
+    nodes_[at].entries += entries.value_or(0);
   }
 
   void count_retained(RetainedRow row, uint32_t at) {
@@ -200,6 +233,7 @@ class Folding {
     node.repeats |= is_below_its_kind;
     node.is_least |= retained_.is_least(row);
     if (is_below_its_kind) return;
+    ++node.tops;
     count_retained(row, at);
     if (!node.example.valid() || retained_.bytes(row) > best_[at]) {
       node.example = block;

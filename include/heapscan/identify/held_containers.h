@@ -1,10 +1,10 @@
-// Standard containers of C++ that lie in variables and in blocks of known types: which of the blocks
-// below those are theirs, and how many entries each has.
+// Containers: which of the live blocks are theirs, and how many entries each has.
 //
-// Made by find_held_containers() for a tree of retained memory. A container is found by the type that
-// debug information gives, and its words are read as libstdc++ lays them out; what contradicts itself
-// has no entries. Containers inside other containers' nodes and elements are not looked for, unless
-// those have a type of their own.
+// Made by find_held_containers() for a tree of retained memory. Standard containers of C++ and its
+// memory resources lie in variables, in blocks of known types, and in the nodes and elements of other
+// containers; they are found by the type that debug information gives, and their words are read as
+// libstdc++ lays them out. GLib's, CPython's and the C library's streams are told by their own words.
+// What contradicts itself has no entries.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,7 @@
 #include "heapscan/image/image.h"
 #include "heapscan/reach/live_graph.h"
 #include "heapscan/reach/retained.h"
+#include "heapscan/symbols/symbols.h"
 #include "heapscan/symbols/types.h"
 
 namespace heapscan {
@@ -45,8 +46,13 @@ struct HeldContainers {
     std::optional<uint64_t> entries;
   };
   struct Place {
-    TypeId owner;  // whose member it is
+    TypeId owner;  // whose member it is; none: unknown
     TypedContainer container;
+    // "GHashTable", where the container has no type, or is nothing but memory: then the blocks that
+    // belong to it are what it is made of, and not what it contains. Empty otherwise.
+    std::string kind = {};
+    std::string name = {};  // of one that has a name of its own
+    [[nodiscard]] bool is_its_blocks() const { return !kind.empty(); }
   };
   std::vector<Place> places;
   std::vector<Instance> instances;
@@ -55,8 +61,9 @@ struct HeldContainers {
   std::vector<uint32_t> of_row;
 };
 
-[[nodiscard]] HeldContainers find_held_containers(const MemoryImage& image, const HeapModel& heap,
-                                                  const Types& types, const Clusters& clusters,
+[[nodiscard]] HeldContainers find_held_containers(const MemoryImage& image, const Symbols& symbols,
+                                                  const HeapModel& heap, const Types& types,
+                                                  const Clusters& clusters,
                                                   const Identities& identities,
                                                   const NamedRoots& roots, const LiveGraph& graph,
                                                   const Retained& retained);

@@ -30,6 +30,11 @@ struct HoldsRow {
   VerdictTotal retained;
   bool is_least = false;
   bool repeats = false;
+  // Of blocks that lead to others of their kind: by which members ("next", "+0x8"), and whether all
+  // of the row are one such list or tree.
+  std::vector<std::string> links;
+  bool is_tree = false;
+  bool is_one_list = false;
   uint64_t containers = 0;          // of a row of containers: how many they are
   std::optional<uint64_t> entries;  // of them; also of a variable that is a container
 };

@@ -39,6 +39,7 @@ struct RetainedNode {
   uint64_t retained_bytes = 0;
   bool is_least = false;  // see Retained::is_least
   bool repeats = false;   // some of the blocks hang below others of the row
+  uint64_t tops = 0;      // those that do not, if any of Kind::Blocks
   // Of Kind::Container, and of a variable that is a container itself.
   uint32_t place = kNoPlace;  // index into HeldContainers::places
   static constexpr uint32_t kNoPlace = ~uint32_t{0};

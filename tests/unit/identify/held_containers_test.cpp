@@ -40,8 +40,8 @@ class HeldContainersTest : public testing::Test {
     roots.groups.owner_of.push_back(RootOwnerId(0));
     roots.groups.group_of.assign(graph_.root_pointers().size(), RootGroupId(0));
     retained_ = find_retained(world_.heap, graph_, roots.groups);
-    return find_held_containers(world_.image, world_.heap, types_, Clusters(), Identities(), roots,
-                                graph_, retained_);
+    return find_held_containers(world_.image, Symbols(), world_.heap, types_, Clusters(),
+                                Identities(), roots, graph_, retained_);
   }
   // The member whose container the block belongs to; empty: none.
   [[nodiscard]] std::string member_of(const HeldContainers& held, Addr block) const {
