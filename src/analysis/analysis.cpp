@@ -4,6 +4,7 @@
 #include <chrono>
 #include <tuple>
 
+#include "analysis/interpreters.h"
 #include "heapscan/base/error.h"
 #include "heapscan/identify/debug_wanted.h"
 
@@ -164,6 +165,8 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
       return find_holding_or_note(a, options.holding == HoldingWanted::Always);
     });
   }
+
+  append(a.holding_notes, find_interpreters(a.image, a.symbols));
 
   // Only words are left out now; whatever went by them is done.
   if (!options.heap_names) a.identities = without_heap_names(std::move(a.identities));

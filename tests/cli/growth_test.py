@@ -408,8 +408,11 @@ class OtherContainers(GrowthTest):
                 program.stdout.readline()
                 targets = [program.pid, self.snapshot_of(program, folder / "snapshot")]
                 texts = [self.heapscan("holds", target, "--depth", 12, "-n", 50).out for target in targets]
+                notes = parse(self.heapscan("attach", program.pid, "--format", "json").out)["notes"]
             finally:
                 program.kill()
+        kept = [note["text"] for note in notes if note["kind"] == "allocator"]
+        self.assertRegex(" ".join(kept), "only refers to itself, or whose count is wrong, is held")
         for text in texts:
             for name in ("Python dict in __main__.cache: 20,000 entries", "Python list in __main__.log: 30,000 entries",
                          "Python set in __main__.seen: 5,000 entries"):
