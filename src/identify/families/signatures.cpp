@@ -165,15 +165,16 @@ bool SignatureMaker::is_zero_behind(BlockId id) {
   return is_zero;
 }
 
-BlockId SignatureMaker::target_of(uint64_t word) const {
-  const BlockId target = addresses_.block_meant_by(word);
-  return target.valid() && numbers_.has(target) ? target : BlockId::none();
-}
-
 // Only a free block names the allocator's own memory: nothing was written over it since.
-WordKind SignatureMaker::kind_of(uint64_t word) const {
-  const WordKind kind = addresses_.kind_of(word);
-  return kind == WordKind::FreeBlock && is_allocators(word) ? WordKind::Zero : kind;
+WordKind SignatureMaker::kind_of(uint64_t word, BlockId& block) const {
+  block = addresses_.block_meant_by(word);
+  if (!block.valid()) {
+    const WordKind kind = addresses_.kind_of(word);
+    return kind == WordKind::FreeBlock ? WordKind::Zero : kind;
+  }
+  const Block& meant = heap_.block(block);
+  if (!meant.is_judged()) return WordKind::FreeBlock;
+  return meant.begin().value == word ? WordKind::BlockStart : WordKind::BlockInterior;
 }
 bool SignatureMaker::is_allocators(uint64_t word) const {
   return addresses_.kind_of(word) == WordKind::FreeBlock &&
@@ -216,7 +217,7 @@ Signature SignatureMaker::signature_of(BlockId id) {
   }
   WordCounts counts;
   for (size_t i = 0; i + 8 <= head.size(); i += 8) {
-    kinds_[i / 8] = kind_of(load<uint64_t>(head.data() + i));
+    kinds_[i / 8] = kind_of(load<uint64_t>(head.data() + i), targets_[i / 8]);
     counts.add(kinds_[i / 8]);
   }
   const bool is_utf32 = is_utf32_block(head, size);
@@ -250,12 +251,14 @@ Signature SignatureMaker::signature_of(BlockId id) {
   return signature;
 }
 
-Trait SignatureMaker::trait_of_word(uint64_t word, WordKind kind) const {
+Trait SignatureMaker::trait_of_word(Bytes head, size_t number) const {
+  const WordKind kind = kinds_[number];
   Trait trait{trait_of(kind), 0};
-  if (is_module_pointer(kind)) trait.identity = word;
+  if (is_module_pointer(kind)) trait.identity = load<uint64_t>(head.data() + number * 8);
   if (is_block_pointer(kind) && !known_.group_of.empty()) {
-    const BlockId target = target_of(word);
-    if (target.valid()) trait.identity = known_.group_of[numbers_.number_of(target)] + uint64_t{1};
+    const BlockId target = targets_[number];
+    if (numbers_.has(target))
+      trait.identity = known_.group_of[numbers_.number_of(target)] + uint64_t{1};
   }
   return trait;
 }
@@ -290,13 +293,14 @@ void SignatureMaker::describe_record(Bytes head, Signature& signature) {
       load<uint64_t>(head.data() + head.size() - 8) == signature.size + 8)
     kinds_[words - 1] = WordKind::Zero;
   const size_t fields = std::min(words, Signature::kFields);
-  for (size_t i = 0; i < fields; ++i)
-    signature.trait[i] = trait_of_word(load<uint64_t>(head.data() + i * 8), kinds_[i]);
+  for (size_t i = 0; i < fields; ++i) signature.trait[i] = trait_of_word(head, i);
+  const auto is_link = [&](size_t i) {
+    return kinds_[i] == WordKind::Zero && is_allocators(load<uint64_t>(head.data() + i * 8));
+  };
   for (size_t i = 0; i < std::min(fields, kLinks); ++i)
-    signature.trait[i].is_unwritten = is_allocators(load<uint64_t>(head.data() + i * 8));
+    signature.trait[i].is_unwritten = is_link(i);
   signature.traits = fields;
-  const bool may_be_empty =
-      signature.size <= kTiny || (words > 1 && is_allocators(load<uint64_t>(head.data() + 8)));
+  const bool may_be_empty = signature.size <= kTiny || (words > 1 && is_link(1));
   const auto first = load<uint64_t>(head.data());
   if (may_be_empty && is_left_over(first) &&
       !std::binary_search(known_.round_pointers.begin(), known_.round_pointers.end(), first))
@@ -322,8 +326,7 @@ void SignatureMaker::describe_array(Bytes head, Signature& signature) const {
   size_t count = 0;
   for (size_t i = 0; i < head.size() / 8; ++i) {
     ++seen[static_cast<size_t>(trait_of(kinds_[i]))];
-    if (is_block_pointer(kinds_[i]) && count < kLooked)
-      pointers[count++] = trait_of_word(load<uint64_t>(head.data() + i * 8), kinds_[i]);
+    if (is_block_pointer(kinds_[i]) && count < kLooked) pointers[count++] = trait_of_word(head, i);
   }
   const auto most = std::max_element(seen.begin() + 1, seen.end());
   signature.traits = 1;

@@ -102,17 +102,18 @@ class SignatureMaker {
   // call.
   [[nodiscard]] Bytes head_of(BlockId id);
   // The clustered block that `word` points at or into; none when there is none.
-  [[nodiscard]] BlockId target_of(uint64_t word) const;
 
   static constexpr uint64_t kHead = 2048;  // bytes
 
  private:
   [[nodiscard]] bool is_text(BlockId id, Bytes head) const;
   [[nodiscard]] bool is_zero_behind(BlockId id);  // behind the head
-  [[nodiscard]] WordKind kind_of(uint64_t word) const;
+  // `block`: the one that the word means, if any.
+  [[nodiscard]] WordKind kind_of(uint64_t word, BlockId& block) const;
   [[nodiscard]] bool is_allocators(uint64_t word) const;  // points at the allocator's own memory
   [[nodiscard]] bool was_emptied(uint64_t word) const;
-  [[nodiscard]] Trait trait_of_word(uint64_t word, WordKind kind) const;
+  // Of the word of that number, after kinds_ and targets_ were set.
+  [[nodiscard]] Trait trait_of_word(Bytes head, size_t number) const;
   void describe_record(Bytes head, Signature& signature);
   // Whether the two words a free block has for links still are that: such a block was never
   // written, whatever earlier owners left in it.
@@ -127,6 +128,7 @@ class SignatureMaker {
   Known known_;
   std::array<std::byte, kHead> copy_{};
   std::array<WordKind, kHead / 8> kinds_{};
+  std::array<BlockId, kHead / 8> targets_{};  // looking one up costs more than all else
 };
 
 // Blocks of equal signatures.
