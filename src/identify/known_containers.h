@@ -1,7 +1,8 @@
 // Containers that need no type to be known: each says by its own words what it is, of which blocks
 // it is made and how many entries it has.
 //
-// GLib's hash tables and arrays are found by the label that recognisers gave their heads, CPython's
+// GLib's hash tables are found by sizes and pointers that go together, its arrays by the label that
+// recognisers gave their heads, CPython's
 // dicts, lists and sets by the address of their type, open streams of the C library by its list of
 // them. Numbers that contradict the blocks are not believed.
 #pragma once
