@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <optional>
 
 #include "acquire/allocation_program.h"
+#include "acquire/probe_dangers.h"
 #include "heapscan/base/error.h"
 
 namespace heapscan {
@@ -102,6 +104,9 @@ struct AllocationTrace::State {
   bool in_sessions = false;
 
   void make_maps() {
+    // Before Linux 5.11 they count as locked memory.
+    const rlimit everything{RLIM_INFINITY, RLIM_INFINITY};
+    (void)::setrlimit(RLIMIT_MEMLOCK, &everything);
     maps.state =
         make_map(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(TraceState), 1, BPF_F_MMAPABLE);
     if (!maps.state.valid()) throw_cannot_trace(pid, "bpf() makes no map", errno);
@@ -110,7 +115,7 @@ struct AllocationTrace::State {
     if (!maps.pointers.valid()) throw_cannot_trace(pid, "bpf() makes no map", errno);
     for (ring_bytes = kLargestRing; ring_bytes >= kSmallestRing; ring_bytes /= 2) {
       maps.ring = make_map(BPF_MAP_TYPE_RINGBUF, 0, 0, static_cast<uint32_t>(ring_bytes));
-      if (maps.ring.valid() || errno != ENOMEM) break;
+      if (maps.ring.valid() || (errno != ENOMEM && errno != EPERM)) break;
     }
     if (!maps.ring.valid()) throw_cannot_trace(pid, "bpf() makes no ring of records", errno);
     const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
@@ -177,6 +182,8 @@ struct AllocationTrace::State {
 AllocationTrace::AllocationTrace(int pid, const AllocatorInProcess& allocator,
                                  const SizeRange& sizes, Method method)
     : state_(std::make_unique<State>()) {
+  if (const std::string danger = why_probes_would_kill(read_probed_process(pid)); !danger.empty())
+    throw Error(ErrorKind::Acquire, fmt::format("cannot trace process {}: {}", pid, danger));
   state_->pid = pid;
   state_->make_maps();
   sample(1);

@@ -18,6 +18,9 @@ bool is_same_call(const RecordedAllocation& a, const RecordedAllocation& b) {
 StackId AllocationLog::stack_of(const std::vector<Addr>& calls, bool is_whole) {
   const auto found = by_calls_.find(calls);
   if (found != by_calls_.end()) return found->second;
+  if (stacks_.size() >= kMostStacks && calls.size() > static_cast<size_t>(kCallsOfMany))
+    return stack_of({calls.begin(), calls.begin() + kCallsOfMany}, false);
+  if (stacks_.size() >= 2 * kMostStacks && !calls.empty()) return stack_of({}, false);
   const StackId id = stacks_.push_back({calls, is_whole, {}});
   by_calls_.emplace(calls, id);
   return id;

@@ -11,6 +11,7 @@ import ctypes
 import gzip
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -77,6 +78,11 @@ class Tracing:
         out, err = self.process.communicate(timeout=PATIENCE)
         self.test.assertEqual((self.process.returncode, err), (code, b""), out)
         return out
+
+
+def libraries_of(program):
+    listed = subprocess.run(["ldd", program], check=True, stdout=subprocess.PIPE).stdout.decode()
+    return re.findall(r"(/\S+) \(0x", listed)
 
 
 class TraceTest(GrowthTest):
@@ -187,6 +193,24 @@ class TraceStacks(TraceTest):
             report = self.report(program, "--size", TICKET)
         self.assert_fates(self.stack(report, "forget_ticket"), TICKET, definite=ROUND)
         self.assert_fates(self.stack(report, "use_ticket"), TICKET, freed=ROUND)
+
+
+    def test_of_a_program_below_another_root_whose_files_are_gone(self):
+        if os.geteuid() != 0:
+            self.skipTest("chroot takes root")
+        root = self.folder()
+        program = os.path.join(OPTIONS.fixtures, self.program)
+        for path in {program, os.path.join(OPTIONS.fixtures, "traced_library.so"), *libraries_of(program)}:
+            copy = root / path.lstrip("/")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+        with fixture("chroot", root, program, os.path.join(OPTIONS.fixtures, "traced_library.so")) as inside:
+            self.grow(inside)
+            shutil.rmtree(root)
+            root.mkdir()
+            report = self.report(inside)
+        self.assert_fates(self.stack(report, "forget_ticket"), TICKET, definite=ROUND)
+        self.assert_fates(self.stack(report, "forget_record"), RECORD, definite=ROUND)
 
 
 @needs_probes

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -47,6 +48,10 @@ class AllocationLog {
     StackId stack;
   };
 
+  // A stack of its own for each list of calls; when there are very many, of the innermost calls only,
+  // and at last of none.
+  static constexpr size_t kMostStacks = 200'000;
+  static constexpr ptrdiff_t kCallsOfMany = 4;
   [[nodiscard]] StackId stack_of(const std::vector<Addr>& calls, bool is_whole);
   void add(const RecordedAllocation& allocation);
   // From now on each allocation stands for so many, a multiple of what it was; blocks at addresses

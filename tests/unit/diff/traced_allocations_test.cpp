@@ -135,5 +135,23 @@ TEST(TracedAllocations, ASampleStandsForAll) {
   EXPECT_EQ(rows.front().examples, std::vector<BlockId>{BlockId(0)});
 }
 
+TEST(TracedAllocations, VeryManyStacksBecomeFewer) {
+  AllocationLog log;
+  const auto deep = [](uint64_t number) {
+    return std::vector<Addr>{Addr(1), Addr(2), Addr(3), Addr(4), Addr(number)};
+  };
+  for (uint64_t i = 0; i < AllocationLog::kMostStacks; ++i) (void)log.stack_of(deep(i), true);
+  const StackId first = log.stack_of(deep(1'000'000), true);
+  EXPECT_EQ(first, log.stack_of(deep(1'000'001), true));
+  EXPECT_EQ(log.stacks()[first].calls.size(), 4U);
+  EXPECT_FALSE(log.stacks()[first].is_whole);
+  EXPECT_NE(first, log.stack_of(deep(7), true)) << "known before";
+  for (uint64_t i = 0; i < AllocationLog::kMostStacks; ++i)
+    (void)log.stack_of({Addr(i), Addr(9)}, true);
+  const StackId last = log.stack_of({Addr(77'000'000)}, true);
+  EXPECT_TRUE(log.stacks()[last].calls.empty());
+  EXPECT_EQ(log.stacks().size(), 2 * AllocationLog::kMostStacks + 1);
+}
+
 }  // namespace
 }  // namespace heapscan
