@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include <array>
-#include <chrono>
+#include <ctime>
 
 #include "acquire/proc_maps.h"
 #include "heapscan/acquire/allocation_trace.h"
@@ -58,17 +58,23 @@ AllocatorInProcess ourselves(Pretended function) {
   throw Error(ErrorKind::Acquire, "cannot find heapscan's own code in /proc/self/maps");
 }
 
-// Of the fastest round: others use the processor, too.
+// Of this thread: others use the processor, too.
+double processor_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+// Of the fastest round.
 double seconds_of_call(Pretended pretended, uint64_t size, PretendedBlock& block, uint64_t calls,
                        const std::function<void()>& after_round) {
   constexpr int kRounds = 5;
   const volatile Pretended function = pretended;
   double least = 1;
   for (int round = 0; round < kRounds; ++round) {
-    const auto began = std::chrono::steady_clock::now();
+    const double began = processor_time();
     for (uint64_t i = 0; i < calls; ++i) (void)function(size, &block.content);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-    least = std::min(least, took.count() / static_cast<double>(calls));
+    least = std::min(least, (processor_time() - began) / static_cast<double>(calls));
     after_round();
   }
   return least;
@@ -78,9 +84,10 @@ double seconds_of_call(Pretended pretended, uint64_t size, PretendedBlock& block
 
 ProbeCost measure_probe_cost(const AllocatorInProcess& allocator, AllocationTrace::Method method) {
   constexpr uint64_t kCalls = 200;
-  const bool is_cheap = !allocator.points.empty() && allocator.points.front().begins_with_push;
+  const bool all_cheap = std::all_of(allocator.points.begin(), allocator.points.end(),
+                                     [](const AllocationPoint& p) { return p.is_cheap; });
   const Pretended function =
-      is_cheap ? heapscan_pretended_malloc : heapscan_pretended_malloc_stepped;
+      all_cheap ? heapscan_pretended_malloc : heapscan_pretended_malloc_stepped;
   PretendedBlock block;
   AllocationTrace trace(::getpid(), ourselves(function), kWanted, method);
   const auto time_of = [&](uint64_t size) {

@@ -50,11 +50,37 @@ uint64_t offset_in_file(const ElfFile& file, FileAddr address) {
   return 0;
 }
 
-// Of a register of either half: 50 to 57, or the same behind 41.
-bool begins_with_push(const ElfFile& file, uint64_t offset) {
-  auto byte = read_at<uint8_t>(file.bytes(), offset);
-  if (byte == 0x41) byte = read_at<uint8_t>(file.bytes(), offset + 1);
-  return byte && *byte >= 0x50 && *byte <= 0x57;
+// Where to stop a call: at a push of a register or a jump, which the kernel carries out itself; for
+// other instructions it has to stop the thread a second time, which costs several times as much.
+// Before it there may be instructions that change neither registers nor the stack.
+bool is_cheap(const ElfFile& file, uint64_t offset) {
+  const auto first = read_at<uint8_t>(file.bytes(), offset);
+  const auto second = read_at<uint8_t>(file.bytes(), offset + 1);
+  if (!first || !second) return false;
+  const auto is_push = [](uint8_t byte) { return byte >= 0x50 && byte <= 0x57; };
+  if (is_push(*first) || (*first == 0x41 && is_push(*second))) return true;
+  const bool is_near_jump = *first == 0x0f && *second >= 0x80 && *second <= 0x8f;
+  return is_near_jump || (*first >= 0x70 && *first <= 0x7f) || *first == 0xe9 || *first == 0xeb;
+}
+
+uint64_t first_cheap(const ElfFile& file, uint64_t function) {
+  constexpr uint32_t kEndbr64 = 0xfa1e0ff3;
+  constexpr uint16_t kCompareByte = 0x3d80;  // of a variable with a number: 2 + 4 + 1 bytes
+  constexpr uint16_t kCompareWord = 0x3d83;  // likewise
+  uint64_t at = function;
+  for (int instructions = 0; instructions < 3 && !is_cheap(file, at); ++instructions) {
+    const auto word = read_at<uint32_t>(file.bytes(), at);
+    if (!word) return function;
+    const auto half = static_cast<uint16_t>(*word);
+    if (*word == kEndbr64) {
+      at += 4;
+    } else if (half == kCompareByte || half == kCompareWord) {
+      at += 7;
+    } else {
+      return function;
+    }
+  }
+  return is_cheap(file, at) ? at : function;
 }
 
 std::vector<AllocationPoint> points_in(const ElfFile& file, const std::vector<ElfSymbol>& symbols) {
@@ -64,11 +90,11 @@ std::vector<AllocationPoint> points_in(const ElfFile& file, const std::vector<El
   for (const NamedFunction& wanted : kFunctions) {
     for (const ElfSymbol& symbol : symbols) {
       if (!symbol.defined || symbol.name != wanted.name || symbol.type != STT_FUNC) continue;
-      const uint64_t offset = offset_in_file(file, symbol.address);
+      const uint64_t function = offset_in_file(file, symbol.address);
+      const uint64_t offset = function == 0 ? 0 : first_cheap(file, function);
       const auto is_known = [&](const AllocationPoint& p) { return p.offset == offset; };
       if (offset == 0 || std::any_of(points.begin(), points.end(), is_known)) continue;
-      points.push_back(
-          {wanted.function, offset, std::string(wanted.name), begins_with_push(file, offset)});
+      points.push_back({wanted.function, offset, std::string(wanted.name), is_cheap(file, offset)});
     }
   }
   return points;

@@ -107,7 +107,7 @@ def trace_once(kind, run):
             losing.choose(site, OPTIONS.one_in)
             began = server.done
             server.wait_for_load(OPTIONS.seconds)
-            tracing.send_signal(signal.SIGINT)
+            tracing.send_signal(signal.SIGTERM)
             out, err = tracing.communicate(timeout=10 * PATIENCE)
             lost = losing.lost()
             asked = server.done - began

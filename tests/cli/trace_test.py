@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """heapscan trace as a user meets it, on a program that forgets what some of its functions allocate.
 
-No test sleeps: heapscan says when its probes are in place, the program when a round is over, and SIGINT ends the trace.
+No test sleeps: heapscan says when its probes are in place, the program when a round is over, and SIGTERM ends the trace (a shell may have SIGINT ignored).
 
 usage: trace_test.py --heapscan PROGRAM --fixtures FOLDER [SUITE...]
 Exit code 77: everything that ran passed, but something had to be skipped.
@@ -25,7 +25,7 @@ from validate_json import parse, violations
 
 # fixtures/programs/traced.c, traced_library.c
 ROUND, TICKET, JOB, ALIGNED, GROWN, RECORD = 100, 264, 488, 1032, 2056, 776
-LONG = 600  # seconds; SIGINT comes first
+LONG = 600  # seconds; SIGTERM comes first
 
 
 def why_probes_are_refused():
@@ -74,7 +74,7 @@ class Tracing:
 
     def finish(self, code=1):
         """What it writes, once it has been told to end."""
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGTERM)
         out, err = self.process.communicate(timeout=PATIENCE)
         self.test.assertEqual((self.process.returncode, err), (code, b""), out)
         return out

@@ -41,9 +41,9 @@ struct RunningModules {
 
 struct AllocationPoint {
   AllocationFunction function = AllocationFunction::Malloc;
-  uint64_t offset = 0;  // of its first instruction, in the file
+  uint64_t offset = 0;  // in the file; at its beginning, before anything but flags has changed
   std::string name;
-  bool begins_with_push = false;  // then the kernel stops the thread once, not twice
+  bool is_cheap = false;  // then the kernel stops the thread once, not twice
 };
 struct AllocatorInProcess {
   std::string path;       // as the process sees it
