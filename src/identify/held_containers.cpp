@@ -23,6 +23,7 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kMostElements = 1 << 16;  // of one block that are looked at
+constexpr uint64_t kMostOwnerBytes = 4096;   // in which the pointer to a container is looked for
 constexpr int kMostNested = 4;               // containers in containers
 constexpr uint64_t kNodeSlack = 24;          // bytes that malloc gives beyond what was asked for
 
@@ -226,7 +227,7 @@ class ContainerFinder {
     if (!type.valid() || types_.type(type).size == 0) return;
     const AddrRange objects = objects_of(parent, types_.type(type).size);
     const uint64_t wanted = heap_.block(retained_.block(row)).begin().value;
-    for (uint64_t at = 0; at + 8 <= std::min(objects.size(), kMostElements); at += 8) {
+    for (uint64_t at = 0; at + 8 <= std::min(objects.size(), kMostOwnerBytes); at += 8) {
       if (image_.read<uint64_t>(objects.begin() + at) != wanted) continue;
       place.owner = type;
       place.container.offset = at % types_.type(type).size;

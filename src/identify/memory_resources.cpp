@@ -19,7 +19,9 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kMostBuffers = 1 << 20;  // of one resource
+constexpr size_t kMostBuffers = 1 << 20;       // of one resource
+constexpr size_t kMostBuffersInAll = 1 << 22;  // damaged chains may be rings
+constexpr uint64_t kMostListed = 1 << 20;      // bytes of a list of chunks
 constexpr size_t kMostResources = 1 << 20;
 constexpr uint64_t kBeforeFunctions = 16;  // of a vtable, which is where objects point
 
@@ -60,6 +62,7 @@ std::vector<BlockId> buffers_of(const MemoryImage& image, const HeapModel& heap,
 std::vector<BlockId> add_named_in(const MemoryImage& image, const HeapModel& heap, AddrRange range,
                                   std::vector<BlockId>& blocks) {
   std::vector<BlockId> found;
+  range = AddrRange::sized(range.begin(), std::min(range.size(), kMostListed));
   for (Addr at = range.begin(); at + 8 <= range.end() && blocks.size() < kMostBuffers;
        at = at + 8) {
     const BlockId block = used_block_at(heap, pointer_at(image, at));
@@ -177,7 +180,8 @@ class ResourceSearch {
     image_.for_each_span(range, [&](Addr begin, Bytes bytes) {
       for (size_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8) {
         const ResourceClass* const known = class_of(load<uint64_t>(bytes.data() + i));
-        if (known != nullptr && found_.size() < kMostResources) add(begin + i, *known);
+        if (known != nullptr && found_.size() < kMostResources && buffers_ < kMostBuffersInAll)
+          add(begin + i, *known);
       }
     });
   }
@@ -188,6 +192,7 @@ class ResourceSearch {
     container.at = at;
     container.blocks =
         known.is_monotonic ? buffers_of(image_, heap_, at) : chunks_of(image_, heap_, at);
+    buffers_ += container.blocks.size();
     if (container.blocks.empty()) return;
     if (image_.module_at(at) != nullptr) container.name = name_of_variable(symbols_, at);
     found_.push_back(std::move(container));
@@ -199,6 +204,7 @@ class ResourceSearch {
   std::vector<Vtable> vtables_;
   std::vector<uint64_t> signs_;  // words that a module has which uses a class
   std::vector<KnownContainer> found_;
+  size_t buffers_ = 0;  // in all of them
 };
 
 }  // namespace

@@ -20,7 +20,7 @@ namespace {
 
 constexpr uint64_t kMostReferences = 0xffffffff;  // 3.12 and later: of what never dies
 constexpr size_t kMostPythonObjects = 4'000'000;
-constexpr uint64_t kMostVariables = 100'000;  // of a module
+constexpr uint64_t kMostVariables = 10'000'000;  // of all modules
 constexpr size_t kLongestName = 128;
 
 enum class PythonKind : uint8_t { Dict, List, Set, Module };
@@ -175,7 +175,7 @@ class PythonSearch {
     const std::string name = text_of(Addr(word(module + 48)));
     if (!table || name.empty()) return;
     const uint64_t key = table->entry - 16;
-    for (uint64_t i = 0; i < std::min(table->count, kMostVariables); ++i) {
+    for (uint64_t i = 0; i < table->count && variables_ < kMostVariables; ++i, ++variables_) {
       const Addr entry = table->entries + i * table->entry;
       const auto container = by_address_.find(word(entry + key + 8));
       if (container == by_address_.end()) continue;
@@ -191,6 +191,7 @@ class PythonSearch {
   uint64_t lowest_ = 0;
   uint64_t highest_ = 0;
   std::vector<PythonObject> objects_;
+  uint64_t variables_ = 0;                 // looked at
   std::map<uint64_t, size_t> by_address_;  // object -> index into found_
   std::vector<KnownContainer> found_;
 };
