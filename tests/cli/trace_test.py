@@ -125,11 +125,11 @@ class TraceStacks(TraceTest):
     def test_tell_what_became_of_the_blocks(self):
         with self.traced() as program:
             self.grow(program)  # what came before is not counted
-            report = self.report(program, rounds=3)
-        self.assert_fates(self.stack(report, "forget_ticket"), TICKET, definite=3 * ROUND)
-        self.assert_fates(self.stack(report, "keep_ticket"), TICKET, reachable=3 * ROUND)
-        self.assert_fates(self.stack(report, "use_ticket"), TICKET, freed=3 * ROUND)
-        self.assert_fates(self.stack(report, "forget_aligned"), ALIGNED, definite=3 * ROUND)
+            report = self.report(program, rounds=2)  # of more, not all might be recorded
+        self.assert_fates(self.stack(report, "forget_ticket"), TICKET, definite=2 * ROUND)
+        self.assert_fates(self.stack(report, "keep_ticket"), TICKET, reachable=2 * ROUND)
+        self.assert_fates(self.stack(report, "use_ticket"), TICKET, freed=2 * ROUND)
+        self.assert_fates(self.stack(report, "forget_aligned"), ALIGNED, definite=2 * ROUND)
         self.assertEqual(report["lost_records"], 0)
         self.assertEqual(report["one_in"], 1)
         self.assertEqual([f["function"] for f in self.stack(report, "forget_aligned")["frames"]][:3],
@@ -435,6 +435,7 @@ class TraceUsage(TraceTest):
         self.assertIn("no process", self.refused(0x7fffffff, code=3))
         self.assertIn("no process is called", self.refused("no-such-program-here", code=3))
 
+    @needs_probes
     def test_without_the_right_to(self):
         if os.geteuid() != 0 or not shutil.which("setpriv"):
             self.skipTest("giving up capabilities takes root and setpriv")
