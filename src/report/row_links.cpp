@@ -16,15 +16,18 @@ constexpr size_t kMostLinks = 3;
 
 class LinkSearch {
  public:
-  LinkSearch(const Analysis& analysis, ClusterId cluster)
-      : analysis_(analysis), cluster_(cluster), row_(analysis.clusters.rows[cluster]) {}
+  LinkSearch(const Analysis& analysis, ClusterId cluster) : analysis_(analysis), cluster_(cluster) {
+    // What was taken out of a list and lost keeps its links.
+    for (const BlockId block : analysis.clusters.rows[cluster].samples) {
+      if (analysis.reach.verdict(block) == Verdict::Reachable) samples_.push_back(block);
+    }
+  }
 
   RowLinks find() {
-    for (const BlockId block : row_.samples) count(block);
+    for (const BlockId block : samples_) count(block);
     std::vector<std::pair<uint64_t, Place>> found;  // how often, where
     for (const auto& [place, times] : times_) {
-      if (times >= kFewestLinked && 3 * times >= row_.samples.size())
-        found.emplace_back(times, place);
+      if (times >= kFewestLinked && 3 * times >= samples_.size()) found.emplace_back(times, place);
     }
     std::stable_sort(found.begin(), found.end(),
                      [](const auto& a, const auto& b) { return a.first > b.first; });
@@ -71,7 +74,7 @@ class LinkSearch {
       result.offsets.push_back(links[i].offset);
     // Every node of a tree but one is led to once; half of all links lead nowhere.
     result.is_tree =
-        links.size() == 2 && 5 * (links[0].times + links[1].times) < 7 * row_.samples.size();
+        links.size() == 2 && 5 * (links[0].times + links[1].times) < 7 * samples_.size();
     return result;
   }
 
@@ -98,18 +101,18 @@ class LinkSearch {
   [[nodiscard]] bool leads_back(uint64_t one, uint64_t another) const {
     size_t asked = 0;
     size_t back = 0;
-    for (const BlockId block : row_.samples) {
+    for (const BlockId block : samples_) {
       const BlockId next = other(block, one);
       if (!next.valid()) continue;
       ++asked;
       back += other(next, another) == block ? 1 : 0;
     }
-    return asked > 0 && 10 * back >= 9 * asked;
+    return asked > 0 && 3 * back >= 2 * asked;
   }
 
   const Analysis& analysis_;
   ClusterId cluster_;
-  const Cluster& row_;
+  std::vector<BlockId> samples_;
   std::map<Place, uint64_t> times_;
 };
 
