@@ -43,9 +43,9 @@ class Message {
   std::string bytes_;
 };
 
-class Profile {
+class PprofProfile {
  public:
-  explicit Profile(const TraceReport& report) : report_(report) { (void)text(""); }
+  explicit PprofProfile(const TraceReport& report) : report_(report) { (void)text(""); }
 
   std::string write() {
     for (const char* const fate : {"lost", "possible", "reachable", "freed"}) {
@@ -200,7 +200,7 @@ void write_gzip(std::string_view bytes, std::ostream& out) {
 }  // namespace
 
 void render_pprof(const TraceReport& report, std::ostream& out) {
-  write_gzip(Profile(report).write(), out);
+  write_gzip(PprofProfile(report).write(), out);
 }
 
 }  // namespace heapscan
