@@ -11,9 +11,9 @@
 #include "acquire/snapshot_image.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
+#include "heapscan/elf/compression.h"
 #include "heapscan/elf/open_file.h"
-#include "heapscan/elf/zstd_file.h"
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 
 namespace heapscan {
 

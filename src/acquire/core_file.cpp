@@ -5,7 +5,7 @@
 #include "acquire/core_recovery.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
-#include "heapscan/elf/elf_identity.h"
+#include "heapscan/elf/elf_file.h"
 
 namespace heapscan {
 

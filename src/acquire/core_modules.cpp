@@ -5,8 +5,7 @@
 
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
-#include "heapscan/elf/elf_identity.h"
-#include "heapscan/elf/elf_notes.h"
+#include "heapscan/elf/elf_file.h"
 #include "heapscan/elf/open_file.h"
 
 namespace heapscan {

@@ -8,7 +8,7 @@
 
 #include "acquire/core_file.h"
 #include "heapscan/base/text.h"
-#include "heapscan/elf/elf_notes.h"
+#include "heapscan/elf/elf_file.h"
 
 namespace heapscan {
 

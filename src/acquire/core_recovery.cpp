@@ -17,7 +17,6 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/elf/elf_file.h"
-#include "heapscan/elf/elf_identity.h"
 
 namespace heapscan {
 

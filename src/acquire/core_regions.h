@@ -4,7 +4,7 @@
 #include "acquire/core_file.h"
 #include "acquire/core_modules.h"
 #include "acquire/module_map.h"
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 
 namespace heapscan {
 

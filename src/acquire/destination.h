@@ -13,7 +13,7 @@
 #include "acquire/work_crew.h"
 #include "heapscan/base/addr.h"
 #include "heapscan/base/fd.h"
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 
 namespace heapscan {
 

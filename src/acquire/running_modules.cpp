@@ -17,7 +17,7 @@
 #include "heapscan/acquire/allocation_trace.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 
 namespace heapscan {
 

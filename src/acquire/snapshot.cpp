@@ -11,7 +11,7 @@
 #include "acquire/snapshot_layout.h"
 #include "acquire/termination.h"
 #include "heapscan/base/parallel.h"
-#include "heapscan/elf/zstd_writer.h"
+#include "heapscan/elf/compression.h"
 
 namespace heapscan {
 

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "heapscan/base/bytes.h"
-#include "heapscan/image/block_hash.h"
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/image/image.h"
 

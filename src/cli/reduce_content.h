@@ -13,7 +13,7 @@
 
 #include "heapscan/acquire/snapshot.h"
 #include "heapscan/heap/heap_model.h"
-#include "heapscan/image/block_hash.h"
+#include "heapscan/image/capture_facts.h"
 #include "heapscan/image/image.h"
 #include "heapscan/runtime/runtime_facts.h"
 

@@ -3,20 +3,17 @@
 // checks of our own.
 #include "heapscan/elf/elf_file.h"
 
+#include <elf.h>
 #include <libelf.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
-#include <sys/stat.h>
-
-#include "elf/elf_handle.h"
 #include "elf/elf_state.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
-#include "heapscan/elf/elf_identity.h"
-#include "heapscan/elf/elf_notes.h"
 
 namespace heapscan {
 
@@ -233,6 +230,107 @@ Bytes ElfFile::segment_bytes(const ElfSegment& segment) const {
   const Bytes all = state_->bytes;
   if (segment.offset >= all.size()) return {};
   return all.subspan(segment.offset, std::min(segment.file_size, all.size() - segment.offset));
+}
+
+// .dynsym and .symtab. The only cost a hostile table can impose beyond its own size is the search
+// for the end of each name: names may overlap, so their sum is held against the size of the string
+// table.
+
+namespace {
+
+constexpr size_t kLongestName = size_t{64} << 10;
+constexpr uint64_t kNameShare = 4;  // names per byte of table; merged suffixes need little over 1
+
+constexpr uint16_t kHiddenVersion = 0x8000;
+
+std::vector<ElfSymbol> read_table(const ElfFile::State& state, uint32_t type) {
+  const Elf64_Shdr* const table = state.find_section(type);
+  if (table == nullptr || table->sh_link >= state.sections.size()) return {};
+  const auto rows = state.bytes_of(*table);
+  const auto names = state.bytes_of(state.sections[table->sh_link]);
+  if (!rows || !names) return {};
+
+  const Elf64_Shdr* const version_table =
+      type == SHT_DYNSYM ? state.find_section(SHT_GNU_versym) : nullptr;
+  const Bytes versions =
+      version_table == nullptr ? Bytes() : state.bytes_of(*version_table).value_or(Bytes());
+
+  std::vector<ElfSymbol> symbols;
+  symbols.reserve(rows->size() / sizeof(Elf64_Sym));
+  uint64_t budget = kNameShare * names->size();
+  for (size_t at = sizeof(Elf64_Sym); at + sizeof(Elf64_Sym) <= rows->size();
+       at += sizeof(Elf64_Sym)) {
+    const auto row = load<Elf64_Sym>(rows->data() + at);
+    if (row.st_name >= names->size()) continue;
+    const Bytes rest = names->subspan(row.st_name);
+    const std::string_view name = string_at(rest.first(std::min(rest.size(), kLongestName)), 0);
+    if (name.size() > budget) break;
+    budget -= name.size();
+    if (name.empty()) continue;
+    ElfSymbol symbol;
+    symbol.name = name;
+    symbol.address = FileAddr(row.st_value);
+    symbol.size = row.st_size;
+    symbol.type = static_cast<uint8_t>(ELF64_ST_TYPE(row.st_info));
+    symbol.binding = static_cast<uint8_t>(ELF64_ST_BIND(row.st_info));
+    symbol.defined = row.st_shndx != SHN_UNDEF;
+    symbol.absolute = row.st_shndx == SHN_ABS;
+    const uint64_t index = at / sizeof(Elf64_Sym);
+    symbol.hidden = (read_at<uint16_t>(versions, index * 2).value_or(0) & kHiddenVersion) != 0;
+    symbols.push_back(symbol);
+  }
+  return symbols;
+}
+
+}  // namespace
+
+std::vector<ElfSymbol> ElfFile::dynamic_symbols() const { return read_table(*state_, SHT_DYNSYM); }
+std::vector<ElfSymbol> ElfFile::symbols() const { return read_table(*state_, SHT_SYMTAB); }
+
+namespace {
+
+constexpr size_t kLongestBuildId = 64;
+
+uint64_t padded(uint64_t size, uint64_t align) { return (size + align - 1) / align * align; }
+
+std::string lower_hex(Bytes bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const std::byte b : bytes) {
+    text += kDigits[static_cast<unsigned>(b) >> 4];
+    text += kDigits[static_cast<unsigned>(b) & 15];
+  }
+  return text;
+}
+
+}  // namespace
+
+bool for_each_elf_note(Bytes bytes, uint64_t align, const std::function<bool(const ElfNote&)>& f) {
+  const uint64_t unit = align == 8 ? 8 : 4;
+  uint64_t at = 0;
+  while (at < bytes.size()) {
+    const auto header = read_at<Elf64_Nhdr>(bytes, at);
+    if (!header) return false;
+    const uint64_t name_at = at + sizeof *header;
+    const uint64_t content_at = at + padded(sizeof *header + header->n_namesz, unit);
+    const auto name = slice(bytes, name_at, header->n_namesz);
+    const auto content = slice(bytes, content_at, header->n_descsz);
+    if (!name || !content) return false;
+    if (!f({string_at(*name, 0), header->n_type, *content})) return true;
+    at = content_at + padded(header->n_descsz, unit);
+  }
+  return true;
+}
+
+std::string find_build_id(Bytes notes, uint64_t align) {
+  std::string id;
+  for_each_elf_note(notes, align, [&](const ElfNote& note) {
+    if (note.type != NT_GNU_BUILD_ID || note.owner != "GNU") return true;
+    if (note.content.empty() || note.content.size() > kLongestBuildId) return true;
+    id = lower_hex(note.content);
+    return false;
+  });
+  return id;
 }
 
 }  // namespace heapscan

@@ -1,4 +1,4 @@
-#include "heapscan/elf/elf_identity.h"
+#include "heapscan/elf/elf_file.h"
 
 #include <elf.h>
 

@@ -1,6 +1,10 @@
 // What an ElfFile knows after opening: the header tables, checked and copied, and the bytes.
 #pragma once
 
+#include <libelf.h>
+
+#include <memory>
+
 #include "heapscan/elf/elf_file.h"
 
 namespace heapscan {
@@ -22,5 +26,12 @@ struct ElfFile::State {
   // Bytes of a section in the file; nothing when they lie outside it or the section has none.
   [[nodiscard]] std::optional<Bytes> bytes_of(const Elf64_Shdr& section) const;
 };
+
+// ---- libelf's handle, closed when it goes -------------------------------------------------------
+
+struct ElfEnd {
+  void operator()(Elf* elf) const { elf_end(elf); }
+};
+using ElfHandle = std::unique_ptr<Elf, ElfEnd>;
 
 }  // namespace heapscan

@@ -9,7 +9,7 @@
 #include <span>
 #include <string>
 
-#include "elf/elf_handle.h"
+#include "elf/elf_state.h"
 #include "heapscan/base/fd.h"
 
 namespace heapscan {

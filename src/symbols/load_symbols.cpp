@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "heapscan/base/parallel.h"
-#include "heapscan/elf/lzma_data.h"
+#include "heapscan/elf/compression.h"
 #include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
 #include "heapscan/symbols/symbols_builder.h"

@@ -1,6 +1,6 @@
 #include "heapscan/symbols/stack_unwinder.h"
 
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 #include "symbols/dwarf/unwind.h"
 
 namespace heapscan {

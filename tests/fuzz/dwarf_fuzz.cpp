@@ -5,7 +5,7 @@
 
 #include "heapscan/base/error.h"
 #include "heapscan/elf/elf_file.h"
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 #include "heapscan/symbols/debug_info.h"
 #include "symbols/dwarf/read_types.h"
 

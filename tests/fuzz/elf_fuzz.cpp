@@ -6,7 +6,7 @@
 #include "acquire/module_map.h"
 #include "heapscan/base/error.h"
 #include "heapscan/elf/elf_file.h"
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
 #include "symbols/struct_layouts.h"
 

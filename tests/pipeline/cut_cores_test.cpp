@@ -17,7 +17,6 @@
 #include "heapscan/base/fd.h"
 #include "heapscan/base/text.h"
 #include "heapscan/elf/elf_file.h"
-#include "heapscan/elf/elf_notes.h"
 #include "heapscan/symbols/symbols.h"
 #include "support/fixture_process.h"
 

@@ -17,7 +17,7 @@
 
 #include "heap/glibc/layouts.h"
 #include "heapscan/heap/heap_model.h"
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 #include "support/fake_process.h"
 
 namespace heapscan {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 
 namespace heapscan {
 

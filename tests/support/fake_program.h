@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "heapscan/heap/heap_model.h"
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
 

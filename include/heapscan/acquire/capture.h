@@ -8,7 +8,6 @@
 
 #include "heapscan/elf/elf_file.h"
 #include "heapscan/elf/open_file.h"
-#include "heapscan/image/block_hash.h"
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/image/image.h"
 

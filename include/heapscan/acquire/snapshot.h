@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "heapscan/acquire/capture.h"
-#include "heapscan/image/block_hash.h"
+#include "heapscan/image/capture_facts.h"
 
 namespace heapscan {
 

@@ -1,4 +1,4 @@
-// Reading integers and structs out of foreign bytes, with every length checked.
+// Reading integers and structs out of foreign bytes, with every length checked; counting bits.
 #pragma once
 
 #include <cstddef>
@@ -39,6 +39,17 @@ template <typename T>
   if (offset >= bytes.size()) return {};
   const char* begin = reinterpret_cast<const char*>(bytes.data()) + offset;
   return {begin, strnlen(begin, bytes.size() - offset)};
+}
+
+// ---- counting bits ------------------------------------------------------------------------------
+
+// The number of bits set. std::popcount is a call into a table lookup on processors that need not
+// have the instruction.
+[[nodiscard]] constexpr uint32_t count_bits(uint64_t word) {
+  word -= word >> 1 & 0x5555555555555555;
+  word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
+  word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f;
+  return static_cast<uint32_t>(word * 0x0101010101010101 >> 56);
 }
 
 }  // namespace heapscan

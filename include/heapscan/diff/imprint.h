@@ -14,7 +14,7 @@
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/growing_array.h"
 #include "heapscan/base/id.h"
-#include "heapscan/image/block_hash.h"
+#include "heapscan/image/capture_facts.h"
 #include "heapscan/reach/reachability.h"
 
 namespace heapscan {

@@ -5,6 +5,7 @@
 #include <elf.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -104,5 +105,32 @@ class ElfFile {
 // The file behind each module of an image; nothing where it could not be opened or is not the one
 // that was mapped.
 using ModuleFiles = Column<ModuleId, std::optional<ElfFile>>;
+
+// ---- the entries of a PT_NOTE segment or SHT_NOTE section (ELF gABI, "Note Section") ------------
+
+struct ElfNote {
+  std::string_view owner;  // "CORE", "LINUX", "GNU", without the NUL
+  uint32_t type = 0;       // NT_*
+  Bytes content;
+};
+
+// Calls f for each whole note, until f returns false. Returns false when the bytes end inside a
+// note. `align` is the segment's p_align: 8 pads entries to 8 bytes, everything else to 4.
+bool for_each_elf_note(Bytes bytes, uint64_t align, const std::function<bool(const ElfNote&)>& f);
+
+// The GNU build-id among the notes, in lower-case hexadecimal; empty when there is none.
+[[nodiscard]] std::string find_build_id(Bytes notes, uint64_t align);
+
+// ---- what a file is, judged by its first bytes: said before anything else of it is believed -----
+
+[[nodiscard]] bool has_elf_magic(Bytes bytes);
+
+// What is wrong with `bytes` as a little-endian x86-64 ELF file of version 1, as the end of a
+// sentence about it: "is empty", "is a 32-bit ELF file (i386)", "is for aarch64", "is compressed
+// with xz". Empty when nothing is.
+[[nodiscard]] std::string why_not_x86_64_elf(Bytes bytes);
+
+// "an executable", "a core", …: the file type e_type in words.
+[[nodiscard]] const char* name_of_elf_type(uint16_t type);
 
 }  // namespace heapscan

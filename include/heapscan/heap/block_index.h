@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "heapscan/base/addr.h"
-#include "heapscan/base/bits.h"
+#include "heapscan/base/bytes.h"
 #include "heapscan/base/growing_array.h"
 #include "heapscan/base/id.h"
 #include "heapscan/heap/block.h"

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "heapscan/base/bits.h"
+#include "heapscan/base/bytes.h"
 #include "heapscan/heap/block_bitmap.h"
 
 namespace heapscan {

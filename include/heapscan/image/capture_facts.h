@@ -3,8 +3,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
+
+#include "heapscan/base/addr.h"
 
 namespace heapscan {
 
@@ -31,6 +34,17 @@ struct CaptureFacts {
   std::optional<double> pause_seconds;  // how long the target stood still; unknown of a core
   std::optional<int> signal;            // what killed it; cores only
   Content content = Content::Full;      // less in a snapshot only
+};
+
+// ---- what a snapshot without contents keeps of them ---------------------------------------------
+
+// A hash of what a heap block contained, for snapshots that leave contents out: two looks at one
+// process can still tell whether the block was written to in between.
+
+struct BlockHash {
+  Addr address;  // as malloc returned it
+  uint64_t hash = 0;
+  constexpr bool operator==(const BlockHash&) const = default;
 };
 
 }  // namespace heapscan

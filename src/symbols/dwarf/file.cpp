@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "heapscan/elf/unpack_section.h"
+#include "heapscan/elf/compression.h"
 #include "symbols/dwarf/cursor.h"
 
 namespace heapscan {

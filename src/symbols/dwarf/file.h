@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "heapscan/base/note.h"
+#include "heapscan/elf/compression.h"
 #include "heapscan/elf/elf_file.h"
-#include "heapscan/elf/unpack_section.h"
 
 namespace heapscan {
 

@@ -10,8 +10,8 @@
 #include "acquire/snapshot_layout.h"
 #include "acquire/snapshot_notes.h"
 #include "heapscan/acquire/core.h"
-#include "heapscan/elf/elf_notes.h"
-#include "heapscan/image/image_builder.h"
+#include "heapscan/elf/elf_file.h"
+#include "heapscan/image/image.h"
 
 namespace heapscan {
 namespace {

@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "heapscan/diff/diff.h"
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 
 namespace heapscan {
 namespace {

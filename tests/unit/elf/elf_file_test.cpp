@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "heapscan/elf/elf_identity.h"
 #include "support/elf_writer.h"
 #include "support/temp_folder.h"
 

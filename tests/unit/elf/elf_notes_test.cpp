@@ -1,4 +1,4 @@
-#include "heapscan/elf/elf_notes.h"
+#include "heapscan/elf/elf_file.h"
 
 #include <gtest/gtest.h>
 

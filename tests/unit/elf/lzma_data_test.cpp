@@ -1,4 +1,4 @@
-#include "heapscan/elf/lzma_data.h"
+#include "heapscan/elf/compression.h"
 
 #include <gtest/gtest.h>
 #include <lzma.h>

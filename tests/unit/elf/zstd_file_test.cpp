@@ -1,4 +1,4 @@
-#include "heapscan/elf/zstd_file.h"
+#include "heapscan/elf/compression.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

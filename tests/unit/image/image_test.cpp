@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 
 namespace heapscan {
 namespace {

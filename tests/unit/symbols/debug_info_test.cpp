@@ -10,7 +10,7 @@
 
 #include "heapscan/base/error.h"
 #include "heapscan/elf/open_file.h"
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 #include "support/temp_folder.h"
 
 namespace heapscan {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "heapscan/elf/open_file.h"
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 #include "heapscan/symbols/debug_info.h"
 
 namespace heapscan {

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
 #include "support/elf_writer.h"
 #include "support/temp_folder.h"

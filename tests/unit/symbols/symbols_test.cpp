@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "heapscan/image/image_builder.h"
+#include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols_builder.h"
 
 namespace heapscan {
