@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "acquire/proc_text.h"
+#include "acquire/proc_files.h"
 #include "heapscan/base/fd.h"
 
 namespace heapscan {

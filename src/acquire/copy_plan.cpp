@@ -1,9 +1,9 @@
-#include "acquire/copy_plan.h"
+#include "acquire/memory_copy.h"
 
 #include <algorithm>
 #include <string_view>
 
-#include "acquire/path_backing.h"
+#include "acquire/module_map.h"
 
 namespace heapscan {
 

@@ -1,14 +1,11 @@
-#include "heapscan/acquire/core.h"
+#include "heapscan/acquire/capture.h"
 
 #include <unistd.h>
 
 #include <cerrno>
 
-#include "acquire/core_file.h"
-#include "acquire/core_modules.h"
-#include "acquire/core_regions.h"
+#include "acquire/core_parts.h"
 #include "acquire/module_map.h"
-#include "acquire/snapshot_image.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 #include "heapscan/elf/compression.h"

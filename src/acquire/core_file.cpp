@@ -1,8 +1,7 @@
-#include "acquire/core_file.h"
+#include "acquire/core_parts.h"
 
 #include <algorithm>
 
-#include "acquire/core_recovery.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 #include "heapscan/elf/elf_file.h"

@@ -1,4 +1,4 @@
-#include "acquire/core_modules.h"
+#include "acquire/core_parts.h"
 
 #include <algorithm>
 #include <cstring>

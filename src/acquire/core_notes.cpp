@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "acquire/core_file.h"
+#include "acquire/core_parts.h"
 #include "heapscan/base/text.h"
 #include "heapscan/elf/elf_file.h"
 

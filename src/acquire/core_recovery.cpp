@@ -6,7 +6,7 @@
 // of the stack.
 //
 // Sources: ELF gABI; glibc elf/link.h (struct r_debug, struct link_map); Linux fs/exec.c.
-#include "acquire/core_recovery.h"
+#include "acquire/core_parts.h"
 
 #include <elf.h>
 

@@ -9,14 +9,14 @@
 //                            core can tell;
 //   absent                   everything else; and missing when the program could have kept
 //                            pointers there.
-#include "acquire/core_regions.h"
+#include "acquire/core_parts.h"
 
 #include <algorithm>
 #include <cstring>
 #include <map>
 #include <vector>
 
-#include "acquire/path_backing.h"
+#include "acquire/module_map.h"
 #include "heapscan/base/text.h"
 
 namespace heapscan {

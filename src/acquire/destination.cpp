@@ -1,4 +1,4 @@
-#include "acquire/destination.h"
+#include "acquire/memory_copy.h"
 
 #include <sys/mman.h>
 

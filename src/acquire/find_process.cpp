@@ -8,8 +8,8 @@
 
 #include "acquire/module_map.h"
 #include "acquire/proc_errors.h"
-#include "acquire/proc_status.h"
-#include "heapscan/acquire/live.h"
+#include "acquire/proc_files.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/base/fd.h"
 
 namespace heapscan {

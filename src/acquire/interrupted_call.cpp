@@ -1,4 +1,4 @@
-#include "acquire/interrupted_call.h"
+#include "acquire/process_stop.h"
 
 #include <linux/futex.h>
 #include <sys/ptrace.h>
@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <optional>
 
-#include "acquire/proc_status.h"
+#include "acquire/proc_files.h"
 
 namespace heapscan {
 

@@ -1,4 +1,4 @@
-#include "acquire/kernel_queues.h"
+#include "acquire/kernel_references.h"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <iterator>
 
-#include "acquire/proc_text.h"
+#include "acquire/proc_files.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/fd.h"
 #include "heapscan/base/text.h"

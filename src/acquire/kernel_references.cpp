@@ -7,8 +7,7 @@
 #include <charconv>
 #include <iterator>
 
-#include "acquire/proc_status.h"
-#include "acquire/proc_text.h"
+#include "acquire/proc_files.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/fd.h"
 

@@ -1,5 +1,5 @@
 // The live door, in order: look while it runs, prepare memory, stop, copy, release, make the image.
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -14,24 +14,14 @@
 #include <optional>
 #include <thread>
 
-#include "acquire/copy_plan.h"
-#include "acquire/destination.h"
-#include "acquire/kernel_queues.h"
 #include "acquire/kernel_references.h"
 #include "acquire/live_image.h"
 #include "acquire/memory_copy.h"
-#include "acquire/page_map.h"
-#include "acquire/pause_parts.h"
+#include "acquire/pause.h"
 #include "acquire/proc_errors.h"
-#include "acquire/proc_maps.h"
-#include "acquire/proc_status.h"
-#include "acquire/proc_text.h"
+#include "acquire/proc_files.h"
 #include "acquire/process_stop.h"
-#include "acquire/target_files.h"
 #include "acquire/termination.h"
-#include "acquire/thread_state.h"
-#include "acquire/urgency.h"
-#include "acquire/work_crew.h"
 #include "heapscan/acquire/sample.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"

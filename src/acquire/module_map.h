@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "heapscan/elf/elf_file.h"
@@ -77,5 +78,23 @@ void mark_executable(Column<ModuleId, Module>& modules, std::span<const AuxEntry
 [[nodiscard]] inline bool is_deleted(std::string_view path) {
   return without_deleted(path).size() != path.size();
 }
+
+// ---- what backs memory under a name -------------------------------------------------------------
+
+// What backs memory that is mapped under a name: the same answer for a line of /proc/PID/maps and for
+// an entry of a core's list of files.
+//
+// Sources: mm/shmem.c (/dev/zero, /SYSV, memfd), drivers/dma-buf, fs/hugetlbfs, fs/anon_inodes.c, proc(5).
+
+// `path` as the kernel gives it; not empty, and of no special mapping such as [vdso].
+[[nodiscard]] Backing backing_of_path(std::string_view path);
+
+// Whether what has this name is memory that processes share and no file: MAP_SHARED | MAP_ANONYMOUS,
+// memfd, SysV and POSIX shared memory, dma-buf.
+[[nodiscard]] bool is_shared_memory(std::string_view path);
+
+// Whether what has this name is mapped MAP_SHARED: said where the rights do not say it. Files can be
+// either.
+[[nodiscard]] bool is_shared_by_name(std::string_view path);
 
 }  // namespace heapscan

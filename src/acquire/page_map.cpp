@@ -1,4 +1,4 @@
-#include "acquire/page_map.h"
+#include "acquire/memory_copy.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
 #include <array>
 #include <ctime>
 
-#include "acquire/proc_maps.h"
+#include "acquire/proc_files.h"
 #include "heapscan/acquire/allocation_trace.h"
 #include "heapscan/base/error.h"
 

@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "acquire/proc_status.h"
+#include "acquire/proc_files.h"
 #include "heapscan/base/fd.h"
 
 namespace heapscan {

@@ -10,8 +10,8 @@
 #include <charconv>
 #include <csignal>
 
-#include "acquire/proc_status.h"
-#include "heapscan/acquire/live.h"
+#include "acquire/proc_files.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/fd.h"
 #include "heapscan/base/text.h"

@@ -1,10 +1,9 @@
-#include "acquire/proc_maps.h"
+#include "acquire/proc_files.h"
 
 #include <algorithm>
 #include <charconv>
 #include <optional>
 
-#include "acquire/proc_text.h"
 #include "heapscan/base/text.h"
 
 namespace heapscan {

@@ -1,8 +1,10 @@
-#include "acquire/proc_status.h"
+#include "acquire/proc_files.h"
 
 #include <dirent.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <memory>
 
@@ -138,6 +140,12 @@ std::vector<AuxEntry> read_aux(const std::string& folder) {
     if (!type || !value || *type == 0) return aux;
     aux.push_back({*type, *value});
   }
+}
+
+std::string link_target(const std::string& path) {
+  std::array<char, 4096> target{};
+  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  return length < 0 ? std::string() : std::string(target.data(), static_cast<size_t>(length));
 }
 
 }  // namespace heapscan

@@ -10,9 +10,8 @@
 #include <thread>
 #include <utility>
 
-#include "acquire/interrupted_call.h"
 #include "acquire/proc_errors.h"
-#include "acquire/proc_status.h"
+#include "acquire/proc_files.h"
 #include "acquire/termination.h"
 #include "heapscan/base/error.h"
 

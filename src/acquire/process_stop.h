@@ -8,10 +8,15 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "heapscan/base/note.h"
+#include "heapscan/image/image.h"
 
 namespace heapscan {
 
@@ -31,7 +36,7 @@ class SeizedThread {
   [[nodiscard]] int held_signal() const { return signal_; }
 
   void interrupt();
-  // What release() does to the call that the stop ended (interrupted_call.h). Done early, it is
+  // What release() does to the call that the stop ended (make_call_again). Done early, it is
   // done even if we are killed before that.
   void continue_call();
   enum class State { Running, Stopped, Gone };
@@ -96,5 +101,56 @@ class StoppedProcess {
   std::set<int> known_;  // tids that need no further attention
   std::set<int> kernel_workers_;
 };
+
+// ---- what a stopped thread holds ----------------------------------------------------------------
+
+// What ptrace tells about a stopped thread: its registers, and the values of signals that wait for
+// it. Formats: NT_PRSTATUS (struct user_regs_struct), NT_X86_XSTATE (the XSAVE area), siginfo_t.
+
+// Without registers, and a note, when the kernel has none to give. Throws Error (Unsupported) for
+// 32-bit code.
+[[nodiscard]] Thread read_registers(int tid, std::string name, Notes& notes);
+
+// Values of signals that wait to be delivered: to one thread, or (`shared`) to the process as a
+// whole.
+[[nodiscard]] std::vector<KernelReference> queued_signals(int tid, bool shared, Notes& notes);
+
+// The value that comes with the signal which the thread was stopped in front of.
+[[nodiscard]] std::optional<KernelReference> held_signal(int tid);
+
+// ---- the call a stop has ended ------------------------------------------------------------------
+
+// A system call that our stop ended goes on when the thread is let go.
+//
+// A stop wakes a thread that waits in the kernel. Most calls are then made again by the kernel
+// itself and nobody notices. Two kinds are not: calls that end with EINTR even when no handler has
+// run (epoll_wait, receiving and sending with a timeout, semop, ...: signal(7), "Interruption of
+// system calls and library functions by stop signals"), and a sleep, which goes on as a call of
+// another name, restart_syscall: a seccomp filter that does not know that one kills the program.
+//
+// A thread that we stopped stands in the middle of the kernel's delivery of signals: the result of
+// its call is in rax, and the kernel looks at it after we have let go. -ERESTARTNOHAND there
+// means: make the call again, unless a handler is run first; then it has ended with EINTR. So that
+// one word is all that is written, and it is the kernel that decides, when it lets the thread go
+// and knows every signal that has come meanwhile. A thread that we cannot let go ourselves because
+// we were killed is let go by the kernel, in the same way.
+
+// What a stopped thread's registers say about the call it was in.
+struct InterruptedCall {
+  int64_t number = -1;     // orig_rax; negative: it was in none
+  int64_t result = 0;      // rax
+  uint64_t operation = 0;  // the second argument: futex's operation
+};
+
+enum class Continuation {
+  Leave,  // it ended by itself, the kernel makes it again, or it may have done something already
+  MakeAgain,            // nothing would be made again, or the same as the kernel would
+  MakeAgainIfFiltered,  // the kernel resumes it better, unless a seccomp filter stands in the way
+};
+[[nodiscard]] Continuation continuation_of(const InterruptedCall& call);
+
+// Sees to it that the stopped thread makes its call again when it is let go. Does nothing for a
+// call made another way than by the instruction `syscall`. May be called again.
+void make_call_again(int tid);
 
 }  // namespace heapscan

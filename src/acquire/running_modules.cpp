@@ -9,11 +9,10 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "acquire/copy_plan.h"
 #include "acquire/live_image.h"
+#include "acquire/memory_copy.h"
 #include "acquire/proc_errors.h"
-#include "acquire/proc_maps.h"
-#include "acquire/proc_status.h"
+#include "acquire/proc_files.h"
 #include "heapscan/acquire/allocation_trace.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"

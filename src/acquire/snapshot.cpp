@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "acquire/new_file.h"
-#include "acquire/snapshot_layout.h"
+#include "acquire/snapshot_parts.h"
 #include "acquire/termination.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/elf/compression.h"

@@ -1,4 +1,4 @@
-#include "acquire/snapshot_facts.h"
+#include "acquire/snapshot_parts.h"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 // The note says what the image consisted of, the segments hold its bytes. Nothing of it is believed
 // further than the bytes go: a region is there as far as segments of the file are.
-#include "acquire/snapshot_image.h"
+#include "acquire/core_parts.h"
 
 #include <algorithm>
 #include <map>

@@ -1,12 +1,10 @@
-#include "acquire/snapshot_layout.h"
+#include "acquire/snapshot_parts.h"
 
 #include <elf.h>
 
 #include <algorithm>
 #include <cstring>
 
-#include "acquire/snapshot_facts.h"
-#include "acquire/snapshot_notes.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"
 

@@ -1,6 +1,6 @@
 // Formats: Linux NT_PRSTATUS, NT_PRPSINFO, NT_AUXV, NT_FILE, NT_FPREGSET, NT_X86_XSTATE as on
 // x86-64; Intel SDM volume 1, 13.4 (XSAVE area).
-#include "acquire/snapshot_notes.h"
+#include "acquire/snapshot_parts.h"
 
 #include <elf.h>
 #include <sys/procfs.h>

@@ -1,4 +1,4 @@
-#include "acquire/thread_state.h"
+#include "acquire/process_stop.h"
 
 #include <elf.h>
 #include <sys/ptrace.h>

@@ -10,7 +10,7 @@
 #include "cli/output.h"
 #include "cli/pick_process.h"
 #include "cli/run_report.h"
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 

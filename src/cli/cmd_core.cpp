@@ -5,7 +5,7 @@
 #include "cli/message.h"
 #include "cli/options.h"
 #include "cli/run_report.h"
-#include "heapscan/acquire/core.h"
+#include "heapscan/acquire/capture.h"
 
 namespace heapscan {
 

@@ -13,7 +13,7 @@
 #include "cli/progress.h"
 #include "cli/run_report.h"
 #include "cli/snapshot_name.h"
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/acquire/snapshot.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"

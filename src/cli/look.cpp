@@ -9,8 +9,7 @@
 
 #include "cli/message.h"
 #include "cli/pick_process.h"
-#include "heapscan/acquire/core.h"
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/report/pause_part.h"
 #include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 

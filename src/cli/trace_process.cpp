@@ -15,7 +15,7 @@
 #include "cli/run_report.h"
 #include "cli/trace_rules.h"
 #include "cli/watch_events.h"
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/acquire/sample.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"

@@ -24,7 +24,7 @@
 #include <utility>
 #include <vector>
 
-#include "heapscan/acquire/core.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/identify/families.h"
 #include "heapscan/symbols/debug_info.h"

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "bench_process.h"
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/base/addr.h"
 #include "heapscan/base/error.h"
 

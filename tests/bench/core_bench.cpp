@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "bench_process.h"
-#include "heapscan/acquire/core.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"

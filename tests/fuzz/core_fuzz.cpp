@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "heapscan/acquire/core.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/base/error.h"
 #include "heapscan/symbols/symbols.h"
 

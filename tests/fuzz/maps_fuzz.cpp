@@ -4,10 +4,9 @@
 #include <cstdint>
 #include <string_view>
 
-#include "acquire/copy_plan.h"
 #include "acquire/kernel_references.h"
-#include "acquire/proc_maps.h"
-#include "acquire/proc_status.h"
+#include "acquire/memory_copy.h"
+#include "acquire/proc_files.h"
 #include "heapscan/base/error.h"
 
 namespace {

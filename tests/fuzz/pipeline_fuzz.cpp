@@ -18,7 +18,7 @@
 #include <sstream>
 #include <vector>
 
-#include "heapscan/acquire/core.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"

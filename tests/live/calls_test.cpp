@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "acquire/process_stop.h"
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "live/target.h"
 
 namespace heapscan {

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "live/target.h"
 
 namespace heapscan {

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "live/target.h"
 #include "support/machine.h"
 

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "live/target.h"
 
 namespace heapscan {

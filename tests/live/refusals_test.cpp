@@ -8,7 +8,7 @@
 
 #include <functional>
 
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/base/error.h"
 #include "live/target.h"
 

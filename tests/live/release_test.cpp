@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/base/error.h"
 #include "live/target.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <thread>
 
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "live/target.h"
 #include "support/machine.h"
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-#include "heapscan/acquire/core.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/fd.h"

@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/symbols/symbols.h"

@@ -15,8 +15,7 @@
 #include <utility>
 
 #include "cli/reduce_content.h"
-#include "heapscan/acquire/core.h"
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/acquire/snapshot.h"
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/parallel.h"

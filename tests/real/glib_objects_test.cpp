@@ -6,8 +6,7 @@
 #include <map>
 #include <string>
 
-#include "heapscan/acquire/core.h"
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/symbols/symbols.h"
 #include "support/child_process.h"

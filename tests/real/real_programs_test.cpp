@@ -13,8 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "heapscan/acquire/core.h"
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/symbols/symbols.h"
 #include "pipeline/accounting.h"

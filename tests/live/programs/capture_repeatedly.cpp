@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "heapscan/acquire/live.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/base/error.h"
 
 int main(int argc, char** argv) {

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core_expectations.h"
-#include "heapscan/acquire/core.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/base/error.h"
 #include "support/elf_writer.h"
 #include "support/temp_folder.h"

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core_expectations.h"
-#include "heapscan/acquire/core.h"
+#include "heapscan/acquire/capture.h"
 #include "support/elf_writer.h"
 #include "support/temp_folder.h"
 

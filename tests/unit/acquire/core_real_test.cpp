@@ -8,7 +8,7 @@
 #include <csignal>
 #include <sstream>
 
-#include "heapscan/acquire/core.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/symbols/symbols.h"
 #include "support/child_process.h"
 #include "support/machine.h"

@@ -1,5 +1,5 @@
 // Which calls that a stop ended are made again.
-#include "acquire/interrupted_call.h"
+#include "acquire/process_stop.h"
 
 #include <gtest/gtest.h>
 #include <linux/futex.h>

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "acquire/copy_plan.h"
+#include "acquire/memory_copy.h"
 
 namespace heapscan {
 namespace {

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "acquire/proc_maps.h"
+#include "acquire/proc_files.h"
 
 namespace heapscan {
 namespace {

@@ -6,9 +6,7 @@
 
 #include <algorithm>
 
-#include "acquire/destination.h"
 #include "acquire/memory_copy.h"
-#include "acquire/page_map.h"
 
 namespace heapscan {
 namespace {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "acquire/kernel_references.h"
-#include "acquire/proc_status.h"
+#include "acquire/proc_files.h"
 
 namespace heapscan {
 namespace {

@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <csignal>
 
-#include "acquire/kernel_queues.h"
+#include "acquire/kernel_references.h"
 #include "heapscan/base/fd.h"
 #include "heapscan/base/text.h"
 

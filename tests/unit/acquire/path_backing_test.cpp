@@ -1,4 +1,4 @@
-#include "acquire/path_backing.h"
+#include "acquire/module_map.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "acquire/sample_text.h"
+#include "acquire/proc_files.h"
 
 namespace heapscan {
 namespace {

@@ -1,5 +1,5 @@
 // The HEAPSCAN note: what goes in comes out, and whatever else comes in does no harm.
-#include "acquire/snapshot_facts.h"
+#include "acquire/snapshot_parts.h"
 
 #include <gtest/gtest.h>
 

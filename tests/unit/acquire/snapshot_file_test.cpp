@@ -7,9 +7,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "acquire/snapshot_layout.h"
-#include "acquire/snapshot_notes.h"
-#include "heapscan/acquire/core.h"
+#include "acquire/snapshot_parts.h"
+#include "heapscan/acquire/capture.h"
 #include "heapscan/elf/elf_file.h"
 #include "heapscan/image/image.h"
 

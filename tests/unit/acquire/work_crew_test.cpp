@@ -1,5 +1,5 @@
 // Work shared out among threads that were there before.
-#include "acquire/work_crew.h"
+#include "acquire/pause.h"
 
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -11,7 +11,6 @@
 #include <stdexcept>
 #include <vector>
 
-#include "acquire/urgency.h"
 #include "heapscan/base/parallel.h"
 
 namespace heapscan {
