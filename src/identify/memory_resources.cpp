@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <array>
 
-#include "heapscan/symbols/demangle.h"
+#include "heapscan/symbols/symbols.h"
 #include "identify/known_containers.h"
 
 namespace heapscan {

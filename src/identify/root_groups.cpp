@@ -10,7 +10,7 @@
 #include <tuple>
 #include <utility>
 
-#include "heapscan/symbols/demangle.h"
+#include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
 

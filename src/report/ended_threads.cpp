@@ -9,7 +9,7 @@
 #include "heapscan/base/text.h"
 #include "heapscan/image/intervals.h"
 #include "heapscan/report/names.h"
-#include "heapscan/symbols/demangle.h"
+#include "heapscan/symbols/symbols.h"
 #include "report/text_ended_threads.h"
 
 namespace heapscan {

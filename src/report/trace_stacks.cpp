@@ -5,7 +5,7 @@
 #include "heapscan/base/text.h"
 #include "heapscan/report/names.h"
 #include "heapscan/report/trace.h"
-#include "heapscan/symbols/demangle.h"
+#include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
 

@@ -9,7 +9,7 @@
 #include "heapscan/base/text.h"
 #include "heapscan/reach/paths.h"
 #include "heapscan/report/names.h"
-#include "heapscan/symbols/demangle.h"
+#include "heapscan/symbols/symbols.h"
 #include "report/member_names.h"
 #include "report/reasons.h"
 #include "report/target_parts.h"

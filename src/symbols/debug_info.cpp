@@ -4,13 +4,12 @@
 #include <utility>
 
 #include "heapscan/base/parallel.h"
-#include "heapscan/symbols/types_builder.h"
+#include "heapscan/symbols/types.h"
 #include "symbols/debug_files.h"
-#include "symbols/debuginfod.h"
+#include "symbols/dwarf/frames.h"
 #include "symbols/dwarf/inlined_calls.h"
-#include "symbols/dwarf/lines.h"
+#include "symbols/dwarf/libdw_file.h"
 #include "symbols/dwarf/read_types.h"
-#include "symbols/dwarf/unwind.h"
 
 namespace heapscan {
 

@@ -5,8 +5,7 @@
 #include "heapscan/elf/compression.h"
 #include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
-#include "heapscan/symbols/symbols_builder.h"
-#include "symbols/struct_layouts.h"
+#include "symbols/dwarf/read_types.h"
 
 namespace heapscan {
 

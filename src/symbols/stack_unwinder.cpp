@@ -1,7 +1,7 @@
 #include "heapscan/symbols/stack_unwinder.h"
 
 #include "heapscan/image/image.h"
-#include "symbols/dwarf/unwind.h"
+#include "symbols/dwarf/frames.h"
 
 namespace heapscan {
 

@@ -1,12 +1,26 @@
 #include "heapscan/symbols/symbols.h"
 
-#include <algorithm>
+#include <cxxabi.h>
 
-#include "symbols/name_hash.h"
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <string_view>
 
 namespace heapscan {
 
 namespace {
+
+// FNV-1a, 32 bits: the key of the by-name index.
+[[nodiscard]] constexpr uint32_t hash_of_name(std::string_view name) {
+  uint32_t hash = 2166136261U;
+  for (const char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619U;
+  return hash;
+}
+
 // How many symbols below an address are asked whether they reach it: functions nest by labels, not
 // by hundreds.
 constexpr size_t kMostBelow = 64;
@@ -83,6 +97,145 @@ std::optional<StructLayout> Symbols::struct_layout(ModuleId module, std::string_
   const auto found = structs.find(name);
   if (found == structs.end()) return std::nullopt;
   return found->second;
+}
+
+namespace {
+constexpr size_t kLongestSymbol = (size_t{1} << 20) - 1;
+constexpr uint8_t kWorstRank = 15;
+}  // namespace
+
+SymbolsBuilder::SymbolsBuilder(const MemoryImage& image) {
+  symbols_.modules_ = Column<ModuleId, Symbols::ModuleSymbols>(image.modules().size());
+  sorted_ = Column<ModuleId, uint8_t>(image.modules().size());
+  for (size_t i = 0; i < image.modules().size(); ++i) {
+    for (const ModuleSegment& segment : image.modules()[ModuleId(i)].segments) {
+      symbols_.places_.push_back({segment.range, ModuleId(i)});
+    }
+  }
+  std::sort(symbols_.places_.begin(), symbols_.places_.end(),
+            [](const auto& a, const auto& b) { return a.range < b.range; });
+}
+
+void SymbolsBuilder::add(ModuleId module, const SymbolRow& row) {
+  Symbols::ModuleSymbols& table = symbols_.modules_[module];
+  const std::string_view name = row.name.substr(0, kLongestSymbol);
+  if (table.names.size() + name.size() > std::numeric_limits<uint32_t>::max()) return;
+  Symbols::Entry entry;
+  entry.address = row.address;
+  entry.size = row.size;
+  entry.name = static_cast<uint32_t>(table.names.size());
+  entry.name_length = static_cast<uint32_t>(name.size()) & 0xfffffU;
+  entry.rank = std::min(row.rank, kWorstRank) & 15U;
+  entry.tls = row.tls;
+  entry.exported = row.exported;
+  table.names += name;
+  table.entries.push_back(entry);
+  sorted_[module] = 0;
+}
+
+void SymbolsBuilder::add_struct(ModuleId module, std::string name, StructLayout layout) {
+  symbols_.modules_[module].structs.insert_or_assign(std::move(name), std::move(layout));
+}
+
+// .symtab repeats .dynsym: rows of one name and one place become one.
+void SymbolsBuilder::sort(ModuleId module) {
+  Symbols::ModuleSymbols& table = symbols_.modules_[module];
+  auto& entries = table.entries;
+  const auto name = [&](const Symbols::Entry& e) { return Symbols::name_of(table, e); };
+  std::sort(entries.begin(), entries.end(), [&](const Symbols::Entry& a, const Symbols::Entry& b) {
+    if (a.tls != b.tls) return a.tls < b.tls;
+    if (a.address != b.address) return a.address < b.address;
+    return name(a) < name(b);
+  });
+  size_t kept = 0;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (kept > 0) {
+      Symbols::Entry& last = entries[kept - 1];
+      if (last.tls == entries[i].tls && last.address == entries[i].address &&
+          name(last) == name(entries[i])) {
+        last.size = std::max(last.size, entries[i].size);
+        last.rank = std::min<uint32_t>(last.rank, entries[i].rank) & 15U;
+        last.exported = last.exported | entries[i].exported;
+        continue;
+      }
+    }
+    entries[kept++] = entries[i];
+  }
+  entries.resize(kept);
+  entries.shrink_to_fit();
+  table.places =
+      static_cast<size_t>(std::partition_point(entries.begin(), entries.end(),
+                                               [](const auto& e) { return e.tls == 0; }) -
+                          entries.begin());
+  table.by_name.clear();
+  table.by_name.reserve(entries.size());
+  for (size_t i = 0; i < entries.size(); ++i) {
+    table.by_name.push_back(uint64_t{hash_of_name(name(entries[i]))} << 32 | i);
+  }
+  std::sort(table.by_name.begin(), table.by_name.end());
+  sorted_[module] = 1;
+}
+
+Symbols SymbolsBuilder::freeze() {
+  for (size_t i = 0; i < sorted_.size(); ++i) {
+    if (sorted_[ModuleId(i)] == 0) sort(ModuleId(i));
+  }
+  return std::move(symbols_);
+}
+
+// A mangled name may refer back to parts of itself, each of which may do so again: a hostile one of
+// a few hundred bytes stands for a text without end, and abi::__cxa_demangle() would use up all
+// memory for it. A level of r references multiplies by r what it refers to, so n references make at
+// most 3^(n/3) of one: few enough of them are harmless, and no more are followed.
+
+namespace {
+
+constexpr size_t kLongestDemangled = 1024;
+constexpr size_t kMostReferences = 32;
+constexpr size_t kMostDemanglerText = 64 << 10;
+
+// Substitutions and template parameters: S_, S0_, T_, T1_ …, also where they are part of something
+// else.
+size_t count_references(std::string_view name) {
+  size_t count = 0;
+  for (size_t i = 0; i < name.size(); ++i) {
+    if (name[i] != 'S' && name[i] != 'T') continue;
+    size_t end = i + 1;
+    while (end < name.size() && (std::isdigit(static_cast<unsigned char>(name[end])) != 0 ||
+                                 std::isupper(static_cast<unsigned char>(name[end])) != 0)) {
+      ++end;
+    }
+    if (end < name.size() && name[end] == '_') ++count;
+  }
+  return count;
+}
+
+struct Free {
+  void operator()(char* text) const { std::free(text); }
+};
+
+}  // namespace
+
+std::string demangled(std::string_view name) {
+  const std::string given(name);
+  if (!name.starts_with("_Z") || name.size() > kLongestDemangled) return given;
+  if (count_references(name) > kMostReferences) return given;
+  int status = 0;
+  const std::unique_ptr<char, Free> text(
+      abi::__cxa_demangle(given.c_str(), nullptr, nullptr, &status));
+  if (status != 0 || !text || std::string_view(text.get()).size() > kMostDemanglerText)
+    return given;
+  return text.get();
+}
+
+std::string name_of_symbol(std::string_view symbol) {
+  constexpr size_t kLongestName = 1024;
+  constexpr std::string_view kTag = "[abi:cxx11]";  // of what has a std::string in its type
+  std::string name = demangled(symbol);
+  for (size_t at = name.find(kTag); at != std::string::npos; at = name.find(kTag, at))
+    name.erase(at, kTag.size());
+  if (name.size() > kLongestName) name.resize(kLongestName);
+  return name;
 }
 
 }  // namespace heapscan

@@ -13,7 +13,7 @@
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/identify/profile.h"
-#include "heapscan/symbols/demangle.h"
+#include "heapscan/symbols/symbols.h"
 #include "triage/suppression_pattern.h"
 
 namespace heapscan {

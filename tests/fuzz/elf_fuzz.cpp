@@ -8,7 +8,7 @@
 #include "heapscan/elf/elf_file.h"
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
-#include "symbols/struct_layouts.h"
+#include "symbols/dwarf/read_types.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "heapscan/symbols/demangle.h"
+#include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
 

@@ -3,7 +3,7 @@
 // the search table names, or names as its common entry, may lie anywhere between the entries. So the
 // entries are gone through first, and the file is used only if all that the table leads to are of a
 // kind that compilers write.
-#include "symbols/dwarf/call_frames.h"
+#include "symbols/dwarf/frames.h"
 
 #include <dwarf.h>
 

@@ -1,4 +1,4 @@
-#include "symbols/dwarf/expression.h"
+#include "symbols/dwarf/frames.h"
 
 #include <dwarf.h>
 

@@ -9,7 +9,6 @@
 #include <optional>
 
 #include "symbols/dwarf/libdw_file.h"
-#include "symbols/dwarf/lines.h"
 #include "symbols/dwarf/unit.h"
 
 namespace heapscan {

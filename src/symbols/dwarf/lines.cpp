@@ -3,7 +3,7 @@
 // spelled out, however often a damaged table names one folder: what that comes to is worked out
 // first. Without .debug_str, whose texts are as long as names of templates: compilers have put paths
 // into tables or .debug_line_str only, and where the compiler ran is not asked for.
-#include "symbols/dwarf/lines.h"
+#include "symbols/dwarf/libdw_file.h"
 
 #include <dwarf.h>
 
@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "symbols/dwarf/cursor.h"
-#include "symbols/dwarf/libdw_file.h"
 
 namespace heapscan {
 

@@ -1,14 +1,17 @@
 // Types of whole modules out of their DWARF.
 #pragma once
 
+#include <map>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "heapscan/elf/elf_file.h"
 #include "heapscan/image/image.h"
-#include "heapscan/symbols/types_builder.h"
+#include "heapscan/symbols/symbols.h"
+#include "heapscan/symbols/types.h"
 #include "symbols/dwarf/file.h"
-#include "symbols/dwarf/unwind.h"
+#include "symbols/dwarf/frames.h"
 
 namespace heapscan {
 
@@ -26,5 +29,15 @@ struct DebugFile {
 // The same for every number of threads.
 void read_module_types(const MemoryImage& image, const std::vector<DebugFile>& modules,
                        TypesBuilder& builder);
+
+// ---- layouts of the C library's allocator structs, from DWARF -----------------------------------
+
+class KeptSections;
+
+// malloc_state, malloc_par, tcache_perthread_struct, tcache_entry, _heap_info and malloc_chunk, as
+// far as `file` describes them in the unit of malloc.c. Every walk is bounded; damaged DWARF yields
+// what was understood before. `kept`: where what is unpacked may be kept.
+[[nodiscard]] std::map<std::string, StructLayout, std::less<>> read_malloc_structs(
+    const ElfFile& file, KeptSections* kept = nullptr);
 
 }  // namespace heapscan

@@ -5,19 +5,110 @@
 // and tables, are joined by adding what is not there yet, whatever their order.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "heapscan/base/id.h"
-#include "heapscan/symbols/types_builder.h"
-#include "symbols/dwarf/key_index.h"
-#include "symbols/dwarf/unit_keys.h"
+#include "heapscan/symbols/types.h"
 #include "symbols/dwarf/unit_types.h"
 
 namespace heapscan {
+
+// ---- keys of one unit ---------------------------------------------------------------------------
+
+// Keys for the types of one unit (see type_table.h).
+//
+// Twice each chain of pointers, arrays and typedefs is followed to its end, without recursion: once
+// for what members show of their types (a struct's name stands for it), once for the keys.
+
+using TypeKey = uint64_t;  // 0: void, or nothing known
+
+[[nodiscard]] constexpr uint64_t mixed(uint64_t a, uint64_t b) {
+  uint64_t x = (a ^ (b + 0x9e3779b97f4a7c15ULL + (a << 6) + (a >> 2))) * 0xff51afd7ed558ccdULL;
+  x = (x ^ (x >> 33)) * 0xc4ceb9fe1a85ec53ULL;
+  return x ^ (x >> 29);
+}
+[[nodiscard]] TypeKey key_of_array(uint64_t count, TypeKey element);
+// Stands for a DIE of another unit of the file numbered `file`.
+[[nodiscard]] TypeKey key_of_reference(uint32_t file, DieRef ref);
+
+class UnitKeys {
+ public:
+  // Names structs after their typedefs where they have no name of their own.
+  explicit UnitKeys(UnitTypes& unit);
+
+  [[nodiscard]] TypeKey key(size_t type) const { return keys_[type]; }
+  [[nodiscard]] TypeKey of(DieRef ref) const;
+  // `ref` as other units see it when it leads out of this one; else none.
+  [[nodiscard]] DieRef outside(DieRef ref) const;
+  // Whether the type is but another name for its target.
+  [[nodiscard]] static bool passes_through(const RawType& type);
+
+ private:
+  enum class Depth { Nominal, Full };
+  void name_after_typedefs();
+  void follow_chains(Depth depth, std::vector<TypeKey>& out);
+  [[nodiscard]] TypeKey end_of_chain(const RawType& type, Depth depth) const;
+  [[nodiscard]] TypeKey joined(const RawType& type, TypeKey target) const;
+  [[nodiscard]] TypeKey key_of_record(const RawType& type) const;
+
+  UnitTypes& unit_;
+  std::vector<TypeKey> nominal_;
+  std::vector<TypeKey> keys_;
+};
+
+// ---- rows by key --------------------------------------------------------------------------------
+
+// A hash table from 64-bit keys to rows, for keys that are hashes themselves. Key 0 is never in it.
+
+class KeyIndex {
+ public:
+  [[nodiscard]] std::optional<uint32_t> find(uint64_t key) const {
+    if (key == 0 || slots_.empty()) return std::nullopt;
+    for (size_t i = key & mask();; i = (i + 1) & mask()) {
+      if (slots_[i].key == key) return slots_[i].row;
+      if (slots_[i].key == 0) return std::nullopt;
+    }
+  }
+  // Keeps the row that was there before.
+  void insert(uint64_t key, uint32_t row) {
+    if (key == 0) return;
+    if ((used_ + 1) * 2 > slots_.size()) grow();
+    put({key, row});
+  }
+
+ private:
+  struct Slot {
+    uint64_t key = 0;
+    uint32_t row = 0;
+  };
+  [[nodiscard]] size_t mask() const { return slots_.size() - 1; }
+  void put(Slot slot) {
+    size_t i = slot.key & mask();
+    while (slots_[i].key != 0 && slots_[i].key != slot.key) i = (i + 1) & mask();
+    if (slots_[i].key != 0) return;
+    slots_[i] = slot;
+    ++used_;
+  }
+  void grow() {
+    std::vector<Slot> old(slots_.empty() ? 64 : slots_.size() * 2);
+    old.swap(slots_);
+    used_ = 0;
+    for (const Slot& slot : old) {
+      if (slot.key != 0) put(slot);
+    }
+  }
+
+  std::vector<Slot> slots_;
+  size_t used_ = 0;
+};
+
+// ---- the table ----------------------------------------------------------------------------------
 
 class TypeTable {
  public:

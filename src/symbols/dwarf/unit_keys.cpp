@@ -1,4 +1,4 @@
-#include "symbols/dwarf/unit_keys.h"
+#include "symbols/dwarf/type_table.h"
 
 #include <dwarf.h>
 

@@ -2,7 +2,7 @@
 // blocks of functions; there are few of those, so that everything else is stepped over. It follows
 // references to where a name or a type is declared, and parses expressions; what they mean on this
 // image is worked out here.
-#include "symbols/dwarf/unit_locals.h"
+#include "symbols/dwarf/frames.h"
 
 #include <dwarf.h>
 

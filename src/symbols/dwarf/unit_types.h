@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -109,5 +110,18 @@ constexpr uint64_t kNoHash = 14695981039346656037ULL;
 // Fills `out`, which may be what another unit of the same file left behind. `others` is asked for
 // names and types that are kept in other units (LTO).
 void read_unit_types(const UnitReader& reader, UnitFinder& others, bool assume_cpp, UnitTypes& out);
+
+// ---- the simple locations and offsets that DWARF expressions give; all others are nothing -------
+
+// Of DW_AT_data_member_location; nothing for what depends on the object (virtual bases).
+[[nodiscard]] std::optional<uint64_t> constant_member_offset(const UnitReader& reader,
+                                                             const AttributeValue& value);
+
+struct StaticPlace {
+  uint64_t value = 0;  // an address in the file; of a thread-local variable an offset
+  bool is_thread_local = false;
+};
+// Of a variable that is not on a stack.
+[[nodiscard]] std::optional<StaticPlace> static_place(const UnitReader& reader, Bytes expression);
 
 }  // namespace heapscan

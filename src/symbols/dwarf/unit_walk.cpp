@@ -8,8 +8,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "symbols/dwarf/location.h"
-
 namespace heapscan {
 
 namespace {

@@ -1,6 +1,6 @@
 // Frame by frame: the rules for where a thread is say where its caller's registers are. Stacks grow
 // downwards, so a caller's frame that does not lie above ends the walk: it cannot go in circles.
-#include "symbols/dwarf/unwind.h"
+#include "symbols/dwarf/frames.h"
 
 #include <algorithm>
 

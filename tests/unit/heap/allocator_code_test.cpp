@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "heapscan/symbols/symbols_builder.h"
+#include "heapscan/symbols/symbols.h"
 #include "support/fake_process.h"
 
 namespace heapscan {

@@ -3,7 +3,7 @@
 #include <elf.h>
 #include <gmock/gmock.h>
 
-#include "heapscan/symbols/symbols_builder.h"
+#include "heapscan/symbols/symbols.h"
 #include "support/fake_process.h"
 
 namespace heapscan {

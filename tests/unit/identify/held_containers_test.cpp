@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "heapscan/symbols/symbols_builder.h"
-#include "heapscan/symbols/types_builder.h"
+#include "heapscan/symbols/symbols.h"
+#include "heapscan/symbols/types.h"
 #include "support/fake_program.h"
 
 namespace heapscan {

@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "heapscan/symbols/symbols_builder.h"
+#include "heapscan/symbols/symbols.h"
 #include "support/fake_program.h"
 
 namespace heapscan {

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "heapscan/symbols/symbols_builder.h"
+#include "heapscan/symbols/symbols.h"
 #include "heapscan/symbols/types.h"
 #include "identify/inputs.h"
 #include "support/fake_program.h"

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "heapscan/symbols/symbols_builder.h"
+#include "heapscan/symbols/symbols.h"
 #include "support/fake_program.h"
 
 namespace heapscan {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "heapscan/symbols/types_builder.h"
+#include "heapscan/symbols/types.h"
 
 namespace heapscan {
 namespace {

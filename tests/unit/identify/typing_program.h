@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "heapscan/symbols/types_builder.h"
+#include "heapscan/symbols/types.h"
 #include "identify/inputs.h"
 #include "support/fake_program.h"
 

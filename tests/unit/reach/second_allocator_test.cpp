@@ -8,7 +8,7 @@
 #include "heap/glibc/glibc_heap.h"
 #include "heapscan/base/error.h"
 #include "heapscan/reach/reachability.h"
-#include "heapscan/symbols/symbols_builder.h"
+#include "heapscan/symbols/symbols.h"
 #include "slab_allocator.h"
 #include "support/fake_process.h"
 

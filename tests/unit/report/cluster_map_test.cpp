@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "heapscan/report/report.h"
-#include "heapscan/symbols/types_builder.h"
+#include "heapscan/symbols/types.h"
 #include "report/member_names.h"
 #include "unit/report/judged_program.h"
 

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "heapscan/base/text.h"
-#include "heapscan/symbols/symbols_builder.h"
+#include "heapscan/symbols/symbols.h"
 #include "unit/report/judged_program.h"
 
 namespace heapscan {

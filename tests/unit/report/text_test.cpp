@@ -7,7 +7,7 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/identify/field_meaning.h"
-#include "heapscan/symbols/symbols_builder.h"
+#include "heapscan/symbols/symbols.h"
 #include "unit/report/judged_program.h"
 
 namespace heapscan {

@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "heapscan/symbols/symbols_builder.h"
+#include "heapscan/symbols/symbols.h"
 #include "support/fake_process.h"
 
 namespace heapscan {

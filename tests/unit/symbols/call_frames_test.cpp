@@ -1,6 +1,6 @@
 // Libraries of the system have call frame information for all of their code; damaged ones are
 // refused or harmless.
-#include "symbols/dwarf/call_frames.h"
+#include "symbols/dwarf/frames.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "heapscan/symbols/demangle.h"
+#include "heapscan/symbols/symbols.h"
 
 #include <gtest/gtest.h>
 

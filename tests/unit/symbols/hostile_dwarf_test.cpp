@@ -5,7 +5,6 @@
 
 #include "support/elf_writer.h"
 #include "symbols/dwarf/type_table.h"
-#include "symbols/dwarf/unit_keys.h"
 
 namespace heapscan {
 namespace {

@@ -7,7 +7,6 @@
 
 #include "support/elf_writer.h"
 #include "symbols/dwarf/libdw_file.h"
-#include "symbols/dwarf/lines.h"
 
 namespace heapscan {
 namespace {

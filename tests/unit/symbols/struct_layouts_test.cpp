@@ -1,4 +1,4 @@
-#include "symbols/struct_layouts.h"
+#include "symbols/dwarf/read_types.h"
 
 #include <dlfcn.h>
 #include <gnu/libc-version.h>

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "heapscan/image/image.h"
-#include "heapscan/symbols/symbols_builder.h"
 
 namespace heapscan {
 namespace {

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "heapscan/symbols/types_builder.h"
-
 namespace heapscan {
 namespace {
 
