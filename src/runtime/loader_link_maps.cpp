@@ -1,4 +1,4 @@
-#include "heapscan/runtime/loader_link_maps.h"
+#include "heapscan/runtime/runtime_facts.h"
 
 #include <elf.h>
 

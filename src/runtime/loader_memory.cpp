@@ -8,14 +8,13 @@
 //
 // The kernel joins neighbouring mappings, and what a program maps later usually lands right below
 // the loader's memory: so it is pages that are claimed, not whole regions.
-#include "runtime/loader_memory.h"
+#include "runtime/runtime_parts.h"
 
 #include <algorithm>
 #include <set>
 #include <utility>
 
 #include "heapscan/image/intervals.h"
-#include "runtime/thread_descriptor.h"
 
 namespace heapscan {
 

@@ -1,5 +1,5 @@
 // By what a module exports, where its dynamic table could be read; by its file's name otherwise.
-#include "heapscan/runtime/module_roles.h"
+#include "heapscan/runtime/runtime_facts.h"
 
 #include <elf.h>
 

@@ -1,8 +1,7 @@
 #include "heapscan/runtime/runtime_facts.h"
 
 #include "heapscan/image/intervals.h"
-#include "runtime/ended_threads.h"
-#include "runtime/loader_memory.h"
+#include "runtime/runtime_parts.h"
 
 namespace heapscan {
 

@@ -2,7 +2,7 @@
 // more come from glibc's own lists, or from their shape where the lists are damaged. A descriptor
 // on the list of stacks in use whose thread has ended waits to be joined; one whose thread does not
 // exist although it never ended was inherited over fork.
-#include "heapscan/runtime/thread_areas.h"
+#include "heapscan/runtime/runtime_facts.h"
 
 #include <algorithm>
 #include <optional>
@@ -11,12 +11,7 @@
 #include <unordered_set>
 
 #include "heapscan/base/text.h"
-#include "heapscan/runtime/loader_link_maps.h"
-#include "heapscan/runtime/module_roles.h"
-#include "runtime/thread_descriptor.h"
-#include "runtime/thread_lists.h"
-#include "runtime/thread_stacks.h"
-#include "runtime/thread_tls.h"
+#include "runtime/runtime_parts.h"
 
 namespace heapscan {
 

@@ -1,4 +1,4 @@
-#include "runtime/thread_descriptor.h"
+#include "runtime/runtime_parts.h"
 
 #include <array>
 

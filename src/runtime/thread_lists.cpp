@@ -4,7 +4,7 @@
 // symbols where there are any; else by who is on it (the first thread is on the user list, a
 // running thread with a stack of glibc's on the used list); else by its place: since 2.34 the three
 // heads follow each other, used, user, cache. An empty list has nothing on it that matters.
-#include "runtime/thread_lists.h"
+#include "runtime/runtime_parts.h"
 
 #include <algorithm>
 #include <array>

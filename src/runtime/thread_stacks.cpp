@@ -1,4 +1,4 @@
-#include "runtime/thread_stacks.h"
+#include "runtime/runtime_parts.h"
 
 #include <elf.h>
 

@@ -12,7 +12,7 @@
 #include "heap/glibc/word_reader.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
-#include "heapscan/runtime/thread_areas.h"
+#include "heapscan/runtime/runtime_facts.h"
 
 namespace heapscan::glibc {
 

@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 
 #include "heap_expectations.h"
-#include "runtime/ended_threads.h"
+#include "runtime/runtime_parts.h"
 #include "support/fake_heap.h"
 
 namespace heapscan {

@@ -1,6 +1,6 @@
 // One module, one role, whatever it defines.
 
-#include "heapscan/runtime/module_roles.h"
+#include "heapscan/runtime/runtime_facts.h"
 
 #include <gmock/gmock.h>
 
