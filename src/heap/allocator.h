@@ -29,7 +29,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "heapscan/base/addr.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
 #include "heapscan/runtime/runtime_facts.h"
@@ -75,5 +77,76 @@ struct Allocator {
 
 // What walk_heap() does, with these allocators.
 [[nodiscard]] HeapModel walk_heap(const HeapInputs& inputs, std::span<const Allocator> allocators);
+
+// ---- which allocator serves malloc --------------------------------------------------------------
+
+// Which allocator serves malloc in this process.
+//
+// Decided as the dynamic loader decides: the first object in lookup order whose dynamic table
+// defines malloc serves it; what that object is, known symbols and strings tell. An object that
+// only wraps another's malloc is seen through: that one's heap is in use then. Facts:
+// the allocators' public symbols and messages.
+
+// Whether `text` stands anywhere in the module's memory.
+[[nodiscard]] bool holds_text(const MemoryImage& image, const Module& module,
+                              std::string_view text);
+
+// As a sentence names it: its file's name, or "the program".
+[[nodiscard]] std::string name_in_sentence(const Module& module);
+
+struct AllocatorInCharge {
+  // "glibc", "jemalloc", "tcmalloc", "mimalloc", "musl", …; the file name of a module that serves
+  // malloc and is none of them; "unknown" when nothing serves it.
+  std::string name;
+  ModuleId module;       // which module holds the allocator's state; none when unknown
+  std::string found_by;  // a sentence
+};
+
+// `allocators`: those that can be read. Others are named, by what gives them away.
+[[nodiscard]] AllocatorInCharge find_allocator(const HeapInputs& inputs,
+                                               std::span<const Allocator> allocators);
+
+// ---- what a walk calls: where malloc's code lies ------------------------------------------------
+
+// Where the allocator's own instructions lie: a thread that is between two of them may be at work
+// on a block that is neither free nor handed out.
+
+// The code of malloc, free and what they call, in `module`; sorted, disjoint. Empty when no symbol
+// tells.
+[[nodiscard]] std::vector<AddrRange> find_allocator_code(const MemoryImage& image,
+                                                         const Symbols& symbols, ModuleId module);
+
+// ---- what a walk calls: raw mappings ------------------------------------------------------------
+
+// Raw anonymous mappings: memory the program mapped itself. Each becomes a block of its own kind.
+
+// What is left of private anonymous memory without `taken` (sorted, disjoint). Sorted, disjoint.
+[[nodiscard]] std::vector<AddrRange> find_mappings(const MemoryImage& image,
+                                                   const std::vector<AddrRange>& taken);
+
+// Memory reserved in one piece, without rights, and made usable here and there: whoever has an
+// address in it has all of it. Replaces `mappings` (of find_mappings, with the same `taken`) inside
+// such a piece by one that is as long as the piece.
+void join_reservations(const MemoryImage& image, const std::vector<AddrRange>& taken,
+                       std::vector<AddrRange>& mappings);
+
+// Both: what is raw memory beside modules, threads, the loader and what the allocator `owns` (in
+// any order).
+[[nodiscard]] std::vector<AddrRange> raw_mappings(const MemoryImage& image,
+                                                  const RuntimeFacts& runtime,
+                                                  const std::vector<AddrRange>& owns);
+
+// ---- what a walk calls: what is kept for ended threads ------------------------------------------
+
+// Blocks that hold what the C library still keeps for threads that have ended. They look used, but
+// the program cannot get at them any more: they are bookkeeping, and nothing in them counts.
+
+// For an allocator's walk, once `heap` has its blocks and index.
+void mark_ended_storage(const RuntimeFacts& runtime, HeapModel& heap);
+
+// ---- the sums of a block table ------------------------------------------------------------------
+
+[[nodiscard]] HeapTotals add_up(const MemoryImage& image, std::span<const Block> blocks,
+                                const std::vector<Arena>& arenas);
 
 }  // namespace heapscan

@@ -2,7 +2,7 @@
 // What the library exports of it lies scattered over that stretch; the functions that do the work
 // are local and have no names in a stripped library. So the stretch goes from the first of the
 // known names to the last one, and from there both ways as far as no foreign name begins.
-#include "heap/allocator_code.h"
+#include "heap/allocator.h"
 
 #include <algorithm>
 #include <string_view>

@@ -1,7 +1,7 @@
 // A module's signature is a symbol or a message that only one allocator has. Symbols are asked
 // first: a program that merely mentions "jemalloc" in a string is not served by it, so strings
 // count only in the module that serves malloc, or in a static program, which serves itself.
-#include "heap/allocator_detection.h"
+#include "heap/allocator.h"
 
 #include <algorithm>
 #include <array>

@@ -3,7 +3,7 @@
 // exception: stacks of equal size, mapped one after another and each used from its top, leave a
 // comb of written and untouched pages that shows where they meet.
 
-#include "heap/mappings.h"
+#include "heap/allocator.h"
 
 #include <algorithm>
 #include <cstring>

@@ -3,7 +3,6 @@
 #include <array>
 
 #include "heap/allocator.h"
-#include "heap/allocator_detection.h"
 #include "heap/glibc/glibc_heap.h"
 #include "heapscan/base/error.h"
 

@@ -1,5 +1,5 @@
 // The edges of a graph of blocks, found in one pass over their memory in ascending order: nothing is
-// used when it is found (see pointer_stream.h).
+// used when it is found (see block_memory.h).
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,6 @@
 
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/heap_model.h"
-#include "heapscan/heap/pointer_stream.h"
 #include "reach/short_string.h"
 
 namespace heapscan {

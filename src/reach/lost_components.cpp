@@ -28,7 +28,7 @@
 
 #include "heapscan/base/id.h"
 #include "heapscan/base/parallel.h"
-#include "heapscan/heap/block_numbers.h"
+#include "heapscan/heap/block_bitmap.h"
 #include "reach/edge_finder.h"
 
 namespace heapscan {

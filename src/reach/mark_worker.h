@@ -11,7 +11,6 @@
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/heap_model.h"
-#include "heapscan/heap/pointer_stream.h"
 #include "heapscan/image/image.h"
 #include "reach/hidden_pointers.h"
 #include "reach/interior_rules.h"

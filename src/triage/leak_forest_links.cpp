@@ -8,9 +8,8 @@
 #include <utility>
 
 #include "heapscan/base/parallel.h"
+#include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
-#include "heapscan/heap/block_numbers.h"
-#include "heapscan/heap/pointer_stream.h"
 
 namespace heapscan {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "heap/glibc/chunk.h"
+#include "heap/glibc/chunks.h"
 #include "heapscan/base/error.h"
 
 namespace heapscan {

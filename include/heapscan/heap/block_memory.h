@@ -1,14 +1,22 @@
-// Where the bytes of blocks lie in our own memory, so that scanning a block needs no search through
-// regions.
+// Reading the memory of blocks: where it lies, and how to go through much of it without waiting.
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
+#include <utility>
 #include <vector>
 
+#include "heapscan/heap/block_index.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
 
 namespace heapscan {
+
+// ---- where it lies ------------------------------------------------------------------------------
+
+// Where the bytes of blocks lie in our own memory, so that scanning a block needs no search through
+// regions.
 
 class BlockMemory {
  public:
@@ -48,6 +56,116 @@ class BlockMemory {
   };
   const MemoryImage& image_;
   std::vector<Base> bases_;
+};
+
+// ---- reading much of it -------------------------------------------------------------------------
+
+// Reading many blocks and following many words at the speed of memory rather than of its latency.
+//
+// Each word that may be a pointer needs its entry in the block index, each block its row and its
+// bytes, and all of these are cache misses. So nothing is used when it is found: it is announced,
+// which fetches what will be needed, and used some steps later, when that has arrived.
+//
+//   BlockReader reader(heap, memory);
+//   PointerStream<uint32_t> pointers(heap.index);
+//   for (size_t i = 0; i < blocks.size(); ++i) {
+//     if (i + kAhead < blocks.size()) reader.announce_bytes(blocks[i + kAhead]);
+//     reader.for_each_span(heap.block(blocks[i]).range(), [&](Addr, Bytes bytes) {
+//       ... for each word:
+//       const uint32_t range = heap.index.range_at(word);
+//       if (range != BlockIndex::kNoRange) pointers.push({word, range, i}, found);
+//     });
+//   }
+//   pointers.flush(found);
+//
+// For one thread each.
+
+// Words on their way to the blocks they lead to, each with what its finder wants to know then.
+template <typename Tag>
+class PointerStream {
+ public:
+  struct Pointer {
+    uint64_t value = 0;
+    uint32_t range = BlockIndex::kNoRange;  // of the index: `value` lies in it
+    [[no_unique_address]] Tag tag = {};
+  };
+
+  // Refers to the index, which must outlive it.
+  explicit PointerStream(const BlockIndex& index) : index_(index) {}
+
+  // Calls found(pointer, block) for the one that has waited longest, if kWaiting do. `block` is the
+  // last that begins at or below the value: whether it reaches that far is in its row. None when
+  // there is none in the range.
+  template <typename F>
+  void push(const Pointer& pointer, F&& found) {
+    index_.prefetch(index_.ranges()[pointer.range], pointer.value);
+    turn(pointer, found);
+  }
+  // Calls it for all that still wait.
+  template <typename F>
+  void flush(F&& found) {
+    for (size_t i = 0; i < kWaiting; ++i) turn({}, found);
+  }
+
+ private:
+  static constexpr size_t kWaiting = 16;
+
+  template <typename F>
+  void turn(const Pointer& pointer, F& found) {
+    const Pointer oldest = std::exchange(waiting_[next_++ % kWaiting], pointer);
+    if (oldest.range == BlockIndex::kNoRange) return;
+    found(oldest, index_.block_before(index_.ranges()[oldest.range], oldest.value));
+  }
+
+  const BlockIndex& index_;
+  std::array<Pointer, kWaiting> waiting_{};
+  size_t next_ = 0;
+};
+
+// The bytes of blocks that are mostly read in ascending order.
+class BlockReader {
+ public:
+  static constexpr uint64_t kAnnounced =
+      256;  // bytes of a block; the processor sees by itself that the rest is wanted
+
+  // Refers to both, which must outlive it.
+  BlockReader(const HeapModel& heap, const BlockMemory& memory) : heap_(heap), memory_(memory) {}
+
+  // Rows first, bytes some blocks later: announcing bytes needs the row.
+  void announce_row(BlockId id) const { __builtin_prefetch(&heap_.block(id)); }
+  void announce_bytes(BlockId id, uint64_t most = kAnnounced) {
+    const AddrRange bytes = heap_.block(id).range();
+    const std::byte* const at = memory_.at(range_of(bytes.begin()), bytes.begin().value);
+    if (at == nullptr) return;
+    for (uint64_t i = 0; i < std::min(bytes.size(), most); i += kCacheLine)
+      __builtin_prefetch(at + i);
+  }
+
+  // The range of the index that the block lies in which begins at `begin`.
+  [[nodiscard]] uint32_t range_of(Addr begin) {
+    if (begin.value - range_.begin >= range_.end - range_.begin) {
+      range_number_ = heap_.index.range_at(begin.value);
+      range_ = heap_.index.ranges()[range_number_];
+    }
+    return range_number_;
+  }
+  // The block that begins at `begin`, in one piece; null when it is not saved in one.
+  [[nodiscard]] const std::byte* bytes_at(Addr begin) {
+    return memory_.at(range_of(begin), begin.value);
+  }
+  // Calls f(address, bytes) for the saved stretches of `part`, which lies within a block.
+  template <typename F>
+  void for_each_span(AddrRange part, F&& f) {
+    memory_.for_each_span(range_of(part.begin()), part, f);
+  }
+
+ private:
+  static constexpr uint64_t kCacheLine = 64;
+
+  const HeapModel& heap_;
+  const BlockMemory& memory_;
+  BlockIndex::Range range_;
+  uint32_t range_number_ = BlockIndex::kNoRange;
 };
 
 }  // namespace heapscan

@@ -5,12 +5,12 @@
 // DWARF, where there are any, only propose a place; it is held to the same shape. Where no module's
 // data has an arena, a heap header (at a multiple of its size, pointing just behind itself) names
 // one.
-#include "heap/glibc/arena_search.h"
+#include "heap/glibc/arenas.h"
 
 #include <algorithm>
 #include <unordered_set>
 
-#include "heap/glibc/chunk.h"
+#include "heap/glibc/chunks.h"
 #include "heapscan/base/text.h"
 
 namespace heapscan::glibc {

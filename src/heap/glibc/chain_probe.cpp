@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "heap/glibc/chunk.h"
+#include "heap/glibc/chunks.h"
 
 namespace heapscan::glibc {
 

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "heap/glibc/heap_area.h"
+#include "heap/glibc/chunks.h"
 #include "heap/glibc/word_reader.h"
 
 namespace heapscan::glibc {

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "heap/glibc/chunk.h"
+#include "heap/glibc/chunks.h"
 #include "heap/glibc/glibc_heap.h"
 #include "heapscan/base/text.h"
 #include "heapscan/image/intervals.h"

@@ -14,12 +14,11 @@
 // Half states of a process stopped inside malloc (the top chunk moved but its header not yet
 // written, say) are met with what the finished state would be.
 
-#include "heap/glibc/chunk_walk.h"
+#include "heap/glibc/chunks.h"
 
 #include <algorithm>
 
 #include "heap/glibc/chain_probe.h"
-#include "heap/glibc/chunk.h"
 #include "heap/glibc/word_reader.h"
 #include "heapscan/base/text.h"
 

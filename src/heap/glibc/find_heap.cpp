@@ -3,10 +3,9 @@
 
 #include <algorithm>
 
-#include "heap/glibc/arena_search.h"
-#include "heap/glibc/chunk.h"
+#include "heap/glibc/arenas.h"
+#include "heap/glibc/chunks.h"
 #include "heap/glibc/glibc_heap.h"
-#include "heap/glibc/main_extent.h"
 #include "heapscan/base/text.h"
 #include "heapscan/image/intervals.h"
 

@@ -8,15 +8,11 @@
 #include <vector>
 
 #include "heap/allocator.h"
-#include "heap/glibc/arena_search.h"
-#include "heap/glibc/chunk_walk.h"
+#include "heap/glibc/arenas.h"
+#include "heap/glibc/chunks.h"
 #include "heap/glibc/damage_log.h"
 #include "heap/glibc/free_lists.h"
-#include "heap/glibc/heap_area.h"
-#include "heap/glibc/heap_chain.h"
-#include "heap/glibc/malloc_params.h"
 #include "heap/glibc/mmapped_chunks.h"
-#include "heap/glibc/tcache_search.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"

@@ -1,10 +1,9 @@
-#include "heap/glibc/heap_chain.h"
+#include "heap/glibc/arenas.h"
 
 #include <algorithm>
 #include <unordered_set>
 
-#include "heap/glibc/arena_search.h"
-#include "heap/glibc/chunk.h"
+#include "heap/glibc/chunks.h"
 
 namespace heapscan::glibc {
 

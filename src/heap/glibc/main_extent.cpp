@@ -5,12 +5,12 @@
 // page's end. Every page that nothing else explains is then tried as the beginning of such a
 // stretch: it is one if its chunks lead, without a break, to such headers or to top.
 
-#include "heap/glibc/main_extent.h"
+#include "heap/glibc/arenas.h"
 
 #include <algorithm>
 
 #include "heap/glibc/chain_probe.h"
-#include "heap/glibc/chunk.h"
+#include "heap/glibc/chunks.h"
 #include "heapscan/base/text.h"
 #include "heapscan/image/intervals.h"
 

@@ -3,9 +3,9 @@
 // adds to the score. One misplaced field is enough to lose against the right layout, since the
 // fields overlap others there.
 
-#include "heap/glibc/malloc_params.h"
+#include "heap/glibc/arenas.h"
 
-#include "heap/glibc/chunk.h"
+#include "heap/glibc/chunks.h"
 
 namespace heapscan::glibc {
 

@@ -23,7 +23,7 @@
 #include <algorithm>
 #include <atomic>
 
-#include "heap/glibc/chunk.h"
+#include "heap/glibc/chunks.h"
 #include "heap/glibc/word_reader.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/image/intervals.h"

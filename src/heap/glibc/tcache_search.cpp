@@ -6,15 +6,14 @@
 // and of threads without registers are then looked for among all used blocks of that size, where
 // more is asked for: each cached block must carry the key that the others carry.
 
-#include "heap/glibc/tcache_search.h"
+#include "heap/glibc/free_lists.h"
 
 #include <algorithm>
 #include <array>
 #include <map>
 #include <set>
 
-#include "heap/glibc/chunk.h"
-#include "heap/glibc/free_lists.h"
+#include "heap/glibc/chunks.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
 

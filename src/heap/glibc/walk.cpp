@@ -1,10 +1,13 @@
 // glibc's heap, from its arenas to the sums.
+#include "heap/allocator.h"
 
-#include "heap/allocator_code.h"
-#include "heap/ended_storage.h"
+#include <algorithm>
+#include <cstring>
+
+#include "heap/glibc/chunks.h"
 #include "heap/glibc/glibc_heap.h"
-#include "heap/heap_totals.h"
-#include "heap/mappings.h"
+#include "heapscan/base/parallel.h"
+#include "heapscan/base/text.h"
 #include "heapscan/image/intervals.h"
 
 namespace heapscan::glibc {
@@ -60,6 +63,126 @@ std::optional<HeapModel> walk(const HeapInputs& inputs, ModuleId module) {
   heap.checks = check_heap(found, heap);
   found.damage.move_into(heap.notes);
   return heap;
+}
+
+// The block table is reserved once, with room in it for the most blocks each heap can have, and
+// heaps are walked in parallel, each into its own part. The parts are then moved together in
+// address order. Blocks that are mappings have their single rows between the parts from the
+// beginning.
+
+namespace {
+
+struct Part {
+  Addr begin;
+  size_t first_row = 0;
+  size_t rows = 0;
+  size_t area = 0;  // index into areas, or none
+  Block single;
+  static constexpr size_t kSingle = ~size_t{0};
+};
+
+std::vector<Part> parts_of(const MemoryImage& image, const GlibcHeap& found,
+                           const std::vector<AddrRange>& mappings, size_t& capacity) {
+  std::vector<Part> parts;
+  for (size_t i = 0; i < found.areas.size(); ++i) {
+    Part part;
+    part.begin = found.areas[i].range.begin();
+    part.rows = most_chunks(image, found.areas[i].range);
+    part.area = i;
+    parts.push_back(part);
+  }
+  const auto add_single = [&](AddrRange block, BlockState state) {
+    Part part;
+    part.begin = block.begin();
+    part.rows = 1;
+    part.area = Part::kSingle;
+    part.single = Block(block.begin(), block.size(), state, ArenaId::none());
+    parts.push_back(part);
+  };
+  for (const MmappedChunk& chunk : found.mmapped.chunks) add_single(chunk.block, BlockState::Used);
+  for (const AddrRange& mapping : mappings) add_single(mapping, BlockState::Mapping);
+  std::sort(parts.begin(), parts.end(),
+            [](const Part& a, const Part& b) { return a.begin < b.begin; });
+  capacity = 0;
+  for (Part& part : parts) {
+    part.first_row = capacity;
+    capacity += part.rows;
+  }
+  return parts;
+}
+
+// Moves the parts' rows to the front of the table, in order; their number. A part never moves to
+// where a later one still is, so that all whose place is free by now move at once.
+size_t move_together(const std::vector<Part>& parts, GrowingArray<Block>& blocks) {
+  std::vector<size_t> places;
+  size_t total = 0;
+  for (const Part& part : parts) {
+    places.push_back(total);
+    total += part.rows;
+  }
+  for (size_t first = 0; first < parts.size();) {
+    size_t last = first + 1;
+    while (last < parts.size() && places[last] + parts[last].rows <= parts[first].first_row) ++last;
+    parallel_for(last - first, [&](size_t i) {
+      const Part& part = parts[first + i];
+      const size_t place = places[first + i];
+      if (place == part.first_row || part.rows == 0) return;
+      std::memmove(blocks.data() + place, blocks.data() + part.first_row,
+                   part.rows * sizeof(Block));
+      // The table must never be held twice.
+      blocks.discard_rows(std::max(place + part.rows, part.first_row), part.first_row + part.rows);
+    });
+    first = last;
+  }
+  return total;
+}
+
+}  // namespace
+
+void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<AddrRange>& mappings,
+                HeapModel& heap) {
+  size_t capacity = 0;
+  std::vector<Part> parts = parts_of(image, found, mappings, capacity);
+  heap.blocks = GrowingArray<Block>(capacity);
+  heap.blocks.resize(capacity);
+
+  std::vector<AreaWalk> walks(found.areas.size());
+  parallel_for(parts.size(), [&](size_t p) {
+    Part& part = parts[p];
+    const std::span<Block> rows(heap.blocks.data() + part.first_row, part.rows);
+    if (part.area == Part::kSingle) {
+      rows[0] = part.single;
+      return;
+    }
+    const HeapArea& area = found.areas[part.area];
+    walks[part.area] = walk_chunks(image, area, found.arenas[area.arena].in_flux, rows);
+    part.rows = walks[part.area].rows;
+  });
+
+  const size_t total = move_together(parts, heap.blocks);
+  heap.blocks.resize(total);
+  heap.blocks.shrink_memory();
+
+  uint64_t unreadable = 0;
+  for (size_t i = 0; i < walks.size(); ++i) {
+    const ArenaId arena(found.areas[i].arena);
+    for (const AddrRange& range : walks[i].ranges) heap.ranges.push_back({range, arena});
+    heap.damaged.insert(heap.damaged.end(), walks[i].damaged.begin(), walks[i].damaged.end());
+    found.arenas[arena.index()].free.add(walks[i].free);
+    found.damage.append(walks[i].damage);
+    unreadable += walks[i].unreadable_bytes;
+  }
+  for (const MmappedChunk& chunk : found.mmapped.chunks)
+    heap.ranges.push_back({chunk.mapping, ArenaId::none()});
+  std::sort(heap.ranges.begin(), heap.ranges.end(), [](const HeapRange& a, const HeapRange& b) {
+    return a.range.begin() < b.range.begin();
+  });
+  std::sort(heap.damaged.begin(), heap.damaged.end());
+  if (unreadable != 0) {
+    heap.notes.push_back(
+        {NoteKind::MissingMemory, "",
+         human_bytes(unreadable) + " of the heap were not saved; the blocks there are unknown"});
+  }
 }
 
 }  // namespace heapscan::glibc

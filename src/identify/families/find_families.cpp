@@ -13,8 +13,8 @@
 #include <iterator>
 
 #include "heapscan/base/parallel.h"
+#include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
-#include "heapscan/heap/block_numbers.h"
 #include "heapscan/identify/families.h"
 #include "identify/families/merge_groups.h"
 #include "identify/families/owners.h"

@@ -7,7 +7,7 @@
 #include <atomic>
 
 #include "heapscan/base/parallel.h"
-#include "heapscan/heap/pointer_stream.h"
+#include "heapscan/heap/block_memory.h"
 #include "identify/families/signatures.h"
 
 namespace heapscan {

@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
-#include "heapscan/heap/block_numbers.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/families.h"
 

@@ -11,9 +11,9 @@
 
 #include "heapscan/base/growing_array.h"
 #include "heapscan/base/hash.h"
-#include "heapscan/heap/block_numbers.h"
+#include "heapscan/heap/block_bitmap.h"
+#include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/heap_model.h"
-#include "heapscan/heap/pointer_stream.h"
 #include "heapscan/identify/families.h"
 #include "heapscan/identify/words.h"
 #include "identify/families/shapes.h"

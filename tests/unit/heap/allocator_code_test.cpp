@@ -1,4 +1,4 @@
-#include "heap/allocator_code.h"
+#include "heap/allocator.h"
 
 #include <gmock/gmock.h>
 

@@ -1,4 +1,4 @@
-#include "heap/allocator_detection.h"
+#include "heap/allocator.h"
 
 #include <elf.h>
 #include <gmock/gmock.h>

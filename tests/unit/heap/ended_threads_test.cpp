@@ -1,7 +1,7 @@
 // What stays allocated for threads that have ended: their vectors and blocks of thread-local
 // storage are bookkeeping, and those of living threads are the program's.
 
-#include "heap/ended_storage.h"
+#include "heap/allocator.h"
 
 #include <gmock/gmock.h>
 

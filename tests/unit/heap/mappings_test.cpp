@@ -1,4 +1,4 @@
-#include "heap/mappings.h"
+#include "heap/allocator.h"
 
 #include <gmock/gmock.h>
 

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
-#include "heapscan/heap/block_numbers.h"
 #include "support/fake_program.h"
 
 namespace heapscan {

@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "heap/allocator_detection.h"
+#include "heap/allocator.h"
 #include "heap/glibc/glibc_heap.h"
 #include "heapscan/base/error.h"
 #include "heapscan/reach/reachability.h"

@@ -4,9 +4,7 @@
 #include <set>
 #include <vector>
 
-#include "heap/ended_storage.h"
-#include "heap/heap_totals.h"
-#include "heap/mappings.h"
+#include "heap/allocator.h"
 #include "heapscan/image/intervals.h"
 
 namespace heapscan::slab {
