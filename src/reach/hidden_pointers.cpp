@@ -6,7 +6,7 @@
 // every x86-64 has) leaves a position in thousands to look at. Tagged words have the sixth byte,
 // but for its top bit, and something else on top of it; they are looked for at aligned positions
 // only, since at odd ones any text would do.
-#include "reach/hidden_pointers.h"
+#include "reach/why_possible.h"
 
 #include <emmintrin.h>
 
@@ -15,7 +15,6 @@
 #include <bit>
 
 #include "heapscan/base/parallel.h"
-#include "reach/tagged_words.h"
 
 namespace heapscan {
 

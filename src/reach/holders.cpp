@@ -16,7 +16,7 @@
 #include "heapscan/base/text.h"
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
-#include "reach/hidden_pointers.h"
+#include "reach/why_possible.h"
 
 namespace heapscan {
 

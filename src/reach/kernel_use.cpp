@@ -5,7 +5,7 @@
 // programs that bind everything at once. A static program has the wrapper's code only if it calls
 // it.
 
-#include "reach/kernel_use.h"
+#include "reach/why_possible.h"
 
 #include <elf.h>
 

@@ -19,7 +19,7 @@
 // in memory that is in use, are not; nor is a single one when the block is full of parts that name
 // each other, as the operations of a compiled function do. As with links, the last word before the
 // next block does not count: that is where the allocator's own chunk addresses point.
-#include "reach/learn_interior.h"
+#include "reach/interior_rules.h"
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 // Marking is bound by memory latency, so nothing is used when it is found (see block_memory.h). A
 // word that may be a pointer is used sixteen such words later. A block to be scanned waits in a ring
 // for its row and in another one for its first bytes.
-#include "reach/mark_worker.h"
+#include "reach/marker.h"
 
 #include <algorithm>
 

@@ -11,7 +11,6 @@
 #include <array>
 
 #include "heapscan/base/parallel.h"
-#include "reach/mark_worker.h"
 
 namespace heapscan {
 

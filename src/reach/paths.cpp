@@ -1,7 +1,7 @@
 // A breadth-first walk from the roots meets every block on one of its shortest ways. The paths asked
 // for end with the pointers to the block: each goes on with the way to where that pointer lies. A
 // walk that knows the block asked for stays out of it, or ways to its holders could lead through it.
-#include "heapscan/reach/paths.h"
+#include "heapscan/reach/holders.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "reach/reserved_memory.h"
+#include "reach/why_possible.h"
 
 #include <algorithm>
 

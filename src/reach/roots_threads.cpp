@@ -14,7 +14,7 @@
 #include <string>
 
 #include "heapscan/base/text.h"
-#include "reach/signal_stacks.h"
+#include "reach/why_possible.h"
 
 namespace heapscan {
 

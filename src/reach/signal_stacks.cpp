@@ -5,7 +5,7 @@
 //
 // A stack that no signal ever came to was never written. It is of a usual size, and there is at
 // most one per thread.
-#include "reach/signal_stacks.h"
+#include "reach/why_possible.h"
 
 #include <algorithm>
 #include <map>

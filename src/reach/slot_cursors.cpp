@@ -2,7 +2,7 @@
 // name. But the index lies in the struct that points at the ring, or before the slots, or is a
 // variable near them. Every number there is taken for one: too many cursors only make us overlook
 // a few lost blocks, a missing one would make live ones look lost.
-#include "reach/slot_cursors.h"
+#include "reach/stale_words.h"
 
 #include <algorithm>
 #include <bit>

@@ -14,7 +14,7 @@
 //
 // A block may have been freed and handed out again while words of its last owner still lie about:
 // where several say where the end is, the last one counts.
-#include "reach/spare_room.h"
+#include "reach/stale_words.h"
 
 #include <algorithm>
 #include <array>
@@ -24,7 +24,6 @@
 #include <unordered_map>
 
 #include "heapscan/base/parallel.h"
-#include "reach/leads.h"
 
 namespace heapscan {
 

@@ -3,7 +3,7 @@
 // what is in use can still be told where little was used twice: what was forgotten lies mostly
 // alone between slots whose blocks were freed as they should. Slots whose block is held from
 // elsewhere tell nothing there: it may be a later block at the same address.
-#include "reach/stale_slots.h"
+#include "reach/stale_words.h"
 
 #include <algorithm>
 

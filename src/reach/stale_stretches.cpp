@@ -11,12 +11,11 @@
 // state elsewhere has live slots between dead ones, too, but neighbours in it have nothing in
 // common, while what is allocated in a row lies near, and a place that is taken again and again is
 // taken by slots that lie near.
-#include "reach/stale_stretches.h"
+#include "reach/stale_words.h"
 
 #include <algorithm>
 
 #include "heapscan/base/parallel.h"
-#include "reach/leads.h"
 
 namespace heapscan {
 

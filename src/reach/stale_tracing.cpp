@@ -1,11 +1,8 @@
-#include "reach/stale_tracing.h"
+#include "reach/stale_words.h"
 
 #include <algorithm>
 #include <map>
 #include <tuple>
-
-#include "reach/stale_slots.h"
-#include "reach/stale_stretches.h"
 
 namespace heapscan {
 

@@ -26,16 +26,11 @@
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/reach/reachability.h"
-#include "reach/hidden_pointers.h"
 #include "reach/interior_rules.h"
-#include "reach/kernel_use.h"
-#include "reach/learn_interior.h"
-#include "reach/lost_components.h"
 #include "reach/marker.h"
-#include "reach/reserved_memory.h"
-#include "reach/signal_stacks.h"
-#include "reach/stale_tracing.h"
-#include "reach/verdict_table.h"
+#include "reach/stale_words.h"
+#include "reach/verdicts.h"
+#include "reach/why_possible.h"
 
 namespace heapscan {
 

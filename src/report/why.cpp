@@ -7,7 +7,7 @@
 
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
-#include "heapscan/reach/paths.h"
+#include "heapscan/reach/holders.h"
 #include "heapscan/report/names.h"
 #include "heapscan/symbols/symbols.h"
 #include "report/member_names.h"

@@ -17,7 +17,6 @@
 #include "heapscan/reach/merged_areas.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
-#include "heapscan/reach/verdict_set.h"
 #include "heapscan/runtime/runtime_facts.h"
 #include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"

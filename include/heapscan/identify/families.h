@@ -16,7 +16,6 @@
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
-#include "heapscan/reach/verdict_set.h"
 #include "heapscan/runtime/runtime_facts.h"
 #include "heapscan/symbols/symbols.h"
 

@@ -1,5 +1,4 @@
-// What holds a block: for lost and possible blocks, the best word that names each, or the nearest
-// miss.
+// What holds a block.
 #pragma once
 
 #include <optional>
@@ -11,10 +10,16 @@
 #include "heapscan/base/id.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
+#include "heapscan/reach/live_graph.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/reach/roots.h"
 
 namespace heapscan {
+
+// ---- the best word ------------------------------------------------------------------------------
+
+// What holds a block: for lost and possible blocks, the best word that names each, or the nearest
+// miss.
 
 struct Holder {
   enum class Kind : uint8_t { Block, FreeBlock, Root };
@@ -53,5 +58,17 @@ struct Holder {
 [[nodiscard]] std::string describe(const Holder& holder, const MemoryImage& image,
                                    const HeapModel& heap, const Roots& roots,
                                    const Reachability& reach);
+
+// ---- how a root gets at a block: the shortest chains of pointers --------------------------------
+
+struct Path {
+  RootPointer from;             // leads to the first of the blocks
+  std::vector<BlockId> blocks;  // each has a pointer to the next; the last is the one asked for
+};
+
+// Shortest first, at most `most`: no two have the same last pointer, that is the same root pointer
+// or the same block before the last. Empty
+// for a block that is not reachable or whose pointers are not known.
+[[nodiscard]] std::vector<Path> shortest_paths(const LiveGraph& graph, BlockId to, size_t most);
 
 }  // namespace heapscan

@@ -9,20 +9,104 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "heapscan/base/addr.h"
 #include "heapscan/base/growing_array.h"
 #include "heapscan/base/id.h"
 #include "heapscan/base/note.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
-#include "heapscan/reach/learnt_interior.h"
 #include "heapscan/reach/roots.h"
-#include "heapscan/reach/stale_stores.h"
 #include "heapscan/runtime/runtime_facts.h"
 
 namespace heapscan {
+
+// ---- interior pointers that trace() learnt to take for start pointers in this very process ------
+
+// Blocks of one size that are all held at the same offset: the hooks of an intrusive list or tree.
+struct LinkClass {
+  uint64_t size = 0;
+  uint64_t offset = 0;
+  constexpr auto operator<=>(const LinkClass&) const = default;
+};
+
+// What stands in front of what the program points at, in blocks of any size.
+struct LearntHeader {
+  struct Mark {
+    uint32_t at = 0;
+    uint32_t value = 0;
+    constexpr auto operator<=>(const Mark&) const = default;
+  };
+  uint64_t offset = 0;      // its length
+  std::vector<Mark> marks;  // that all of its kind have; none when many sizes prove the header
+  auto operator<=>(const LearntHeader&) const = default;
+};
+
+struct LearntInterior {
+  std::vector<LinkClass> links;       // sorted
+  std::vector<LearntHeader> headers;  // sorted
+  // Blocks that are reachable although no single pointer proves it: pools, what live slots of stale
+  // stores name, what begins a reservation. Sorted.
+  std::vector<BlockId> blocks;
+};
+
+// ---- words that are no longer in use ------------------------------------------------------------
+
+// Words that are not in use and were never cleared: what a ring's consumer has passed, what lies
+// above the top of a stack, a vector's capacity past its end, what stands behind a string's NUL.
+// Many lead to freed memory; what they still name is held by chance.
+
+// The block, mapping or root range that such words lie in.
+struct StaleStore {
+  enum class Kind : uint8_t {
+    Dangling,    // an array most of whose pointers dangle
+    BehindEnd,   // behind what the owner of an array says is in use
+    BehindText,  // behind the NUL of a string whose owner knows its length
+  };
+  BlockId block;       // none: memory of a root
+  AddrRange range;     // from the first such word to the last
+  uint64_t words = 0;  // pointers among them
+  // Of those: lead to freed memory, or into blocks in a way nothing explains.
+  uint64_t dangling = 0;
+  Kind kind = Kind::Dangling;
+
+  [[nodiscard]] unsigned percent() const {
+    return words == 0 ? 0 : static_cast<unsigned>(dangling * 100 / words);
+  }
+};
+
+// Consecutive words of a store. Of a dangling one: they begin and end with a dangling word.
+struct StaleStretch {
+  AddrRange range;
+  uint32_t store = 0;
+};
+
+struct StaleStores {
+  std::vector<StaleStore> stores;       // the dangling ones first, each kind sorted by address
+  std::vector<StaleStretch> stretches;  // sorted by address, disjoint
+
+  // The stretch that the word at `at` belongs to; null when to none.
+  [[nodiscard]] const StaleStretch* stretch_at(Addr at) const;
+  // Those that overlap `range`.
+  [[nodiscard]] std::span<const StaleStretch> within(AddrRange range) const;
+};
+
+// Calls f(part) for what is left of `range` without the stretches.
+template <typename F>
+void for_each_part_outside(const StaleStores& stale, AddrRange range, F&& f) {
+  Addr at = range.begin();
+  for (const StaleStretch& stretch : stale.within(range)) {
+    if (at < stretch.range.begin()) f(AddrRange(at, stretch.range.begin()));
+    at = stretch.range.end();
+  }
+  if (at < range.end()) f(AddrRange(at, range.end()));
+}
+
+// ---- verdicts -----------------------------------------------------------------------------------
 
 enum class Verdict : uint8_t {
   NotJudged,  // free, bookkeeping, top
@@ -113,5 +197,23 @@ struct TraceOptions {
 [[nodiscard]] Reachability trace(const MemoryImage& image, const RuntimeFacts& runtime,
                                  const HeapModel& heap, const Roots& roots,
                                  const TraceOptions& options = {});
+
+// ---- some of the verdicts: which blocks somebody wants to cluster, to group or to list ----------
+
+class VerdictSet {
+ public:
+  constexpr VerdictSet() = default;
+  constexpr VerdictSet(std::initializer_list<Verdict> verdicts) {
+    for (const Verdict verdict : verdicts) add(verdict);
+  }
+  constexpr void add(Verdict verdict) { bits_ |= bit(verdict); }
+  [[nodiscard]] constexpr bool has(Verdict verdict) const { return (bits_ & bit(verdict)) != 0; }
+  [[nodiscard]] constexpr bool empty() const { return bits_ == 0; }
+  constexpr bool operator==(const VerdictSet&) const = default;
+
+ private:
+  static constexpr unsigned bit(Verdict verdict) { return 1U << static_cast<unsigned>(verdict); }
+  unsigned bits_ = 0;
+};
 
 }  // namespace heapscan

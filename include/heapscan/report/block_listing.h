@@ -12,7 +12,7 @@
 
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/reach/holders.h"
-#include "heapscan/reach/verdict_set.h"
+#include "heapscan/reach/reachability.h"
 
 namespace heapscan {
 

@@ -1,6 +1,6 @@
 // Which of the kernel's services a program uses that keep words for it.
 
-#include "reach/kernel_use.h"
+#include "reach/why_possible.h"
 
 #include <elf.h>
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-#include "reach/lost_components.h"
+#include "reach/verdicts.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "heapscan/reach/paths.h"
+#include "heapscan/reach/holders.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "reach/spare_room.h"
+#include "reach/stale_words.h"
 
 #include <gtest/gtest.h>
 
