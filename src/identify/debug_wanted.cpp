@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "heapscan/identify/profile.h"
+#include "heapscan/identify/field_meaning.h"
 #include "heapscan/identify/words.h"
 
 namespace heapscan {

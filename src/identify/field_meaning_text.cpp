@@ -5,7 +5,7 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/identify/field_meaning.h"
-#include "identify/plausible_values.h"
+#include "identify/known_values.h"
 
 namespace heapscan {
 

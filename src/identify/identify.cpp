@@ -9,9 +9,8 @@
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
-#include "heapscan/identify/identities.h"
+#include "heapscan/identify/clusters.h"
 #include "identify/inputs.h"
-#include "identify/recognisers/recogniser_names.h"
 #include "identify/recognisers/recognisers.h"
 #include "identify/typing/typing.h"
 

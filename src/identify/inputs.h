@@ -16,9 +16,9 @@
 
 #include "heapscan/base/bytes.h"
 #include "heapscan/heap/heap_model.h"
+#include "heapscan/identify/clusters.h"
 #include "heapscan/identify/families.h"
-#include "heapscan/identify/identities.h"
-#include "heapscan/identify/profile.h"
+#include "heapscan/identify/field_meaning.h"
 #include "heapscan/identify/words.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"

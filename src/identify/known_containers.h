@@ -16,7 +16,6 @@
 #include "heapscan/base/addr.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
-#include "heapscan/identify/identities.h"
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
 

@@ -1,14 +1,14 @@
 // A name in a certificate is a sequence of sets of {object identifier, string}, in DER (X.690): a
 // tag, a length, that many bytes. Lengths are checked against what is there, and there are never
 // more than a few levels.
-#include "heapscan/identify/known_texts.h"
+#include "heapscan/identify/field_meaning.h"
 
 #include <array>
 #include <optional>
 #include <vector>
 
 #include "heapscan/base/bytes.h"
-#include "identify/plausible_values.h"
+#include "identify/known_values.h"
 
 namespace heapscan {
 

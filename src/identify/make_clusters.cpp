@@ -9,7 +9,7 @@
 #include <unordered_map>
 
 #include "heapscan/base/hash.h"
-#include "heapscan/identify/identities.h"
+#include "heapscan/identify/clusters.h"
 #include "identify/members.h"
 
 namespace heapscan {

@@ -1,5 +1,5 @@
 // Samples are read word by word; each place is summed up by itself.
-#include "heapscan/identify/profile.h"
+#include "heapscan/identify/field_meaning.h"
 
 #include <algorithm>
 #include <array>

@@ -1,14 +1,12 @@
 // Linux: include/uapi/linux/in.h, in6.h, un.h. Ports and addresses are in network order. An address
 // is trusted only where its own bytes speak for it: family and port alone are any two small
 // numbers.
-#include "identify/socket_address.h"
+#include "identify/known_values.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-
-#include "identify/plausible_values.h"
 
 namespace heapscan {
 

@@ -2,7 +2,7 @@
 // addresses are the most frequent pointers, and the block index answers for them in constant time;
 // everything else is looked up in one sorted table of places.
 #include "heapscan/identify/words.h"
-#include "identify/plausible_values.h"
+#include "identify/known_values.h"
 
 #include <algorithm>
 #include <array>

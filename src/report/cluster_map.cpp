@@ -12,7 +12,6 @@
 #include "heapscan/base/bytes.h"
 #include "heapscan/base/text.h"
 #include "heapscan/identify/field_meaning.h"
-#include "heapscan/identify/profile.h"
 #include "report/below.h"
 #include "report/member_names.h"
 #include "report/pointers.h"

@@ -7,7 +7,7 @@
 #include <tuple>
 
 #include "heapscan/base/text.h"
-#include "heapscan/identify/known_texts.h"
+#include "heapscan/identify/field_meaning.h"
 #include "heapscan/identify/words.h"
 #include "heapscan/report/holds.h"
 #include "heapscan/report/report.h"

@@ -6,8 +6,7 @@
 #include <map>
 
 #include "heapscan/base/text.h"
-#include "heapscan/identify/profile.h"
-#include "heapscan/identify/unmapped.h"
+#include "heapscan/identify/field_meaning.h"
 
 namespace heapscan {
 

@@ -12,7 +12,7 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
-#include "heapscan/identify/profile.h"
+#include "heapscan/identify/field_meaning.h"
 #include "heapscan/symbols/symbols.h"
 #include "triage/suppression_pattern.h"
 

@@ -30,9 +30,9 @@
 #include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
 #include "identify/inputs.h"
+#include "identify/typing/agreements.h"
 #include "identify/typing/fit_types.h"
 #include "identify/typing/live_types.h"
-#include "identify/typing/tags.h"
 #include "identify/typing/typed_families.h"
 
 namespace heapscan {

@@ -12,7 +12,6 @@
 #include "heapscan/heap/free_memory.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
-#include "heapscan/identify/identities.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/merged_areas.h"
 #include "heapscan/reach/reachability.h"

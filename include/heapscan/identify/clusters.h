@@ -7,13 +7,23 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "heapscan/base/id.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/families.h"
+#include "heapscan/image/image.h"
+#include "heapscan/reach/reachability.h"
+#include "heapscan/reach/roots.h"
+#include "heapscan/symbols/symbols.h"
+#include "heapscan/symbols/types.h"
 
 namespace heapscan {
+
+// ---- clusters -----------------------------------------------------------------------------------
 
 using ClusterId = Id<struct ClusterTag>;
 
@@ -37,5 +47,84 @@ struct Clusters {
   // None for a block that was not clustered.
   [[nodiscard]] ClusterId of(BlockId block) const;
 };
+
+// ---- what they are ------------------------------------------------------------------------------
+
+// What blocks are, and how we know.
+//
+// identify() asks every recogniser (vtables, known structs of libraries, containers, DWARF types)
+// about the samples of each family. Answers are kept side by side as evidence. make_clusters() then
+// makes clusters, and gives each its label, that of the strongest evidence. "Unknown" is an answer:
+// evidence has a label only where the samples agree.
+
+// How a label was found, weakest first.
+enum class EvidenceKind : uint8_t {
+  Content,    // what the bytes are: text, numbers, an array of pointers
+  Symbol,     // most blocks name one function or object at one offset
+  Fit,        // of all types of the program only this one fits the blocks
+  LooksLike,  // the shape is that of live blocks of a known type
+  Container,  // the invariants of a standard container's part hold
+  Library,    // a struct of a known library, by the pointers only it has
+  Pointed,    // a typed member or variable points, or pointed, at such blocks
+  Vtable,     // the first word is the vtable of a class
+};
+[[nodiscard]] const char* name_of(EvidenceKind kind);
+
+// One recogniser's answer about a family.
+struct Evidence {
+  EvidenceKind kind = EvidenceKind::Content;
+  // What the block is, as source code would say it: "struct session", "Parser", "node of
+  // std::map<…>", "text of std::string", "FILE". Names only, never content. Empty when this
+  // evidence supports no label.
+  std::string label;
+  // One sentence for people, without the counts below: "+0x0 -> vtable for Parser". Of kind Content
+  // it may quote what the blocks or constants hold, of no other.
+  std::string detail;
+  TypeId type;            // where the label is a type DWARF describes
+  uint32_t samples = 0;   // asked
+  uint32_t agreeing = 0;  // of them
+  bool unites = false;    // all blocks with this label are one thing, whatever their size and shape
+  bool quotes_heap = false;  // the name was read from memory outside modules: it is content, too
+};
+
+// The evidence of each family, strongest first.
+struct FamilyEvidence {
+  Column<FamilyId, std::vector<Evidence>> rows;
+  Notes notes;
+};
+
+// Asks about the largest families only where there are very many, and says so in a note.
+[[nodiscard]] FamilyEvidence identify(const MemoryImage& image, const Symbols& symbols,
+                                      const Types& types, const RuntimeFacts& runtime,
+                                      const HeapModel& heap, const Roots& roots,
+                                      const Reachability& reach, const Families& families);
+
+// Of evidence that is sorted, strongest first: the one whose label counts. Null when none has one.
+[[nodiscard]] const Evidence* naming_evidence(const std::vector<Evidence>& evidence);
+
+struct Identity {
+  std::string label;               // of the naming evidence; empty: unknown
+  TypeId type;                     // likewise
+  std::vector<Evidence> evidence;  // strongest first
+};
+
+struct Identities {
+  Column<ClusterId, Identity> rows;
+  Notes notes;
+};
+
+// The clusters of these families, and what each is. Families whose evidence says that they are one
+// thing (the same type, class or container part) are one cluster. What every program has, such as
+// parts of standard containers, gets a fingerprint of this `program`.
+[[nodiscard]] std::pair<Clusters, Identities> make_clusters(const HeapModel& heap,
+                                                            Families families,
+                                                            FamilyEvidence evidence,
+                                                            std::string_view program);
+
+// The file name of the executable, also where that was replaced; empty when there is none.
+[[nodiscard]] std::string_view name_of_program(const MemoryImage& image);
+
+// The same identities without the words of labels and evidence that quote memory outside modules.
+[[nodiscard]] Identities without_heap_names(Identities identities);
 
 }  // namespace heapscan

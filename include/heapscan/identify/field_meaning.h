@@ -1,24 +1,74 @@
-// What the words of one block mean, one by one: the annotated map of a group's example.
-//
-// Made by field_meanings() for the blocks a report shows; values only, so that a report can choose
-// its words and leave content out. Strings of the target are as they were found: whoever prints
-// them escapes them.
+// What the fields of blocks mean: those that many blocks agree on, and those of one block.
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "heapscan/base/addr.h"
 #include "heapscan/base/id.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
-#include "heapscan/identify/identities.h"
+#include "heapscan/identify/families.h"
 #include "heapscan/identify/words.h"
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
+
+// ---- the fields that blocks agree on, learnt from samples ---------------------------------------
+
+struct Field {
+  uint64_t offset = 0;
+  WordKind kind = WordKind::Zero;    // the commonest but for zero, unless all are zero
+  uint32_t samples = 0;              // that are long enough to have the field
+  uint32_t agreeing = 0;             // of them, those of that kind
+  uint32_t zeros = 0;                // of them, those that are zero
+  std::optional<uint64_t> constant;  // the one value all samples have, whatever its kind
+  Addr common;  // of a pointer into a module: the commonest address; null otherwise
+  uint32_t common_count = 0;
+  FamilyId to;  // of a pointer to blocks, where families are known: that of most of them; or none
+  uint32_t to_count = 0;
+};
+
+struct Profile {
+  size_t samples = 0;
+  std::vector<Field> fields;  // one per 8 bytes of the smallest sample, up to kProfiled bytes
+  static constexpr uint64_t kProfiled = 1024;
+};
+
+// Of the first `limit` bytes of the samples.
+[[nodiscard]] Profile make_profile(const MemoryImage& image, const AddressMap& addresses,
+                                   const HeapModel& heap, std::span<const BlockId> samples,
+                                   uint64_t limit = Profile::kProfiled,
+                                   const Families* families = nullptr);
+
+// ---- addresses of what was unloaded -------------------------------------------------------------
+
+// Addresses among the libraries where nothing is mapped now: of what was unloaded.
+//
+// Refers to the image, which must outlive it.
+
+class UnmappedPlaces {
+ public:
+  explicit UnmappedPlaces(const MemoryImage& image);
+  [[nodiscard]] bool has(uint64_t word) const;
+
+ private:
+  const MemoryImage& image_;
+  AddrRange libraries_;  // from below the lowest of them to the end of the highest
+};
+
+// ---- of one block -------------------------------------------------------------------------------
+
+// What the words of one block mean, one by one: the annotated map of a group's example.
+//
+// Made by field_meanings() for the blocks a report shows; values only, so that a report can choose
+// its words and leave content out. Strings of the target are as they were found: whoever prints
+// them escapes them.
 
 enum class Meaning : uint8_t {
   Zero,
@@ -86,5 +136,15 @@ struct FieldContext {
 // Without content, values and texts become the name of their kind.
 [[nodiscard]] std::string spelled(const FieldMeaning& field, const MemoryImage& image,
                                   const Identities& identities, bool content = true);
+
+// ---- texts of known structs ---------------------------------------------------------------------
+
+// What a block of a known library's struct stands for, where its own text lies in no string: the
+// subject of a certificate.
+
+// "subject CN=sql.example.net" of a block with that label; empty when nothing is known. It quotes
+// content, as it was found.
+[[nodiscard]] std::string text_of_known(const MemoryImage& image, std::string_view label,
+                                        AddrRange block);
 
 }  // namespace heapscan

@@ -15,7 +15,6 @@
 #include "heapscan/base/addr.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
-#include "heapscan/identify/identities.h"
 #include "heapscan/identify/root_groups.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/live_graph.h"

@@ -17,7 +17,6 @@
 #include "heapscan/base/id.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
-#include "heapscan/identify/identities.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/symbols/symbols.h"

@@ -11,7 +11,7 @@
 // The smallest blocks are given out for a single byte too: there the first field counts more, and
 // whether it is used at all once more; the last is mostly what was there before.
 #include "identify/families/family_traits.h"
-#include "identify/families/owners.h"
+#include "identify/families/rounds.h"
 #include "identify/weights.h"
 
 #include <algorithm>

@@ -16,12 +16,9 @@
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/identify/families.h"
-#include "identify/families/merge_groups.h"
-#include "identify/families/owners.h"
-#include "identify/families/portraits.h"
+#include "identify/families/rounds.h"
+#include "identify/families/shapes.h"
 #include "identify/families/signatures.h"
-#include "identify/families/tell_apart.h"
-#include "identify/families/text_groups.h"
 
 namespace heapscan {
 

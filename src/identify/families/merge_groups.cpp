@@ -2,16 +2,14 @@
 // groups come largest first; each joins the family it agrees with best, or founds one. What the
 // first groups could not know yet is made good afterwards: families that agree are joined, best
 // pair first, until none does.
-#include "identify/families/merge_groups.h"
+#include "identify/families/rounds.h"
 
 #include <algorithm>
 #include <set>
 #include <unordered_map>
 
 #include "heapscan/base/parallel.h"
-#include "identify/families/merge_sizes.h"
 #include "identify/families/shapes.h"
-#include "identify/families/text_groups.h"
 
 namespace heapscan {
 

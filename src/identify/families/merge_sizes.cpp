@@ -11,14 +11,12 @@
 // glibc gives a chunk 16 bytes larger than asked for when the 16 that remain are less than the
 // smallest chunk, 32. That happens to a few blocks of a kind, at random; where many are larger, or
 // the additional words hold what a program writes, it is another kind.
-#include "identify/families/merge_sizes.h"
+#include "identify/families/rounds.h"
 
 #include <algorithm>
 #include <map>
 #include <numeric>
 #include <unordered_map>
-
-#include "identify/families/owners.h"
 
 namespace heapscan {
 

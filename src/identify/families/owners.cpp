@@ -1,7 +1,7 @@
 // Every block bids for the blocks it points at with a number made of its group and the offset; the
 // lowest bid wins. Bids do not depend on addresses or on which thread comes first, and blocks with
 // the same kinds of owners are won by the same one.
-#include "identify/families/owners.h"
+#include "identify/families/rounds.h"
 
 #include <algorithm>
 #include <atomic>

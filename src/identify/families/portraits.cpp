@@ -9,7 +9,7 @@
 //
 // Figures and samples are taken twice: of the groups, to have samples to draw portraits from, and
 // once more when it is known which groups are one family.
-#include "identify/families/portraits.h"
+#include "identify/families/rounds.h"
 
 #include <algorithm>
 #include <array>
@@ -20,7 +20,7 @@
 #include <utility>
 
 #include "heapscan/base/parallel.h"
-#include "heapscan/identify/profile.h"
+#include "heapscan/identify/field_meaning.h"
 #include "identify/families/shapes.h"
 #include "identify/families/signatures.h"
 #include "identify/members.h"

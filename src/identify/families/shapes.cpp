@@ -5,7 +5,7 @@
 // A recycled block keeps what its last owner wrote behind the part the new one filled, so the end
 // of a short string proves nothing; one that fills most of its block, or whose rest is zero, does.
 #include "identify/families/shapes.h"
-#include "identify/plausible_values.h"
+#include "identify/known_values.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,5 +1,5 @@
 // What clustering looks at of one block: its shape and the traits of its fields. Two blocks with
-// equal signatures are one group from the start; how alike unequal ones are is for merge_groups.h.
+// equal signatures are one group from the start; how alike unequal ones are is for merge_groups().
 #pragma once
 
 #include <array>

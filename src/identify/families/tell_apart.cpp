@@ -9,7 +9,7 @@
 // strings lie at many offsets of many arrays. Blocks that no container owns stay with the largest
 // group, unless what the others are is certain for each block (nodes) or the family is taken apart
 // anyway.
-#include "identify/families/tell_apart.h"
+#include "identify/families/rounds.h"
 
 #include <algorithm>
 #include <map>
@@ -19,12 +19,10 @@
 
 #include "heapscan/base/hash.h"
 #include "heapscan/base/parallel.h"
-#include "heapscan/identify/identities.h"
+#include "heapscan/identify/clusters.h"
 #include "identify/members.h"
-#include "identify/recognisers/container_search.h"
-#include "identify/recognisers/glib_types.h"
-#include "identify/recognisers/recognise_python.h"
-#include "identify/recognisers/vtable_class.h"
+#include "identify/recognisers/block_types.h"
+#include "identify/recognisers/containers.h"
 
 namespace heapscan {
 

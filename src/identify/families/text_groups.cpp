@@ -1,14 +1,12 @@
 // Names, messages and words of a language begin in many ways, a few of them often; splitting those
 // off would tear apart what one place of the program has made. Templates show in that hardly
 // anything is left beside them.
-#include "identify/families/text_groups.h"
+#include "identify/families/shapes.h"
 
 #include <algorithm>
 #include <array>
 #include <map>
 #include <set>
-
-#include "identify/families/shapes.h"
 
 namespace heapscan {
 

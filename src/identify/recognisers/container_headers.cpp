@@ -5,14 +5,14 @@
 //
 // Source: libstdc++ since GCC 5: bits/stl_tree.h, stl_list.h, hashtable.h, stl_deque.h,
 // std_function.h.
-#include "identify/recognisers/container_headers.h"
+#include "identify/recognisers/containers.h"
 
 #include <algorithm>
 
+#include "identify/known_values.h"
+#include "identify/recognisers/block_types.h"
 #include "identify/recognisers/library_structs.h"
-#include "identify/recognisers/recogniser_names.h"
-#include "identify/recognisers/vtable_class.h"
-#include "identify/standard_objects.h"
+#include "identify/recognisers/recognisers.h"
 
 namespace heapscan {
 

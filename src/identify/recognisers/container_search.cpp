@@ -3,15 +3,15 @@
 // then looked at in every member of its family, and all blocks of the containers there are marked.
 // So each sample of each family is proven to belong to a container, or is not. What is marked does
 // not depend on the number of threads: the second pass has one budget for all.
-#include "identify/recognisers/container_search.h"
+#include "identify/recognisers/containers.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "heapscan/base/parallel.h"
 #include "identify/inputs.h"
-#include "identify/recognisers/recogniser_names.h"
-#include "identify/recognisers/vtable_class.h"
+#include "identify/recognisers/block_types.h"
+#include "identify/recognisers/recognisers.h"
 
 namespace heapscan {
 

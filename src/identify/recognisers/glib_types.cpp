@@ -14,7 +14,7 @@
 // 2.84 and is laid out alike otherwise, _ClassData, _InstanceData, type_node_any_new_W,
 // g_type_create_instance, g_type_free_instance), glib/gquark.c. Tried with 2.66, 2.74, 2.84 and
 // 2.90.
-#include "identify/recognisers/glib_types.h"
+#include "identify/recognisers/block_types.h"
 
 #include <algorithm>
 #include <array>

@@ -8,8 +8,8 @@
 #include <map>
 
 #include "identify/inputs.h"
+#include "identify/recognisers/block_types.h"
 #include "identify/recognisers/recognisers.h"
-#include "identify/recognisers/vtable_class.h"
 
 namespace heapscan {
 

@@ -14,7 +14,7 @@
 
 #include "heapscan/base/parallel.h"
 #include "identify/inputs.h"
-#include "identify/recognisers/container_search.h"
+#include "identify/recognisers/containers.h"
 
 namespace heapscan {
 

@@ -6,7 +6,7 @@
 #include <array>
 
 #include "identify/inputs.h"
-#include "identify/plausible_values.h"
+#include "identify/known_values.h"
 #include "identify/recognisers/recognisers.h"
 
 namespace heapscan {

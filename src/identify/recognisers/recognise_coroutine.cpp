@@ -7,7 +7,6 @@
 
 #include "heapscan/base/text.h"
 #include "identify/recognisers/library_structs.h"
-#include "identify/recognisers/recogniser_names.h"
 #include "identify/recognisers/recognisers.h"
 
 namespace heapscan {

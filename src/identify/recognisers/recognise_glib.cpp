@@ -13,8 +13,8 @@
 
 #include "heapscan/base/parallel.h"
 #include "identify/inputs.h"
-#include "identify/plausible_values.h"
-#include "identify/recognisers/glib_types.h"
+#include "identify/known_values.h"
+#include "identify/recognisers/block_types.h"
 #include "identify/recognisers/library_structs.h"
 
 namespace heapscan {

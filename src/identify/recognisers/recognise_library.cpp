@@ -1,7 +1,7 @@
 // Asks every known struct about the samples of a family, the cheapest test (their size) first.
 #include <algorithm>
 
-#include "identify/plausible_values.h"
+#include "identify/known_values.h"
 #include "identify/recognisers/library_structs.h"
 #include "identify/recognisers/recognisers.h"
 

@@ -6,7 +6,7 @@
 // Sources: CPython Include/object.h, Include/cpython/object.h (tp_name, tp_basicsize follow the
 // PyVarObject head), Include/internal/pycore_gc.h; 3.5 to 3.13, builds without
 // Py_TRACE_REFS.
-#include "identify/recognisers/recognise_python.h"
+#include "identify/recognisers/block_types.h"
 
 #include <fmt/format.h>
 

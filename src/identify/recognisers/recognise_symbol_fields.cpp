@@ -6,9 +6,8 @@
 #include <algorithm>
 
 #include "identify/inputs.h"
-#include "identify/recognisers/recogniser_names.h"
+#include "identify/recognisers/block_types.h"
 #include "identify/recognisers/recognisers.h"
-#include "identify/recognisers/vtable_class.h"
 
 namespace heapscan {
 

@@ -1,4 +1,4 @@
-#include "identify/recognisers/recogniser_names.h"
+#include "identify/recognisers/recognisers.h"
 
 #include <array>
 #include <utility>

@@ -3,7 +3,7 @@
 // classes, whose type_info has a name of ours to compare with. So three pointers and a string prove
 // that a word is a vptr, in stripped programs too. Without run-time type information, or when the
 // pages are not here, a symbol _ZTV… that begins shortly before the address names the class.
-#include "identify/recognisers/vtable_class.h"
+#include "identify/recognisers/block_types.h"
 
 #include <fmt/format.h>
 #include <algorithm>
@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-#include "identify/recognisers/recogniser_names.h"
+#include "identify/recognisers/recognisers.h"
 
 namespace heapscan {
 

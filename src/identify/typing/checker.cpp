@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "identify/recognisers/vtable_class.h"
-#include "identify/standard_objects.h"
+#include "identify/known_values.h"
+#include "identify/recognisers/block_types.h"
 
 namespace heapscan {
 

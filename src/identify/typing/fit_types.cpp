@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "identify/typing/nodes.h"
+#include "identify/typing/relatives.h"
 
 namespace heapscan {
 

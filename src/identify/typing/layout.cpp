@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "identify/typing/nodes.h"
+#include "identify/typing/relatives.h"
 
 namespace heapscan {
 

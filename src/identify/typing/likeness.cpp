@@ -5,7 +5,7 @@
 //
 // The type that an array of pointers leads to is the one that most targets are known to have.
 // Targets of which nothing is known must be able to be of it, too.
-#include "identify/typing/likeness.h"
+#include "identify/typing/live_types.h"
 
 #include <algorithm>
 #include <array>

@@ -3,7 +3,7 @@
 // nowhere. A heap may hold millions of blocks of one type while some hundred say all there is to
 // say, so no more are looked at. A pointer to less than a block holds is one to a header: the block
 // is one of the types that begin with it, and once enough of them are known their tag says which
-// (tags.h). Objects of classes are also found where no typed path leads, by the vtables in blocks
+// (class Tags). Objects of classes are also found where no typed path leads, by the vtables in blocks
 // taken evenly from the whole heap.
 //
 // A thread-local variable lies at its offset in each thread's copy of its module's block. The

@@ -2,14 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "identify/inputs.h"
+#include "identify/typing/agreements.h"
 #include "identify/typing/checker.h"
 #include "identify/typing/extent.h"
-#include "identify/typing/tags.h"
 
 namespace heapscan {
 
@@ -71,5 +73,21 @@ struct LiveTypes {
 // Adds to checker.beliefs().blocks, casts votes for families that are met, and learns the tags of
 // headers.
 [[nodiscard]] LiveTypes type_live_blocks(Checker& checker, Votes& votes, Tags& tags);
+
+// ---- which live type's blocks, or arrays of which pointers, the blocks of a family look like ----
+
+// The one of `live` (all of the family's size) whose examples agree with the samples in every word
+// and in several that mean something. Nothing when several types do.
+[[nodiscard]] const LiveType* look_alike(Checker& checker, std::span<const LiveType> live,
+                                         const std::vector<Words>& samples);
+
+// The one of `live` of which there are arrays of the samples' size, and whose elements the samples'
+// elements can be: no member contradicts, and those that take few values take no others.
+[[nodiscard]] const LiveArray* array_alike(Checker& checker, std::span<const LiveArray> live,
+                                           const std::vector<Words>& samples);
+
+// The struct that nearly all pointers in the samples lead to, when the samples hold nothing else
+// but null; none otherwise.
+[[nodiscard]] TypeId common_pointee(Checker& checker, const std::vector<Words>& samples);
 
 }  // namespace heapscan

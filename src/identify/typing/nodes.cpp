@@ -1,4 +1,4 @@
-#include "identify/typing/nodes.h"
+#include "identify/typing/relatives.h"
 
 #include <algorithm>
 #include <array>

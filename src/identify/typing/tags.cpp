@@ -1,7 +1,7 @@
 // A member is a tag when blocks of each type have few values there, no value is that of two types,
 // and there are at least two types. Counters of references and marks of a collector fail that, for
 // they are alike in blocks of all types.
-#include "identify/typing/tags.h"
+#include "identify/typing/agreements.h"
 
 #include <algorithm>
 #include <map>

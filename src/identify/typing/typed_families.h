@@ -15,11 +15,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "identify/typing/agreements.h"
 #include "identify/typing/checker.h"
 #include "identify/typing/extent.h"
 #include "identify/typing/fit_types.h"
 #include "identify/typing/live_types.h"
-#include "identify/typing/tags.h"
 
 namespace heapscan {
 

@@ -24,7 +24,6 @@
 
 #include "heapscan/base/text.h"
 #include "identify/typing/fit_types.h"
-#include "identify/typing/likeness.h"
 #include "identify/typing/live_types.h"
 #include "identify/typing/typed_families.h"
 

@@ -10,7 +10,7 @@
 
 #include "heapscan/base/parallel.h"
 #include "heapscan/identify/families.h"
-#include "heapscan/identify/profile.h"
+#include "heapscan/identify/field_meaning.h"
 #include "support/fake_program.h"
 
 namespace heapscan {

@@ -1,7 +1,7 @@
 #include <random>
 
 #include "heapscan/base/parallel.h"
-#include "identify/families/tell_apart.h"
+#include "identify/families/rounds.h"
 #include "unit/identify/recogniser_world.h"
 #include "unit/identify/typing_program.h"
 

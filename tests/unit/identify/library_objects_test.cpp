@@ -2,7 +2,6 @@
 #include <cstring>
 
 #include "identify/recognisers/library_structs.h"
-#include "identify/recognisers/recogniser_names.h"
 #include "identify/recognisers/recognisers.h"
 #include "unit/identify/recogniser_world.h"
 

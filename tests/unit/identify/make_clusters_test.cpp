@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "heapscan/identify/identities.h"
+#include "heapscan/identify/clusters.h"
 
 namespace heapscan {
 namespace {

@@ -1,6 +1,6 @@
-#include "identify/families/tell_apart.h"
+#include "identify/families/rounds.h"
+#include "identify/recognisers/block_types.h"
 #include "identify/recognisers/recognisers.h"
-#include "identify/recognisers/vtable_class.h"
 #include "unit/identify/recogniser_world.h"
 
 namespace heapscan {

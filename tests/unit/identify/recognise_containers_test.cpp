@@ -1,4 +1,4 @@
-#include "identify/families/tell_apart.h"
+#include "identify/families/rounds.h"
 #include "identify/recognisers/recognisers.h"
 
 #include "unit/identify/recogniser_world.h"

@@ -1,9 +1,9 @@
-#include "identify/families/tell_apart.h"
+#include "identify/families/rounds.h"
 #include "identify/recognisers/recognisers.h"
 
 #include <array>
 
-#include "identify/recognisers/glib_types.h"
+#include "identify/recognisers/block_types.h"
 #include "unit/identify/recogniser_world.h"
 
 namespace heapscan {

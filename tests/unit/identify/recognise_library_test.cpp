@@ -1,7 +1,7 @@
-#include "identify/families/tell_apart.h"
+#include "identify/families/rounds.h"
 #include "identify/recognisers/recognisers.h"
 
-#include "identify/recognisers/recognise_python.h"
+#include "identify/recognisers/block_types.h"
 #include "unit/identify/recogniser_world.h"
 
 namespace heapscan {

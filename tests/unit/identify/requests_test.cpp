@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "identify/standard_objects.h"
+#include "identify/known_values.h"
 
 namespace heapscan {
 namespace {

@@ -1,11 +1,9 @@
-// The types that a program has registered with GObject's type system, read from memory alone.
-//
-// Made by find_glib_types(); empty in programs without GObject. Every type in it is proven: its
-// node names itself and its parent, its class, where there is one, names the node, and its name
-// comes from the table in which the fundamental types have theirs.
+// Types that single blocks name themselves: C++ classes, GObject's types, Python's.
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -16,9 +14,48 @@
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/words.h"
 #include "heapscan/image/image.h"
+#include "heapscan/symbols/symbols.h"
 #include "identify/inputs.h"
 
 namespace heapscan {
+
+// ---- C++ classes --------------------------------------------------------------------------------
+
+// Which class a word at the begin of an object names, from memory alone, and what its blocks are
+// called.
+//
+// Source: Itanium C++ ABI, sections 2.5 (virtual tables) and 2.9 (run-time type information); the
+// type_info classes of libstdc++ and libc++abi have the same names and layout.
+
+struct VtableClass {
+  std::string name;  // demangled, of bounded length
+  // From the vptr back to the begin of the object: 0 for the primary vtable, negative for those of
+  // further bases. Nothing when the vtable's memory is not here.
+  std::optional<int64_t> offset_to_top;
+  bool from_memory = false;  // otherwise from a symbol
+};
+
+// Nothing unless `vptr` is certainly the address point of a vtable whose class has a name.
+[[nodiscard]] std::optional<VtableClass> class_of_vtable(const MemoryImage& image,
+                                                         const Symbols& symbols,
+                                                         const AddressMap& addresses,
+                                                         uint64_t vptr);
+
+// The class's own name, but for the counters that std::shared_ptr and std::make_shared allocate:
+// "std::make_shared<Parser>" for std::_Sp_counted_ptr_inplace<Parser, ...>.
+[[nodiscard]] std::string label_of_class(std::string_view name);
+
+// The first argument of a template's name: "int" of "std::pair<int, char>"; empty for what is no
+// template.
+[[nodiscard]] std::string_view first_template_argument(std::string_view name);
+
+// ---- GObject ------------------------------------------------------------------------------------
+
+// The types that a program has registered with GObject's type system, read from memory alone.
+//
+// Made by find_glib_types(); empty in programs without GObject. Every type in it is proven: its
+// node names itself and its parent, its class, where there is one, names the node, and its name
+// comes from the table in which the fundamental types have theirs.
 
 struct GlibType {
   std::string name;            // "GFileInfo"
@@ -89,6 +126,29 @@ class GlibKinds {
   const FamilyInputs& inputs_;
   GlibTypes types_;
   bool in_use_ = false;
+};
+
+// ---- which of CPython's types single blocks are objects of --------------------------------------
+
+struct PythonType {
+  std::string name;  // "Python dict"; empty: it is none
+  uint64_t least_size = 0;
+  bool named_in_heap = false;  // a class made at run time
+};
+
+// Refers to the inputs, which must outlive it. Knows nothing in programs without CPython.
+class PythonKinds {
+ public:
+  explicit PythonKinds(const FamilyInputs& inputs);
+
+  [[nodiscard]] bool in_use() const { return !types_.empty(); }
+  // Empty when the block is no object.
+  [[nodiscard]] std::string_view name_of(BlockId block) const;
+  [[nodiscard]] std::vector<std::string> names() const;  // all there can be
+
+ private:
+  const FamilyInputs& inputs_;
+  std::map<uint64_t, PythonType> types_;  // by address
 };
 
 }  // namespace heapscan

@@ -1,4 +1,4 @@
-#include "heapscan/identify/identities.h"
+#include "heapscan/identify/clusters.h"
 
 #include <algorithm>
 #include <array>
