@@ -10,7 +10,7 @@
 #include "cli/message.h"
 #include "cli/pick_process.h"
 #include "heapscan/acquire/capture.h"
-#include "heapscan/report/pause_part.h"
+#include "heapscan/report/report.h"
 #include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
 

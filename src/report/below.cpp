@@ -1,4 +1,4 @@
-#include "report/below.h"
+#include "report/describe_parts.h"
 
 #include <fmt/format.h>
 

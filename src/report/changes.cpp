@@ -6,7 +6,7 @@
 #include "heapscan/base/error.h"
 #include "heapscan/report/holds.h"
 #include "heapscan/report/names.h"
-#include "report/target_parts.h"
+#include "report/report_parts.h"
 
 namespace heapscan {
 

@@ -1,10 +1,7 @@
 #include <ostream>
 
 #include "heapscan/report/changes.h"
-#include "report/changes_parts.h"
-#include "report/target_parts.h"
-#include "report/text_ended_threads.h"
-#include "report/text_kept_free.h"
+#include "report/report_parts.h"
 
 namespace heapscan {
 

@@ -6,10 +6,7 @@
 #include "heapscan/base/text.h"
 #include "heapscan/report/changes.h"
 #include "heapscan/report/names.h"
-#include "report/changes_parts.h"
-#include "report/target_parts.h"
-#include "report/text_ended_threads.h"
-#include "report/text_kept_free.h"
+#include "report/report_parts.h"
 
 namespace heapscan {
 

@@ -12,9 +12,7 @@
 #include "heapscan/base/bytes.h"
 #include "heapscan/base/text.h"
 #include "heapscan/identify/field_meaning.h"
-#include "report/below.h"
-#include "report/member_names.h"
-#include "report/pointers.h"
+#include "report/describe_parts.h"
 
 namespace heapscan {
 

@@ -1,6 +1,6 @@
 // Where strings lie is learnt from the first few blocks, byte by byte, since a string may begin
 // anywhere; then all blocks are asked what they hold there.
-#include "report/content.h"
+#include "report/describe_parts.h"
 
 #include <fmt/format.h>
 

@@ -11,13 +11,9 @@
 #include "heapscan/identify/words.h"
 #include "heapscan/report/holds.h"
 #include "heapscan/report/report.h"
-#include "report/below.h"
-#include "report/content.h"
-#include "report/groups.h"
-#include "report/pointers.h"
-#include "report/reasons.h"
-#include "report/target_parts.h"
-#include "report/text_style.h"
+#include "report/describe_parts.h"
+#include "report/report_parts.h"
+#include "report/text_parts.h"
 
 namespace heapscan {
 

@@ -1,4 +1,4 @@
-#include "heapscan/report/ended_threads.h"
+#include "heapscan/report/report.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include "heapscan/image/intervals.h"
 #include "heapscan/report/names.h"
 #include "heapscan/symbols/symbols.h"
-#include "report/text_ended_threads.h"
+#include "report/report_parts.h"
 
 namespace heapscan {
 

@@ -1,4 +1,4 @@
-#include "report/groups.h"
+#include "report/describe_parts.h"
 
 #include <algorithm>
 #include <array>

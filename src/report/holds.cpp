@@ -9,11 +9,10 @@
 #include "heapscan/base/text.h"
 #include "heapscan/identify/held_containers.h"
 #include "heapscan/report/names.h"
-#include "report/json_values.h"
-#include "report/member_names.h"
+#include "report/describe_parts.h"
+#include "report/report_parts.h"
 #include "report/row_links.h"
-#include "report/target_parts.h"
-#include "report/text_style.h"
+#include "report/text_parts.h"
 
 namespace heapscan {
 

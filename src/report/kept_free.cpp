@@ -1,4 +1,4 @@
-#include "heapscan/report/kept_free.h"
+#include "heapscan/report/report.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include "heapscan/base/text.h"
 #include "heapscan/report/holds.h"
 #include "heapscan/report/names.h"
-#include "report/text_kept_free.h"
+#include "report/report_parts.h"
 
 namespace heapscan {
 

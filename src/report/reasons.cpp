@@ -1,4 +1,4 @@
-#include "report/reasons.h"
+#include "report/describe_parts.h"
 
 #include <fmt/format.h>
 

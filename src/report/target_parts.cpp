@@ -1,4 +1,4 @@
-#include "report/target_parts.h"
+#include "report/report_parts.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "heapscan/base/text.h"
-#include "heapscan/report/pause_part.h"
+#include "heapscan/report/report.h"
 
 namespace heapscan {
 

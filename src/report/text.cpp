@@ -9,12 +9,8 @@
 #include "heapscan/base/text.h"
 #include "heapscan/report/names.h"
 #include "heapscan/report/report.h"
-#include "report/target_parts.h"
-#include "report/text_ended_threads.h"
-#include "report/text_groups.h"
-#include "report/text_kept_free.h"
-#include "report/text_mappings.h"
-#include "report/text_style.h"
+#include "report/report_parts.h"
+#include "report/text_parts.h"
 
 namespace heapscan {
 

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "heapscan/base/text.h"
-#include "report/text_style.h"
+#include "report/text_parts.h"
 
 namespace heapscan {
 

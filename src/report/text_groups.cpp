@@ -1,4 +1,4 @@
-#include "report/text_groups.h"
+#include "report/text_parts.h"
 
 #include <fmt/format.h>
 

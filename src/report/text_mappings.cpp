@@ -1,4 +1,4 @@
-#include "report/text_mappings.h"
+#include "report/text_parts.h"
 
 #include <fmt/format.h>
 

@@ -5,7 +5,7 @@
 #include <ostream>
 
 #include "heapscan/base/text.h"
-#include "report/text_style.h"
+#include "report/text_parts.h"
 
 namespace heapscan {
 

@@ -2,7 +2,7 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/report/trace.h"
-#include "report/json_values.h"
+#include "report/report_parts.h"
 
 namespace heapscan {
 

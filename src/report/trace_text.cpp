@@ -5,8 +5,8 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/report/trace.h"
-#include "report/changes_parts.h"
-#include "report/text_style.h"
+#include "report/report_parts.h"
+#include "report/text_parts.h"
 
 namespace heapscan {
 

@@ -1,8 +1,7 @@
 #include <ostream>
 
 #include "heapscan/report/watch.h"
-#include "report/changes_parts.h"
-#include "report/json_values.h"
+#include "report/report_parts.h"
 
 namespace heapscan {
 

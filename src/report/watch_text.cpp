@@ -7,8 +7,8 @@
 
 #include "heapscan/base/text.h"
 #include "heapscan/report/watch.h"
-#include "report/changes_parts.h"
-#include "report/text_style.h"
+#include "report/report_parts.h"
+#include "report/text_parts.h"
 
 namespace heapscan {
 

@@ -10,10 +10,9 @@
 #include "heapscan/reach/holders.h"
 #include "heapscan/report/names.h"
 #include "heapscan/symbols/symbols.h"
-#include "report/member_names.h"
-#include "report/reasons.h"
-#include "report/target_parts.h"
-#include "report/text_style.h"
+#include "report/describe_parts.h"
+#include "report/report_parts.h"
+#include "report/text_parts.h"
 
 namespace heapscan {
 

@@ -16,8 +16,7 @@
 #include "heapscan/diff/diff.h"
 #include "heapscan/diff/imprint.h"
 #include "heapscan/image/capture_facts.h"
-#include "heapscan/report/ended_threads.h"
-#include "heapscan/report/kept_free.h"
+#include "heapscan/report/report.h"
 
 namespace heapscan {
 

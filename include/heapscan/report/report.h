@@ -10,6 +10,7 @@
 #include <iosfwd>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,12 +19,83 @@
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/report/block_listing.h"
 #include "heapscan/report/cluster_map.h"
-#include "heapscan/report/ended_threads.h"
-#include "heapscan/report/kept_free.h"
 #include "heapscan/report/names.h"
 #include "heapscan/triage/suppressions.h"
 
 namespace heapscan {
+
+// ---- what tells the parts of a pause from the other phases that Report::timing lists ------------
+
+// How the names of those phases begin that are parts of the time during which a process stood still.
+// They lie within another phase, the acquisition.
+inline constexpr std::string_view kPausePart = "pause: ";
+
+// ---- threads that nobody joined -----------------------------------------------------------------
+
+// What reports say of threads that have ended and that nobody joined: the C library keeps the stack
+// of each. Every string is escaped.
+
+// Those that were started with one function.
+struct EndedThreadsRow {
+  std::string function;  // "run_job (server.c:30)"; empty: unknown
+  Addr start;            // its address; null: unknown
+  uint64_t threads = 0;
+  uint64_t stack_bytes = 0;  // mapped, guards included
+  std::optional<uint64_t> resident_bytes;
+};
+
+// Most threads first.
+[[nodiscard]] std::vector<EndedThreadsRow> describe_ended_threads(const Analysis& analysis);
+
+// Their sum; the function is empty.
+[[nodiscard]] EndedThreadsRow sum_of(const std::vector<EndedThreadsRow>& rows);
+
+// ---- what malloc keeps --------------------------------------------------------------------------
+
+// What reports say of memory that malloc keeps though it is free. Every string is escaped.
+
+// A block in use that keeps free memory below it from going back to the system.
+struct PinRow {
+  Addr address;
+  uint64_t size = 0;
+  std::string state;    // name_of(BlockState)
+  std::string label;    // of its group, or what the allocator uses it for; empty: unknown
+  std::string cluster;  // the group's id; empty: none
+  std::string held_by;  // the root or block that alone leads to it; empty: unknown
+};
+
+struct FreeStretchRow {
+  Addr begin;
+  uint64_t bytes = 0;
+  uint64_t page_bytes = 0;
+  std::optional<PinRow> pin;
+  uint64_t above_blocks = 0;
+  uint64_t above_bytes = 0;
+};
+
+struct ArenaRow {
+  size_t number = 0;
+  Addr state;
+  bool is_main = false;
+  uint64_t used_bytes = 0;
+  uint64_t free_bytes = 0;
+  uint64_t end_bytes = 0;
+  uint64_t page_bytes = 0;
+  std::optional<PinRow> last;  // in front of the end
+  std::vector<FreeStretchRow> stretches;
+};
+
+struct KeptFree {
+  bool is_large = false;     // FreeMemory::is_large()
+  bool is_resident = false;  // bytes of pages are those that are resident
+  uint64_t free_bytes = 0;
+  uint64_t page_bytes = 0;
+  std::vector<ArenaRow> arenas;  // those that have any, most first
+};
+
+[[nodiscard]] KeptFree describe_kept_free(const Analysis& analysis);
+
+// ---- the report ---------------------------------------------------------------------------------
 
 enum class SortBy { ByBytes, ByCount };
 enum class BlockList { None, Lost, All };

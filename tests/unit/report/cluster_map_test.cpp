@@ -8,7 +8,7 @@
 
 #include "heapscan/report/report.h"
 #include "heapscan/symbols/types.h"
-#include "report/member_names.h"
+#include "report/describe_parts.h"
 #include "unit/report/judged_program.h"
 
 namespace heapscan {

@@ -1,16 +1,19 @@
-// What the two halves of the text report share: colours and totals by verdict.
+// Parts of the text report.
 #pragma once
 
 #include <fmt/format.h>
 
 #include <array>
 #include <iosfwd>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "heapscan/report/report.h"
 
 namespace heapscan {
+
+// ---- what the two halves of the text report share: colours and totals by verdict ----------------
 
 // Colours underline what the words already say; without them the text is the same.
 class Style {
@@ -48,5 +51,39 @@ void write_verdict_table(const Report& report, std::ostream& out);
 void write_checks(const Report& report, std::ostream& out);
 void write_funnel(const Report& report, std::ostream& out);
 void write_blocks(const Report& report, std::ostream& out);
+
+// ---- groups -------------------------------------------------------------------------------------
+
+// Groups in the text report: a headline each, and for the first ones what is known of them.
+
+// Writes groups one after the other and numbers them through.
+class GroupWriter {
+ public:
+  GroupWriter(const Report& report, const Style& style, std::ostream& out)
+      : report_(report), options_(report.options), style_(style), out_(out) {}
+
+  // The first `shown` of them, in full the first `detailed`.
+  void write(std::span<const LeakGroup> groups, size_t shown, size_t detailed);
+
+ private:
+  void write_headline(const LeakGroup& group);
+  void write_detail(const LeakGroup& group);
+  void write_facts(const LeakGroup& group);
+  void write_identity(const LeakGroup& group);
+  void write_below(const LeakGroup& group);
+  void write_bytes(const LeakGroup& group);
+
+  const Report& report_;
+  const ReportOptions& options_;
+  const Style& style_;
+  std::ostream& out_;
+  size_t number_ = 0;
+};
+
+// ---- lost and possible mappings as text: those of one size and verdict are one line -------------
+
+void write_mapping_rows(const Report& report, std::ostream& out);
+// Areas of which only some parts are named.
+void write_areas(const Report& report, std::ostream& out);
 
 }  // namespace heapscan
