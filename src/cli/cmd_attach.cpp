@@ -5,11 +5,9 @@
 #include <memory>
 
 #include "cli/commands.h"
-#include "cli/message.h"
+#include "cli/look.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "cli/pick_process.h"
-#include "cli/run_report.h"
 #include "heapscan/acquire/capture.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"

@@ -2,9 +2,9 @@
 #include <memory>
 
 #include "cli/commands.h"
-#include "cli/message.h"
+#include "cli/look.h"
 #include "cli/options.h"
-#include "cli/run_report.h"
+#include "cli/output.h"
 #include "heapscan/acquire/capture.h"
 
 namespace heapscan {

@@ -4,10 +4,8 @@
 
 #include "cli/commands.h"
 #include "cli/look.h"
-#include "cli/message.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "cli/run_report.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/report/holds.h"
 

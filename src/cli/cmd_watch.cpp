@@ -7,7 +7,6 @@
 
 #include "cli/commands.h"
 #include "cli/options.h"
-#include "cli/pick_process.h"
 #include "cli/watch_process.h"
 #include "heapscan/acquire/snapshot.h"
 #include "heapscan/base/error.h"

@@ -8,7 +8,6 @@
 #include "cli/look.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "cli/run_report.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"

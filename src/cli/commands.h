@@ -2,7 +2,9 @@
 // is set to what it does, which returns the exit code or throws Error.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <functional>
+#include <string>
 
 namespace CLI {
 class App;
@@ -20,5 +22,21 @@ void setup_why(CLI::App& program, Run& run);
 void setup_snapshot(CLI::App& program, Run& run);
 void setup_trace(CLI::App& program, Run& run);
 void setup_watch(CLI::App& program, Run& run);
+
+// ---- help pages that look the same whatever version of CLI11 made them --------------------------
+
+// Of a command's description the first line is what the program's own page says about it.
+class HelpPage : public CLI::FormatterBase {
+ public:
+  [[nodiscard]] std::string make_help(const CLI::App* app, std::string name,
+                                      CLI::AppFormatMode mode) const override;
+};
+
+// ---- what is wrong with a command line, in words that help to write it right --------------------
+
+// One sentence about the first word that could not be taken; says what was probably meant.
+// `command` is null when none was chosen.
+[[nodiscard]] std::string complaint(const CLI::App& program, const CLI::App* command,
+                                    const CLI::ParseError& error);
 
 }  // namespace heapscan

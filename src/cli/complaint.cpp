@@ -1,4 +1,4 @@
-#include "cli/complaint.h"
+#include "cli/commands.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "cli/message.h"
+#include "cli/output.h"
 
 namespace heapscan {
 

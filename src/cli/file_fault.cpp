@@ -2,7 +2,7 @@
 // the handler says what happened and ends the process. It may only make system calls. Which file an
 // address belongs to is asked of the kernel (/proc/self/maps), which knows it of every mapping,
 // whoever made it, and needs no table of our own.
-#include "cli/file_fault.h"
+#include "cli/output.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -14,7 +14,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "cli/run_report.h"
+#include "cli/look.h"
 
 namespace heapscan {
 

@@ -1,4 +1,4 @@
-#include "cli/help.h"
+#include "cli/commands.h"
 
 #include <fmt/format.h>
 

@@ -8,9 +8,8 @@
 #include <ctime>
 #include <optional>
 
-#include "cli/message.h"
+#include "cli/output.h"
 #include "cli/reduce_content.h"
-#include "cli/snapshot_name.h"
 #include "heapscan/acquire/snapshot.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "cli/options.h"
-#include "cli/progress.h"
+#include "cli/output.h"
 #include "heapscan/acquire/capture.h"
 #include "heapscan/image/capture_facts.h"
 
@@ -25,5 +26,20 @@ void add_keep_options(CLI::App& command, KeepHow& how);
 // Writes the file and returns a sentence about it. Throws Error.
 [[nodiscard]] std::string keep_capture(const Capture& capture, const std::string& path,
                                        const KeepHow& how, Progress& progress);
+
+// ---- the name of a snapshot, as the user spelled it ---------------------------------------------
+
+// What a name may refer to.
+struct NameParts {
+  int pid = 0;       // %p
+  std::string host;  // %h
+  long time = 0;     // %t: seconds since the epoch
+};
+
+// "web1.4711.core" of "%h.%p.core", as in /proc/sys/kernel/core_pattern; "%%" is a percent sign.
+// Throws Error (Usage) for any other letter.
+[[nodiscard]] std::string expanded_name(std::string_view pattern, const NameParts& parts);
+
+[[nodiscard]] bool names_pid(std::string_view pattern);
 
 }  // namespace heapscan

@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "cli/message.h"
-#include "cli/pick_process.h"
+#include "cli/options.h"
+#include "cli/output.h"
 #include "heapscan/acquire/capture.h"
 #include "heapscan/report/report.h"
 #include "heapscan/symbols/debug_info.h"

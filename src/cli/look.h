@@ -10,7 +10,6 @@
 
 #include "cli/options.h"
 #include "cli/output.h"
-#include "cli/progress.h"
 #include "heapscan/acquire/capture.h"
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/symbols/debug_info.h"
@@ -74,5 +73,22 @@ struct Door {
 // Digits are a process; the name of a file that exists is a core dump or snapshot; anything else is
 // the name of a process. Throws Error (Usage, Acquire).
 [[nodiscard]] Door find_door(const std::string& words, const SharedOptions& options);
+
+// ---- what `attach` and `core` have in common: from a capture to a written report ----------------
+
+enum ExitCode : int {
+  kNothingLost = 0,
+  kDefinitelyLost = 1,
+  kUsageError = 2,
+  kAcquireError = 3,
+  kUnsupported = 4,
+};
+
+// The group that `id` means. Throws Error (Usage) that lists those that come near.
+[[nodiscard]] ClusterId choose_cluster(const Analysis& analysis, const std::string& id);
+
+// `capture` opens the door; `again` are the shell words that lead to the same report. Throws Error.
+[[nodiscard]] int run_report(const SharedOptions& options, const std::string& again,
+                             const std::function<Capture()>& capture);
 
 }  // namespace heapscan

@@ -1,4 +1,4 @@
-#include "cli/look_history.h"
+#include "cli/watch_process.h"
 
 #include <algorithm>
 #include <limits>

@@ -10,14 +10,10 @@
 #include <string_view>
 
 #include "cli/commands.h"
-#include "cli/complaint.h"
-#include "cli/file_fault.h"
-#include "cli/help.h"
-#include "cli/message.h"
+#include "cli/look.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "cli/run_report.h"
-#include "cli/watch_events.h"
+#include "cli/watch_process.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 

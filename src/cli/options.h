@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -66,5 +67,16 @@ void add_content_option(CLI::App& command, ReportOptions& report);
 // "Examples:" and the lines, laid out for the foot of a help page.
 [[nodiscard]] std::string examples(
     const std::vector<std::pair<std::string, std::string>>& commands_and_meanings);
+
+// ---- which processes a name on the command line means -------------------------------------------
+
+enum class Pick { TheOnlyOne, Newest, Oldest, All };
+
+// Digits are a process id, anything else is a name, of which `pick` says which process is meant.
+// Never empty. Throws Error (Usage, Acquire) that lists the candidates where it takes a choice.
+[[nodiscard]] std::vector<int> pick_processes(const std::string& target, Pick pick);
+
+// "reports/nginx.4711.json" of "reports/nginx.json": a file for each of several processes.
+[[nodiscard]] std::string with_pid(std::string_view path, int pid);
 
 }  // namespace heapscan

@@ -2,15 +2,18 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <streambuf>
 
-#include "cli/file_fault.h"
+#include "cli/look.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/fd.h"
 #include "heapscan/base/text.h"
@@ -162,6 +165,102 @@ bool write_output(const std::string& path, const std::function<void(std::ostream
   const bool whole = render_to(file.fd(), shown(path), render);
   file.rename_when_whole();
   return whole;
+}
+
+namespace {
+
+bool is_plain(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         std::string_view("_-+=./,:@%").find(c) != std::string_view::npos;
+}
+
+std::string with_quotes_escaped(std::string_view text, std::string_view replacement) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\'') {
+      out += replacement;
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+void say(const std::string& sentence) {
+  const std::string line = "heapscan: " + sentence + "\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+int exit_code_of(const Error& error) {
+  switch (error.kind()) {
+    case ErrorKind::Usage:
+      return kUsageError;
+    case ErrorKind::Acquire:
+      return kAcquireError;
+    case ErrorKind::Unsupported:
+      return kUnsupported;
+  }
+  return kAcquireError;
+}
+
+std::string shell_word(std::string_view word) {
+  if (!word.empty() && std::all_of(word.begin(), word.end(), is_plain)) return std::string(word);
+  const bool printable =
+      std::all_of(word.begin(), word.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+  if (printable) return '\'' + with_quotes_escaped(word, "'\\''") + '\'';
+  return "$'" + with_quotes_escaped(escaped(word), "\\'") + '\'';
+}
+
+namespace {
+
+constexpr std::chrono::milliseconds kPatience{1000};
+constexpr std::chrono::milliseconds kBetweenUpdates{200};
+
+void show(const std::string& line) {
+  const std::string text = "\r\x1b[K" + line;
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+}  // namespace
+
+Progress::Progress(bool wanted) {
+  if (!wanted || isatty(STDERR_FILENO) == 0) return;
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the thread that works
+  thread_ = std::thread([this] { run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Progress::~Progress() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  ended_changed_.notify_one();
+  thread_.join();
+}
+
+void Progress::stage(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  stage_ = name;
+}
+
+void Progress::run() {
+  std::unique_lock lock(mutex_);
+  if (ended_changed_.wait_for(lock, kPatience, [this] { return ended_; })) return;
+  while (!ended_) {
+    const auto seconds =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began_)
+            .count();
+    show(fmt::format("heapscan: {} ({} s)", stage_, seconds));
+    ended_changed_.wait_for(lock, kBetweenUpdates, [this] { return ended_; });
+  }
+  show("");
 }
 
 }  // namespace heapscan

@@ -1,4 +1,4 @@
-#include "cli/pick_process.h"
+#include "cli/options.h"
 
 #include <fmt/format.h>
 

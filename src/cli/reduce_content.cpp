@@ -1,14 +1,17 @@
 #include "cli/reduce_content.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <utility>
 
-#include "cli/kept_numbers.h"
-#include "cli/sip_hash.h"
+#include "heapscan/base/addr.h"
+#include "heapscan/base/fd.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/image/intervals.h"
 
@@ -272,6 +275,126 @@ std::vector<BlockHash> hash_blocks(const MemoryImage& image, const HeapModel& he
   });
   std::erase_if(hashes, [](const BlockHash& row) { return row.address.is_null(); });
   return hashes;
+}
+
+namespace {
+
+constexpr uint64_t kSmallNumber = 65536;
+constexpr uint64_t kLargestNumber = uint64_t{1} << 40;
+constexpr uint32_t kLargestHalf = 0x20U << 16;  // below, no two characters of 16 bits
+constexpr uint32_t kFirstCharacter = 0x20;
+constexpr uint32_t kLastCodePoint = 0x1ffff;
+
+uint8_t byte_of(uint64_t word, size_t i) { return static_cast<uint8_t>(word >> (8 * i)); }
+
+bool is_printable_ascii(uint8_t c) { return c >= 0x20 && c < 0x7f; }
+
+// Two characters of eight bits side by side.
+bool has_two_characters(uint64_t word) {
+  for (size_t i = 0; i + 1 < sizeof word; ++i) {
+    if (is_printable_ascii(byte_of(word, i)) && is_printable_ascii(byte_of(word, i + 1)))
+      return true;
+  }
+  return false;
+}
+
+bool is_code_point(uint32_t half) { return half >= kFirstCharacter && half <= kLastCodePoint; }
+
+// Two characters of 32 bits.
+bool may_be_wide_text(uint64_t word) {
+  return is_code_point(static_cast<uint32_t>(word)) &&
+         is_code_point(static_cast<uint32_t>(word >> 32));
+}
+
+// Whether a text may go on behind this word: it is filled with characters.
+bool may_go_on(uint64_t word) {
+  bool bytes = true;
+  bool units = true;
+  for (size_t i = 0; i < sizeof word; ++i) {
+    const uint8_t c = byte_of(word, i);
+    bytes = bytes && (is_printable_ascii(c) || c >= 0x80 || c == '\t' || c == '\n' || c == '\r');
+    units = units && (i % 2 != 0 || static_cast<uint16_t>(word >> (8 * i)) >= kFirstCharacter);
+  }
+  return bytes || units || may_be_wide_text(word);
+}
+
+bool is_number_of_half(uint32_t half) {
+  const bool near_zero = half < kLargestHalf || half > ~uint32_t{kSmallNumber};
+  return near_zero && !has_two_characters(half);
+}
+
+}  // namespace
+
+bool is_kept_number(const WordInPlace& place) {
+  const uint64_t word = place.word;
+  // Sizes of stacks and areas. The first byte is 0: no text begins like that.
+  if (word % kPage == 0 && word < kLargestNumber) return true;
+  if (word > ~kSmallNumber) return true;
+  if (may_go_on(place.before)) return false;
+  if (word < kSmallNumber) return true;
+  if (may_be_wide_text(word) && may_be_wide_text(place.after)) return false;
+  if (word < kLargestNumber && !has_two_characters(word)) return true;
+  // Two numbers of 32 bits.
+  return is_number_of_half(static_cast<uint32_t>(word)) &&
+         is_number_of_half(static_cast<uint32_t>(word >> 32));
+}
+
+namespace {
+
+struct SipState {
+  uint64_t v0, v1, v2, v3;
+
+  void round() {
+    v0 += v1;
+    v1 = std::rotl(v1, 13) ^ v0;
+    v0 = std::rotl(v0, 32);
+    v2 += v3;
+    v3 = std::rotl(v3, 16) ^ v2;
+    v0 += v3;
+    v3 = std::rotl(v3, 21) ^ v0;
+    v2 += v1;
+    v1 = std::rotl(v1, 17) ^ v2;
+    v2 = std::rotl(v2, 32);
+  }
+  void add(uint64_t word) {
+    v3 ^= word;
+    round();
+    round();
+    v0 ^= word;
+  }
+};
+
+unsigned digit_value(char c) {
+  return static_cast<unsigned>(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+}
+
+}  // namespace
+
+uint64_t sip_hash(const SipKey& key, Bytes bytes) {
+  SipState state{key.low ^ 0x736f6d6570736575, key.high ^ 0x646f72616e646f6d,
+                 key.low ^ 0x6c7967656e657261, key.high ^ 0x7465646279746573};
+  size_t at = 0;
+  for (; at + sizeof(uint64_t) <= bytes.size(); at += sizeof(uint64_t))
+    state.add(load<uint64_t>(bytes.data() + at));
+  uint64_t last = uint64_t{bytes.size()} << 56;
+  for (size_t i = 0; at + i < bytes.size(); ++i)
+    last |= static_cast<uint64_t>(bytes[at + i]) << (8 * i);
+  state.add(last);
+  state.v2 ^= 0xff;
+  for (int i = 0; i < 4; ++i) state.round();
+  return state.v0 ^ state.v1 ^ state.v2 ^ state.v3;
+}
+
+SipKey key_of_this_boot() {
+  SipKey key;
+  size_t digits = 0;
+  for (const char c : read_text_file("/proc/sys/kernel/random/boot_id", 64)) {
+    const bool is_digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    if (!is_digit) continue;
+    uint64_t& half = digits++ < 16 ? key.low : key.high;
+    half = half << 4 | digit_value(c);
+  }
+  return key;
 }
 
 }  // namespace heapscan

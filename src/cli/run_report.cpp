@@ -1,4 +1,4 @@
-#include "cli/run_report.h"
+#include "cli/look.h"
 
 #include <fmt/format.h>
 
@@ -9,10 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cli/look.h"
-#include "cli/message.h"
 #include "cli/output.h"
-#include "cli/progress.h"
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/fd.h"

@@ -1,4 +1,4 @@
-#include "cli/snapshot_name.h"
+#include "cli/keep_capture.h"
 
 #include <fmt/format.h>
 

@@ -10,11 +10,9 @@
 #include <vector>
 
 #include "cli/look.h"
-#include "cli/message.h"
 #include "cli/output.h"
-#include "cli/run_report.h"
 #include "cli/trace_rules.h"
-#include "cli/watch_events.h"
+#include "cli/watch_process.h"
 #include "heapscan/acquire/capture.h"
 #include "heapscan/acquire/sample.h"
 #include "heapscan/base/error.h"

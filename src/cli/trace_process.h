@@ -6,7 +6,6 @@
 #include <string>
 
 #include "cli/options.h"
-#include "cli/pick_process.h"
 #include "heapscan/acquire/allocation_trace.h"
 #include "heapscan/report/trace.h"
 

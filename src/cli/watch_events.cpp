@@ -1,4 +1,4 @@
-#include "cli/watch_events.h"
+#include "cli/watch_process.h"
 
 #include <poll.h>
 #include <signal.h>

@@ -14,11 +14,7 @@
 #include <vector>
 
 #include "cli/look.h"
-#include "cli/look_history.h"
-#include "cli/message.h"
 #include "cli/output.h"
-#include "cli/run_report.h"
-#include "cli/watch_events.h"
 #include "heapscan/acquire/capture.h"
 #include "heapscan/acquire/sample.h"
 #include "heapscan/base/error.h"

@@ -1,4 +1,4 @@
-#include "cli/watch_rules.h"
+#include "cli/watch_process.h"
 
 #include <fmt/format.h>
 

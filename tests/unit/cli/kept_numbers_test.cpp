@@ -1,4 +1,4 @@
-#include "cli/kept_numbers.h"
+#include "cli/reduce_content.h"
 
 #include <gtest/gtest.h>
 

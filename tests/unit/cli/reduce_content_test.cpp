@@ -5,7 +5,6 @@
 
 #include <cstring>
 
-#include "cli/sip_hash.h"
 #include "support/fake_heap.h"
 
 namespace heapscan {

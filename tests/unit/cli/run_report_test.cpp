@@ -1,5 +1,5 @@
 // From options and a capture to a report and an exit code, on a small heap.
-#include "cli/run_report.h"
+#include "cli/look.h"
 
 #include <gmock/gmock.h>
 
