@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <memory>
 
 #include "cli/commands.h"
 #include "cli/look.h"
@@ -17,9 +16,7 @@ namespace heapscan {
 namespace {
 
 struct AttachOptions {
-  std::string target;
-  Pick pick = Pick::TheOnlyOne;
-  bool leave_calls = false;
+  ProcessWords process;
   SharedOptions shared;
 };
 
@@ -37,12 +34,13 @@ std::string listed(const PauseEstimate& estimate) {
 
 int report_on(int pid, const AttachOptions& options, const SharedOptions& shared) {
   CaptureOptions capture;
-  capture.leave_calls = options.leave_calls;
+  capture.leave_calls = options.process.leave_calls;
   if (options.shared.report.verbose) {
     capture.on_estimate = [](const PauseEstimate& estimate) { say(listed(estimate)); };
   }
   return run_report(
-      shared, fmt::format("heapscan attach {}{}", pid, options.leave_calls ? " --leave-calls" : ""),
+      shared,
+      fmt::format("heapscan attach {}{}", pid, options.process.leave_calls ? " --leave-calls" : ""),
       [&] { return capture_process(pid, capture); });
 }
 
@@ -65,56 +63,50 @@ int report_on_each(const std::vector<int>& pids, const AttachOptions& options) {
 }
 
 int run_attach(const AttachOptions& options) {
-  const std::vector<int> pids = pick_processes(options.target, options.pick);
-  if (options.pick == Pick::All) return report_on_each(pids, options);
+  const std::vector<int> pids = pick_processes(options.process.target, options.process.pick);
+  if (options.process.pick == Pick::All) return report_on_each(pids, options);
   return report_on(pids.front(), options, options.shared);
+}
+
+void add_attach_words(CLI::App& command, AttachOptions& options) {
+  add_process_word(command, options.process);
+  add_process_options(
+      command, options.process, "the stop",
+      "A report on each process of that name; with -o in a file each, FILE with the process id in "
+      "its name");
+  add_shared_options(command, options.shared);
 }
 
 }  // namespace
 
 void setup_attach(CLI::App& program, Run& run) {
-  CLI::App* const command = program.add_subcommand(
-      "attach",
-      "Find leaked memory in a running process\n"
-      "Stops the process for a moment, copies its memory, lets it run on, and "
-      "reports which of its malloc blocks have become unreachable. Nothing "
-      "is injected, and blocks allocated before heapscan was started are "
-      "found as well. You need permission to trace the process: the same "
-      "user, or root.");
-  const auto options = std::make_shared<AttachOptions>();
-  command->add_option("target", options->target, "Process id, or process name")
-      ->required()
-      ->type_name("PID|NAME");
-  command->add_flag("--leave-calls", options->leave_calls,
-                    "Write to no register: system calls that the stop ends with EINTR stay ended");
-  CLI::Option* const newest = command->add_flag_callback(
-      "--newest", [options] { options->pick = Pick::Newest; },
-      "Of several processes of that name, the one started last");
-  CLI::Option* const oldest = command->add_flag_callback(
-      "--oldest", [options] { options->pick = Pick::Oldest; },
-      "Of several processes of that name, the one started first");
-  CLI::Option* const all = command->add_flag_callback(
-      "--all-matching", [options] { options->pick = Pick::All; },
-      "A report on each process of that name; with -o in a file each, FILE with the process id in "
-      "its name");
-  newest->excludes(oldest)->excludes(all);
-  oldest->excludes(all);
-  add_shared_options(*command, options->shared);
-  command->footer(examples({
-      {"heapscan attach 4711",
-       "What has process 4711 leaked? Totals first, then the largest groups."},
-      {"heapscan attach nginx --newest --format json -o nginx.json",
-       "The nginx process started last; as JSON, in a file that only you can read."},
-      {"heapscan attach 4711 --cluster 3f2a90c1",
-       "Inspect one group in detail: what every word of a block means, what points to it."},
-      {"heapscan attach 4711 --suppressions known.supp",
-       "Leave out leaks that a rule in known.supp matches; exit code 0 if there are no others."},
-      {"heapscan attach 4711 --blocks lost --min-size 256 --max-size 256",
-       "Every leaked block of 256 usable bytes, with its address and what still refers to it."},
-      {"heapscan attach 4711 --kinds reachable --sort count -n 20",
-       "What is the live memory made of? The 20 groups with the most blocks."},
-  }));
-  command->callback([options, &run] { run = [options] { return run_attach(*options); }; });
+  add_command<AttachOptions>(
+      program, run,
+      {"attach",
+       "Find leaked memory in a running process\n"
+       "Stops the process for a moment, copies its memory, lets it run on, and "
+       "reports which of its malloc blocks have become unreachable. Nothing "
+       "is injected, and blocks allocated before heapscan was started are "
+       "found as well. You need permission to trace the process: the same "
+       "user, or root.",
+       add_attach_words,
+       examples({
+           {"heapscan attach 4711",
+            "What has process 4711 leaked? Totals first, then the largest groups."},
+           {"heapscan attach nginx --newest --format json -o nginx.json",
+            "The nginx process started last; as JSON, in a file that only you can read."},
+           {"heapscan attach 4711 --cluster 3f2a90c1",
+            "Inspect one group in detail: what every word of a block means, what points to it."},
+           {"heapscan attach 4711 --suppressions known.supp",
+            "Leave out leaks that a rule in known.supp matches; exit code 0 if there are no "
+            "others."},
+           {"heapscan attach 4711 --blocks lost --min-size 256 --max-size 256",
+            "Every leaked block of 256 usable bytes, with its address and what still refers to "
+            "it."},
+           {"heapscan attach 4711 --kinds reachable --sort count -n 20",
+            "What is the live memory made of? The 20 groups with the most blocks."},
+       }),
+       run_attach});
 }
 
 }  // namespace heapscan

@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <memory>
 
 #include "cli/commands.h"
 #include "cli/look.h"
@@ -36,38 +35,39 @@ int run_core(const FileOptions& options) {
                     [&] { return load_core(options.file, core_options(options)); });
 }
 
+void add_core_words(CLI::App& command, FileOptions& options) {
+  command.add_option("file", options.file, "The core dump or snapshot")
+      ->required()
+      ->type_name("FILE");
+  add_text(
+      command, "--sysroot", "DIR", "Look in DIR for the files that the process had mapped",
+      [&options](const std::string& text) { options.sysroot = folder_from("--sysroot", text); });
+  add_shared_options(command, options.shared);
+}
+
 }  // namespace
 
 void setup_core(CLI::App& program, Run& run) {
-  CLI::App* const command =
-      program.add_subcommand("core",
-                             "Find leaked memory in a core dump or a snapshot\n"
-                             "Reads a core dump written by the kernel, gcore or coredumpctl (also "
-                             ".zst) and reports on it as attach does on a process. A core does not "
-                             "record what the kernel holds for the program and may lack part of "
-                             "the memory; the report says so. A file of heapscan snapshot has "
-                             "all of it.");
-  const auto options = std::make_shared<FileOptions>();
-  command->add_option("file", options->file, "The core dump or snapshot")
-      ->required()
-      ->type_name("FILE");
-  command
-      ->add_option_function<std::string>(
-          "--sysroot",
-          [options](const std::string& text) { options->sysroot = folder_from("--sysroot", text); },
-          "Look in DIR for the files that the process had mapped")
-      ->type_name("DIR");
-  add_shared_options(*command, options->shared);
-  command->footer(examples({
-      {"heapscan core core.4711", "What had the process leaked when the core was written?"},
-      {"gcore -o core 4711 && heapscan core core.4711",
-       "Write a core now, analyse it as often as you like."},
-      {"heapscan core core.4711 --sysroot /srv/images/web",
-       "The core is from a container or another host whose files are in /srv/images/web."},
-      {"heapscan core core.4711 --no-content -o report.txt",
-       "A report to pass on: it contains nothing of the target's memory."},
-  }));
-  command->callback([options, &run] { run = [options] { return run_core(*options); }; });
+  add_command<FileOptions>(
+      program, run,
+      {"core",
+       "Find leaked memory in a core dump or a snapshot\n"
+       "Reads a core dump written by the kernel, gcore or coredumpctl (also "
+       ".zst) and reports on it as attach does on a process. A core does not "
+       "record what the kernel holds for the program and may lack part of "
+       "the memory; the report says so. A file of heapscan snapshot has "
+       "all of it.",
+       add_core_words,
+       examples({
+           {"heapscan core core.4711", "What had the process leaked when the core was written?"},
+           {"gcore -o core 4711 && heapscan core core.4711",
+            "Write a core now, analyse it as often as you like."},
+           {"heapscan core core.4711 --sysroot /srv/images/web",
+            "The core is from a container or another host whose files are in /srv/images/web."},
+           {"heapscan core core.4711 --no-content -o report.txt",
+            "A report to pass on: it contains nothing of the target's memory."},
+       }),
+       run_core});
 }
 
 }  // namespace heapscan

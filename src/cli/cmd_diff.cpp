@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <memory>
 #include <optional>
 #include <set>
 
@@ -133,41 +132,35 @@ int run_diff(const DiffWords& words) {
   return report.anything_leaked() ? kDefinitelyLost : kNothingLost;
 }
 
+void add_diff_words(CLI::App& command, DiffWords& words) {
+  add_last_words(command, "looks", "BEFORE AFTER...",
+                 "Snapshots, core dumps, or a process, oldest first", words.targets);
+  add_number(command, "-n,--top", kMostGroups, words.top, "Show the N groups that grew most [10]");
+  command.add_flag("--new-only", words.new_only, "Only groups that were not there before");
+  add_look_options(command, words.shared);
+}
+
 }  // namespace
 
 void setup_diff(CLI::App& program, Run& run) {
-  CLI::App* const command = program.add_subcommand(
-      "diff",
-      "Show what grew between two looks\n"
-      "Compares snapshots or core dumps of one process taken some time apart; the last one may be "
-      "the process itself, as it is now. Says what explains the growth: memory that leaked, "
-      "memory that is held and by what, memory that malloc keeps, mappings, stacks; then which "
-      "kinds of blocks grew. Blocks that are unreachable both times and unchanged are leaks for "
-      "certain.");
-  const auto words = std::make_shared<DiffWords>();
-  command->add_option("looks", words->targets, "Snapshots, core dumps, or a process, oldest first")
-      ->required()
-      ->type_name("BEFORE AFTER...")
-      ->expected(1, -1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command
-      ->add_option_function<std::string>(
-          "-n,--top",
-          [words](const std::string& text) {
-            words->top = number_from("--top", text, kMostGroups);
-          },
-          "Show the N groups that grew most [10]")
-      ->type_name("N");
-  command->add_flag("--new-only", words->new_only, "Only groups that were not there before");
-  add_look_options(*command, words->shared);
-  command->footer(examples({
-      {"heapscan snapshot 4711 -o before; sleep 300; heapscan diff before 4711",
-       "What has process 4711 gained in five minutes?"},
-      {"heapscan diff monday.core tuesday.core wednesday.core",
-       "What grew each day, and what grew on one of them only?"},
-      {"heapscan diff before.core after.core --format json -n 1000", "For scripts."},
-  }));
-  command->callback([words, &run] { run = [words] { return run_diff(*words); }; });
+  add_command<DiffWords>(
+      program, run,
+      {"diff",
+       "Show what grew between two looks\n"
+       "Compares snapshots or core dumps of one process taken some time apart; the last one may be "
+       "the process itself, as it is now. Says what explains the growth: memory that leaked, "
+       "memory that is held and by what, memory that malloc keeps, mappings, stacks; then which "
+       "kinds of blocks grew. Blocks that are unreachable both times and unchanged are leaks for "
+       "certain.",
+       add_diff_words,
+       examples({
+           {"heapscan snapshot 4711 -o before; sleep 300; heapscan diff before 4711",
+            "What has process 4711 gained in five minutes?"},
+           {"heapscan diff monday.core tuesday.core wednesday.core",
+            "What grew each day, and what grew on one of them only?"},
+           {"heapscan diff before.core after.core --format json -n 1000", "For scripts."},
+       }),
+       run_diff});
 }
 
 }  // namespace heapscan

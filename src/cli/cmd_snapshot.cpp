@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <memory>
 #include <optional>
 
 #include "cli/commands.h"
@@ -20,14 +19,8 @@ namespace heapscan {
 
 namespace {
 
-struct KeptProcess {
-  std::string target;
-  Pick pick = Pick::TheOnlyOne;
-  bool leave_calls = false;
-};
-
 struct KeepOptions {
-  KeptProcess process;
+  ProcessWords process;
   std::string output;
   KeepHow how;
   bool quiet = false;
@@ -82,40 +75,16 @@ int run_snapshot(const KeepOptions& options) {
   return worst;
 }
 
-void add_process_options(CLI::App& command, KeptProcess& process) {
-  command.add_option("target", process.target, "Process id, or process name")
-      ->required()
-      ->type_name("PID|NAME");
-  command.add_flag("--leave-calls", process.leave_calls,
-                   "Write to no register: system calls that the stop ends with EINTR stay ended");
-  const auto add_pick = [&](const char* name, Pick pick, const char* help) {
-    return command.add_flag_callback(
-        name, [&process, pick] { process.pick = pick; }, help);
-  };
-  CLI::Option* const newest =
-      add_pick("--newest", Pick::Newest, "Of several processes of that name, the one started last");
-  CLI::Option* const oldest = add_pick("--oldest", Pick::Oldest,
-                                       "Of several processes of that name, the one started first");
-  CLI::Option* const all = add_pick("--all-matching", Pick::All,
-                                    "A snapshot of each process of that name, in a file each, FILE "
-                                    "with the process id in its name");
-  newest->excludes(oldest)->excludes(all);
-  oldest->excludes(all);
-}
-
 void add_file_options(CLI::App& command, KeepOptions& options) {
-  command
-      .add_option_function<std::string>(
-          "-o,--output",
-          [&options](const std::string& text) {
-            if (text.empty())
-              throw CLI::ValidationError("--output takes the name of a file, not \"\"");
-            options.output = text;
-          },
-          "Write the snapshot to FILE, packed with zstd if that ends in .zst; %p, %h and %t in it "
-          "are the process id, the host and the time in seconds")
-      ->required()
-      ->type_name("FILE");
+  add_text(command, "-o,--output", "FILE",
+           "Write the snapshot to FILE, packed with zstd if that ends in .zst; %p, %h and %t in it "
+           "are the process id, the host and the time in seconds",
+           [&options](const std::string& text) {
+             if (text.empty())
+               throw CLI::ValidationError("--output takes the name of a file, not \"\"");
+             options.output = text;
+           })
+      ->required();
   add_keep_options(command, options.how);
   CLI::Option* const verbose = command.add_flag("-v,--verbose", options.verbose,
                                                 "Say beforehand what it will cost the process");
@@ -123,37 +92,43 @@ void add_file_options(CLI::App& command, KeepOptions& options) {
       ->excludes(verbose);
 }
 
+void add_snapshot_words(CLI::App& command, KeepOptions& options) {
+  add_process_word(command, options.process);
+  add_process_options(command, options.process, "the stop",
+                      "A snapshot of each process of that name, in a file each, FILE with the "
+                      "process id in its name");
+  add_file_options(command, options);
+  add_reading_options(command, options.how.reading);
+}
+
 }  // namespace
 
 void setup_snapshot(CLI::App& program, Run& run) {
-  CLI::App* const command = program.add_subcommand(
-      "snapshot",
-      "Keep the memory of a running process in a file\n"
-      "Stops the process for a moment, copies its memory, lets it run on, and only then writes "
-      "the copy to FILE: a core dump that gdb opens, with a note of what a core dump cannot say. "
-      "heapscan core FILE reports on it as attach would have done, here or on another machine, now "
-      "or later. The file is yours alone (mode 0600) and appears when it is whole. With --content "
-      "pointers or none it holds no text: blocks can still be found, judged and grouped.");
-  const auto options = std::make_shared<KeepOptions>();
-  add_process_options(*command, options->process);
-  add_file_options(*command, *options);
-  add_reading_options(*command, options->how.reading);
-  command->footer(
-      examples({
-          {"heapscan snapshot 4711 -o before.core",
-           "Keep what process 4711 holds now; analyse it as often as you like."},
-          {"heapscan snapshot nginx --newest -o '%h-%p-%t.core.zst'",
-           "Packed, under a name that says which host, which process, when."},
-          {"heapscan snapshot 4711 -o for-support.core.zst --content pointers",
-           "A file to hand on: no text, no passwords, and its leaks can still be found."},
-          {"gdb /usr/sbin/nginx before.core", "Threads, stacks and memory of that moment in gdb."},
-      }) +
-      "\nExit codes:\n"
-      "  0  written\n"
-      "  2  wrong command line\n"
-      "  3  the process cannot be read, or the file cannot be written\n"
-      "  4  it is no 64-bit x86 program\n");
-  command->callback([options, &run] { run = [options] { return run_snapshot(*options); }; });
+  add_command<KeepOptions>(
+      program, run,
+      {"snapshot",
+       "Keep the memory of a running process in a file\n"
+       "Stops the process for a moment, copies its memory, lets it run on, and only then writes "
+       "the copy to FILE: a core dump that gdb opens, with a note of what a core dump cannot say. "
+       "heapscan core FILE reports on it as attach would have done, here or on another machine, "
+       "now "
+       "or later. The file is yours alone (mode 0600) and appears when it is whole. With --content "
+       "pointers or none it holds no text: blocks can still be found, judged and grouped.",
+       add_snapshot_words,
+       examples({
+           {"heapscan snapshot 4711 -o before.core",
+            "Keep what process 4711 holds now; analyse it as often as you like."},
+           {"heapscan snapshot nginx --newest -o '%h-%p-%t.core.zst'",
+            "Packed, under a name that says which host, which process, when."},
+           {"heapscan snapshot 4711 -o for-support.core.zst --content pointers",
+            "A file to hand on: no text, no passwords, and its leaks can still be found."},
+           {"gdb /usr/sbin/nginx before.core", "Threads, stacks and memory of that moment in gdb."},
+       }) + "\nExit codes:\n"
+            "  0  written\n"
+            "  2  wrong command line\n"
+            "  3  the process cannot be read, or the file cannot be written\n"
+            "  4  it is no 64-bit x86 program\n",
+       run_snapshot});
 }
 
 }  // namespace heapscan

@@ -2,9 +2,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
-#include <functional>
-#include <memory>
 #include <utility>
 
 #include "cli/commands.h"
@@ -20,6 +17,7 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kMostOneInAsked = 1'000'000;
+constexpr uint64_t kMostStacksShown = 1'000'000;
 
 int run_trace(const TraceWords& words) {
   if (words.sizes && !words.shared.cluster.empty())
@@ -31,7 +29,7 @@ int run_trace(const TraceWords& words) {
   }
   check_output(words.shared.output);
   const ThreadLimit limit(words.shared.threads);
-  return trace_process(pick_processes(words.target, words.pick).front(), words);
+  return trace_process(pick_processes(words.process.target, words.process.pick).front(), words);
 }
 
 // "264", "1k-4k", "64k-".
@@ -59,98 +57,64 @@ Value one_of(const std::string& option, const std::string& text,
       fmt::format("{} takes one of {}, not \"{}\"", option, names, escaped(text)));
 }
 
-CLI::Option* add_trace_word(CLI::App& command, const std::string& name, const std::string& type,
-                            const std::string& help, std::function<void(const std::string&)> set) {
-  return command.add_option_function<std::string>(name, std::move(set), help)->type_name(type);
-}
-
-double trace_decimal_from(const std::string& option, const std::string& text, double least,
-                          double most, const char* unit) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc() && end == text.data() + text.size() && value >= least && value <= most)
-    return value;
-  throw CLI::ValidationError(fmt::format("{} takes a number of {} from {:g} to {:g}, not \"{}\"",
-                                         option, unit, least, most, escaped(text)));
-}
-
 void add_what_to_trace(CLI::App& command, TraceWords& words) {
-  command.add_option("target", words.target, "Process id, or process name")
-      ->required()
-      ->type_name("PID|NAME");
-  add_trace_word(command, "seconds", "[SECONDS]", "How long to trace; fractions are fine [10]",
-                 [&words](const std::string& text) {
-                   words.seconds = trace_decimal_from("SECONDS", text, 0.01, 86400, "seconds");
-                 });
-  add_trace_word(
-      command, "--cluster", "ID",
-      "Only blocks of the sizes that this group's have, as attach names groups; takes a look "
-      "at the process first",
-      [&words](const std::string& text) { words.shared.cluster = cluster_id_from(text); });
-  add_trace_word(command, "--size", "N[-M]",
-                 "Only blocks of N (to M) usable bytes; calls of other sizes cost about half",
-                 [&words](const std::string& text) { words.sizes = size_range_from(text); });
-  add_trace_word(
-      command, "--sample", "N",
-      "Record blocks at one address of N, and more sparsely when there are more than 20,000 "
-      "records a second [1]",
-      [&words](const std::string& text) {
-        words.one_in = number_from("--sample", text, kMostOneInAsked);
-        if (words.one_in == 0) throw CLI::ValidationError("--sample takes a number from 1 on");
-      });
-  add_trace_word(command, "--max-slowdown", "X",
-                 "End early when the process takes X times as long for what it does [3]",
-                 [&words](const std::string& text) {
-                   words.most_slowdown =
-                       trace_decimal_from("--max-slowdown", text, 1.01, 1000, "times");
-                 });
-  command.add_flag(
-      "--leave-calls", words.leave_calls,
-      "Write to no register: system calls that the look at the end ends with EINTR stay "
-      "ended");
-  CLI::Option* const newest = command.add_flag_callback(
-      "--newest", [&words] { words.pick = Pick::Newest; },
-      "Of several processes of that name, the one started last");
-  command
-      .add_flag_callback(
-          "--oldest", [&words] { words.pick = Pick::Oldest; },
-          "Of several processes of that name, the one started first")
-      ->excludes(newest);
+  add_process_word(command, words.process);
+  add_text(command, "seconds", "[SECONDS]", "How long to trace; fractions are fine [10]",
+           [&words](const std::string& text) {
+             words.seconds = decimal_from("SECONDS", text, 0.01, 86400, "seconds");
+           });
+  add_text(command, "--cluster", "ID",
+           "Only blocks of the sizes that this group's have, as attach names groups; takes a look "
+           "at the process first",
+           [&words](const std::string& text) { words.shared.cluster = cluster_id_from(text); });
+  add_text(command, "--size", "N[-M]",
+           "Only blocks of N (to M) usable bytes; calls of other sizes cost about half",
+           [&words](const std::string& text) { words.sizes = size_range_from(text); });
+  add_text(command, "--sample", "N",
+           "Record blocks at one address of N, and more sparsely when there are more than 20,000 "
+           "records a second [1]",
+           [&words](const std::string& text) {
+             words.one_in = number_from("--sample", text, kMostOneInAsked);
+             if (words.one_in == 0) throw CLI::ValidationError("--sample takes a number from 1 on");
+           });
+  add_text(command, "--max-slowdown", "X",
+           "End early when the process takes X times as long for what it does [3]",
+           [&words](const std::string& text) {
+             words.most_slowdown = decimal_from("--max-slowdown", text, 1.01, 1000, "times");
+           });
+  add_process_options(command, words.process, "the look at the end");
 }
 
 void add_how_to_report(CLI::App& command, TraceWords& words) {
-  CLI::Option* const format = add_trace_word(
-      command, "--format", "text|json|folded|pprof",
-      "Format of the report; folded: lines for flame graphs; pprof: for pprof [text]",
-      [&words](const std::string& text) {
-        words.format = one_of<TraceFormat>("--format", text,
-                                           {{"text", TraceFormat::Text},
-                                            {"json", TraceFormat::Json},
-                                            {"folded", TraceFormat::Folded},
-                                            {"pprof", TraceFormat::Pprof}});
-      });
+  CLI::Option* const format =
+      add_text(command, "--format", "text|json|folded|pprof",
+               "Format of the report; folded: lines for flame graphs; pprof: for pprof [text]",
+               [&words](const std::string& text) {
+                 words.format = one_of<TraceFormat>("--format", text,
+                                                    {{"text", TraceFormat::Text},
+                                                     {"json", TraceFormat::Json},
+                                                     {"folded", TraceFormat::Folded},
+                                                     {"pprof", TraceFormat::Pprof}});
+               });
   command
       .add_flag_callback(
           "--folded", [&words] { words.format = TraceFormat::Folded; },
           "The same as --format folded")
       ->excludes(format);
-  add_trace_word(command, "--weight", "lost|reachable|freed|all",
-                 "What bytes the lines for flame graphs count [lost]",
-                 [&words](const std::string& text) {
-                   words.weight = one_of<TraceWeight>("--weight", text,
-                                                      {{"lost", TraceWeight::Lost},
-                                                       {"reachable", TraceWeight::Reachable},
-                                                       {"freed", TraceWeight::Freed},
-                                                       {"all", TraceWeight::All}});
-                 });
-  add_trace_word(
+  add_text(command, "--weight", "lost|reachable|freed|all",
+           "What bytes the lines for flame graphs count [lost]", [&words](const std::string& text) {
+             words.weight = one_of<TraceWeight>("--weight", text,
+                                                {{"lost", TraceWeight::Lost},
+                                                 {"reachable", TraceWeight::Reachable},
+                                                 {"freed", TraceWeight::Freed},
+                                                 {"all", TraceWeight::All}});
+           });
+  add_text(
       command, "-o,--output", "FILE",
       "Write the report to FILE (mode 0600) instead of standard output",
       [&words](const std::string& text) { words.shared.output = file_from("--output", text); });
-  add_trace_word(command, "-n,--top", "N", "Show at most N stacks [10]",
-                 [&words](const std::string& text) {
-                   words.shared.report.top = number_from("--top", text, 1'000'000);
-                 });
+  add_number(command, "-n,--top", kMostStacksShown, words.shared.report.top,
+             "Show at most N stacks [10]");
   add_content_option(command, words.shared.report);
   add_color_option(command, words.shared);
   CLI::Option* const verbose =
@@ -162,42 +126,46 @@ void add_how_to_report(CLI::App& command, TraceWords& words) {
   add_reading_options(command, words.shared);
 }
 
+void add_trace_words(CLI::App& command, TraceWords& words) {
+  add_what_to_trace(command, words);
+  add_how_to_report(command, words);
+}
+
 }  // namespace
 
 void setup_trace(CLI::App& program, Run& run) {
-  CLI::App* const command = program.add_subcommand(
-      "trace",
-      "Record which stacks allocate, and say which of the blocks were leaked\n"
-      "Lets the kernel record each allocation for SECONDS while the process runs on: probes "
-      "(uprobes) on malloc and its kin, with the stack at that moment, for which no frame pointers "
-      "are needed. Then looks at the process, as attach does, and says of each stack how much of "
-      "what it allocated is leaked by now, still reachable, or freed. Only what is allocated "
-      "meanwhile is seen: the leak has to go on.\n"
-      "Takes root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE. The process is not stopped before "
-      "the look, and nothing of ours is in it; when heapscan ends, however it ends, the kernel "
-      "takes the probes away. Each call of an allocation function takes 1 to 4 microseconds "
-      "longer meanwhile, half of that when its size is not wanted.");
-  const auto words = std::make_shared<TraceWords>();
-  add_what_to_trace(*command, *words);
-  add_how_to_report(*command, *words);
-  command->footer(
-      examples({
-          {"heapscan trace 4711", "Which code leaks, and how much of it in ten seconds?"},
-          {"heapscan trace nginx --newest --cluster aa5c7057 60",
-           "Who allocates the blocks of a group that attach has shown."},
-          {"heapscan trace 4711 --size 264 30", "The same for a size, usable bytes."},
-          {"heapscan trace 4711 --folded -o leak.folded && flamegraph.pl leak.folded > leak.svg",
-           "A flame graph of leaked bytes."},
-          {"heapscan trace 4711 --format pprof -o leak.pb.gz && pprof -http=: leak.pb.gz",
-           "For pprof: lost, possibly lost, reachable and freed blocks and bytes."},
-      }) +
-      "\nExit codes:\n"
-      "  0  nothing that was allocated meanwhile is definitely leaked\n"
-      "  1  something is\n"
-      "  2  wrong command line, or no such group\n"
-      "  3  the process cannot be read, or probes are refused; the message says what is missing\n"
-      "  4  its allocator is not supported, or it is no 64-bit x86 program\n");
-  command->callback([words, &run] { run = [words] { return run_trace(*words); }; });
+  add_command<TraceWords>(
+      program, run,
+      {"trace",
+       "Record which stacks allocate, and say which of the blocks were leaked\n"
+       "Lets the kernel record each allocation for SECONDS while the process runs on: probes "
+       "(uprobes) on malloc and its kin, with the stack at that moment, for which no frame "
+       "pointers "
+       "are needed. Then looks at the process, as attach does, and says of each stack how much of "
+       "what it allocated is leaked by now, still reachable, or freed. Only what is allocated "
+       "meanwhile is seen: the leak has to go on.\n"
+       "Takes root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE. The process is not stopped before "
+       "the look, and nothing of ours is in it; when heapscan ends, however it ends, the kernel "
+       "takes the probes away. Each call of an allocation function takes 1 to 4 microseconds "
+       "longer meanwhile, half of that when its size is not wanted.",
+       add_trace_words,
+       examples({
+           {"heapscan trace 4711", "Which code leaks, and how much of it in ten seconds?"},
+           {"heapscan trace nginx --newest --cluster aa5c7057 60",
+            "Who allocates the blocks of a group that attach has shown."},
+           {"heapscan trace 4711 --size 264 30", "The same for a size, usable bytes."},
+           {"heapscan trace 4711 --folded -o leak.folded && flamegraph.pl leak.folded > leak.svg",
+            "A flame graph of leaked bytes."},
+           {"heapscan trace 4711 --format pprof -o leak.pb.gz && pprof -http=: leak.pb.gz",
+            "For pprof: lost, possibly lost, reachable and freed blocks and bytes."},
+       }) + "\nExit codes:\n"
+            "  0  nothing that was allocated meanwhile is definitely leaked\n"
+            "  1  something is\n"
+            "  2  wrong command line, or no such group\n"
+            "  3  the process cannot be read, or probes are refused; the message says what is "
+            "missing\n"
+            "  4  its allocator is not supported, or it is no 64-bit x86 program\n",
+       run_trace});
 }
 
 }  // namespace heapscan

@@ -1,9 +1,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
-#include <memory>
-#include <utility>
 
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -18,6 +15,7 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kMostSamples = 1'000'000'000;
+constexpr uint64_t kMostGroupsNamed = 1'000'000;
 
 int run_watch(const WatchWords& words) {
   const ThreadLimit limit(words.shared.threads);
@@ -28,21 +26,10 @@ int run_watch(const WatchWords& words) {
         "--output names the snapshot that --until-growth or --near-limit writes, and neither "
         "was given; to keep the report, redirect standard output");
   }
-  const int pid = pick_processes(words.target, words.pick).front();
+  const int pid = pick_processes(words.process.target, words.process.pick).front();
   if (words.until_growth || words.near_limit)
     check_snapshot_path(snapshot_name_for(words.snapshot_name(), pid), words.keep.force);
   return watch_process(pid, words);
-}
-
-// A number of `unit` in [least, most].
-double decimal_from(const std::string& option, const std::string& text, double least, double most,
-                    const char* unit) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc() && end == text.data() + text.size() && value >= least && value <= most)
-    return value;
-  throw CLI::ValidationError(fmt::format("{} takes a number of {} from {:g} to {:g}, not \"{}\"",
-                                         option, unit, least, most, escaped(text)));
 }
 
 double percent_from(const std::string& option, std::string text) {
@@ -50,51 +37,30 @@ double percent_from(const std::string& option, std::string text) {
   return decimal_from(option, text, 1, 100, "percent") / 100;
 }
 
-template <typename Set>
-CLI::Option* add_word(CLI::App& command, const std::string& name, const std::string& type,
-                      const std::string& help, Set&& set) {
-  return command.add_option_function<std::string>(name, std::forward<Set>(set), help)
-      ->type_name(type);
-}
-
 void add_target_words(CLI::App& command, WatchWords& words) {
-  command.add_option("target", words.target, "Process id, or process name")
-      ->required()
-      ->type_name("PID|NAME");
-  add_word(command, "seconds", "[SECONDS]", "Between samples; fractions are fine [10]",
+  add_process_word(command, words.process);
+  add_text(command, "seconds", "[SECONDS]", "Between samples; fractions are fine [10]",
            [&words](const std::string& text) {
              words.interval = decimal_from("SECONDS", text, 0.01, 86400, "seconds");
            });
-  add_word(command, "count", "[COUNT]", "End after so many samples [until the process ends]",
+  add_text(command, "count", "[COUNT]", "End after so many samples [until the process ends]",
            [&words](const std::string& text) {
              words.samples = number_from("COUNT", text, kMostSamples);
              if (*words.samples < 2)
                throw CLI::ValidationError("COUNT is at least 2: growth takes two samples to see");
            });
-  command.add_flag("--leave-calls", words.leave_calls,
-                   "Write to no register: system calls that a stop ends with EINTR stay ended");
-  CLI::Option* const newest = command.add_flag_callback(
-      "--newest", [&words] { words.pick = Pick::Newest; },
-      "Of several processes of that name, the one started last");
-  command
-      .add_flag_callback(
-          "--oldest", [&words] { words.pick = Pick::Oldest; },
-          "Of several processes of that name, the one started first")
-      ->excludes(newest);
+  add_process_options(command, words.process, "a stop");
 }
 
 void add_look_words(CLI::App& command, WatchWords& words) {
-  add_word(command, "--every", "N",
-           "Look inside at every Nth sample as well [only when memory has grown]",
-           [&words](const std::string& text) {
-             words.every = number_from("--every", text, kMostSamples);
-           });
-  add_word(command, "--max-pause", "MS",
+  add_number(command, "--every", kMostSamples, words.every,
+             "Look inside at every Nth sample as well [only when memory has grown]");
+  add_text(command, "--max-pause", "MS",
            "Make no look that is expected to stop the process for more than MS milliseconds",
            [&words](const std::string& text) {
              words.limits.single = decimal_from("--max-pause", text, 0, 1e9, "milliseconds") / 1e3;
            });
-  add_word(command, "--max-stopped", "MS",
+  add_text(command, "--max-stopped", "MS",
            "Make no more looks when all stops together would take more than MS milliseconds",
            [&words](const std::string& text) {
              words.limits.total = decimal_from("--max-stopped", text, 0, 1e9, "milliseconds") / 1e3;
@@ -102,17 +68,17 @@ void add_look_words(CLI::App& command, WatchWords& words) {
 }
 
 void add_snapshot_words(CLI::App& command, WatchWords& words) {
-  add_word(command, "--until-growth", "SIZE",
+  add_text(command, "--until-growth", "SIZE",
            "When memory without files has grown by SIZE since the start, write a snapshot, report "
            "and end",
            [&words](const std::string& text) {
              words.until_growth = size_from("--until-growth", text);
            });
-  add_word(
+  add_text(
       command, "--near-limit", "PERCENT",
       "The same when so much of a cgroup's limit, or of the machine's memory, is used",
       [&words](const std::string& text) { words.near_limit = percent_from("--near-limit", text); });
-  add_word(command, "-o,--output", "FILE",
+  add_text(command, "-o,--output", "FILE",
            "Name of the snapshot, packed with zstd if it ends in .zst; %p, %h and %t in it are the "
            "process id, the host and the time in seconds [heapscan-%p-%t.core.zst]",
            [&words](const std::string& text) {
@@ -125,9 +91,8 @@ void add_snapshot_words(CLI::App& command, WatchWords& words) {
 }
 
 void add_report_words(CLI::App& command, WatchWords& words) {
-  add_word(
-      command, "-n,--top", "N", "Report the N groups that grew most [10]",
-      [&words](const std::string& text) { words.top = number_from("--top", text, 1'000'000); });
+  add_number(command, "-n,--top", kMostGroupsNamed, words.top,
+             "Report the N groups that grew most [10]");
   add_content_option(command, words.shared.report);
   add_format_option(command, words.shared);
   add_color_option(command, words.shared);
@@ -139,44 +104,46 @@ void add_report_words(CLI::App& command, WatchWords& words) {
   add_reading_options(command, words.shared);
 }
 
+void add_watch_words(CLI::App& command, WatchWords& words) {
+  add_target_words(command, words);
+  add_look_words(command, words);
+  add_snapshot_words(command, words);
+  add_report_words(command, words);
+}
+
 }  // namespace
 
 void setup_watch(CLI::App& program, Run& run) {
-  CLI::App* const command = program.add_subcommand(
-      "watch",
-      "Watch a process grow, and say what grows\n"
-      "Reads every few seconds how much memory the process takes, which does not stop it. Looks "
-      "inside, as attach does, at the start, when memory without files has grown by a twentieth "
-      "and 4 MiB since the last look, and at the end. Then says which groups of blocks grew, "
-      "and in how many of the intervals; what holds them; what is leaked for certain; how fast "
-      "memory grows, how sure that is, and when the limit of a cgroup or of the machine is met.\n"
-      "Ends with Ctrl-C, with the process, or after COUNT samples; kill -USR1 makes a report and "
-      "goes on. Between looks it keeps 32 bytes for each block of the first and of the last "
-      "look, and no memory of the process.");
-  const auto words = std::make_shared<WatchWords>();
-  add_target_words(*command, *words);
-  add_look_words(*command, *words);
-  add_snapshot_words(*command, *words);
-  add_report_words(*command, *words);
-  command->footer(
-      examples({
-          {"heapscan watch 4711", "A sample every 10 seconds until Ctrl-C, and then the report."},
-          {"heapscan watch nginx --newest 60 30 -q",
-           "Half an hour of the nginx process started last; only the report."},
-          {"heapscan watch 4711 1 --every 60 --max-pause 50",
-           "A look each minute, but none that stops the process for more than 50 ms."},
-          {"heapscan watch 4711 --near-limit 90% -o '/var/tmp/%p-%t.core.zst'",
-           "Keep the evidence before the kernel kills it."},
-          {"heapscan watch 4711 5 --format json | jq -c 'select(.type == \"sample\")'",
-           "For scripts: an object a line."},
-      }) +
-      "\nExit codes:\n"
-      "  0  nothing was found to be leaked\n"
-      "  1  something was: unreachable in the last two looks and unchanged, or newly so\n"
-      "  2  wrong command line\n"
-      "  3  the process cannot be read, or the snapshot cannot be written\n"
-      "  4  its allocator is not supported, or it is no 64-bit x86 program\n");
-  command->callback([words, &run] { run = [words] { return run_watch(*words); }; });
+  add_command<WatchWords>(
+      program, run,
+      {"watch",
+       "Watch a process grow, and say what grows\n"
+       "Reads every few seconds how much memory the process takes, which does not stop it. Looks "
+       "inside, as attach does, at the start, when memory without files has grown by a twentieth "
+       "and 4 MiB since the last look, and at the end. Then says which groups of blocks grew, "
+       "and in how many of the intervals; what holds them; what is leaked for certain; how fast "
+       "memory grows, how sure that is, and when the limit of a cgroup or of the machine is met.\n"
+       "Ends with Ctrl-C, with the process, or after COUNT samples; kill -USR1 makes a report and "
+       "goes on. Between looks it keeps 32 bytes for each block of the first and of the last "
+       "look, and no memory of the process.",
+       add_watch_words,
+       examples({
+           {"heapscan watch 4711", "A sample every 10 seconds until Ctrl-C, and then the report."},
+           {"heapscan watch nginx --newest 60 30 -q",
+            "Half an hour of the nginx process started last; only the report."},
+           {"heapscan watch 4711 1 --every 60 --max-pause 50",
+            "A look each minute, but none that stops the process for more than 50 ms."},
+           {"heapscan watch 4711 --near-limit 90% -o '/var/tmp/%p-%t.core.zst'",
+            "Keep the evidence before the kernel kills it."},
+           {"heapscan watch 4711 5 --format json | jq -c 'select(.type == \"sample\")'",
+            "For scripts: an object a line."},
+       }) + "\nExit codes:\n"
+            "  0  nothing was found to be leaked\n"
+            "  1  something was: unreachable in the last two looks and unchanged, or newly so\n"
+            "  2  wrong command line\n"
+            "  3  the process cannot be read, or the snapshot cannot be written\n"
+            "  4  its allocator is not supported, or it is no 64-bit x86 program\n",
+       run_watch});
 }
 
 }  // namespace heapscan

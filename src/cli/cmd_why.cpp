@@ -1,15 +1,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <memory>
-#include <optional>
 
 #include "cli/commands.h"
 #include "cli/look.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "heapscan/base/error.h"
-#include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
 #include "heapscan/report/why.h"
 
@@ -41,62 +38,43 @@ int run_why(const WhyWords& words) {
   const SharedOptions& shared = words.shared;
   std::vector<Addr> addresses;
   for (const std::string& text : words.addresses) addresses.push_back(address_from(text));
-  check_output(shared.output);
-  const Door door = find_door(words.target, shared);
-  const ThreadLimit limit(shared.threads);
-  std::optional<Progress> progress(std::in_place, !shared.report.quiet);
-  const Look look = look_at_live_memory(shared, door.capture, *progress);
-  WhyOptions options;
-  options.paths = words.paths;
-  options.content = shared.report.content;
-  options.verbose = shared.report.verbose;
-  options.command = "heapscan why " + door.word;
-  for (const Addr address : addresses) options.command += " " + hex(address);
-  Timing timing = look.timing;
-  WhyReport report = timed("report", timing, [&] {
+  return report_on_live_memory(shared, words.target, [&](const Look& look, const Door& door) {
+    WhyOptions options;
+    options.paths = words.paths;
+    options.content = shared.report.content;
+    options.verbose = shared.report.verbose;
+    options.command = "heapscan why " + door.word;
+    for (const Addr address : addresses) options.command += " " + hex(address);
     return describe_why(look.captured.facts, look.analysis, addresses, options);
   });
-  if (shared.report.timing) report.timing = std::move(timing);
-  require_unchanged(look.captured);
-  progress.reset();
-  write_report(shared, report);
-  return kNothingLost;
+}
+
+void add_why_words(CLI::App& command, WhyWords& words) {
+  add_target_word(command, words.target);
+  add_last_words(command, "address", "ADDR", "Addresses in hexadecimal", words.addresses);
+  add_number(command, "--paths", kMostPaths, words.paths,
+             "Show up to N chains, each by another last pointer [1]");
+  add_look_options(command, words.shared);
 }
 
 }  // namespace
 
 void setup_why(CLI::App& program, Run& run) {
-  CLI::App* const command = program.add_subcommand(
-      "why",
-      "Show why a block is still reachable\n"
-      "Says which block an address is in and gives the shortest chain of pointers that leads to "
-      "it from a variable, a stack or a register, with the names of members where they are known. "
-      "Of a block that nothing reaches it says what referred to it last.");
-  const auto words = std::make_shared<WhyWords>();
-  command->add_option("target", words->target, "Process id or name, core dump or snapshot")
-      ->required()
-      ->type_name("PID|NAME|FILE");
-  command->add_option("address", words->addresses, "Addresses in hexadecimal")
-      ->required()
-      ->type_name("ADDR")
-      ->expected(1, -1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command
-      ->add_option_function<std::string>(
-          "--paths",
-          [words](const std::string& text) {
-            words->paths = number_from("--paths", text, kMostPaths);
-          },
-          "Show up to N chains, each by another last pointer [1]")
-      ->type_name("N");
-  add_look_options(*command, words->shared);
-  command->footer(examples({
-      {"heapscan why 4711 0x5581e0a3c2a0", "Who holds the block at this address?"},
-      {"heapscan why core.4711 0x5581e0a3c2a0 --paths 5", "The same, up to five ways to it."},
-      {"heapscan attach 4711 --blocks all --kinds reachable",
-       "Where the addresses of live blocks come from."},
-  }));
-  command->callback([words, &run] { run = [words] { return run_why(*words); }; });
+  add_command<WhyWords>(
+      program, run,
+      {"why",
+       "Show why a block is still reachable\n"
+       "Says which block an address is in and gives the shortest chain of pointers that leads to "
+       "it from a variable, a stack or a register, with the names of members where they are known. "
+       "Of a block that nothing reaches it says what referred to it last.",
+       add_why_words,
+       examples({
+           {"heapscan why 4711 0x5581e0a3c2a0", "Who holds the block at this address?"},
+           {"heapscan why core.4711 0x5581e0a3c2a0 --paths 5", "The same, up to five ways to it."},
+           {"heapscan attach 4711 --blocks all --kinds reachable",
+            "Where the addresses of live blocks come from."},
+       }),
+       run_why});
 }
 
 }  // namespace heapscan

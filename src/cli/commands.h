@@ -4,11 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <string>
-
-namespace CLI {
-class App;
-}
 
 namespace heapscan {
 
@@ -22,6 +19,27 @@ void setup_why(CLI::App& program, Run& run);
 void setup_snapshot(CLI::App& program, Run& run);
 void setup_trace(CLI::App& program, Run& run);
 void setup_watch(CLI::App& program, Run& run);
+
+// What the commands have in common: `Words` is what a command line may say, `add_words` says how,
+// and `work` does it and returns the exit code.
+template <typename Words>
+struct Command {
+  const char* name;
+  const char* help;  // the first line is what the program's own page says
+  void (*add_words)(CLI::App& command, Words& words);
+  std::string footer;
+  int (*work)(const Words& words);
+};
+
+template <typename Words>
+void add_command(CLI::App& program, Run& run, const Command<Words>& what) {
+  CLI::App* const command = program.add_subcommand(what.name, what.help);
+  const auto words = std::make_shared<Words>();
+  what.add_words(*command, *words);
+  command->footer(what.footer);
+  command->callback(
+      [words, work = what.work, &run] { run = [words, work] { return work(*words); }; });
+}
 
 // ---- help pages that look the same whatever version of CLI11 made them --------------------------
 

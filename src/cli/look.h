@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,9 +13,19 @@
 #include "cli/output.h"
 #include "heapscan/acquire/capture.h"
 #include "heapscan/analysis/analysis.h"
+#include "heapscan/base/parallel.h"
 #include "heapscan/symbols/debug_info.h"
 
 namespace heapscan {
+
+// What the program says to a script.
+enum ExitCode : int {
+  kNothingLost = 0,
+  kDefinitelyLost = 1,
+  kUsageError = 2,
+  kAcquireError = 3,
+  kUnsupported = 4,
+};
 
 using Timing = std::vector<std::pair<std::string, double>>;  // phase, seconds
 
@@ -74,15 +85,26 @@ struct Door {
 // the name of a process. Throws Error (Usage, Acquire).
 [[nodiscard]] Door find_door(const std::string& words, const SharedOptions& options);
 
-// ---- what `attach` and `core` have in common: from a capture to a written report ----------------
+// What a command does that answers a question about the live memory of one target: `describe` makes
+// the report, with the look and the door at hand. The exit code. Throws Error.
+template <typename Describe>
+int report_on_live_memory(const SharedOptions& options, const std::string& target,
+                          Describe&& describe) {
+  check_output(options.output);
+  const Door door = find_door(target, options);
+  const ThreadLimit limit(options.threads);
+  std::optional<Progress> progress(std::in_place, !options.report.quiet);
+  const Look look = look_at_live_memory(options, door.capture, *progress);
+  Timing timing = look.timing;
+  auto report = timed("report", timing, [&] { return describe(look, door); });
+  if (options.report.timing) report.timing = std::move(timing);
+  require_unchanged(look.captured);
+  progress.reset();
+  write_report(options, report);
+  return kNothingLost;
+}
 
-enum ExitCode : int {
-  kNothingLost = 0,
-  kDefinitelyLost = 1,
-  kUsageError = 2,
-  kAcquireError = 3,
-  kUnsupported = 4,
-};
+// ---- what `attach` and `core` have in common: from a capture to a written report ----------------
 
 // The group that `id` means. Throws Error (Usage) that lists those that come near.
 [[nodiscard]] ClusterId choose_cluster(const Analysis& analysis, const std::string& id);

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <charconv>
 #include <map>
 
 #include "heapscan/base/error.h"
@@ -15,6 +16,7 @@ namespace heapscan {
 namespace {
 
 constexpr unsigned kMostThreads = 1024;
+constexpr uint64_t kMostListed = 1'000'000'000;
 
 template <typename Value>
 Value choice_from(const std::string& option, const std::map<std::string, Value>& choices,
@@ -31,23 +33,16 @@ template <typename Value>
 void add_choice(CLI::App& command, const std::string& flags, const std::string& option,
                 Value& value, std::map<std::string, Value> choices, const std::string& help,
                 const std::string& shown) {
-  command
-      .add_option_function<std::string>(
-          flags,
-          [&value, option, choices = std::move(choices)](const std::string& text) {
-            value = choice_from(option, choices, text);
-          },
-          help)
-      ->type_name(shown);
+  add_text(command, flags, shown, help,
+           [&value, option, choices = std::move(choices)](const std::string& text) {
+             value = choice_from(option, choices, text);
+           });
 }
 
 void add_size(CLI::App& command, const std::string& option, uint64_t& value,
               const std::string& help) {
-  command
-      .add_option_function<std::string>(
-          option, [&value, option](const std::string& text) { value = size_from(option, text); },
-          help)
-      ->type_name("SIZE");
+  add_text(command, option, "SIZE", help,
+           [&value, option](const std::string& text) { value = size_from(option, text); });
 }
 
 VerdictSet kinds_from(const std::string& text) {
@@ -67,12 +62,9 @@ VerdictSet kinds_from(const std::string& text) {
 
 void add_output_options(CLI::App& command, SharedOptions& options) {
   add_format_option(command, options);
-  command
-      .add_option_function<std::string>(
-          "-o,--output",
-          [&options](const std::string& text) { options.output = file_from("--output", text); },
-          "Write the report to FILE (mode 0600) instead of standard output")
-      ->type_name("FILE");
+  add_text(command, "-o,--output", "FILE",
+           "Write the report to FILE (mode 0600) instead of standard output",
+           [&options](const std::string& text) { options.output = file_from("--output", text); });
   add_color_option(command, options);
   CLI::Option* const verbose = command.add_flag(
       "-v,--verbose", options.report.verbose,
@@ -85,14 +77,8 @@ void add_output_options(CLI::App& command, SharedOptions& options) {
 }
 
 void add_selection_options(CLI::App& command, ReportOptions& report) {
-  command
-      .add_option_function<std::string>(
-          "-n,--top",
-          [&report](const std::string& text) {
-            report.top = number_from("--top", text, 1000000000);
-          },
-          "List at most N groups of leaked and N of possibly leaked blocks [10]")
-      ->type_name("N");
+  add_number(command, "-n,--top", kMostListed, report.top,
+             "List at most N groups of leaked and N of possibly leaked blocks [10]");
   add_choice<SortBy>(
       command, "--sort", "--sort", report.sort,
       {{"bytes", SortBy::ByBytes}, {"count", SortBy::ByCount}},
@@ -102,12 +88,10 @@ void add_selection_options(CLI::App& command, ReportOptions& report) {
            "Leave smaller blocks out of groups and lists; totals still count them");
   add_size(command, "--max-size", report.max_size,
            "Leave larger blocks out of groups and lists; totals still count them");
-  command
-      .add_option_function<std::string>(
-          "--kinds", [&report](const std::string& text) { report.kinds = kinds_from(text); },
-          "Which blocks to group and list: any of definite, possible, indirect, reachable "
-          "[definite,possible]")
-      ->type_name("KIND,...");
+  add_text(command, "--kinds", "KIND,...",
+           "Which blocks to group and list: any of definite, possible, indirect, reachable "
+           "[definite,possible]",
+           [&report](const std::string& text) { report.kinds = kinds_from(text); });
   add_choice<BlockList>(
       command, "--blocks", "--blocks", report.blocks,
       {{"none", BlockList::None}, {"lost", BlockList::Lost}, {"all", BlockList::All}},
@@ -115,12 +99,9 @@ void add_selection_options(CLI::App& command, ReportOptions& report) {
 }
 
 void add_cluster_options(CLI::App& command, SharedOptions& options) {
-  command
-      .add_option_function<std::string>(
-          "--cluster",
-          [&options](const std::string& text) { options.cluster = cluster_id_from(text); },
-          "Inspect one group in detail: what every word of a typical block means")
-      ->type_name("ID");
+  add_text(command, "--cluster", "ID",
+           "Inspect one group in detail: what every word of a typical block means",
+           [&options](const std::string& text) { options.cluster = cluster_id_from(text); });
   command.add_flag("--all", options.all_members, "With --cluster: list every block of the group");
   command
       .add_option("--suppressions", options.suppression_files,
@@ -162,6 +143,16 @@ uint64_t number_from(const std::string& option, const std::string& text, uint64_
       fmt::format("{} takes a number from 0 to {}, not \"{}\"", option, most, escaped(text)));
 }
 
+double decimal_from(const std::string& option, const std::string& text, double least, double most,
+                    const char* unit) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc() && end == text.data() + text.size() && value >= least && value <= most)
+    return value;
+  throw CLI::ValidationError(fmt::format("{} takes a number of {} from {:g} to {:g}, not \"{}\"",
+                                         option, unit, least, most, escaped(text)));
+}
+
 std::string folder_from(const std::string& option, const std::string& text) {
   struct stat status {};
   const int error = ::stat(text.c_str(), &status) != 0 ? errno
@@ -170,6 +161,60 @@ std::string folder_from(const std::string& option, const std::string& text) {
   if (error == 0) return text;
   throw CLI::ValidationError(fmt::format("{} takes a directory, not \"{}\": {}", option,
                                          escaped(text), describe_errno(error)));
+}
+
+CLI::Option* add_text(CLI::App& command, const std::string& name, const std::string& type,
+                      const std::string& help, std::function<void(const std::string&)> set) {
+  return command.add_option_function<std::string>(name, std::move(set), help)->type_name(type);
+}
+
+CLI::Option* add_number(CLI::App& command, const std::string& name, uint64_t most, uint64_t& value,
+                        const std::string& help) {
+  const std::string spelled = name.substr(name.find(',') + 1);
+  return add_text(command, name, "N", help, [&value, spelled, most](const std::string& text) {
+    value = number_from(spelled, text, most);
+  });
+}
+
+void add_target_word(CLI::App& command, std::string& target) {
+  command.add_option("target", target, "Process id or name, core dump or snapshot")
+      ->required()
+      ->type_name("PID|NAME|FILE");
+}
+
+void add_last_words(CLI::App& command, const std::string& name, const std::string& type,
+                    const std::string& help, std::vector<std::string>& words) {
+  command.add_option(name, words, help)
+      ->required()
+      ->type_name(type)
+      ->expected(1, -1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void add_process_word(CLI::App& command, ProcessWords& words) {
+  command.add_option("target", words.target, "Process id, or process name")
+      ->required()
+      ->type_name("PID|NAME");
+}
+
+void add_process_options(CLI::App& command, ProcessWords& words, const std::string& stop,
+                         const std::string& all_matching) {
+  command.add_flag(
+      "--leave-calls", words.leave_calls,
+      "Write to no register: system calls that " + stop + " ends with EINTR stay ended");
+  const auto add_pick = [&](const char* name, Pick pick, const std::string& help) {
+    return command.add_flag_callback(
+        name, [&words, pick] { words.pick = pick; }, help);
+  };
+  CLI::Option* const newest =
+      add_pick("--newest", Pick::Newest, "Of several processes of that name, the one started last");
+  CLI::Option* const oldest = add_pick("--oldest", Pick::Oldest,
+                                       "Of several processes of that name, the one started first");
+  newest->excludes(oldest);
+  if (all_matching.empty()) return;
+  CLI::Option* const all = add_pick("--all-matching", Pick::All, all_matching);
+  newest->excludes(all);
+  oldest->excludes(all);
 }
 
 uint64_t size_from(const std::string& option, const std::string& text) {
@@ -199,14 +244,10 @@ void add_content_option(CLI::App& command, ReportOptions& report) {
 }
 
 void add_reading_options(CLI::App& command, ReadingOptions& options) {
-  command
-      .add_option_function<std::string>(
-          "-j,--threads",
-          [&options](const std::string& text) {
-            options.threads = static_cast<unsigned>(number_from("--threads", text, kMostThreads));
-          },
-          "Use N threads [0: one per processor]")
-      ->type_name("N");
+  add_text(command, "-j,--threads", "N", "Use N threads [0: one per processor]",
+           [&options](const std::string& text) {
+             options.threads = static_cast<unsigned>(number_from("--threads", text, kMostThreads));
+           });
   command
       .add_option_function<std::vector<std::string>>(
           "--debug-dir",
@@ -237,6 +278,7 @@ void add_look_options(CLI::App& command, SharedOptions& options) {
   add_output_options(command, options);
   add_reading_options(command, options);
 }
+
 std::string examples(
     const std::vector<std::pair<std::string, std::string>>& commands_and_meanings) {
   std::string text = "Examples:\n";

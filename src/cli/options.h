@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,7 +12,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace heapscan {
 
@@ -48,6 +50,22 @@ void add_format_option(CLI::App& command, SharedOptions& options);
 void add_color_option(CLI::App& command, SharedOptions& options);
 void add_content_option(CLI::App& command, ReportOptions& report);
 
+// An option, or a word, with a value of its own: `set` is handed its text, and throws
+// CLI::ValidationError.
+CLI::Option* add_text(CLI::App& command, const std::string& name, const std::string& type,
+                      const std::string& help, std::function<void(const std::string&)> set);
+
+// One whose value is a number up to `most`.
+CLI::Option* add_number(CLI::App& command, const std::string& name, uint64_t most, uint64_t& value,
+                        const std::string& help);
+
+// The word of a command that looks at one target of any kind, for find_door().
+void add_target_word(CLI::App& command, std::string& target);
+
+// Words at the end of the line, at least one.
+void add_last_words(CLI::App& command, const std::string& name, const std::string& type,
+                    const std::string& help, std::vector<std::string>& words);
+
 // "10k", "4M": bytes. Throws CLI::ValidationError.
 [[nodiscard]] uint64_t size_from(const std::string& option, const std::string& text);
 
@@ -60,6 +78,10 @@ void add_content_option(CLI::App& command, ReportOptions& report);
 
 // The id of a group, or how it begins. Throws CLI::ValidationError.
 [[nodiscard]] std::string cluster_id_from(const std::string& text);
+
+// A number of `unit` in [least, most]. Throws CLI::ValidationError.
+[[nodiscard]] double decimal_from(const std::string& option, const std::string& text, double least,
+                                  double most, const char* unit);
 
 // The folder that `option` was given, if it is one. Throws CLI::ValidationError.
 [[nodiscard]] std::string folder_from(const std::string& option, const std::string& text);
@@ -78,5 +100,19 @@ enum class Pick { TheOnlyOne, Newest, Oldest, All };
 
 // "reports/nginx.4711.json" of "reports/nginx.json": a file for each of several processes.
 [[nodiscard]] std::string with_pid(std::string_view path, int pid);
+
+// What a command line says of the process to stop.
+struct ProcessWords {
+  std::string target;  // as typed
+  Pick pick = Pick::TheOnlyOne;
+  bool leave_calls = false;
+};
+
+void add_process_word(CLI::App& command, ProcessWords& words);
+
+// Of several processes of that name, which; and --leave-calls. `stop` as help speaks of it: "the
+// stop". `all_matching` is the help of that option, which is not there when it is empty.
+void add_process_options(CLI::App& command, ProcessWords& words, const std::string& stop,
+                         const std::string& all_matching = "");
 
 }  // namespace heapscan

@@ -43,7 +43,7 @@ double epoch_seconds() {
 // The sizes of the blocks in a group, by a look at the process.
 SizeRange sizes_of_cluster(int pid, const TraceWords& words) {
   CaptureOptions how;
-  how.leave_calls = words.leave_calls;
+  how.leave_calls = words.process.leave_calls;
   Progress progress(!words.shared.report.quiet);
   const Look look = look_at_live_memory(
       words.shared, [&] { return capture_process(pid, how); }, progress, HoldingWanted::Never);
@@ -194,7 +194,7 @@ class Trace {
   // the records tell of exactly the blocks that the copy has.
   Capture capture() {
     CaptureOptions how;
-    how.leave_calls = words_.leave_calls;
+    how.leave_calls = words_.process.leave_calls;
     auto captured =
         std::async(std::launch::async, [&] { return capture_process(stamp_.pid, how); });
     std::vector<Pending> pending;

@@ -14,9 +14,7 @@ namespace heapscan {
 enum class TraceFormat { Text, Json, Folded, Pprof };
 
 struct TraceWords {
-  std::string target;
-  Pick pick = Pick::TheOnlyOne;
-  bool leave_calls = false;
+  ProcessWords process;
   double seconds = 10;
   std::optional<SizeRange> sizes;
   uint64_t one_in = 1;

@@ -200,7 +200,7 @@ class Watch {
 
   Capture capture() {
     CaptureOptions how;
-    how.leave_calls = words_.leave_calls;
+    how.leave_calls = words_.process.leave_calls;
     if (words_.verbose || words_.limits.single || words_.limits.total) {
       how.on_estimate = [this](const PauseEstimate& estimate) {
         if (words_.verbose)

@@ -136,9 +136,7 @@ class LookHistory {
 // something ends it.
 
 struct WatchWords {
-  std::string target;
-  Pick pick = Pick::TheOnlyOne;
-  bool leave_calls = false;
+  ProcessWords process;
   double interval = 10;  // seconds
   std::optional<uint64_t> samples;
   uint64_t every = 0;  // samples; 0: only when the process has grown
