@@ -14,7 +14,7 @@
 // What is said once more by the same words (the members of one declaration, the elements of an
 // array) counts less than the sum, where it is used.
 //
-// Thresholds and bounds are not here: they stand where they are used.
+// Other thresholds, and bounds, are not here: they stand where they are used.
 #pragma once
 
 #include <array>
@@ -233,12 +233,22 @@ static_assert(are_in_order(kWeights));
 [[nodiscard]] constexpr Weight weight_of(Sign sign) { return kWeights[static_cast<size_t>(sign)]; }
 [[nodiscard]] constexpr int tenths(Sign sign) { return weight_of(sign).tenths; }
 
-// Of families of blocks (families/family_traits.h): natural logarithms, and factors on them.
+// Of families of blocks (families/family_traits.h). What compares two families is a natural logarithm,
+// because it is computed from shares of what was seen; the unit of Sign is a tenth of a bit, and
+// 1 nat is 14.4 of them. What a row is, the end of its name says:
+//
+//   Common   a probability: the share of words, or of names, that have something in general
+//   Share    a part of a count that counts elsewhere as well
+//   Blocks   a number of blocks
+//   Power    the power to which a likelihood ratio is raised before it counts, that is a factor on
+//            its logarithm: 1 for what is as good as independent of all else, 0.5 where two such
+//            observations say as much as one. It has no unit: it is no likelihood of anything.
+//   Nats     a likelihood ratio by itself
 namespace weights {
 
 // How common kinds of words are among those that are not zero, in general; by TraitKind. Kinds that
 // words get by chance count as more common than they are.
-inline constexpr std::array kCommon{
+inline constexpr std::array kKindCommon{
     0.0F,   // Zero
     0.22F,  // Integer
     0.08F,  // Pair
@@ -255,26 +265,30 @@ inline constexpr std::array kCommon{
     0.2F,   // Free
     0.04F,  // Elsewhere
 };
-inline constexpr float kCommonZero = 0.5F;       // half of all words are
-inline constexpr float kCommonIdentity = 0.08F;  // of what names something: one of a dozen things
+inline constexpr float kZeroCommon = 0.5F;       // half of all words are
+inline constexpr float kIdentityCommon = 0.08F;  // of what names something: one of a dozen things
+inline constexpr float kKindredShare = 0.15F;    // what kinds of one family lend each other
 
 // How much is believed before anything is seen, and how much a crowd adds.
-inline constexpr float kPriorMass = 0.3F;
-inline constexpr float kMostObservations = 8;  // thousands of blocks were written by one line
+inline constexpr float kPriorBlocks = 0.3F;
+inline constexpr float kMostBlocks = 8;  // thousands of blocks were written by one line
 
 // Words of one block depend on each other, and one field has several faces: so their odds are damped.
-inline constexpr float kZeroWeight = 0.6F;       // zero or not: NULL and a pointer are one field
-inline constexpr float kNullWeight = 0.45F;      // where one side only has pointers into the heap
-inline constexpr float kKindred = 0.15F;         // what kinds of one family lend each other
-inline constexpr float kLastFieldWeight = 0.5F;  // it may be slack
-inline constexpr float kOnlyFieldWeight = 1.5F;  // of the smallest blocks, whose rest may be slack
-inline constexpr float kSlackWeight = 0.15F;     // that rest
-inline constexpr float kOwnerWeight = 0.4F;      // what a block hangs below
-inline constexpr float kOwnerWeightOfTiny = 3;   // also of text and arrays: there is nothing else
+inline constexpr float kZeroPower = 0.6F;       // zero or not: NULL and a pointer are one field
+inline constexpr float kNullPower = 0.45F;      // where one side only has pointers into the heap
+inline constexpr float kLastFieldPower = 0.5F;  // it may be slack
+inline constexpr float kOnlyFieldPower = 1.5F;  // of the smallest blocks, whose rest may be slack
+inline constexpr float kSlackPower = 0.15F;     // that rest
+inline constexpr float kOwnerPower = 0.4F;      // what a block hangs below
+inline constexpr float kOwnerPowerOfTiny = 3;   // also of text and arrays: there is nothing else
 
-// What hardly happens within one field.
-inline constexpr float kUnwrittenWeight = 4;      // a pointer here, never written there
-inline constexpr float kNumberForPointer = 1.5F;  // a number where the other has a pointer
+// What hardly happens within one field: how much less likely one field is than two.
+inline constexpr float kUnwrittenNats = 4;  // a pointer here, never written there: 58 tenths
+inline constexpr float kNumberForPointerNats = 1.5F;  // a number here, a pointer there: 22 tenths
+
+// How much likelier one kind than two it has to be that blocks of two sizes are one (merge_sizes.cpp).
+inline constexpr float kRestNats = 1;  // that they are, but for what malloc left over: 14 tenths
+inline constexpr float kStrayNats = 0.3F;  // that it is a stray, beyond its own family: 4 tenths
 
 }  // namespace weights
 

@@ -1,7 +1,8 @@
 // At every place three questions are asked, each with a small weight of its own prior (a Dirichlet
 // prior with the mass of a third of an observation): is it zero? if not, what kind of word is it?
 // if it names something, what? The answer that one side gives is compared with what the other side
-// predicts and with how common it is in general; the logarithm of that ratio is called the odds here.
+// predicts and with how common it is in general; the logarithm of that ratio, in nats, is called the
+// odds here (weights.h).
 //
 // Zero against anything says little: NULL and a pointer are one field. What a group says is damped:
 // a thousand blocks count as a few observations, so that groups that differ in how often an
@@ -54,14 +55,14 @@ constexpr std::array<uint32_t, kTraitKinds> make_kin() {
   return kin;
 }
 constexpr std::array<uint32_t, kTraitKinds> kKin = make_kin();
-static_assert(weights::kCommon.size() == kTraitKinds);
+static_assert(weights::kKindCommon.size() == kTraitKinds);
 
-float damped(float weight) { return std::min(weight, weights::kMostObservations); }
+float damped(float weight) { return std::min(weight, weights::kMostBlocks); }
 
 // log of (probability under `share` of `observations` / how common it is).
 float log_odds(float share, float observations, float common) {
-  return std::log((share * observations + weights::kPriorMass * common) /
-                  ((observations + weights::kPriorMass) * common));
+  return std::log((share * observations + weights::kPriorBlocks * common) /
+                  ((observations + weights::kPriorBlocks) * common));
 }
 
 }  // namespace
@@ -127,15 +128,15 @@ float TraitMixture::names(const TraitMixture& other) const {
 float TraitMixture::unwritten_odds(const TraitMixture& other) const {
   const float both = weight_of_kinds(kHeapPointers) * other.unwritten_ +
                      other.weight_of_kinds(kHeapPointers) * unwritten_;
-  return -weights::kUnwrittenWeight * both / (total_ * other.total_);
+  return -weights::kUnwrittenNats * both / (total_ * other.total_);
 }
 
 // Of many blocks; what one or two have may be a remainder, or the other arm of a union.
 float TraitMixture::number_odds(const TraitMixture& other) const {
   const float both = weight_of_kinds(kHeapPointers) * other.weight_of_kinds(kNumbers) +
                      other.weight_of_kinds(kHeapPointers) * weight_of_kinds(kNumbers);
-  const float observations = damped(std::min(total_, other.total_)) / weights::kMostObservations;
-  return -weights::kNumberForPointer * observations * both / (total_ * other.total_);
+  const float observations = damped(std::min(total_, other.total_)) / weights::kMostBlocks;
+  return -weights::kNumberForPointerNats * observations * both / (total_ * other.total_);
 }
 
 float TraitMixture::weight_of_kinds(uint32_t kinds) const {
@@ -150,11 +151,11 @@ float TraitMixture::zero_odds(const TraitMixture& other) const {
   const float others = other.kinds_[0] / other.total_;
   const float observations = damped(total_);
   float sum = 0;
-  if (others > 0) sum += others * log_odds(zeros, observations, weights::kCommonZero);
-  if (others < 1) sum += (1 - others) * log_odds(1 - zeros, observations, 1 - weights::kCommonZero);
+  if (others > 0) sum += others * log_odds(zeros, observations, weights::kZeroCommon);
+  if (others < 1) sum += (1 - others) * log_odds(1 - zeros, observations, 1 - weights::kZeroCommon);
   const uint32_t used = (seen_ | other.seen_) & ~1U;
   const bool may_be_null = sum < 0 && (used & ~kHeapPointers) == 0;
-  return (may_be_null ? weights::kNullWeight : weights::kZeroWeight) * sum;
+  return (may_be_null ? weights::kNullPower : weights::kZeroPower) * sum;
 }
 
 float TraitMixture::use_odds(const TraitMixture& other) const {
@@ -170,9 +171,10 @@ float TraitMixture::kind_odds(const TraitMixture& other) const {
     float kindred = 0;
     for (uint32_t kin = kKin[kind] & seen_; kin != 0; kin &= kin - 1)
       kindred += kinds_[static_cast<size_t>(std::countr_zero(kin))];
-    const float share = std::min(1.0F, (kinds_[kind] + weights::kKindred * kindred) / nonzero());
+    const float share =
+        std::min(1.0F, (kinds_[kind] + weights::kKindredShare * kindred) / nonzero());
     sum += other.kinds_[kind] / other.nonzero() *
-           log_odds(share, observations, weights::kCommon[kind]);
+           log_odds(share, observations, weights::kKindCommon[kind]);
   }
   return sum;
 }
@@ -183,7 +185,7 @@ float TraitMixture::identity_odds(const TraitMixture& other) const {
   for (size_t i = 0; i < other.named_count_; ++i) {
     const float share = weight_of(other.named_[i].identity) / named_weight_;
     sum += other.named_[i].weight / other.named_weight_ *
-           log_odds(share, observations, weights::kCommonIdentity);
+           log_odds(share, observations, weights::kIdentityCommon);
   }
   return sum;
 }
@@ -260,13 +262,13 @@ bool FamilyTraits::uses_last(size_t words) const {
 float FamilyTraits::weight_of(size_t place, size_t traits) const {
   if (shape_ != Shape::Record || traits <= 1) return 1;
   const bool is_last = place + 1 == traits;
-  if (traits > kSmallestFields) return is_last ? weights::kLastFieldWeight : 1;
-  if (place == 0) return weights::kOnlyFieldWeight;
-  return is_last ? weights::kSlackWeight : 1;
+  if (traits > kSmallestFields) return is_last ? weights::kLastFieldPower : 1;
+  if (place == 0) return weights::kOnlyFieldPower;
+  return is_last ? weights::kSlackPower : 1;
 }
 
 float FamilyTraits::predicts(const FamilyTraits& other, const Frame& frame) const {
-  float sum = (frame.says_little ? weights::kOwnerWeightOfTiny : weights::kOwnerWeight) *
+  float sum = (frame.says_little ? weights::kOwnerPowerOfTiny : weights::kOwnerPower) *
               owner_.names(other.owner_);
   if (shape_ == Shape::Record && frame.traits <= kSmallestFields)
     sum += places_[0].use_odds(other.places_[0]);

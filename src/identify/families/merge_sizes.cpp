@@ -18,6 +18,8 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "identify/weights.h"
+
 namespace heapscan {
 
 namespace {
@@ -26,8 +28,6 @@ constexpr size_t kRestWords = 2;
 constexpr uint64_t kTimesRarer = 4;       // than the blocks of the usual size
 constexpr uint64_t kTimesMuchRarer = 12;  // then what the additional words hold is left over,
 constexpr uint64_t kMostAlike = 8;        // but hardly the same in more blocks than this
-constexpr float kLeastAgreement = 1;
-constexpr float kMoreThanOwn = 0.3F;  // for a stray to leave the family it is in
 
 bool may_be_rests(const FamilyTraits& larger, uint64_t blocks, const SizedFamily& usual) {
   if (blocks * kTimesRarer > usual.blocks) return false;
@@ -124,7 +124,7 @@ std::vector<Joined> find_rests(std::span<const SizedFamily> families) {
     const auto usual = by_size.find(size - kLeftOver);
     if (usual == by_size.end()) continue;
     for (const SizedFamily& family : larger) {
-      const auto best = best_of(usual->second, *family.traits, family.blocks, kLeastAgreement);
+      const auto best = best_of(usual->second, *family.traits, family.blocks, weights::kRestNats);
       if (best) joined.push_back({family.family, usual->second[*best].family});
     }
   }
@@ -136,7 +136,7 @@ StrayRests::StrayRests(std::vector<SizedFamily> usual)
 
 void StrayRests::look_at(uint32_t group, const FamilyTraits& traits, uint64_t blocks,
                          float own_agreement) {
-  const float least = std::max(kLeastAgreement, own_agreement + kMoreThanOwn);
+  const float least = std::max(weights::kRestNats, own_agreement + weights::kStrayNats);
   const auto best = best_of(usual_, traits, blocks, least);
   if (!best) return;
   Strays& strays = strays_[*best];
