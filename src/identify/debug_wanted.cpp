@@ -9,6 +9,7 @@ namespace heapscan {
 
 namespace {
 
+// Each costs a search of line tables; a report shows tens of them.
 constexpr size_t kMostFunctions = 4096;
 
 // Calls f(address, kind) for each word of the rows' first samples that points into a module.

@@ -16,7 +16,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kShortestConstant = 2;
+constexpr size_t kShortestConstant = 2;  // characters; a single one is in every table of bytes
 
 Meaning meaning_of_value(WordKind kind) {
   switch (kind) {
@@ -239,7 +239,7 @@ std::vector<FieldMeaning> field_meanings(const FieldContext& context, BlockId bl
 
 // Later libraries are mapped below earlier ones, so what was unloaded may have been the lowest.
 UnmappedPlaces::UnmappedPlaces(const MemoryImage& image) : image_(image) {
-  constexpr uint64_t kBelow = 256 << 20;
+  constexpr uint64_t kBelow = 256 << 20;  // bytes; more than all but the largest libraries take
   uint64_t begin = ~uint64_t{0};
   uint64_t end = 0;
   for (const Module& module : image.modules()) {

@@ -18,7 +18,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kIdentifyGrain = 8;
+constexpr size_t kIdentifyGrain = 8;  // families a task: few, for some take far longer than others
 
 bool is_stronger(const Evidence& a, const Evidence& b) {
   return std::tie(b.kind, b.agreeing, a.label) < std::tie(a.kind, a.agreeing, b.label);

@@ -14,8 +14,8 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kMostBytes = 2048;
-constexpr size_t kMostParts = 16;
+constexpr size_t kMostBytes = 2048;  // of a name; RFC 5280 (A.1) allows most parts 64 characters
+constexpr size_t kMostParts = 16;    // of a name; most have about six
 
 struct Element {
   uint8_t tag = 0;

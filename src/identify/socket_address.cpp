@@ -12,12 +12,13 @@ namespace heapscan {
 
 namespace {
 
+// AF_UNIX, AF_INET, AF_INET6, and what bind(2) takes of the last two.
 constexpr uint16_t kUnix = 1;
 constexpr uint16_t kInet = 2;
 constexpr uint16_t kInet6 = 10;
 constexpr size_t kLengthOfInet = 16;
 constexpr size_t kLengthOfInet6 = 28;
-constexpr size_t kLongestPath = 108;
+constexpr size_t kLongestPath = 108;  // unix(7): sun_path
 
 uint8_t byte_at(Bytes bytes, size_t at) { return std::to_integer<uint8_t>(bytes[at]); }
 
@@ -106,7 +107,7 @@ std::optional<SocketAddress> inet6_at(Bytes bytes) {
 }
 
 std::optional<SocketAddress> unix_at(Bytes bytes) {
-  constexpr size_t kShortest = 4;
+  constexpr size_t kShortest = 4;  // of a path: "/a/b"; shorter ones are numbers too often
   const Bytes path = bytes.subspan(2, std::min(bytes.size() - 2, kLongestPath));
   const auto stop = std::find(path.begin(), path.end(), std::byte{0});
   std::string text;

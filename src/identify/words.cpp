@@ -14,10 +14,12 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kLowestAddress = 0x10000;
-constexpr uint64_t kAddressLimit = uint64_t{1} << 47;
-constexpr uint64_t kSmall = 65536;
-constexpr int kShortestText = 4;
+constexpr uint64_t kLowestAddress = 0x10000;  // vm.mmap_min_addr, as Linux and distributions set it
+constexpr uint64_t kAddressLimit = uint64_t{1} << 47;  // of programs on x86-64
+constexpr uint64_t kSmall = 65536;  // below every address, and what counters and sizes mostly are
+constexpr int kShortestText = 4;    // characters; fewer are as well a number below 2^24
+// What people measure and compute, from a micro of something to a tera: 60 of a double's 2,048
+// exponents.
 constexpr double kSmallestFloat = 1e-6;
 constexpr double kLargestFloat = 1e12;
 

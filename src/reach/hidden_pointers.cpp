@@ -21,7 +21,8 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kPlacesPerPiece = 256;
-constexpr uint64_t kLargestPlace = 1 << 20;
+constexpr uint64_t kLargestPlace = 1 << 20;  // bytes; longer ranges are shared out
+// What a step of 16 positions reads beyond the last of them, and more.
 constexpr uint64_t kMargin = 32;
 constexpr uint64_t kHeader = 16;                // of a block, before it
 constexpr size_t kWordsPerPart = 256;           // of a bitmap; ranges are not joined across parts

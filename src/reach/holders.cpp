@@ -99,9 +99,11 @@ class WantedPages {
   }
 
  private:
+  // 16 KiB of bits, which stay in the first cache; one in sixteen may be set, so that fifteen of
+  // sixteen words that lead elsewhere are told by it. A page is as large as that takes.
   static constexpr uint64_t kBits = 1 << 17;
   static constexpr uint64_t kMostPages = kBits / 16;
-  static constexpr uint32_t kLargestShift = 30;
+  static constexpr uint32_t kLargestShift = 30;  // a bit for each GiB reaches over all addresses
 
   [[nodiscard]] uint64_t pages_of(const HeapModel& heap, std::span<const BlockId> blocks) const {
     uint64_t pages = 0;

@@ -14,7 +14,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kSlack = 24;
+constexpr uint64_t kSlack = 24;             // malloc hands out that much more than was asked for
 constexpr uint64_t kMostExact = 128 << 10;  // larger blocks may be mappings, which are whole pages
 constexpr uint64_t kVtableWords = 20;
 constexpr uint32_t kMostReferences = 1U << 24;

@@ -16,6 +16,7 @@ namespace heapscan {
 
 namespace {
 
+// Bytes: what is lost in smaller ones is not worth a line.
 constexpr uint64_t kSmallestArea = uint64_t{1} << 20;
 constexpr uint64_t kShortestPeriod = 4;  // pages; arrays of records begin alike page by page
 constexpr uint64_t kFewestParts = 8;

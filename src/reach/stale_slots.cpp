@@ -11,7 +11,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kFewestLive = 3;
+constexpr size_t kFewestLive = 3;  // in a row; one or two hold memory by chance
 constexpr size_t kNever = ~size_t{0};
 
 enum class Use : uint8_t { Open, Held, Dangling };

@@ -36,6 +36,8 @@ namespace heapscan {
 
 namespace {
 
+// Each round finds what the one before has made reachable; they end when one finds nothing. The
+// bounds are for heaps that are made to need many.
 constexpr int kMostRounds = 4;
 constexpr int kMostPoolRounds = 64;
 

@@ -32,6 +32,7 @@ namespace heapscan::glibc {
 
 namespace {
 
+// Bounds for images made to be expensive: each candidate multiplies what is to be weighed.
 constexpr size_t kMostDoubtful = 1024;
 constexpr size_t kMostSets = 1024;  // carried on from each candidate
 constexpr uint32_t kNobody = ~uint32_t{0};

@@ -69,7 +69,7 @@ namespace {
 
 constexpr std::string_view kBanner = "GNU C Library ";
 constexpr std::string_view kVersion = " version ";
-constexpr size_t kMostBanner = 200;
+constexpr size_t kMostBanner = 200;  // characters; the banner has about seventy
 
 std::string version_in(Bytes bytes) {
   const auto* const text = reinterpret_cast<const char*>(bytes.data());

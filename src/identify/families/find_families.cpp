@@ -24,8 +24,8 @@ namespace heapscan {
 
 namespace {
 
-constexpr int kRounds = 2;
-constexpr size_t kBlocksPerPiece = 2048;
+constexpr int kRounds = 2;  // the second knows which group of the first points at a block
+constexpr size_t kBlocksPerPiece = 2048;   // enough that sharing them out costs little
 constexpr size_t kFewestGroups = 1 << 14;  // that are always allowed
 constexpr size_t kBlocksPerGroup = 64;     // beyond them
 constexpr uint64_t kExactSize = 1024;      // sizes up to this are told apart even in a hurry

@@ -27,7 +27,7 @@ struct Bucketed {
   uint32_t owner = 0;
 };
 
-constexpr size_t kShortestString = 3;
+constexpr size_t kShortestString = 3;  // characters; fewer are as well the bytes of a number
 
 // What the constants are that blocks point at: tables of functions tell classes apart, strings do
 // not. One per thread; remembers what it has looked up.

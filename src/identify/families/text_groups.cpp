@@ -36,8 +36,8 @@ std::map<uint64_t, uint32_t> templates_of(const Begins& begins, uint32_t& next) 
   return templates;
 }
 
-constexpr uint64_t kSmallestBlock = 24;
-constexpr uint64_t kAsked = 64;  // blocks of a group
+constexpr uint64_t kSmallestBlock = 24;  // usable bytes: glibc's smallest chunk
+constexpr uint64_t kAsked = 64;          // blocks of a group
 constexpr uint64_t kFewestAsked = 8;
 constexpr size_t kFewestDifferent = 3;  // texts
 constexpr size_t kFewestTelling = 2;    // half words

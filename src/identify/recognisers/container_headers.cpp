@@ -18,8 +18,8 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kMostElements = uint64_t{1} << 40;
-constexpr uint64_t kMostChunks = 64;
+constexpr uint64_t kMostElements = uint64_t{1} << 40;  // no machine has memory for more
+constexpr uint64_t kMostChunks = 64;  // of a deque, that are looked at for their kind
 
 class Reader {
  public:
@@ -197,7 +197,7 @@ struct DequeEnd {
 };
 
 bool is_deque_end(const Reader& object, const DequeEnd& end, uint64_t map, uint64_t map_end) {
-  constexpr uint64_t kLargestChunk = 1 << 20;
+  constexpr uint64_t kLargestChunk = 1 << 20;  // bytes: 512, or one element (bits/stl_deque.h)
   return end.first <= end.current && end.current < end.last &&
          end.last - end.first <= kLargestChunk && end.node >= map && end.node < map_end &&
          (end.node - map) % 8 == 0 && object.points_at(end.node, end.first);

@@ -40,6 +40,7 @@ bool has_notice_hooks(const FamilyInputs& inputs, const Sample& sample) {
 
 bool is_result(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint32_t kLastStatus = 12;
+  // A select list has 1664 (MaxTupleAttributeNumber); other servers may allow more.
   constexpr uint32_t kMostColumns = 1664 * 4;
   constexpr uint64_t kCommandRoom = 64;
   constexpr uint64_t kDescription = 32;

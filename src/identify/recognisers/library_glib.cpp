@@ -22,7 +22,7 @@ bool is_function_or_null(const FamilyInputs& inputs, uint64_t word) {
 }
 
 bool is_reference_count(uint32_t count, uint32_t most) { return count != 0 && count <= most; }
-constexpr uint32_t kMostGlibReferences = 1 << 16;
+constexpr uint32_t kMostGlibReferences = 1 << 16;  // more is rather the half of a pointer
 // More would rather be the size of a freed GArray's elements.
 constexpr uint32_t kMostReferencesToPointers = 3;
 
@@ -93,6 +93,7 @@ bool is_glib_string(const FamilyInputs& inputs, const Sample& sample) {
   const uint64_t text = word(sample, 0);
   const uint64_t length = word(sample, 8);
   const uint64_t capacity = word(sample, 16);
+  // Of a text, to see whether its length is right; longer ones are believed.
   constexpr uint64_t kMostRead = 4096;
   if (length == 0 || length >= capacity || !std::has_single_bit(capacity) ||
       !fills(capacity, size_of_block_at(inputs, text)))
@@ -104,7 +105,7 @@ bool is_glib_string(const FamilyInputs& inputs, const Sample& sample) {
 constexpr uint64_t kListNode = 24;
 constexpr uint64_t kNext = 8;
 constexpr uint64_t kPrevious = 16;
-constexpr int kMostNodesFollowed = 8;
+constexpr int kMostNodesFollowed = 8;  // that link back to each other: chance does not make so many
 
 // Lists hold pointers and small integers. Freed nodes that were given out again may keep their
 // links, and then hold short texts and the like.
@@ -185,7 +186,7 @@ bool is_variant(const FamilyInputs& inputs, const Sample& sample) {
   constexpr uint32_t kLocked = 1;
   constexpr uint32_t kSerialised = 2;
   constexpr uint32_t kStates = 15;
-  constexpr uint64_t kDeepest = 128;
+  constexpr uint64_t kDeepest = 128;  // G_VARIANT_MAX_RECURSION_DEPTH
   const uint32_t state = half(sample, kState);
   if (state > kStates || (state & ~kLocked) == 0 || !is_variant_type(inputs, word(sample, 0)) ||
       !is_reference_count(half(sample, kState + 4), kMostGlibReferences) ||

@@ -14,8 +14,8 @@ namespace {
 constexpr uint64_t kJumpTable = 0xd8;
 constexpr uint64_t kFileSize = 0xe0;
 constexpr uint64_t kDirHeader = 48;
-constexpr uint64_t kMostAllocation = 1 << 20;
-constexpr int kMostFiles = 1 << 20;
+constexpr uint64_t kMostAllocation = 1 << 20;  // MAX_DIR_BUFFER_SIZE
+constexpr int kMostFiles = 1 << 20;            // fs.nr_open, as Linux sets it
 constexpr uint64_t kNameOfEntry = 19;
 
 // fclose() takes the magic number away, but leaves the jump table.

@@ -59,8 +59,8 @@ uint32_t hash_of_key(std::string_view key) {
 
 // How many of the first entries are in use; nothing when one of them is none.
 std::optional<uint64_t> entries_in_use(const FamilyInputs& inputs, Addr table, uint64_t size) {
-  constexpr uint64_t kMostLookedAt = 1024;
-  constexpr size_t kLongestKey = 1024;
+  constexpr uint64_t kMostLookedAt = 1024;  // entries; in use or not, the rest is like them
+  constexpr size_t kLongestKey = 1024;      // characters; its hash is to be worked out
   uint64_t used = 0;
   for (uint64_t i = 0; i <= std::min(size, kMostLookedAt); ++i) {
     const Addr entry = table + kEntry * i;
@@ -109,7 +109,7 @@ bool is_spawn_action(const FamilyInputs& inputs, Addr action) {
   constexpr uint32_t kLastKind = 6;
   constexpr uint32_t kOpen = 2;
   constexpr uint32_t kChangeFolder = 3;
-  constexpr uint32_t kMostDescriptors = 1 << 20;
+  constexpr uint32_t kMostDescriptors = 1 << 20;  // fs.nr_open, as Linux sets it
   const auto kind = inputs.image.read<uint32_t>(action);
   const auto descriptor = inputs.image.read<uint32_t>(action + 8);
   const auto path = inputs.image.read<uint64_t>(action + 16);

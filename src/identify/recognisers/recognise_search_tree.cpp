@@ -18,6 +18,7 @@ namespace {
 constexpr uint64_t kNode = 24;
 constexpr uint64_t kLeft = 8;
 constexpr uint64_t kRight = 16;
+// A red-black tree is at most 2 * 47 deep where addresses have 47 bits.
 constexpr int kDeepest = 128;
 constexpr uint32_t kWays = 16;        // followed from each node
 constexpr size_t kFewestNodes = 3;    // of a tree that is believed

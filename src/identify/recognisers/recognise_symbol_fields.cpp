@@ -13,6 +13,7 @@ namespace heapscan {
 
 namespace {
 
+// Of the sentence for people: what one line takes.
 constexpr size_t kMostNames = 3;
 constexpr size_t kMostDetails = 6;
 constexpr size_t kLongestFieldName = 80;

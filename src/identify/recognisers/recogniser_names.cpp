@@ -7,7 +7,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kLongestName = 1024;
+constexpr size_t kLongestName = 1024;  // characters; those of templates have no bound
 
 std::string shortened(std::string_view name) { return std::string(name.substr(0, kLongestName)); }
 
