@@ -37,7 +37,7 @@ class RootGroupsTest : public testing::Test {
   std::vector<SymbolRow> symbols_;
 };
 
-using Words = std::vector<std::string>;
+using NameList = std::vector<std::string>;
 
 TEST_F(RootGroupsTest, AllWordsOfAVariableAreOneGroup) {
   const Addr table = program_.strong_root(program_.block(24));
@@ -46,7 +46,8 @@ TEST_F(RootGroupsTest, AllWordsOfAVariableAreOneGroup) {
   symbol("table", table, 16);
   symbol("_ZN6Server8sessionsE", other, 8);
   const NamedRoots roots = name();
-  EXPECT_EQ(names(roots), (Words{"program: table", "program: table", "program: Server::sessions"}));
+  EXPECT_EQ(names(roots),
+            (NameList{"program: table", "program: table", "program: Server::sessions"}));
   EXPECT_EQ(roots.rows.size(), 2U);
   EXPECT_EQ(roots.groups.owners, 1U);
 }
@@ -54,7 +55,7 @@ TEST_F(RootGroupsTest, AllWordsOfAVariableAreOneGroup) {
 TEST_F(RootGroupsTest, WithoutSymbolsEveryWordIsAGroup) {
   program_.strong_root(program_.block(24));
   program_.strong_root(program_.block(24));
-  EXPECT_EQ(names(name()), (Words{"program: +0x8000", "program: +0x8008"}));
+  EXPECT_EQ(names(name()), (NameList{"program: +0x8000", "program: +0x8008"}));
 }
 
 // A stripped program's table of a million pointers is not a million variables.
@@ -72,7 +73,7 @@ TEST_F(RootGroupsTest, WordsThatAreNotInMemoryBelongToTheirThreadOrTheKernel) {
   const Addr in_kernel = program_.block(24);
   program_.add_root_word({RootKind::Register, in_register.value, 12, "rbx", false});
   program_.add_root_word({RootKind::Epoll, in_kernel.value, 0, "epoll fd 7 watching fd 12", false});
-  EXPECT_EQ(names(name()), (Words{"thread 12: registers", "kernel: epoll fd 7 watching fd 12"}));
+  EXPECT_EQ(names(name()), (NameList{"thread 12: registers", "kernel: epoll fd 7 watching fd 12"}));
 }
 
 }  // namespace
