@@ -1,0 +1,108 @@
+// Calls in the target's code that allocate memory, and what the code around each says of the blocks
+// that come from it.
+//
+// Made by find_call_sites() from the instructions of every module, stripped or not: a call site is
+// a call of malloc, its family, operator new or a library function that hands out a block, or of a
+// function that passes one on (a wrapper: found, not listed). Sites are where a person would look:
+// in the caller of the outermost wrapper. x86-64 only. Addresses are run-time addresses.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "heapscan/base/addr.h"
+#include "heapscan/base/id.h"
+#include "heapscan/base/note.h"
+#include "heapscan/image/image.h"
+#include "heapscan/runtime/runtime_facts.h"
+#include "heapscan/symbols/symbols.h"
+
+namespace heapscan {
+
+using CallSiteId = Id<struct CallSiteTag>;
+
+// How many bytes a site asks for.
+struct RequestedBytes {
+  enum class Kind : uint8_t {
+    Constant,  // one of `constants`
+    Linear,    // base + n * step, for an n that only the run knows
+    Unknown,   // decided inside the callee: the length of a string, a library's struct
+  };
+  Kind kind = Kind::Unknown;
+  std::vector<uint64_t> constants;  // bytes; sorted, at most kMostConstants
+  uint64_t base = 0;                // bytes
+  uint64_t step = 1;                // bytes; not 0
+  static constexpr size_t kMostConstants = 4;
+};
+
+// A word, or part of one, that the code behind the call writes into the new block.
+struct StoredField {
+  enum class Kind : uint8_t {
+    Constant,    // `value`: a number, or an address of code or data
+    Allocation,  // the block of another site
+    OwnAddress,  // the block's own address plus `value`, as in the head of an empty list
+    Other,       // a value that is not known here: the field is written, no more
+  };
+  uint64_t offset = 0;  // in the block
+  uint8_t width = 8;    // bytes: 1, 2, 4 or 8
+  Kind kind = Kind::Other;
+  uint64_t value = 0;
+};
+
+// A function that hands out memory, whoever wrote it.
+struct AllocatorFunction {
+  Addr function;
+  std::string name;              // as in the file; empty when it has none
+  int8_t size_parameter = -1;    // counted from 0; -1: the size is none of its parameters
+  int8_t count_parameter = -1;   // times which the size is meant
+  uint64_t fixed_bytes = 0;      // added to what the parameters say
+  uint64_t header_bytes = 0;     // between what malloc returns and what it returns
+  uint64_t scale = 1;            // of the size parameter
+  bool zeroes = false;           // what it hands out reads as zero
+  bool resizes = false;          // realloc: the block may have been another's before
+  bool fills_text = false;       // strdup: the block is a string
+  int8_t result_parameter = -1;  // the block goes through this pointer; -1: it is returned
+  bool is_maker = false;  // it decides itself how much it asks for: a function that makes an object
+  Addr inner;             // the allocator that it calls; null for those of libraries
+};
+
+struct CallSite {
+  ModuleId module;
+  Addr call;                        // of the call instruction; the return address is behind it
+  Addr after;                       // the return address; of a tail call the end of the jump
+  Addr function;                    // where the function that holds it begins; null when not known
+  uint32_t allocator = 0;           // which one it calls, of CallSites::allocators
+  RequestedBytes bytes;             // as malloc sees them
+  bool zeroed = false;              // unless written otherwise, the block reads as zero
+  bool is_tail = false;             // a jump: its function is on no stack
+  std::vector<StoredField> fields;  // sorted by offset; offsets as malloc's caller sees them
+};
+
+// Code that makes a block of `parent` point to one of `child`, `offset` bytes into it.
+struct SiteLink {
+  CallSiteId child;
+  uint64_t offset = 0;
+  CallSiteId parent;  // none: whatever the code was handed
+};
+
+// An instruction that takes the address of a function or object.
+struct Mention {
+  Addr of;
+  Addr function;  // that does so
+};
+
+struct CallSites {
+  Column<CallSiteId, CallSite> rows;          // sorted by call
+  std::vector<SiteLink> links;                // sorted by child, each once
+  std::vector<Mention> mentions;              // by functions with sites only; sorted, each once
+  std::vector<AllocatorFunction> allocators;  // known ones and wrappers
+  Notes notes;
+};
+
+// Damaged code costs what it touches: every function, module and round is bounded, and what was
+// left out is noted.
+[[nodiscard]] CallSites find_call_sites(const MemoryImage& image, const Symbols& symbols,
+                                        const RuntimeFacts& runtime);
+
+}  // namespace heapscan

@@ -1,0 +1,78 @@
+// What one function does with the memory it allocates, by following values through its
+// instructions.
+//
+// follow_function() splits the function into basic blocks, lets a state (registers, vector
+// registers, words of the stack) flow along the edges until nothing changes, and then reads off:
+// with what each allocating call is called, what is written through the pointers that came from it or
+// through the function's own parameters, whom those pointers are handed to, and what is returned.
+// The abstract values are those of values.h. Kildall, "A Unified Approach to Global Program
+// Optimization", POPL 1973, with a small lattice and bounded rounds: a value that does not settle
+// becomes unknown, never wrong. Indirect jumps (switches) lead to every block that nothing else
+// leads to. Aliases of stack words are not looked for.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "heapscan/base/addr.h"
+#include "heapscan/image/image.h"
+#include "heapscan/sites/call_sites.h"
+#include "sites/instructions.h"
+#include "sites/values.h"
+
+namespace heapscan {
+
+// Whom a call goes to, behind stubs and pointers; made by whoever knows all modules.
+struct Callee {
+  enum class Kind : uint8_t { Plain, Allocator, NoReturn, Clears, Copies };
+  Kind kind = Kind::Plain;
+  Addr function;
+  uint32_t allocator = 0;  // of Allocator
+  // Of Clears (memset) and Copies (memcpy): returns its first parameter.
+};
+
+struct FlowContext {
+  const MemoryImage& image;
+  const std::vector<AllocatorFunction>& allocators;
+  std::function<Callee(Addr)> callee_at;  // of the first instruction that is called
+};
+
+// Those in registers (System V ABI).
+constexpr size_t kParameters = 6;
+constexpr std::array<uint8_t, kParameters> kParameterRegisters{kRdi, kRsi, kRdx, kRcx, kR8, kR9};
+
+struct AllocatingCall {
+  Addr at;
+  Addr after;
+  uint32_t allocator = 0;
+  bool is_tail = false;
+  std::array<Value, kParameters> arguments;
+};
+
+// A call that is given what an allocating call returned, or one of the function's own parameters, as
+// its first argument: it may fill it in.
+struct FillingCall {
+  Addr function;
+  Value first;
+};
+
+struct PointerWrite {
+  Value to;  // Allocation or Parameter, plus the offset; of a new block's address also Opaque
+  uint8_t width = 8;
+  Value value;
+};
+
+struct FunctionFlow {
+  std::vector<AllocatingCall> allocations;  // Value::id of Allocation counts these
+  std::vector<PointerWrite> writes;
+  std::vector<FillingCall> fills;
+  std::vector<uint32_t> cleared;  // allocations all of which memset made zero
+  std::vector<Value> results;     // at each return
+};
+
+[[nodiscard]] FunctionFlow follow_function(const FlowContext& context, Bytes code, Addr at);
+
+}  // namespace heapscan

@@ -1,0 +1,189 @@
+#include "sites/known_allocators.h"
+
+#include <algorithm>
+#include <array>
+
+namespace heapscan {
+
+namespace {
+
+struct KnownName {
+  const char* name;
+  int8_t size;   // which parameter; -1: none
+  int8_t count;  // likewise
+  bool zeroes;
+  bool resizes;
+  bool fills_text;
+  int8_t result;  // the parameter through which the block is handed out; -1: returned
+};
+
+constexpr int8_t kNone = -1;
+constexpr KnownName kKnownNames[] = {
+    {"malloc", 0, kNone, false, false, false, kNone},
+    {"calloc", 1, 0, true, false, false, kNone},
+    {"realloc", 1, kNone, false, true, false, kNone},
+    {"reallocarray", 2, 1, false, true, false, kNone},
+    {"aligned_alloc", 1, kNone, false, false, false, kNone},
+    {"memalign", 1, kNone, false, false, false, kNone},
+    {"posix_memalign", 2, kNone, false, false, false, 0},
+    {"valloc", 0, kNone, false, false, false, kNone},
+    {"pvalloc", 0, kNone, false, false, false, kNone},
+    {"__libc_malloc", 0, kNone, false, false, false, kNone},
+    {"__libc_calloc", 1, 0, true, false, false, kNone},
+    {"__libc_realloc", 1, kNone, false, true, false, kNone},
+    {"__libc_memalign", 1, kNone, false, false, false, kNone},
+    {"_Znwm", 0, kNone, false, false, false, kNone},
+    {"_Znam", 0, kNone, false, false, false, kNone},
+    {"_ZnwmRKSt9nothrow_t", 0, kNone, false, false, false, kNone},
+    {"_ZnamRKSt9nothrow_t", 0, kNone, false, false, false, kNone},
+    {"_ZnwmSt11align_val_t", 0, kNone, false, false, false, kNone},
+    {"_ZnamSt11align_val_t", 0, kNone, false, false, false, kNone},
+    {"_ZnwmSt11align_val_tRKSt9nothrow_t", 0, kNone, false, false, false, kNone},
+    {"_ZnamSt11align_val_tRKSt9nothrow_t", 0, kNone, false, false, false, kNone},
+    {"strdup", kNone, kNone, false, false, true, kNone},
+    {"__strdup", kNone, kNone, false, false, true, kNone},
+    {"strndup", kNone, kNone, false, false, true, kNone},
+    {"__strndup", kNone, kNone, false, false, true, kNone},
+    {"wcsdup", kNone, kNone, false, false, true, kNone},
+    {"asprintf", kNone, kNone, false, false, true, 0},
+    {"__asprintf", kNone, kNone, false, false, true, 0},
+    {"__asprintf_chk", kNone, kNone, false, false, true, 0},
+    {"vasprintf", kNone, kNone, false, false, true, 0},
+    {"__vasprintf_chk", kNone, kNone, false, false, true, 0},
+    {"getline", kNone, kNone, false, true, true, 0},
+    {"getdelim", kNone, kNone, false, true, true, 0},
+    {"__getdelim", kNone, kNone, false, true, true, 0},
+    {"realpath", kNone, kNone, false, false, true, kNone},
+    {"__realpath_chk", kNone, kNone, false, false, true, kNone},
+    {"canonicalize_file_name", kNone, kNone, false, false, true, kNone},
+    {"get_current_dir_name", kNone, kNone, false, false, true, kNone},
+    {"tempnam", kNone, kNone, false, false, true, kNone},
+    {"setlocale", kNone, kNone, false, false, true, kNone},
+    {"opendir", kNone, kNone, false, false, false, kNone},
+    {"fdopendir", kNone, kNone, false, false, false, kNone},
+    {"fopen", kNone, kNone, false, false, false, kNone},
+    {"fopen64", kNone, kNone, false, false, false, kNone},
+    {"fdopen", kNone, kNone, false, false, false, kNone},
+    {"popen", kNone, kNone, false, false, false, kNone},
+    {"open_memstream", kNone, kNone, false, false, false, kNone},
+    {"fmemopen", kNone, kNone, false, false, false, kNone},
+    {"tmpfile", kNone, kNone, false, false, false, kNone},
+    {"setmntent", kNone, kNone, false, false, false, kNone},
+    {"backtrace_symbols", kNone, kNone, false, false, false, kNone},
+    {"getaddrinfo", kNone, kNone, false, false, false, 3},
+    {"getifaddrs", kNone, kNone, false, false, false, 0},
+    {"if_nameindex", kNone, kNone, false, false, false, kNone},
+    {"scandir", kNone, kNone, false, false, false, 1},
+    {"scandir64", kNone, kNone, false, false, false, 1},
+    {"regcomp", kNone, kNone, false, false, false, kNone},
+    {"glob", kNone, kNone, false, false, false, kNone},
+    {"fts_open", kNone, kNone, false, false, false, kNone},
+    {"newlocale", kNone, kNone, false, false, false, kNone},
+    {"iconv_open", kNone, kNone, false, false, false, kNone},
+};
+
+// std::string's members grow its buffer with operator new inside libstdc++.
+constexpr const char* kStringMembers[] = {
+    "9_M_createERmm",   "9_M_mutateEmmPKcm",   "9_M_appendEPKcm",
+    "9_M_assignERKS4_", "10_M_replaceEmmPKcm", "14_M_replace_auxEmmmc",
+    "7reserveEm",       "6resizeEmc",          "9push_backEc",
+    "6appendEPKc",      "6assignEPKc",         "C1ERKS4_",
+    "C2ERKS4_",
+};
+constexpr const char* kString = "_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE";
+
+AllocatorFunction allocator_of(const KnownName& known, Addr function) {
+  AllocatorFunction allocator;
+  allocator.function = function;
+  allocator.name = known.name;
+  allocator.size_parameter = known.size;
+  allocator.count_parameter = known.count;
+  allocator.zeroes = known.zeroes;
+  allocator.resizes = known.resizes;
+  allocator.fills_text = known.fills_text;
+  allocator.result_parameter = known.result;
+  return allocator;
+}
+
+}  // namespace
+
+std::vector<AllocatorFunction> find_known_allocators(const MemoryImage& image,
+                                                     const Symbols& symbols) {
+  std::vector<AllocatorFunction> found;
+  for (size_t m = 0; m < image.modules().size(); ++m) {
+    const ModuleId module(m);
+    for (const KnownName& known : kKnownNames) {
+      if (const auto at = symbols.address_of(module, known.name)) {
+        found.push_back(allocator_of(known, *at));
+      }
+    }
+    for (const char* member : kStringMembers) {
+      const std::string name = std::string(kString) + member;
+      if (const auto at = symbols.address_of(module, name)) {
+        AllocatorFunction allocator;
+        allocator.function = *at;
+        allocator.name = name;
+        allocator.fills_text = true;
+        found.push_back(std::move(allocator));
+      }
+    }
+  }
+  // Of one function with several names, the first of the table counts.
+  std::stable_sort(found.begin(), found.end(),
+                   [](const AllocatorFunction& a, const AllocatorFunction& b) {
+                     return a.function < b.function;
+                   });
+  found.erase(std::unique(found.begin(), found.end(),
+                          [](const AllocatorFunction& a, const AllocatorFunction& b) {
+                            return a.function == b.function;
+                          }),
+              found.end());
+  return found;
+}
+
+bool never_returns(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"abort",
+                                                "exit",
+                                                "_exit",
+                                                "_Exit",
+                                                "quick_exit",
+                                                "longjmp",
+                                                "_longjmp",
+                                                "siglongjmp",
+                                                "__longjmp_chk",
+                                                "__stack_chk_fail",
+                                                "__chk_fail",
+                                                "__assert_fail",
+                                                "__assert",
+                                                "_Unwind_Resume",
+                                                "__cxa_throw",
+                                                "__cxa_rethrow",
+                                                "__cxa_bad_cast",
+                                                "__cxa_bad_typeid",
+                                                "__cxa_throw_bad_array_new_length",
+                                                "__cxa_pure_virtual",
+                                                "__cxa_call_unexpected",
+                                                "__fortify_fail",
+                                                "__libc_fatal",
+                                                "err",
+                                                "errx",
+                                                "verr",
+                                                "verrx",
+                                                "pthread_exit",
+                                                "_ZSt9terminatev"};
+  constexpr std::string_view kThrows = "_ZSt";
+  if (name.substr(0, kThrows.size()) == kThrows && name.find("__throw_") < 8) return true;
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+bool is_memset(std::string_view name) {
+  return name == "memset" || name == "__memset_chk" || name.substr(0, 9) == "__memset_";
+}
+
+bool is_memcpy(std::string_view name) {
+  return name == "memcpy" || name == "memmove" || name == "__memcpy_chk" ||
+         name == "__memmove_chk" || name.substr(0, 9) == "__memmove" ||
+         name.substr(0, 8) == "__memcpy";
+}
+
+}  // namespace heapscan

@@ -1,0 +1,494 @@
+// For each cluster, Bayes' rule over the sites whose sizes would do, and over "none of them". The
+// likelihood of a site is that of the sizes (a constant explains one size for sure; a number that
+// only the run knows could have been any), times that of each fact. A fact is a question that the
+// blocks answer, such as "is the word at +0x18 that address?": with f the share of samples that
+// say yes, a what the site would make us expect and q the share among other blocks of the size, it
+// counts f log(a/q) + (1-f) log((1-a)/(1-q)), which is one observation's worth however many samples
+// agree, for blocks of one cluster are no independent witnesses.
+
+#include "heapscan/sites/match_sites.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <unordered_map>
+
+#include "heapscan/base/hash.h"
+#include "heapscan/base/parallel.h"
+#include "heapscan/symbols/symbols.h"
+#include "sites/name_words.h"
+#include "sites/request_fit.h"
+#include "sites/site_weights.h"
+#include "sites/traces.h"
+#include "sites/written_fields.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kMostClusters = 2000;
+constexpr size_t kMostSamples = 24;  // blocks of a cluster that are asked
+constexpr size_t kMostOthers = 256;  // blocks of other clusters that are asked, of one size
+
+class Matcher {
+ public:
+  Matcher(const MatchInputs& in, const CallSites& sites)
+      : in_(in), image_(in.image), heap_(in.heap), clusters_(in.clusters), sites_(sites) {
+    written_.reserve(sites.rows.size());
+    for (const CallSite& site : sites.rows) written_.push_back(written_by(site));
+    const size_t count = std::min(clusters_.rows.size(), kMostClusters);
+    for (size_t c = 0; c < count; ++c) {
+      others_.emplace(usual_size(clusters_.rows[ClusterId(c)].sizes).usable,
+                      std::vector<BlockId>());
+    }
+    gather_others();
+    find_on_stacks();
+    name_functions();
+    count_links();
+  }
+
+  SiteMatches run() {
+    // What holds a cluster's blocks is a fact about them, once it is known where that comes from.
+    const std::vector<std::vector<Held>> held =
+        find_held(image_, heap_, clusters_, std::min(clusters_.rows.size(), kMostClusters));
+    SiteMatches matches(clusters_.rows.size());
+    for (const bool with_holders : {false, true, true}) {
+      SiteMatches next(clusters_.rows.size());
+      parallel_for(held.size(), [&](size_t c) {
+        next[ClusterId(c)] = match(ClusterId(c), with_holders ? &held[c] : nullptr, matches);
+      });
+      matches = std::move(next);
+    }
+    return matches;
+  }
+
+ private:
+  // Blocks in use of each wanted size, spread over all of that size.
+  void gather_others() {
+    std::map<uint64_t, uint64_t> seen;
+    for (size_t i = 0; i < heap_.blocks.size(); ++i) {
+      const Block& block = heap_.blocks[i];
+      if (block.state() != BlockState::Used) continue;
+      const auto wanted = others_.find(block.size());
+      if (wanted == others_.end()) continue;
+      const uint64_t count = ++seen[block.size()];
+      std::vector<BlockId>& kept = wanted->second;
+      if (kept.size() < kMostOthers) {
+        kept.emplace_back(i);
+      } else if (const uint64_t place = mix(i) % count; place < kMostOthers) {
+        kept[place] = BlockId(i);
+      }
+    }
+  }
+
+  void find_on_stacks() {
+    on_stack_ = calls_on_stacks(image_, in_.runtime, sites_);
+    const auto seen = static_cast<double>(std::count(on_stack_.begin(), on_stack_.end(), 1));
+    const double usual = (seen + 1) / (static_cast<double>(on_stack_.size()) + 2);
+    on_stack_weight_ = std::clamp(std::log(kSeenOnStack / usual), 0.0, kMostOnStack);
+    not_on_stack_weight_ = std::log((1 - kSeenOnStack) / (1 - std::min(usual, kSeenOnStack)));
+  }
+
+  void name_functions() {
+    for (const CallSite& site : sites_.rows) {
+      const auto symbol = in_.symbols.ref_at(site.call);
+      functions_.push_back(symbol ? words_of(name_of_symbol(symbol->name)) : NameWords());
+      for (const std::string& word : functions_.back()) ++word_counts_[word];
+    }
+  }
+
+  [[nodiscard]] BlockBytes sample_of(BlockId block) const {
+    const AddrRange range = heap_.block(block).range();
+    return {range.begin(), image_.view(range).value_or(Bytes())};
+  }
+
+  struct Question {
+    ClusterId id;
+    const Cluster& cluster;
+    std::vector<BlockBytes> samples;
+    std::vector<BlockBytes> others;                // not of this cluster
+    std::vector<std::pair<uint64_t, Addr>> names;  // offset, what all samples name there
+    uint64_t type_bytes = 0;                       // of the type they are of; 0: not known
+    NameWords words;                               // of its name, or of the label
+    uint64_t used_bytes = 0;                       // up to the last word that means something
+  };
+
+  [[nodiscard]] Question question_of(ClusterId id) const {
+    Question question{id, clusters_.rows[id], {}, {}, {}, 0, {}, 0};
+    add_type(question);
+    const std::vector<BlockId>& samples = question.cluster.samples;
+    const size_t step = std::max<size_t>(1, samples.size() / kMostSamples);
+    for (size_t i = 0; i < samples.size(); i += step)
+      question.samples.push_back(sample_of(samples[i]));
+    const auto others = others_.find(usual_size(question.cluster.sizes).usable);
+    if (others != others_.end()) {
+      for (const BlockId block : others->second) {
+        if (clusters_.of(block) != id) question.others.push_back(sample_of(block));
+      }
+    }
+    find_names(question);
+    question.used_bytes = used_bytes(question);
+    return question;
+  }
+
+  void add_type(Question& question) const {
+    const Identity& identity = in_.identities.rows[question.id];
+    question.words = words_of(identity.label);
+    question.words.erase(
+        std::remove_if(question.words.begin(), question.words.end(), is_plain_word),
+        question.words.end());
+    if (!identity.type.valid()) return;
+    const Type& type = in_.types.type(identity.type);
+    if (type.kind == TypeKind::Struct || type.kind == TypeKind::Union)
+      question.type_bytes = type.size;
+  }
+
+  // malloc gives up to 15 bytes more than it was asked for, and what lies in them is chance: where
+  // all samples have one value that is not zero, somebody wrote it.
+  [[nodiscard]] static uint64_t used_bytes(const Question& question) {
+    if (question.samples.size() < kFewestSamples) return 0;
+    const Bytes first = question.samples[0].bytes;
+    if (question.cluster.sizes.size() > 2 || first.size() < 8 || first.size() > kMostBytes)
+      return 0;
+    uint64_t used = 0;
+    for (uint64_t at = 0; at + 8 <= first.size(); at += 8) {
+      const auto word = load<uint64_t>(first.data() + at);
+      const Share share = share_of(question.samples, {at, 8, {word}});
+      if (word != 0 && share.yes == share.asked) used = at + 8;
+    }
+    return used;
+  }
+
+  // Whether the constant that a site asks for is what the type takes, and reaches as far as the
+  // blocks are used.
+  [[nodiscard]] static double exact_weight(const Question& question, const CallSite& site) {
+    if (site.bytes.kind != RequestedBytes::Kind::Constant) return 0;
+    const std::vector<uint64_t>& sizes = site.bytes.constants;
+    double weight = 0;
+    if (question.type_bytes != 0 && question.cluster.shape == Shape::Record) {
+      const bool is_exact =
+          std::find(sizes.begin(), sizes.end(), question.type_bytes) != sizes.end();
+      weight += is_exact ? kExactType : -kExactType;
+    }
+    if (question.used_bytes > sizes.back()) weight -= kUsedBeyond;
+    return weight;
+  }
+
+  // NameWords that are one address of a module in nearly all samples.
+  void find_names(Question& question) const {
+    if (question.samples.empty()) return;
+    const Bytes first = question.samples[0].bytes;
+    for (uint64_t offset = 0; offset + 8 <= std::min<uint64_t>(first.size(), kMostBytes);
+         offset += 8) {
+      const auto word = load<uint64_t>(first.data() + offset);
+      if (image_.module_at(Addr(word)) == nullptr) continue;
+      const Share share = share_of(question.samples, {offset, 8, {word}});
+      if (share.yes * 10 >= share.asked * 9) question.names.emplace_back(offset, Addr(word));
+    }
+  }
+
+  [[nodiscard]] static double size_weight(const Cluster& cluster, const CallSite& site) {
+    const double sizes = std::min<double>(static_cast<double>(cluster.sizes.size()), 3);
+    switch (site.bytes.kind) {
+      case RequestedBytes::Kind::Constant:
+        return -sizes * std::log(static_cast<double>(site.bytes.constants.size()));
+      case RequestedBytes::Kind::Linear: {
+        const double reached =
+            kAnySize * std::clamp(static_cast<double>(site.bytes.step) / 16, 1.0, kMostRare);
+        return sizes * std::log(reached);
+      }
+      case RequestedBytes::Kind::Unknown:
+        return sizes * std::log(kAnySize);
+    }
+    return 0;
+  }
+
+  [[nodiscard]] ClusterSites match(ClusterId id, const std::vector<Held>* held,
+                                   const SiteMatches& before) const {
+    const Question question = question_of(id);
+    ClusterSites result;
+    std::vector<SiteMatch> matches;
+    for (size_t s = 0; s < sites_.rows.size(); ++s) {
+      const CallSite& site = sites_.rows[CallSiteId(s)];
+      if (!covers(question.cluster.sizes, site.bytes)) continue;
+      SiteMatch match;
+      match.site = CallSiteId(s);
+      add_facts(question, match);
+      if (held != nullptr) add_links(*held, before, match);
+      add_near(question, held, before, match);
+      matches.push_back(std::move(match));
+    }
+    result.candidates = static_cast<uint32_t>(matches.size());
+    weigh(question.cluster, matches);
+    result.best = best_of(std::move(matches));
+    return result;
+  }
+
+  void add_facts(const Question& question, SiteMatch& match) const {
+    const CallSite& site = sites_.rows[match.site];
+    SiteFact size;
+    size.kind = SiteFact::Kind::Size;
+    size.value = usual_size(question.cluster.sizes).usable;
+    size.weight = size_weight(question.cluster, site) + exact_weight(question, site);
+    match.facts.push_back(size);
+    add_field_facts(question, match);
+    add_mentions(question, site, match);
+    add_text(question, site, match);
+    add_stack(match);
+    add_name(question, match);
+  }
+
+  void add_field_facts(const Question& question, SiteMatch& match) const {
+    for (const Written& written : written_[match.site.index()]) {
+      const Share share = share_of(question.samples, written);
+      if (share.asked == 0) continue;
+      if (written.values.empty()) {
+        add_written(question, written, share, match);
+        continue;
+      }
+      const bool is_address =
+          written.is_own_address ||
+          (written.width == 8 && image_.module_at(Addr(written.values[0])) != nullptr);
+      const bool is_zero =
+          !written.is_own_address && written.values.size() == 1 && written.values[0] == 0;
+      const double usual = share_of(question.others, written)
+                               .value(is_address ? kUsualAddress
+                                      : is_zero  ? kUsualZero
+                                                 : kUsualNumber);
+      SiteFact fact;
+      fact.kind = written.is_own_address ? SiteFact::Kind::OwnAddress : SiteFact::Kind::Field;
+      fact.offset = written.offset;
+      fact.value = written.values[0];
+      fact.samples = share.asked;
+      fact.agreeing = share.yes;
+      fact.weight = weight_of(static_cast<double>(share.yes) / share.asked,
+                              is_address ? kAddressStays : kNumberStays, usual);
+      // That others have it more often is no reason to believe that these are from here.
+      if (2 * share.yes < share.asked) fact.weight = std::min(fact.weight, 0.0);
+      match.facts.push_back(fact);
+    }
+  }
+
+  // Something is written there, and it is seldom zero.
+  static void add_written(const Question& question, const Written& written, const Share& share,
+                          SiteMatch& match) {
+    SiteFact fact;
+    fact.kind = SiteFact::Kind::Written;
+    fact.offset = written.offset;
+    fact.samples = share.asked;
+    fact.agreeing = share.yes;
+    fact.weight = weight_of(static_cast<double>(share.yes) / share.asked, kWrittenNotZero,
+                            share_of(question.others, written).value(1 - kUsualZero));
+    match.facts.push_back(fact);
+  }
+
+  void add_mentions(const Question& question, const CallSite& site, SiteMatch& match) const {
+    for (const auto& [offset, name] : question.names) {
+      const bool is_written = std::any_of(
+          match.facts.begin(), match.facts.end(),
+          [&](const SiteFact& f) { return f.kind == SiteFact::Kind::Field && f.offset == offset; });
+      if (is_written) continue;
+      const auto [first, last] =
+          std::equal_range(sites_.mentions.begin(), sites_.mentions.end(), Mention{name, Addr()},
+                           [](const Mention& a, const Mention& b) { return a.of < b.of; });
+      const bool mentions =
+          std::any_of(first, last, [&](const Mention& m) { return m.function == site.function; });
+      if (!mentions) continue;
+      SiteFact fact;
+      fact.kind = SiteFact::Kind::Mentions;
+      fact.offset = offset;
+      fact.value = name.value;
+      fact.samples = fact.agreeing = static_cast<uint32_t>(question.samples.size());
+      // One of few functions that do, of all that allocate.
+      const auto functions = static_cast<double>(last - first);
+      fact.weight = std::clamp(std::log(50.0 / functions), 0.0, 3.5);
+      match.facts.push_back(fact);
+    }
+  }
+
+  void add_stack(SiteMatch& match) const {
+    SiteFact fact;
+    fact.kind = SiteFact::Kind::OnStack;
+    fact.weight = on_stack_[match.site.index()] != 0 ? on_stack_weight_ : not_on_stack_weight_;
+    match.facts.push_back(fact);
+  }
+
+  // What a function makes is often in its name: dictCreate makes a dict. A word that few functions
+  // have says more.
+  void add_name(const Question& question, SiteMatch& match) const {
+    SiteFact fact;
+    fact.kind = SiteFact::Kind::Named;
+    const NameWords& function = functions_[match.site.index()];
+    for (const std::string& word : question.words) {
+      if (!std::binary_search(function.begin(), function.end(), word)) continue;
+      const double share = word_counts_.at(word) / static_cast<double>(functions_.size());
+      fact.weight = std::max(fact.weight, std::log(kNamed / share));
+    }
+    fact.weight = std::min(fact.weight, kMostNamed);
+    if (fact.weight > 0) match.facts.push_back(fact);
+  }
+
+  void add_text(const Question& question, const CallSite& site, SiteMatch& match) const {
+    const bool makes_text = sites_.allocators[site.allocator].fills_text;
+    const bool is_text = question.cluster.shape == Shape::Text;
+    if (!makes_text) return;
+    SiteFact fact;
+    fact.kind = SiteFact::Kind::Text;
+    fact.weight = is_text ? 1.5 : -2.5;
+    match.facts.push_back(fact);
+  }
+
+  // Whether the site's blocks are made to be pointed at from where these are.
+  void add_links(const std::vector<Held>& held, const SiteMatches& before, SiteMatch& match) const {
+    if (held.empty()) return;
+    const auto [first, last] = links_of(match.site);
+    SiteFact best;
+    best.kind = SiteFact::Kind::Linked;
+    best.weight = std::log((1 - kLinkSeen) / 0.9);
+    for (const Held& holder : held) {
+      for (auto link = first; link != last; ++link) {
+        if (link->offset != holder.offset) continue;
+        double weight = std::log(kLinkSeen / usual_link(holder.offset));
+        if (link->parent.valid())
+          weight += kLinkOfParent * probability_of(before, holder.by, link->parent);
+        if (weight > best.weight) {
+          best.weight = weight;
+          best.offset = holder.offset;
+        }
+      }
+    }
+    best.weight = std::min(best.weight, kMostWeight);
+    match.facts.push_back(best);
+  }
+
+  using Links = std::vector<SiteLink>::const_iterator;
+  [[nodiscard]] std::pair<Links, Links> links_of(CallSiteId site) const {
+    return std::equal_range(sites_.links.begin(), sites_.links.end(),
+                            SiteLink{site, 0, CallSiteId::none()},
+                            [](const SiteLink& a, const SiteLink& b) { return a.child < b.child; });
+  }
+
+  [[nodiscard]] static double probability_of(const SiteMatches& matches, ClusterId cluster,
+                                             CallSiteId site) {
+    for (const SiteMatch& match : matches[cluster].best) {
+      if (match.site == site) return match.probability;
+    }
+    return 0;
+  }
+
+  // The share of all sites whose blocks are pointed at from such an offset of something.
+  [[nodiscard]] double usual_link(uint64_t offset) const {
+    const auto found = linked_at_.find(offset);
+    const double count = found != linked_at_.end() ? found->second : 0;
+    return (count + 1) / (static_cast<double>(sites_.rows.size()) + 2);
+  }
+
+  void count_links() {
+    for (size_t i = 0; i < sites_.links.size(); ++i) {
+      const SiteLink& link = sites_.links[i];
+      const bool is_again = i != 0 && sites_.links[i - 1].child == link.child &&
+                            sites_.links[i - 1].offset == link.offset;
+      if (!is_again) ++linked_at_[link.offset];
+    }
+  }
+
+  // Code of one thing lies together: near the site of what holds the blocks, and near functions that
+  // they point at.
+  void add_near(const Question& question, const std::vector<Held>* held, const SiteMatches& before,
+                SiteMatch& match) const {
+    const Addr call = sites_.rows[match.site].call;
+    double best = 0;
+    const auto look = [&](Addr place, double sure) {
+      const uint64_t distance = call > place ? call - place : place - call;
+      for (const uint64_t reach : kReaches) {
+        if (distance <= reach)
+          best = std::max(best, sure * std::log(kNear / share_within(place, reach)));
+      }
+    };
+    if (held != nullptr) {
+      for (const Held& holder : *held) {
+        const std::vector<SiteMatch>& sites = before[holder.by].best;
+        if (!sites.empty() && sites[0].probability > 0.3) {
+          look(sites_.rows[sites[0].site].call, sites[0].probability);
+        }
+      }
+    }
+    for (const auto& [offset, name] : question.names) {
+      const Region* region = image_.region_at(name);
+      if (region != nullptr && region->perms.execute) look(name, 1);
+    }
+    if (best <= 0) return;
+    SiteFact fact;
+    fact.kind = SiteFact::Kind::Near;
+    fact.weight = std::min(best, kMostNear);
+    match.facts.push_back(fact);
+  }
+
+  // The share of all sites that lie within `reach` bytes of `place`.
+  [[nodiscard]] double share_within(Addr place, uint64_t reach) const {
+    const auto is_below = [](const CallSite& site, Addr a) { return site.call < a; };
+    const auto first =
+        std::lower_bound(sites_.rows.begin(), sites_.rows.end(), place - reach, is_below);
+    const auto last = std::lower_bound(first, sites_.rows.end(), place + reach, is_below);
+    return (static_cast<double>(last - first) + 1) / (static_cast<double>(sites_.rows.size()) + 2);
+  }
+
+  // Turns the facts' weights into probabilities.
+  void weigh(const Cluster& cluster, std::vector<SiteMatch>& matches) const {
+    const double sizes = std::min<double>(static_cast<double>(cluster.sizes.size()), 3);
+    double total = (kNoneOfThem + kNonePerCandidate * static_cast<double>(matches.size())) *
+                   std::exp(sizes * std::log(kAnySize));
+    for (SiteMatch& match : matches) {
+      std::sort(match.facts.begin(), match.facts.end(), [](const SiteFact& a, const SiteFact& b) {
+        return std::abs(a.weight) > std::abs(b.weight);
+      });
+      const bool is_named = sites_.rows[match.site].bytes.kind == RequestedBytes::Kind::Constant;
+      double sum = is_named ? 0 : kUnnamedSize;
+      double discount = 1;
+      for (const SiteFact& fact : match.facts) {
+        if (fact.kind == SiteFact::Kind::Size) {
+          sum += factor_of(fact.kind) * fact.weight;
+          continue;
+        }
+        sum += factor_of(fact.kind) * discount * fact.weight;
+        discount *= kDiscount;
+      }
+      match.probability = std::exp(sum);
+      total += match.probability;
+    }
+    for (SiteMatch& match : matches) match.probability /= total;
+  }
+
+  // Sites of one function that say the same are one answer: their probabilities add up.
+  [[nodiscard]] std::vector<SiteMatch> best_of(std::vector<SiteMatch> matches) const {
+    std::sort(matches.begin(), matches.end(), [](const SiteMatch& a, const SiteMatch& b) {
+      return a.probability != b.probability ? a.probability > b.probability : a.site < b.site;
+    });
+    if (matches.size() > ClusterSites::kMostShown) matches.resize(ClusterSites::kMostShown);
+    return matches;
+  }
+
+  const MatchInputs& in_;
+  const MemoryImage& image_;
+  const HeapModel& heap_;
+  const Clusters& clusters_;
+  const CallSites& sites_;
+  std::vector<std::vector<Written>> written_;              // one per site
+  std::vector<uint8_t> on_stack_;                          // likewise
+  std::vector<NameWords> functions_;                       // likewise
+  std::unordered_map<std::string, uint32_t> word_counts_;  // in how many of those
+  std::unordered_map<uint64_t, uint32_t> linked_at_;       // offset: sites pointed at from there
+  double on_stack_weight_ = 0;
+  double not_on_stack_weight_ = 0;
+  std::unordered_map<uint64_t, std::vector<BlockId>> others_;
+};
+
+}  // namespace
+
+SiteMatches match_sites(const MatchInputs& in, const CallSites& sites) {
+  if (sites.rows.empty() || in.clusters.rows.empty()) return SiteMatches(in.clusters.rows.size());
+  return Matcher(in, sites).run();
+}
+
+}  // namespace heapscan

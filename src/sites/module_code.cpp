@@ -1,0 +1,216 @@
+#include "sites/module_code.h"
+
+#include <elf.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace heapscan {
+
+namespace {
+
+constexpr uint64_t kMostCodeBytes = uint64_t{512} << 20;  // of one module
+constexpr uint64_t kLongestFunction = uint64_t{1} << 20;  // bytes; more is a hole between functions
+constexpr size_t kMostFunctions = size_t{1} << 22;
+
+std::vector<ModuleCode::Span> code_spans(const MemoryImage& image, const Module& module) {
+  std::vector<ModuleCode::Span> spans;
+  uint64_t total = 0;
+  for (const ModuleSegment& segment : module.segments) {
+    if (!segment.executable) continue;
+    image.for_each_span(segment.range, [&](Addr begin, Bytes bytes) {
+      if (total >= kMostCodeBytes) return;
+      spans.push_back(
+          {begin, bytes.first(std::min<uint64_t>(bytes.size(), kMostCodeBytes - total))});
+      total += spans.back().bytes.size();
+    });
+  }
+  std::sort(spans.begin(), spans.end(),
+            [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  return spans;
+}
+
+// The program header PT_GNU_EH_FRAME of a module whose first page is in the image.
+std::optional<AddrRange> frame_table_of(const MemoryImage& image, const Module& module) {
+  const Addr base = module.range.begin();
+  const auto header = image.read<Elf64_Ehdr>(base);
+  if (!header || header->e_phentsize != sizeof(Elf64_Phdr)) return std::nullopt;
+  for (uint16_t i = 0; i < header->e_phnum; ++i) {
+    const auto entry =
+        image.read<Elf64_Phdr>(base + header->e_phoff + uint64_t{i} * sizeof(Elf64_Phdr));
+    if (!entry) return std::nullopt;
+    if (entry->p_type != PT_GNU_EH_FRAME) continue;
+    return AddrRange::sized(module.at_run_time(FileAddr(entry->p_vaddr)), entry->p_memsz);
+  }
+  return std::nullopt;
+}
+
+// Length of the code that an entry of .eh_frame describes, whose encoding of pointers is that which
+// every x86-64 compiler writes: pc-relative, four bytes signed. 0 when that cannot be it.
+uint64_t described_length(const MemoryImage& image, Addr entry, Addr function) {
+  const auto length = image.read<uint32_t>(entry);
+  if (!length || *length < 16 || *length == 0xffffffff) return 0;
+  const auto begin = image.read<int32_t>(entry + 8);
+  const auto size = image.read<uint32_t>(entry + 12);
+  if (!begin || !size) return 0;
+  const Addr described(entry.value + 8 + static_cast<uint64_t>(int64_t{*begin}));
+  return described == function ? *size : 0;
+}
+
+// The binary search table of .eh_frame_hdr in the form that linkers write: entries of two offsets
+// from the table's begin, four bytes signed each.
+std::vector<AddrRange> functions_of_frames(const MemoryImage& image, const Module& module) {
+  constexpr uint8_t kSignedFourBytes = 0x0b;
+  constexpr uint8_t kFromTable = 0x30;
+  std::vector<AddrRange> functions;
+  const auto table = frame_table_of(image, module);
+  if (!table || table->size() < 12) return functions;
+  const auto head = image.read<uint32_t>(table->begin());
+  const auto count = image.read<uint32_t>(table->begin() + 8);
+  if (!head || !count || (*head & 0xff) != 1 || *head >> 24 != (kFromTable | kSignedFourBytes)) {
+    return functions;
+  }
+  const size_t rows = std::min<uint64_t>({*count, (table->size() - 12) / 8, kMostFunctions});
+  functions.reserve(rows);
+  for (size_t i = 0; i < rows; ++i) {
+    const auto row = image.read<std::array<int32_t, 2>>(table->begin() + 12 + 8 * i);
+    if (!row) break;
+    const auto at = [&](int32_t offset) {
+      return Addr(table->begin().value + static_cast<uint64_t>(int64_t{offset}));
+    };
+    const Addr begin = at((*row)[0]);
+    const uint64_t length = described_length(image, at((*row)[1]), begin);
+    if (length != 0) functions.push_back(AddrRange::sized(begin, length));
+  }
+  return functions;
+}
+
+// Sorted and cut so that none reaches into the next.
+void make_disjoint(std::vector<AddrRange>& functions) {
+  std::sort(functions.begin(), functions.end());
+  functions.erase(std::unique(functions.begin(), functions.end(),
+                              [](AddrRange a, AddrRange b) { return a.begin() == b.begin(); }),
+                  functions.end());
+  for (size_t i = 0; i + 1 < functions.size(); ++i) {
+    if (functions[i].end() > functions[i + 1].begin()) {
+      functions[i] = AddrRange(functions[i].begin(), functions[i + 1].begin());
+    }
+  }
+}
+
+// For code that no frame describes: from each target of a call to the next.
+void add_undescribed(std::vector<AddrRange>& functions, const std::vector<ModuleCode::Span>& spans,
+                     const Symbols& symbols, const std::vector<CodeReference>& references) {
+  std::vector<Addr> begins;
+  const auto described = [&](Addr a) {
+    const auto after = std::upper_bound(functions.begin(), functions.end(), a,
+                                        [](Addr x, AddrRange f) { return x < f.begin(); });
+    return after != functions.begin() && std::prev(after)->contains(a);
+  };
+  Addr last;
+  for (const CodeReference& r : references) {
+    if (r.kind != ReferenceKind::Call || r.target == last) continue;
+    last = r.target;
+    if (described(r.target)) continue;
+    const auto symbol = symbols.ref_at(r.target);
+    const bool is_inside = symbol && symbol->size != 0 && symbol->offset != 0;
+    if (!is_inside) begins.push_back(r.target);
+  }
+  std::sort(begins.begin(), begins.end());
+  std::vector<AddrRange> more;
+  for (size_t i = 0; i < begins.size(); ++i) {
+    for (const ModuleCode::Span& span : spans) {
+      if (begins[i] < span.begin || begins[i] >= span.end()) continue;
+      const Addr next = i + 1 < begins.size() ? begins[i + 1] : span.end();
+      const Addr end = std::min({next, span.end(), begins[i] + kLongestFunction});
+      more.emplace_back(begins[i], end);
+    }
+  }
+  functions.insert(functions.end(), more.begin(), more.end());
+  make_disjoint(functions);
+}
+
+struct Opcode {
+  ReferenceKind kind;
+  unsigned prefix;  // bytes before the four of the offset
+};
+
+// What reference the bytes at `at` may be; `left` of them are there.
+std::optional<Opcode> opcode_at(const uint8_t* at, size_t left) {
+  if (left < 7) return std::nullopt;
+  switch (at[0]) {
+    case 0xe8:
+      return Opcode{ReferenceKind::Call, 1};
+    case 0xe9:
+      return Opcode{ReferenceKind::Jump, 1};
+    case 0xff:
+      if (at[1] == 0x15) return Opcode{ReferenceKind::CallSlot, 2};
+      if (at[1] == 0x25) return Opcode{ReferenceKind::JumpSlot, 2};
+      return std::nullopt;
+    case 0x48:
+    case 0x4c: {
+      const bool is_rip_relative = (at[2] & 0xc7) == 0x05;
+      if (!is_rip_relative) return std::nullopt;
+      if (at[1] == 0x8b) return Opcode{ReferenceKind::LoadSlot, 3};
+      if (at[1] == 0x8d) return Opcode{ReferenceKind::Address, 3};
+      return std::nullopt;
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+void find_references(const Module& module, const ModuleCode::Span& span,
+                     std::vector<CodeReference>& references) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(span.bytes.data());
+  for (size_t i = 0; i < span.bytes.size(); ++i) {
+    const auto opcode = opcode_at(bytes + i, span.bytes.size() - i);
+    if (!opcode) continue;
+    const auto offset = load<int32_t>(span.bytes.data() + i + opcode->prefix);
+    const Addr behind = span.begin + i + opcode->prefix + 4;
+    const Addr target(behind.value + static_cast<uint64_t>(int64_t{offset}));
+    if (module.range.contains(target)) references.push_back({target, span.begin + i, opcode->kind});
+  }
+}
+
+}  // namespace
+
+AddrRange ModuleCode::function_at(Addr code) const {
+  const auto after = std::upper_bound(functions.begin(), functions.end(), code,
+                                      [](Addr a, AddrRange f) { return a < f.begin(); });
+  if (after == functions.begin() || !std::prev(after)->contains(code)) return {};
+  return *std::prev(after);
+}
+
+Bytes ModuleCode::bytes_of(AddrRange range) const {
+  const auto after = std::upper_bound(spans.begin(), spans.end(), range.begin(),
+                                      [](Addr a, const Span& s) { return a < s.begin; });
+  if (after == spans.begin()) return {};
+  const Span& span = *std::prev(after);
+  return slice(span.bytes, range.begin() - span.begin, range.size()).value_or(Bytes());
+}
+
+std::span<const CodeReference> ModuleCode::references_to(Addr target) const {
+  const auto [first, last] = std::equal_range(
+      references.begin(), references.end(), CodeReference{target, Addr(), ReferenceKind::Call},
+      [](const CodeReference& a, const CodeReference& b) { return a.target < b.target; });
+  return {first, last};
+}
+
+ModuleCode read_module_code(const MemoryImage& image, const Symbols& symbols, ModuleId id) {
+  const Module& module = image.modules()[id];
+  ModuleCode code;
+  code.module = id;
+  code.spans = code_spans(image, module);
+  for (const ModuleCode::Span& span : code.spans) find_references(module, span, code.references);
+  std::sort(code.references.begin(), code.references.end(),
+            [](const CodeReference& a, const CodeReference& b) {
+              return a.target != b.target ? a.target < b.target : a.from < b.from;
+            });
+  code.functions = functions_of_frames(image, module);
+  make_disjoint(code.functions);
+  add_undescribed(code.functions, code.spans, symbols, code.references);
+  return code;
+}
+
+}  // namespace heapscan

@@ -1,0 +1,83 @@
+// How much each fact speaks for a site: natural logarithms of likelihood ratios, and what they are
+// made from. Estimates, unless it is said where they are counted.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+
+#include "heapscan/sites/match_sites.h"
+
+namespace heapscan {
+
+// What is expected of a site that writes a field: addresses stay, numbers are often changed later.
+constexpr double kAddressStays = 0.93;
+constexpr double kNumberStays = 0.75;
+constexpr double kWrittenNotZero = 0.85;
+// Shares among other blocks, where there are none to ask.
+constexpr double kUsualZero = 0.45;
+constexpr double kUsualNumber = 0.03;
+constexpr double kUsualAddress = 0.004;
+// The likelihood of one size, where only the run knows it: that of some forty sizes which programs
+// ask for all the time.
+constexpr double kAnySize = 1.0 / 40;
+// How much rarer multiples of a large step are than any size.
+constexpr double kMostRare = 4;
+// Facts behind the first are partly the same thing said again.
+constexpr double kDiscount = 0.7;
+constexpr double kMostWeight = 5.0;
+// How often the code that makes one block point at another is seen for what it is.
+constexpr double kLinkSeen = 0.5;
+constexpr double kLinkOfParent = 1.5;
+// How often code of one thing lies within so many bytes.
+constexpr double kNear = 0.5;
+constexpr double kMostNear = 2.5;
+constexpr std::array<uint64_t, 2> kReaches{4096, 32768};
+constexpr double kExactType = 2.0;
+constexpr double kUsedBeyond = 2.5;
+constexpr double kNamed = 0.3;  // share of makers whose name has a word of what they make
+constexpr double kMostNamed = 3.0;
+constexpr size_t kFewestSamples = 6;  // that agree, to say that it is no chance
+constexpr double kSeenOnStack =
+    0.5;  // share of calls that really allocate whose trace is still there
+constexpr double kMostOnStack = 2.0;
+
+inline double weight_of(double observed, double expected, double usual) {
+  const double q = std::clamp(usual, 0.002, 0.995);
+  const double weight =
+      observed * std::log(expected / q) + (1 - observed) * std::log((1 - expected) / (1 - q));
+  return std::clamp(weight, -kMostWeight, kMostWeight);
+}
+
+// How much the weight of a fact of each kind counts, for the facts are estimates and depend on each
+// other. Fitted by likelihood on 255 lost groups of nine development programs (docs/accuracy.md),
+// the rest likewise: how many sites of any size "none of them" is worth (the more there are, the
+// likelier is one that was not seen), and how much less likely a site is that does not name its
+// size.
+constexpr double kNoneOfThem = 4;
+constexpr double kNonePerCandidate = 0.2;
+constexpr double kUnnamedSize = -0.47;
+inline double factor_of(SiteFact::Kind kind) {
+  switch (kind) {
+    case SiteFact::Kind::Size:
+      return 0.39;
+    case SiteFact::Kind::Field:
+    case SiteFact::Kind::OwnAddress:
+    case SiteFact::Kind::Mentions:
+      return 0.62;
+    case SiteFact::Kind::Written:
+      return 0.10;
+    case SiteFact::Kind::Linked:
+    case SiteFact::Kind::Near:
+      return 0.39;
+    case SiteFact::Kind::Text:
+    case SiteFact::Kind::Named:
+      return 1.6;
+    case SiteFact::Kind::OnStack:
+      return 1.5;
+  }
+  return 0;
+}
+
+}  // namespace heapscan
