@@ -52,6 +52,9 @@ std::vector<CodeLine> find_lines(const Analysis& a, const DebugInfo& debug_info)
   for (const ThreadArea& area : a.runtime.threads) {
     if (area.fate == ThreadArea::Fate::Exited && !area.start.is_null()) code.push_back(area.start);
   }
+  for (const ClusterSites& sites : a.site_matches) {
+    for (const SiteMatch& match : sites.best) code.push_back(a.call_sites.rows[match.site].call);
+  }
   std::sort(code.begin(), code.end());
   code.erase(std::unique(code.begin(), code.end()), code.end());
   std::vector<CodeLine> lines;
@@ -95,6 +98,7 @@ Notes Analysis::notes() const {
   append(notes, reach.notes);
   append(notes, types.notes());
   append(notes, identities.notes);
+  append(notes, call_sites.notes);
   append(notes, holding_notes);
   return notes;
 }
@@ -148,6 +152,16 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
     return make_clusters(a.heap, std::move(families), std::move(evidence),
                          name_of_program(a.image));
   });
+
+  // Which code can have allocated them.
+  if (options.sites && !a.clusters.rows.empty()) {
+    a.call_sites = stages.run("find call sites",
+                              [&] { return find_call_sites(a.image, a.symbols, a.runtime); });
+    a.site_matches = stages.run("match call sites", [&] {
+      return match_sites({a.image, a.symbols, a.types, a.runtime, a.heap, a.clusters, a.identities},
+                         a.call_sites);
+    });
+  }
   a.lines = stages.run("find source lines", [&] { return find_lines(a, debug_info); });
 
   // Which losses are known already, and what hangs below the others.

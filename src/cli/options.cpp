@@ -102,6 +102,9 @@ void add_cluster_options(CLI::App& command, SharedOptions& options) {
   add_text(command, "--cluster", "ID",
            "Inspect one group in detail: what every word of a typical block means",
            [&options](const std::string& text) { options.cluster = cluster_id_from(text); });
+  command.add_flag("--sites", options.sites,
+                   "Read the machine code and name the call that can have allocated each group, "
+                   "where the evidence is enough");
   command.add_flag("--all", options.all_members, "With --cluster: list every block of the group");
   command
       .add_option("--suppressions", options.suppression_files,

@@ -34,6 +34,7 @@ struct SharedOptions : ReadingOptions {
   std::vector<std::string> suppression_files;
   bool builtin_suppressions = true;
   std::string cluster;       // the id, or how it begins; empty: no single one
+  bool sites = false;        // look for the code that can have allocated each group
   bool all_members = false;  // list every block of that cluster
   bool follows_another =
       false;  // a report in text that comes after another one: an empty line first

@@ -123,6 +123,7 @@ AnalysisOptions analysis_options(const SharedOptions& options,
   AnalysisOptions analysis;
   analysis.suppressions = suppressions;
   analysis.heap_names = options.report.content;
+  analysis.sites = options.sites;
   const bool is_first_screen =
       !options.report.quiet && !options.report.kinds && options.cluster.empty();
   if (is_first_screen) analysis.holding = HoldingWanted::WhenLittleIsLost;

@@ -64,6 +64,22 @@ std::vector<std::string> all_strings(const LeakGroup& group) {
   return all;
 }
 
+static Json json_of_sites(const GroupSites& sites) {
+  Json rows = Json::array();
+  for (const SiteRow& row : sites.rows) {
+    rows.push_back({{"rank", rows.size() + 1},
+                    {"module", row.module},
+                    {"call_address", hex(row.call_address)},
+                    {"function", row.function},
+                    {"offset", row.offset},
+                    {"source", or_null(row.source)},
+                    {"callee", row.callee},
+                    {"probability", row.probability},
+                    {"evidence", row.facts}});
+  }
+  return rows;
+}
+
 Json json_of_group(const LeakGroup& group) {
   return {{"id", group.id},
           {"verdict", name_of(group.verdict)},
@@ -82,7 +98,8 @@ Json json_of_group(const LeakGroup& group) {
           {"below", json_of_below(group.below)},
           {"below_left_out", group.below_left_out},
           {"child_of", group.child_of},
-          {"sites", Json::array()},
+          {"sites", json_of_sites(group.sites)},
+          {"site_candidates", group.sites.candidates},
           {"example", hex(group.example)},
           {"members_shown", json_of_addresses(group.members_shown)}};
 }

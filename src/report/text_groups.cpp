@@ -70,6 +70,7 @@ void GroupWriter::write_headline(const LeakGroup& group) {
 }
 
 void GroupWriter::write_detail(const LeakGroup& group) {
+  write_sites(group);
   write_facts(group);
   write_identity(group);
   write_below(group);
@@ -79,6 +80,25 @@ void GroupWriter::write_detail(const LeakGroup& group) {
     out_ << kIndent << group.reasons[i] << '\n';
   }
   out_ << kIndent << style_.dim(cluster_command(options_, group.id)) << '\n';
+}
+
+void GroupWriter::write_sites(const LeakGroup& group) {
+  const GroupSites& sites = group.sites;
+  if (sites.is_answered()) {
+    const SiteRow& best = sites.rows[0];
+    out_ << fmt::format("{}allocated by {}, {}\n", kIndent, best.place(),
+                        spelled_probability(best.probability));
+  } else if (options_.verbose && sites.candidates > 0) {
+    out_ << fmt::format("{}allocated by: no idea, {} would do\n", kIndent,
+                        counted(sites.candidates, "call site"));
+  }
+  if (!options_.verbose) return;
+  for (const SiteRow& row : sites.rows) {
+    out_ << fmt::format("{}  {:>3.0f} %  {} through {}", kIndent, 100 * row.probability,
+                        row.place(), row.callee);
+    for (size_t i = 0; i < row.facts.size(); ++i) out_ << (i == 0 ? ": " : "; ") << row.facts[i];
+    out_ << '\n';
+  }
 }
 
 void GroupWriter::write_facts(const LeakGroup& group) {

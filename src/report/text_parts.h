@@ -68,6 +68,7 @@ class GroupWriter {
  private:
   void write_headline(const LeakGroup& group);
   void write_detail(const LeakGroup& group);
+  void write_sites(const LeakGroup& group);
   void write_facts(const LeakGroup& group);
   void write_identity(const LeakGroup& group);
   void write_below(const LeakGroup& group);

@@ -83,6 +83,10 @@ class Fixture:
             lines += [line.decode() for line in whole]
         return [line.split() for line in lines]
 
+    def labels(self):
+        """Address and label of each block that the truth lists."""
+        return [(words[1], words[3]) for words in self.truth if words[0] == "block"]
+
     def totals(self):
         """Blocks and bytes by verdict, from the summaries or else from the single lines."""
         totals = {}

@@ -101,6 +101,7 @@ void run(const Input& input) {
   const DebugInfo debug_info = open_debug_info(capture.image, capture.files, symbol_options);
   Symbols symbols = load_symbols(capture.image, capture.files, debug_info);
   AnalysisOptions options;
+  options.sites = true;
   if ((input.choices & kReachableToo) != 0) options.clustered.add(Verdict::Reachable);
   const Analysis analysis =
       analyze(std::move(capture.image), std::move(symbols), debug_info, options);

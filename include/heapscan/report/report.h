@@ -20,6 +20,7 @@
 #include "heapscan/report/block_listing.h"
 #include "heapscan/report/cluster_map.h"
 #include "heapscan/report/names.h"
+#include "heapscan/report/sites.h"
 #include "heapscan/triage/suppressions.h"
 
 namespace heapscan {
@@ -163,6 +164,7 @@ struct LeakGroup {
   std::vector<BelowRow> below;
   uint64_t below_left_out = 0;  // kinds of blocks beyond those
   std::string below_line;       // the same in one line, for people; empty when nothing hangs below
+  GroupSites sites;                   // what code can have allocated them
   std::vector<std::string> child_of;  // of indirect ones: "struct session (+0x18)"
   std::string content_hex;            // of the example's first bytes; empty without content
   std::string content_text;           // the same, escaped

@@ -1,0 +1,39 @@
+// Which code can have allocated a group's blocks, in words.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "heapscan/analysis/analysis.h"
+
+namespace heapscan {
+
+struct SiteRow {
+  std::string module;    // its file name
+  Addr call_address;     // of the call instruction, as in the ELF file
+  std::string function;  // demangled; empty when it has no name
+  uint64_t offset = 0;   // of the call in the function, or in the module when it has no name
+  std::string source;    // "session.c:88"; empty when the line is not known
+  std::string callee;    // the allocator it calls, and what that calls: "xmalloc -> malloc"
+  double probability = 0;
+  std::vector<std::string> facts;  // what speaks for it, heaviest first; no content of the target
+
+  // "session_new+0x2c (session.c:88)", "libfoo.so+0x12f0".
+  [[nodiscard]] std::string place() const;
+};
+
+struct GroupSites {
+  std::vector<SiteRow> rows;  // likeliest first
+  uint64_t candidates = 0;    // call sites whose sizes would do
+
+  [[nodiscard]] bool is_answered() const { return !rows.empty() && rows[0].probability >= 0.5; }
+};
+
+// Everything escaped.
+[[nodiscard]] GroupSites sites_of(const Analysis& analysis, ClusterId cluster);
+
+// How sure a probability of at least a half is: "almost certainly", "likely", "perhaps".
+[[nodiscard]] const char* spelled_probability(double probability);
+
+}  // namespace heapscan

@@ -1,0 +1,154 @@
+#include "heapscan/report/sites.h"
+
+#include <fmt/format.h>
+
+#include "heapscan/base/text.h"
+#include "heapscan/report/names.h"
+#include "heapscan/symbols/symbols.h"
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kLongestSiteFunction = 60;
+constexpr size_t kMostSiteFacts = 4;
+constexpr size_t kDeepestChain = 8;
+
+// "&idle_list", "vtable for Conn", "libfoo.so+0x40": what lies at an address of a module.
+std::string spelled_code_address(const Analysis& analysis, Addr at) {
+  const auto symbol = analysis.symbols.ref_at(at);
+  if (symbol) {
+    const std::string name = escaped(name_of_symbol(symbol->name));
+    if (name.starts_with("vtable for ")) return name;
+    return symbol->offset == 0 ? "&" + name : fmt::format("&{}+{:#x}", name, symbol->offset);
+  }
+  const Module* module = analysis.image.module_at(at);
+  if (module == nullptr) return fmt::format("{:#x}", at.value);
+  return fmt::format("{}+{:#x}", escaped(module->file_name()), module->in_file(at).value);
+}
+
+std::string spelled_fact(const Analysis& analysis, const SiteFact& fact, const CallSite& site) {
+  switch (fact.kind) {
+    case SiteFact::Kind::Size:
+      if (site.bytes.kind == RequestedBytes::Kind::Constant) {
+        std::string sizes;
+        for (const uint64_t size : site.bytes.constants) {
+          sizes += fmt::format("{}{}", sizes.empty() ? "" : " or ", grouped(size));
+        }
+        return fmt::format("asks for {} bytes", sizes);
+      }
+      if (site.bytes.kind == RequestedBytes::Kind::Linear && site.bytes.step > 1) {
+        return site.bytes.base == 0
+                   ? fmt::format("asks for n × {} bytes", grouped(site.bytes.step))
+                   : fmt::format("asks for {} + n × {} bytes", grouped(site.bytes.base),
+                                 grouped(site.bytes.step));
+      }
+      return {};
+    case SiteFact::Kind::Field: {
+      const bool is_address = analysis.image.module_at(Addr(fact.value)) != nullptr;
+      return fmt::format("sets +{:#x} to {} ({} of {})", fact.offset,
+                         is_address ? spelled_code_address(analysis, Addr(fact.value))
+                                    : fmt::format("{:#x}", fact.value),
+                         grouped(fact.agreeing), counted(fact.samples, "sample"));
+    }
+    case SiteFact::Kind::OwnAddress:
+      return fmt::format("sets +{:#x} to the block's own address ({} of {})", fact.offset,
+                         grouped(fact.agreeing), counted(fact.samples, "sample"));
+    case SiteFact::Kind::OnStack:
+      return "its return address lies in a stack";
+    case SiteFact::Kind::Named:
+      return "its function is named like them";
+    case SiteFact::Kind::Near:
+      return "it lies near the code that belongs to them";
+    case SiteFact::Kind::Written:
+      return {};
+    case SiteFact::Kind::Linked:
+      return fmt::format("stores them at +{:#x} of what holds them", fact.offset);
+    case SiteFact::Kind::Text:
+      return "makes strings";
+    case SiteFact::Kind::Mentions:
+      return fmt::format("names {}, which the blocks hold at +{:#x}",
+                         spelled_code_address(analysis, Addr(fact.value)), fact.offset);
+  }
+  return {};
+}
+
+std::string name_of_function(const Analysis& analysis, const AllocatorFunction& allocator) {
+  if (!allocator.name.empty()) return escaped(name_of_symbol(allocator.name));
+  return spelled_code_address(analysis, allocator.function);
+}
+
+// The allocator, and those it passes the request on to.
+std::string spelled_chain(const Analysis& analysis, const AllocatorFunction& allocator) {
+  std::string chain = name_of_function(analysis, allocator);
+  Addr inner = allocator.inner;
+  for (size_t depth = 0; depth < kDeepestChain && !inner.is_null(); ++depth) {
+    const AllocatorFunction* next = nullptr;
+    for (const AllocatorFunction& a : analysis.call_sites.allocators) {
+      if (a.function == inner) next = &a;
+    }
+    if (next == nullptr) break;
+    chain += " -> " + name_of_function(analysis, *next);
+    inner = next->inner;
+  }
+  return chain;
+}
+
+SiteRow row_of(const Analysis& analysis, const SiteMatch& match) {
+  const CallSite& site = analysis.call_sites.rows[match.site];
+  SiteRow row;
+  row.probability = match.probability;
+  if (site.module.valid()) {
+    const Module& module = analysis.image.modules()[site.module];
+    row.module = escaped(module.file_name());
+    row.call_address = Addr(module.in_file(site.call).value);
+  } else {
+    row.call_address = site.call;
+  }
+  if (const auto symbol = analysis.symbols.ref_at(site.call)) {
+    row.function = escaped(name_of_symbol(symbol->name));
+    row.offset = symbol->offset;
+  } else {
+    row.offset = row.call_address.value;
+  }
+  if (const SourceLine* line = analysis.line_of(site.call)) {
+    const size_t slash = line->file.rfind('/');
+    const std::string file = slash == std::string::npos ? line->file : line->file.substr(slash + 1);
+    row.source = fmt::format("{}:{}", escaped(file), line->line);
+  }
+  row.callee = spelled_chain(analysis, analysis.call_sites.allocators[site.allocator]);
+  for (const SiteFact& fact : match.facts) {
+    if (row.facts.size() >= kMostSiteFacts) break;
+    if (fact.weight < 0) continue;
+    std::string words = spelled_fact(analysis, fact, site);
+    if (!words.empty()) row.facts.push_back(std::move(words));
+  }
+  return row;
+}
+
+}  // namespace
+
+std::string SiteRow::place() const {
+  std::string text =
+      function.empty() ? fmt::format("{}+{:#x}", module, offset)
+                       : fmt::format("{}+{:#x}", shortened(function, kLongestSiteFunction), offset);
+  if (!source.empty()) text += " (" + source + ")";
+  return text;
+}
+
+GroupSites sites_of(const Analysis& analysis, ClusterId cluster) {
+  GroupSites sites;
+  if (analysis.site_matches.size() <= cluster.index()) return sites;
+  const ClusterSites& matches = analysis.site_matches[cluster];
+  sites.candidates = matches.candidates;
+  for (const SiteMatch& match : matches.best) sites.rows.push_back(row_of(analysis, match));
+  return sites;
+}
+
+const char* spelled_probability(double probability) {
+  if (probability >= 0.95) return "almost certainly";
+  if (probability >= 0.8) return "very likely";
+  return probability >= 0.65 ? "likely" : "perhaps";
+}
+
+}  // namespace heapscan
