@@ -33,7 +33,7 @@ Addr behind_stubs(const MemoryImage& image, Addr at) {
   for (unsigned i = 0; i < kMostStubs; ++i) {
     const auto slot = slot_of_stub(image, at);
     const auto value = slot ? image.read_addr(*slot) : std::nullopt;
-    if (!value) return at;
+    if (!value || !is_code(image, *value)) return at;
     at = *value;
   }
   return at;
