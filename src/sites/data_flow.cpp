@@ -12,8 +12,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr unsigned kMostVisits =
-    6;  // of one basic block; from half of them on, what differs is unknown
+constexpr unsigned kMostVisits = 6;  // of a block; behind half of them, what differs is unknown
 constexpr size_t kMostFacts = 4096;  // of each kind, of one function
 constexpr std::array<uint8_t, 9> kCallerSaved{kRax, kRcx, kRdx, kRsi, kRdi, kR8, kR9, kR10, kR11};
 
@@ -200,10 +199,9 @@ class Flow {
         set_flag(insn.operand[0], state);
         break;
       case Operation::Exchange: {
-        const Value a = get(insn.operand[0], state, 0);
-        const Value b = get(insn.operand[1], state, 1);
-        set(insn.operand[0], b, state);
-        set(insn.operand[1], a, state);
+        const Value old = get(insn.operand[0], state, 0);
+        set(insn.operand[0], get(insn.operand[1], state, 1), state);
+        set(insn.operand[1], old, state);
         break;
       }
       case Operation::Push:
@@ -293,7 +291,7 @@ class Flow {
   void run_fill(MachineState& state) {
     const Value to = state.general[kRdi];
     const bool is_zero = state.general[kRax].is_number(0);
-    if (is_zero && to.points_into(Value::Of::Allocation)) add_cleared(to);
+    if (is_zero) add_cleared(to);
     if (to.points_into(Value::Of::Stack)) state.forget_words_from(to.offset);
     state.general[kRdi] = opaque(fresh(0));
     state.general[kRcx] = number(0);
@@ -448,7 +446,6 @@ class Flow {
     return opaque(fresh(3));
   }
 
-  // The same for each visit.
   uint32_t allocation_number(Addr at) {
     const auto found = std::find(allocation_order_.begin(), allocation_order_.end(), at);
     const auto id = static_cast<uint32_t>(found - allocation_order_.begin());
@@ -460,14 +457,12 @@ class Flow {
   }
 
   void run_library_call(const Callee& callee, const std::array<Value, kParameters>& arguments) {
-    if (callee.kind == Callee::Kind::Clears && arguments[1].is_number(0) &&
-        arguments[0].points_into(Value::Of::Allocation)) {
-      add_cleared(arguments[0]);
-    }
+    if (callee.kind == Callee::Kind::Clears && arguments[1].is_number(0)) add_cleared(arguments[0]);
   }
 
   void add_cleared(const Value& block) {
-    if (is_recording_ && block.offset == 0 && found_.cleared.size() < kMostFacts) {
+    const bool is_whole = block.points_into(Value::Of::Allocation) && block.offset == 0;
+    if (is_recording_ && is_whole && found_.cleared.size() < kMostFacts) {
       found_.cleared.push_back(block.id);
     }
   }
