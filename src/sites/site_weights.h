@@ -51,10 +51,11 @@ inline double weight_of(double observed, double expected, double usual) {
 }
 
 // How much the weight of a fact of each kind counts, for the facts are estimates and depend on each
-// other. Fitted by likelihood on 255 lost groups of nine development programs (docs/accuracy.md),
-// the rest likewise: how many sites of any size "none of them" is worth (the more there are, the
-// likelier is one that was not seen), and how much less likely a site is that does not name its
-// size.
+// other; how many sites of any size "none of them" is worth (the more there are, the likelier is one
+// that was not seen); and how much less likely a site is that does not name its size. From a fit by
+// likelihood on 255 lost groups of nine development programs (docs/accuracy.md), but for OnStack, Near
+// and "none of them": what the fit gave those it owed to sqlite3, all of whose blocks come through one
+// function, and they are set lower by hand.
 constexpr double kNoneOfThem = 4;
 constexpr double kNonePerCandidate = 0.2;
 constexpr double kUnnamedSize = -0.47;
