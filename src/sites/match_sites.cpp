@@ -56,7 +56,10 @@ class Matcher {
     for (const bool with_holders : {false, true, true}) {
       SiteMatches next(clusters_.rows.size());
       parallel_for(held.size(), [&](size_t c) {
-        next[ClusterId(c)] = match(ClusterId(c), with_holders ? &held[c] : nullptr, matches);
+        // What nothing holds stays as it is.
+        next[ClusterId(c)] = with_holders && held[c].empty()
+                                 ? matches[ClusterId(c)]
+                                 : match(ClusterId(c), with_holders ? &held[c] : nullptr, matches);
       });
       matches = std::move(next);
     }
