@@ -408,11 +408,11 @@ class OtherContainers(GrowthTest):
             self.assertEqual(lost[verdict]["blocks"], 0, "buffers that only the one behind knows")
 
     def test_python(self):
-        script = ("import os,time\ncache={}\nfor i in range(20000): cache['key %d'%i]=[i]\n"
+        script = ("import os,sys\ncache={}\nfor i in range(20000): cache['key %d'%i]=[i]\n"
                   "log=['line %d'%i for i in range(30000)]\nseen=set(range(5000))\n"
-                  "print('ready',os.getpid(),flush=True)\ntime.sleep(600)\n")
+                  "print('ready',os.getpid(),flush=True)\nsys.stdin.read()\n")
         folder = self.folder()
-        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as program:
+        with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
             try:
                 program.stdout.readline()
                 targets = [program.pid, self.snapshot_of(program, folder / "snapshot")]
