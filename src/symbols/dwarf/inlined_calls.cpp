@@ -8,6 +8,7 @@
 #include <cstring>
 #include <optional>
 
+#include "symbols/dwarf/die_walk.h"
 #include "symbols/dwarf/libdw_file.h"
 #include "symbols/dwarf/unit.h"
 
@@ -16,8 +17,6 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kMostSteps = 20'000'000;  // entries and addresses looked at
-constexpr uint64_t kAttributesOfStep = 16;   // a look at an entry with more is several steps
-constexpr uint64_t kBytesOfStep = 1024;      // likewise, for what lies between two entries
 constexpr size_t kMostCopies = 64;           // around one address
 constexpr size_t kLongestText = 64 << 10;
 
@@ -47,40 +46,15 @@ class InlinedWalk {
   InlinedWalk(const DwarfFile& file, const LibdwFile& libdw, std::span<const FileAddr> addresses)
       : libdw_(libdw), addresses_(addresses), budget_(file), found_(addresses.size()) {}
 
-  [[nodiscard]] bool may_go_on() const { return steps_left_ > 0; }
+  [[nodiscard]] bool may_go_on() { return steps_.take(); }
 
-  // Children first, then siblings, with a stack of what is open. Siblings may be said to lie where
-  // children do, so only the number of steps ends the walk of a damaged unit.
   void walk(size_t unit, Dwarf_Die root, std::span<const size_t> which) {
-    const LibdwFile::Abbreviations abbreviations = libdw_.abbreviations_of(unit);
-    cost_ = 1 + abbreviations.most_attributes / kAttributesOfStep;
-    charge(abbreviations.bytes / kBytesOfStep);
     unit_ = root;
     has_files_.reset();
-    std::vector<Level> open;
-    Dwarf_Die die;
-    if (dwarf_child(&root, &die) != 0) return;
-    open.push_back({root, {which.begin(), which.end()}});
-    while (may_go_on()) {
-      charge(cost_);
-      auto inner = visit(die, open.back());
-      Dwarf_Die next{};
-      if (inner && open.size() < kDeepestDie && dwarf_child(&die, &next) == 0) {
-        open.push_back(std::move(*inner));
-        die = next;
-        continue;
-      }
-      while (dwarf_siblingof(&die, &next) != 0) {
-        die = open.back().die;
-        open.pop_back();
-        if (open.empty()) return;
-        charge(cost_);
-      }
-      const Dwarf_Off from = dwarf_dieoffset(&die);
-      const Dwarf_Off to = dwarf_dieoffset(&next);
-      charge((std::max(from, to) - from) / kBytesOfStep);
-      die = next;
-    }
+    steps_.enter(libdw_, unit);
+    walk_dies(
+        Level{root, {which.begin(), which.end()}}, steps_, [&] { return may_go_on(); },
+        [&](Dwarf_Die& die, const Level& around) { return visit(die, around); });
   }
 
   std::vector<std::vector<InlinedCall>> take() {
@@ -93,7 +67,6 @@ class InlinedWalk {
     Dwarf_Die die;
     std::vector<size_t> which;  // of the addresses
   };
-  void charge(uint64_t steps) { steps_left_ -= std::min(steps_left_, steps); }
 
   std::optional<Level> visit(Dwarf_Die& die, const Level& around) {
     switch (dwarf_tag(&die)) {
@@ -116,7 +89,6 @@ class InlinedWalk {
     }
     Level level{die, {}};
     for (const size_t i : around.which) {
-      charge(cost_);
       if (!may_go_on()) break;
       if (dwarf_haspc(&die, addresses_[i].value) > 0) level.which.push_back(i);
     }
@@ -151,8 +123,7 @@ class InlinedWalk {
   std::vector<std::vector<InlinedCall>> found_;  // outermost first
   Dwarf_Die unit_{};
   std::optional<bool> has_files_;  // whether the unit's line table may be read
-  uint64_t steps_left_ = kMostSteps;
-  uint64_t cost_ = 1;  // of a step in this unit
+  DieSteps steps_{kMostSteps};
 };
 
 }  // namespace

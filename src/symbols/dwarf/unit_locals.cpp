@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "symbols/dwarf/die_walk.h"
 #include "symbols/dwarf/libdw_file.h"
 
 namespace heapscan {
@@ -17,8 +18,6 @@ namespace {
 
 constexpr size_t kMostLocals = 1'000'000;
 constexpr uint64_t kMostSteps = 50'000'000;  // entries and frames looked at
-constexpr uint64_t kAttributesOfStep = 16;   // a look at an entry with more is several steps
-constexpr uint64_t kBytesOfStep = 1024;      // likewise, for what lies between two entries
 constexpr uint64_t kRedZone = 128;           // below the stack pointer (System V psABI, 3.2.2)
 
 // Whether the DIE says anything about its code.
@@ -31,52 +30,17 @@ class LocalsWalk {
   LocalsWalk(const LibdwFile& libdw, const MemoryImage& image, std::vector<RawLocal>& out)
       : libdw_(libdw), image_(image), out_(out) {}
 
-  [[nodiscard]] bool may_go_on() {
-    if (steps_left_ == 0 || out_.size() >= kMostLocals) return false;
-    charge(cost_);
-    return true;
-  }
+  [[nodiscard]] bool may_go_on() { return out_.size() < kMostLocals && steps_.take(); }
 
-  // Children first, then siblings, with a stack of what is open: siblings may be said to lie where
-  // children do, so that only the number of steps ends the walk of a damaged unit.
   void walk(size_t unit, Dwarf_Die root, std::vector<const Frame*> frames) {
     unit_ = unit;
-    const LibdwFile::Abbreviations abbreviations = libdw_.abbreviations_of(unit);
-    cost_ = 1 + abbreviations.most_attributes / kAttributesOfStep;
-    charge(abbreviations.bytes / kBytesOfStep);
-    std::vector<Level> open;
-    Level level{root, std::move(frames), {}, {}, false};
-    Dwarf_Die die;
-    if (dwarf_child(&root, &die) != 0) return;
-    open.push_back(std::move(level));
-    while (may_go_on()) {
-      auto inner = visit(die, open.back());
-      Dwarf_Die next{};
-      if (inner && open.size() < kDeepestDie && dwarf_child(&die, &next) == 0) {
-        open.push_back(std::move(*inner));
-        die = next;
-        continue;
-      }
-      while (dwarf_siblingof(&die, &next) != 0) {
-        die = open.back().die;
-        open.pop_back();
-        if (open.empty()) return;
-        charge(cost_);
-      }
-      charge_between(die, next);
-      die = next;
-    }
+    steps_.enter(libdw_, unit);
+    walk_dies(
+        Level{root, std::move(frames), {}, {}, false}, steps_, [&] { return may_go_on(); },
+        [&](Dwarf_Die& die, const Level& around) { return visit(die, around); });
   }
 
  private:
-  void charge(uint64_t steps) { steps_left_ -= std::min(steps_left_, steps); }
-  // libdw goes past what hangs below the entry to find its sibling.
-  void charge_between(Dwarf_Die& die, Dwarf_Die& next) {
-    const Dwarf_Off from = dwarf_dieoffset(&die);
-    const Dwarf_Off to = dwarf_dieoffset(&next);
-    charge((std::max(from, to) - from) / kBytesOfStep);
-  }
-
   // An open DIE: the frames whose code is within it.
   struct Level {
     Dwarf_Die die;
@@ -192,8 +156,7 @@ class LocalsWalk {
   const MemoryImage& image_;
   std::vector<RawLocal>& out_;
   size_t unit_ = 0;
-  uint64_t steps_left_ = kMostSteps;
-  uint64_t cost_ = 1;  // of a step in this unit
+  DieSteps steps_{kMostSteps};
 };
 
 }  // namespace
