@@ -5,36 +5,19 @@
  * program reads the counts in the file that LOSE_ALLOCATIONS names, and may choose a stack there
  * while the program runs: of its blocks every `one_in`th is marked from then on, and free() does
  * nothing with marked ones.
- *
- * Addresses in the file are kept with all bits turned: the file is mapped, and must hold nothing.
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
-#include <malloc.h>
-#include <stdatomic.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-#include <unwind.h>
+
+enum { FRAMES = 10, OWN_FRAMES = 0, MARKED = 1 << 16 };
+#include "counted_stacks.h"
 
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);
 void* __libc_memalign(size_t, size_t);
 void __libc_free(void*);
-
-enum { FRAMES = 10, SITES = 4096, MARKED = 1 << 16 };
-
-struct site {
-  _Atomic uint64_t hash; /* 0: nobody's */
-  _Atomic uint64_t calls;
-  _Atomic uint64_t bytes;
-  _Atomic uint64_t size;   /* of its blocks; 1: of several sizes */
-  uint64_t frames[FRAMES]; /* turned; return addresses, from within this library outwards */
-};
 
 /* Laid out as tests/accuracy/trace_servers.py reads it. */
 struct shared {
@@ -50,37 +33,7 @@ static struct shared* shared;
 static _Thread_local int is_inside __attribute__((tls_model("initial-exec")));
 
 __attribute__((constructor)) static void map_file(void) {
-  const char* path = getenv("LOSE_ALLOCATIONS");
-  const int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-  if (file < 0) return;
-  void* memory = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-  close(file);
-  if (memory != MAP_FAILED) shared = memory;
-}
-
-struct walk {
-  uintptr_t frames[FRAMES];
-  unsigned seen;
-};
-
-static _Unwind_Reason_Code add_frame(struct _Unwind_Context* context, void* argument) {
-  struct walk* walk = argument;
-  walk->frames[walk->seen] = _Unwind_GetIP(context);
-  return ++walk->seen >= FRAMES ? _URC_END_OF_STACK : _URC_NO_REASON;
-}
-
-static struct site* find_site(const struct walk* walk, uint64_t hash) {
-  for (unsigned i = 0; i < 64; ++i) {
-    struct site* site = &shared->sites[(hash + i) % SITES];
-    uint64_t nobody = 0;
-    if (atomic_load(&site->hash) == hash) return site;
-    if (atomic_compare_exchange_strong(&site->hash, &nobody, hash)) {
-      for (unsigned k = 0; k < FRAMES; ++k) site->frames[k] = ~(uint64_t)walk->frames[k];
-      return site;
-    }
-    if (nobody == hash) return site;
-  }
-  return NULL;
+  shared = map_shared_file("LOSE_ALLOCATIONS", sizeof *shared);
 }
 
 static uint64_t place_of(uint64_t address) { return (address >> 4) * 0x9e3779b97f4a7c15u >> 48; }
@@ -106,21 +59,10 @@ static int is_marked(uint64_t address) {
 static __attribute__((noinline)) void note(void* block) {
   if (block == NULL || shared == NULL || is_inside) return;
   is_inside = 1;
-  struct walk walk = {{0}, 0};
-  uint64_t hash = 1469598103934665603u;
-  _Unwind_Backtrace(add_frame, &walk);
-  for (unsigned i = 0; i < FRAMES; ++i) hash = (hash ^ walk.frames[i]) * 1099511628211u;
-  hash |= 1;
-  struct site* site = find_site(&walk, hash);
-  if (site != NULL) {
-    const size_t bytes = malloc_usable_size(block);
-    atomic_fetch_add(&site->calls, 1);
-    atomic_fetch_add(&site->bytes, bytes);
-    if (atomic_load(&site->size) != bytes) atomic_store(&site->size, atomic_load(&site->size) ? 1 : bytes);
-    if (atomic_load(&shared->chosen) == hash &&
-        atomic_fetch_add(&shared->calls, 1) % atomic_load(&shared->one_in) == 0)
-      mark((uint64_t)(uintptr_t)block);
-  }
+  const uint64_t hash = count_stack(shared->sites, block);
+  if (hash != 0 && atomic_load(&shared->chosen) == hash &&
+      atomic_fetch_add(&shared->calls, 1) % atomic_load(&shared->one_in) == 0)
+    mark((uint64_t)(uintptr_t)block);
   is_inside = 0;
 }
 

@@ -17,17 +17,15 @@ import argparse
 import json
 import os
 import pathlib
-import shutil
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 import watch_servers
-from watch_servers import PATIENCE, SERVERS, running, say
+from watch_servers import PATIENCE, SERVERS, on_each_server, running, say
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "cli"))
 from trace_test import why_probes_are_refused
@@ -134,6 +132,12 @@ def trace_once(kind, run):
         return exact
 
 
+def trace_often(kind):
+    exact = sum(trace_once(kind, run) for run in range(OPTIONS.runs))
+    say(f"{kind.name}: exact in {exact} of {OPTIONS.runs} runs")
+    return exact == OPTIONS.runs
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--heapscan", required=True)
@@ -147,27 +151,10 @@ def main():
     if why := why_probes_are_refused():
         say(why)
         return 77
-    results = {}
-
-    def judge(kind):
-        results[kind.name] = 0
-        for run in range(OPTIONS.runs):
-            results[kind.name] += trace_once(kind, run)
-        say(f"{kind.name}: exact in {results[kind.name]} of {OPTIONS.runs} runs")
-
-    threads = []
-    for name in OPTIONS.servers or SERVERS:
-        if shutil.which(SERVERS[name].program):
-            threads.append(threading.Thread(target=judge, args=(SERVERS[name],)))
-        else:
-            say(f"{name}: not installed")
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if not threads:
+    results = on_each_server(OPTIONS.servers, trace_often)
+    if not results:
         return 77
-    return 0 if all(found == OPTIONS.runs for found in results.values()) else 1
+    return 0 if all(results.values()) else 1
 
 
 if __name__ == "__main__":

@@ -372,6 +372,27 @@ def leak_often(kind):
     return all([leak_once(kind, run) for run in range(OPTIONS.runs)])
 
 
+def on_each_server(names, judge):
+    """{name: what judge(server) returns, None when it fails} of those that are installed, side by side."""
+    results = {}
+
+    def run(kind):
+        results[kind.name] = None
+        results[kind.name] = judge(kind)
+
+    threads = []
+    for name in names or SERVERS:
+        if shutil.which(SERVERS[name].program):
+            threads.append(threading.Thread(target=run, args=(SERVERS[name],)))
+        else:
+            say(f"{name}: not installed")
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--heapscan", required=True)
@@ -393,23 +414,8 @@ def main():
     if why := why_ptrace_is_refused():
         say(why)
         return 77
-    results = {}
-
-    def judge(kind):
-        results[kind.name] = False
-        results[kind.name] = (watch_healthy if OPTIONS.what == "healthy" else leak_often)(kind)
-
-    threads = []
-    for name in OPTIONS.servers or SERVERS:
-        if shutil.which(SERVERS[name].program):
-            threads.append(threading.Thread(target=judge, args=(SERVERS[name],)))
-        else:
-            say(f"{name}: not installed")
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if not threads:
+    results = on_each_server(OPTIONS.servers, watch_healthy if OPTIONS.what == "healthy" else leak_often)
+    if not results:
         return 77
     return 0 if all(results.values()) else 1
 
