@@ -26,7 +26,7 @@
 #include "heapscan/runtime/runtime_facts.h"
 #include "heapscan/symbols/symbols.h"
 #include "heapscan/symbols/types.h"
-#include "identify/requests.h"
+#include "heapscan/identify/requests.h"
 
 namespace heapscan {
 

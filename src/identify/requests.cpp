@@ -1,4 +1,4 @@
-#include "identify/requests.h"
+#include "heapscan/identify/requests.h"
 
 #include <algorithm>
 
@@ -12,12 +12,15 @@ constexpr uint64_t kRounding = 15;  // of any number of bytes
 
 }  // namespace
 
-Requests requests_for(const Block& block) {
-  const uint64_t usable = block.size();
+Requests requests_for(uint64_t usable, bool may_be_mapping) {
   if (usable <= kSmallestUsable) return {0, usable};
-  const bool has_own_mapping = !block.arena().valid() && (usable + kHeader) % kPage == 0;
-  const uint64_t slack = has_own_mapping ? kPage - 1 : kRounding;
+  const bool is_mapping = may_be_mapping && (usable + kHeader) % kPage == 0;
+  const uint64_t slack = is_mapping ? kPage - 1 : kRounding;
   return {usable - std::min(usable, slack), usable};
+}
+
+Requests requests_for(const Block& block) {
+  return requests_for(block.size(), !block.arena().valid());
 }
 
 }  // namespace heapscan

@@ -1,6 +1,5 @@
-// Whether what a call asks for explains the sizes that blocks have: through malloc's rounding (glibc,
-// request2size), the 16 bytes that it sometimes leaves with a block because they are too few for a
-// chunk, and whole pages for large ones.
+// Whether what a call asks for explains the sizes that blocks have, through malloc's rounding and the
+// rest that it sometimes leaves with a block (identify/requests.h).
 #pragma once
 
 #include "heapscan/identify/families.h"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "identify/inputs.h"
-#include "identify/requests.h"
+#include "heapscan/identify/requests.h"
 #include "identify/typing/layout.h"
 #include "identify/weights.h"
 

@@ -1,4 +1,4 @@
-#include "identify/requests.h"
+#include "heapscan/identify/requests.h"
 
 #include <gtest/gtest.h>
 

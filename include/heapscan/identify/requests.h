@@ -32,5 +32,7 @@ struct Requests {
   [[nodiscard]] bool has(uint64_t size) const { return size >= least && size <= most; }
 };
 [[nodiscard]] Requests requests_for(const Block& block);
+// The same where only the size is known, and whether the chunk may have a mapping of its own.
+[[nodiscard]] Requests requests_for(uint64_t usable, bool may_be_mapping);
 
 }  // namespace heapscan
