@@ -141,6 +141,7 @@ GroupSites sites_of(const Analysis& analysis, ClusterId cluster) {
   if (analysis.site_matches.size() <= cluster.index()) return sites;
   const ClusterSites& matches = analysis.site_matches[cluster];
   sites.candidates = matches.candidates;
+  sites.is_answered = matches.is_answered();
   for (const SiteMatch& match : matches.best) sites.rows.push_back(row_of(analysis, match));
   return sites;
 }

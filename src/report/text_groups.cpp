@@ -84,7 +84,7 @@ void GroupWriter::write_detail(const LeakGroup& group) {
 
 void GroupWriter::write_sites(const LeakGroup& group) {
   const GroupSites& sites = group.sites;
-  if (sites.is_answered()) {
+  if (sites.is_answered) {
     const SiteRow& best = sites.rows[0];
     out_ << fmt::format("{}allocated by {}, {}\n", kIndent, best.place(),
                         spelled_probability(best.probability));

@@ -290,8 +290,6 @@ class Flow {
 
   void run_fill(MachineState& state) {
     const Value to = state.general[kRdi];
-    const bool is_zero = state.general[kRax].is_number(0);
-    if (is_zero) add_cleared(to);
     if (to.points_into(Value::Of::Stack)) state.forget_words_from(to.offset);
     state.general[kRdi] = opaque(fresh(0));
     state.general[kRcx] = number(0);
@@ -391,10 +389,9 @@ class Flow {
     const std::array<Value, kParameters> arguments = arguments_in(state);
     Value result = opaque(fresh(3));
     if (callee.kind == Callee::Kind::Allocator) {
-      result = allocate(insn, callee, arguments, false, state);
-    } else if (callee.kind == Callee::Kind::Clears || callee.kind == Callee::Kind::Copies) {
+      result = allocate(insn, callee, arguments, state);
+    } else if (callee.kind == Callee::Kind::ReturnsFirst) {
       result = arguments[0];
-      run_library_call(callee, arguments);
     } else {
       add_filling_call(callee, arguments);
     }
@@ -416,14 +413,13 @@ class Flow {
     const Callee callee = callee_of(insn.operand[0], state);
     if (!is_recording_ && !direct) return;
     if (callee.kind == Callee::Kind::Allocator) {
-      state.general[kRax] = allocate(insn, callee, arguments_in(state), true, state);
+      state.general[kRax] = allocate(insn, callee, arguments_in(state), state);
       if (is_recording_) add_result(state);
       goes_on_ = false;
       return;
     }
     if (callee.function.is_null() && !direct) return;  // a switch
-    if (callee.kind == Callee::Kind::Clears || callee.kind == Callee::Kind::Copies) {
-      run_library_call(callee, arguments_in(state));
+    if (callee.kind == Callee::Kind::ReturnsFirst) {
       state.general[kRax] = state.general[kRdi];
       if (is_recording_) add_result(state);
     } else {
@@ -433,11 +429,10 @@ class Flow {
   }
 
   Value allocate(const Instruction& insn, const Callee& callee,
-                 const std::array<Value, kParameters>& arguments, bool is_tail,
-                 MachineState& state) {
+                 const std::array<Value, kParameters>& arguments, MachineState& state) {
     const uint32_t id = allocation_number(insn.at);
     if (is_recording_ && id < found_.allocations.size()) {
-      found_.allocations[id] = {insn.at, insn.end(), callee.allocator, is_tail, arguments};
+      found_.allocations[id] = {insn.at, insn.end(), callee.allocator, arguments};
     }
     const Value block = allocation(id);
     const AllocatorFunction& allocator = context_.allocators[callee.allocator];
@@ -454,17 +449,6 @@ class Flow {
       if (found_.allocations.size() < kMostFacts) found_.allocations.emplace_back();
     }
     return id;
-  }
-
-  void run_library_call(const Callee& callee, const std::array<Value, kParameters>& arguments) {
-    if (callee.kind == Callee::Kind::Clears && arguments[1].is_number(0)) add_cleared(arguments[0]);
-  }
-
-  void add_cleared(const Value& block) {
-    const bool is_whole = block.points_into(Value::Of::Allocation) && block.offset == 0;
-    if (is_recording_ && is_whole && found_.cleared.size() < kMostFacts) {
-      found_.cleared.push_back(block.id);
-    }
   }
 
   void add_filling_call(const Callee& callee, const std::array<Value, kParameters>& arguments) {

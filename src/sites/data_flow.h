@@ -27,11 +27,15 @@ namespace heapscan {
 
 // Whom a call goes to, behind stubs and pointers; made by whoever knows all modules.
 struct Callee {
-  enum class Kind : uint8_t { Plain, Allocator, NoReturn, Clears, Copies };
+  enum class Kind : uint8_t {
+    Plain,
+    Allocator,
+    NoReturn,
+    ReturnsFirst,  // its first parameter, as memset and memcpy do
+  };
   Kind kind = Kind::Plain;
   Addr function;
   uint32_t allocator = 0;  // of Allocator
-  // Of Clears (memset) and Copies (memcpy): returns its first parameter.
 };
 
 struct FlowContext {
@@ -48,7 +52,6 @@ struct AllocatingCall {
   Addr at;
   Addr after;
   uint32_t allocator = 0;
-  bool is_tail = false;
   std::array<Value, kParameters> arguments;
 };
 
@@ -69,8 +72,7 @@ struct FunctionFlow {
   std::vector<AllocatingCall> allocations;  // Value::id of Allocation counts these
   std::vector<PointerWrite> writes;
   std::vector<FillingCall> fills;
-  std::vector<uint32_t> cleared;  // allocations all of which memset made zero
-  std::vector<Value> results;     // at each return
+  std::vector<Value> results;  // at each return
 };
 
 [[nodiscard]] FunctionFlow follow_function(const FlowContext& context, Bytes code, Addr at);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <shared_mutex>
 #include <unordered_map>
@@ -15,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "heapscan/base/parallel.h"
+#include "heapscan/base/text.h"
 #include "heapscan/sites/call_sites.h"
 #include "sites/data_flow.h"
 #include "sites/known_allocators.h"
@@ -51,6 +53,7 @@ class Finder {
       find_wrappers(functions);
     }
     follow_fills();
+    note_left_out();
     make_site_rows({image_, runtime_, code_, flows_, allocator_of_}, found_);
     return std::move(found_);
   }
@@ -70,9 +73,8 @@ class Finder {
     });
   }
 
-  // The C library's and the loader's own calls are nobody's leak: those of their functions that hand
-  // out blocks are known.
-  // Likewise those of a library that serves malloc.
+  // The C library's and the loader's own calls are nobody's leak (those of their functions that hand
+  // out blocks are known), nor are those of a library that serves malloc.
   [[nodiscard]] bool is_worth_reading(ModuleId module) const {
     return runtime_.roles.is(module, ModuleRole::Program) ||
            (!runtime_.roles.is_c_library_or_loader(module) && !symbols_.exports(module, "malloc"));
@@ -157,37 +159,44 @@ class Finder {
   }
 
   [[nodiscard]] const ModuleCode* code_at(Addr at) const {
-    const Module* module = image_.module_at(at);
-    if (module == nullptr) return nullptr;
-    const auto index = static_cast<size_t>(module - image_.modules().data());
-    return index < code_.size() ? &code_[index] : nullptr;
+    const Region* region = image_.region_at(at);
+    if (region == nullptr || !region->module.valid()) return nullptr;
+    return &code_[region->module.index()];
   }
 
-  // The same function gets a new answer, for more allocators are known now.
+  // A function that was followed before gets a new answer: more allocators are known now.
   void follow(const std::vector<AddrRange>& functions) {
     std::vector<FunctionFlow> flows(functions.size());
     const FlowContext context{image_, found_.allocators, [this](Addr a) { return callee_at(a); }};
     parallel_for(functions.size(), [&](size_t i) {
-      if (functions[i].size() > kLongestFollowed) return;
+      if (functions[i].size() > kLongestFollowed) return;  // noted below
       const ModuleCode* code = code_at(functions[i].begin());
       if (code == nullptr) return;
       flows[i] = follow_function(context, code->bytes_of(functions[i]), functions[i].begin());
     });
     for (size_t i = 0; i < functions.size(); ++i) {
       if (flows_.size() >= kMostFollowed && flows_.count(functions[i].begin()) == 0) {
-        note_limit();
+        is_cut_ = true;
         break;
       }
       flows_[functions[i].begin()] = std::move(flows[i]);
+      if (functions[i].size() > kLongestFollowed) too_long_.insert(functions[i].begin());
     }
   }
 
-  void note_limit() {
-    if (!found_.notes.empty()) return;
-    found_.notes.push_back({NoteKind::Groups, "",
-                            fmt::format("more than {} functions allocate memory; the others were "
-                                        "not looked at",
-                                        kMostFollowed)});
+  void note_left_out() {
+    if (is_cut_) {
+      found_.notes.push_back(
+          {NoteKind::Groups, "",
+           fmt::format("more than {} functions may allocate memory; the others were not read",
+                       kMostFollowed)});
+    }
+    if (too_long_.empty()) return;
+    found_.notes.push_back(
+        {NoteKind::Groups, "",
+         fmt::format("{} that may allocate memory {} longer than {} KiB and {} not read",
+                     counted(too_long_.size(), "function"), too_long_.size() == 1 ? "is" : "are",
+                     kLongestFollowed / 1024, too_long_.size() == 1 ? "was" : "were")});
   }
 
   Callee callee_at(Addr target) {
@@ -211,12 +220,13 @@ class Finder {
       callee.allocator = allocator->second;
       return callee;
     }
-    if (returns_first_parameter(image_, callee.function)) callee.kind = Callee::Kind::Copies;
+    if (only_returns_first_parameter(image_, callee.function)) {
+      callee.kind = Callee::Kind::ReturnsFirst;
+    }
     const auto symbol = symbols_.ref_at(callee.function);
     if (!symbol || symbol->offset != 0) return callee;
     if (never_returns(symbol->name)) callee.kind = Callee::Kind::NoReturn;
-    if (is_memset(symbol->name)) callee.kind = Callee::Kind::Clears;
-    if (is_memcpy(symbol->name)) callee.kind = Callee::Kind::Copies;
+    if (returns_first_parameter(symbol->name)) callee.kind = Callee::Kind::ReturnsFirst;
     return callee;
   }
 
@@ -367,6 +377,8 @@ class Finder {
   std::unordered_map<Addr, uint32_t> allocator_of_;
   std::map<Addr, FunctionFlow> flows_;  // by the function's begin
   std::set<Addr> fillers_;
+  std::set<Addr> too_long_;  // functions that were not followed for that
+  bool is_cut_ = false;      // more functions than are followed
   std::shared_mutex callees_lock_;
   std::unordered_map<Addr, Callee> callees_;
 };

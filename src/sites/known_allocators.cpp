@@ -11,75 +11,73 @@ struct KnownName {
   const char* name;
   int8_t size;   // which parameter; -1: none
   int8_t count;  // likewise
-  bool zeroes;
-  bool resizes;
   bool fills_text;
   int8_t result;  // the parameter through which the block is handed out; -1: returned
 };
 
 constexpr int8_t kNone = -1;
 constexpr KnownName kKnownNames[] = {
-    {"malloc", 0, kNone, false, false, false, kNone},
-    {"calloc", 1, 0, true, false, false, kNone},
-    {"realloc", 1, kNone, false, true, false, kNone},
-    {"reallocarray", 2, 1, false, true, false, kNone},
-    {"aligned_alloc", 1, kNone, false, false, false, kNone},
-    {"memalign", 1, kNone, false, false, false, kNone},
-    {"posix_memalign", 2, kNone, false, false, false, 0},
-    {"valloc", 0, kNone, false, false, false, kNone},
-    {"pvalloc", 0, kNone, false, false, false, kNone},
-    {"__libc_malloc", 0, kNone, false, false, false, kNone},
-    {"__libc_calloc", 1, 0, true, false, false, kNone},
-    {"__libc_realloc", 1, kNone, false, true, false, kNone},
-    {"__libc_memalign", 1, kNone, false, false, false, kNone},
-    {"_Znwm", 0, kNone, false, false, false, kNone},
-    {"_Znam", 0, kNone, false, false, false, kNone},
-    {"_ZnwmRKSt9nothrow_t", 0, kNone, false, false, false, kNone},
-    {"_ZnamRKSt9nothrow_t", 0, kNone, false, false, false, kNone},
-    {"_ZnwmSt11align_val_t", 0, kNone, false, false, false, kNone},
-    {"_ZnamSt11align_val_t", 0, kNone, false, false, false, kNone},
-    {"_ZnwmSt11align_val_tRKSt9nothrow_t", 0, kNone, false, false, false, kNone},
-    {"_ZnamSt11align_val_tRKSt9nothrow_t", 0, kNone, false, false, false, kNone},
-    {"strdup", kNone, kNone, false, false, true, kNone},
-    {"__strdup", kNone, kNone, false, false, true, kNone},
-    {"strndup", kNone, kNone, false, false, true, kNone},
-    {"__strndup", kNone, kNone, false, false, true, kNone},
-    {"wcsdup", kNone, kNone, false, false, true, kNone},
-    {"asprintf", kNone, kNone, false, false, true, 0},
-    {"__asprintf", kNone, kNone, false, false, true, 0},
-    {"__asprintf_chk", kNone, kNone, false, false, true, 0},
-    {"vasprintf", kNone, kNone, false, false, true, 0},
-    {"__vasprintf_chk", kNone, kNone, false, false, true, 0},
-    {"getline", kNone, kNone, false, true, true, 0},
-    {"getdelim", kNone, kNone, false, true, true, 0},
-    {"__getdelim", kNone, kNone, false, true, true, 0},
-    {"realpath", kNone, kNone, false, false, true, kNone},
-    {"__realpath_chk", kNone, kNone, false, false, true, kNone},
-    {"canonicalize_file_name", kNone, kNone, false, false, true, kNone},
-    {"get_current_dir_name", kNone, kNone, false, false, true, kNone},
-    {"tempnam", kNone, kNone, false, false, true, kNone},
-    {"setlocale", kNone, kNone, false, false, true, kNone},
-    {"opendir", kNone, kNone, false, false, false, kNone},
-    {"fdopendir", kNone, kNone, false, false, false, kNone},
-    {"fopen", kNone, kNone, false, false, false, kNone},
-    {"fopen64", kNone, kNone, false, false, false, kNone},
-    {"fdopen", kNone, kNone, false, false, false, kNone},
-    {"popen", kNone, kNone, false, false, false, kNone},
-    {"open_memstream", kNone, kNone, false, false, false, kNone},
-    {"fmemopen", kNone, kNone, false, false, false, kNone},
-    {"tmpfile", kNone, kNone, false, false, false, kNone},
-    {"setmntent", kNone, kNone, false, false, false, kNone},
-    {"backtrace_symbols", kNone, kNone, false, false, false, kNone},
-    {"getaddrinfo", kNone, kNone, false, false, false, 3},
-    {"getifaddrs", kNone, kNone, false, false, false, 0},
-    {"if_nameindex", kNone, kNone, false, false, false, kNone},
-    {"scandir", kNone, kNone, false, false, false, 1},
-    {"scandir64", kNone, kNone, false, false, false, 1},
-    {"regcomp", kNone, kNone, false, false, false, kNone},
-    {"glob", kNone, kNone, false, false, false, kNone},
-    {"fts_open", kNone, kNone, false, false, false, kNone},
-    {"newlocale", kNone, kNone, false, false, false, kNone},
-    {"iconv_open", kNone, kNone, false, false, false, kNone},
+    {"malloc", 0, kNone, false, kNone},
+    {"calloc", 1, 0, false, kNone},
+    {"realloc", 1, kNone, false, kNone},
+    {"reallocarray", 2, 1, false, kNone},
+    {"aligned_alloc", 1, kNone, false, kNone},
+    {"memalign", 1, kNone, false, kNone},
+    {"posix_memalign", 2, kNone, false, 0},
+    {"valloc", 0, kNone, false, kNone},
+    {"pvalloc", 0, kNone, false, kNone},
+    {"__libc_malloc", 0, kNone, false, kNone},
+    {"__libc_calloc", 1, 0, false, kNone},
+    {"__libc_realloc", 1, kNone, false, kNone},
+    {"__libc_memalign", 1, kNone, false, kNone},
+    {"_Znwm", 0, kNone, false, kNone},
+    {"_Znam", 0, kNone, false, kNone},
+    {"_ZnwmRKSt9nothrow_t", 0, kNone, false, kNone},
+    {"_ZnamRKSt9nothrow_t", 0, kNone, false, kNone},
+    {"_ZnwmSt11align_val_t", 0, kNone, false, kNone},
+    {"_ZnamSt11align_val_t", 0, kNone, false, kNone},
+    {"_ZnwmSt11align_val_tRKSt9nothrow_t", 0, kNone, false, kNone},
+    {"_ZnamSt11align_val_tRKSt9nothrow_t", 0, kNone, false, kNone},
+    {"strdup", kNone, kNone, true, kNone},
+    {"__strdup", kNone, kNone, true, kNone},
+    {"strndup", kNone, kNone, true, kNone},
+    {"__strndup", kNone, kNone, true, kNone},
+    {"wcsdup", kNone, kNone, true, kNone},
+    {"asprintf", kNone, kNone, true, 0},
+    {"__asprintf", kNone, kNone, true, 0},
+    {"__asprintf_chk", kNone, kNone, true, 0},
+    {"vasprintf", kNone, kNone, true, 0},
+    {"__vasprintf_chk", kNone, kNone, true, 0},
+    {"getline", kNone, kNone, true, 0},
+    {"getdelim", kNone, kNone, true, 0},
+    {"__getdelim", kNone, kNone, true, 0},
+    {"realpath", kNone, kNone, true, kNone},
+    {"__realpath_chk", kNone, kNone, true, kNone},
+    {"canonicalize_file_name", kNone, kNone, true, kNone},
+    {"get_current_dir_name", kNone, kNone, true, kNone},
+    {"tempnam", kNone, kNone, true, kNone},
+    {"setlocale", kNone, kNone, true, kNone},
+    {"opendir", kNone, kNone, false, kNone},
+    {"fdopendir", kNone, kNone, false, kNone},
+    {"fopen", kNone, kNone, false, kNone},
+    {"fopen64", kNone, kNone, false, kNone},
+    {"fdopen", kNone, kNone, false, kNone},
+    {"popen", kNone, kNone, false, kNone},
+    {"open_memstream", kNone, kNone, false, kNone},
+    {"fmemopen", kNone, kNone, false, kNone},
+    {"tmpfile", kNone, kNone, false, kNone},
+    {"setmntent", kNone, kNone, false, kNone},
+    {"backtrace_symbols", kNone, kNone, false, kNone},
+    {"getaddrinfo", kNone, kNone, false, 3},
+    {"getifaddrs", kNone, kNone, false, 0},
+    {"if_nameindex", kNone, kNone, false, kNone},
+    {"scandir", kNone, kNone, false, 1},
+    {"scandir64", kNone, kNone, false, 1},
+    {"regcomp", kNone, kNone, false, kNone},
+    {"glob", kNone, kNone, false, kNone},
+    {"fts_open", kNone, kNone, false, kNone},
+    {"newlocale", kNone, kNone, false, kNone},
+    {"iconv_open", kNone, kNone, false, kNone},
 };
 
 // std::string's members grow its buffer with operator new inside libstdc++.
@@ -98,8 +96,6 @@ AllocatorFunction allocator_of(const KnownName& known, Addr function) {
   allocator.name = known.name;
   allocator.size_parameter = known.size;
   allocator.count_parameter = known.count;
-  allocator.zeroes = known.zeroes;
-  allocator.resizes = known.resizes;
   allocator.fills_text = known.fills_text;
   allocator.result_parameter = known.result;
   return allocator;
@@ -176,14 +172,12 @@ bool never_returns(std::string_view name) {
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
-bool is_memset(std::string_view name) {
-  return name == "memset" || name == "__memset_chk" || name.substr(0, 9) == "__memset_";
-}
-
-bool is_memcpy(std::string_view name) {
-  return name == "memcpy" || name == "memmove" || name == "__memcpy_chk" ||
-         name == "__memmove_chk" || name.substr(0, 9) == "__memmove" ||
-         name.substr(0, 8) == "__memcpy";
+bool returns_first_parameter(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"memset", "memcpy", "memmove"};
+  static constexpr std::string_view kVariants[] = {"__memset_", "__memcpy_", "__memmove_"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames) ||
+         std::any_of(std::begin(kVariants), std::end(kVariants),
+                     [&](std::string_view begin) { return name.starts_with(begin); });
 }
 
 }  // namespace heapscan

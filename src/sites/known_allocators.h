@@ -18,8 +18,7 @@ namespace heapscan {
 
 // Library functions that do not come back to their caller.
 [[nodiscard]] bool never_returns(std::string_view name);
-// memset and memcpy under any name that glibc gives them; they return their first parameter.
-[[nodiscard]] bool is_memset(std::string_view name);
-[[nodiscard]] bool is_memcpy(std::string_view name);
+// memset, memcpy and memmove under any name that glibc gives them.
+[[nodiscard]] bool returns_first_parameter(std::string_view name);
 
 }  // namespace heapscan

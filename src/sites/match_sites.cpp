@@ -178,7 +178,7 @@ class Matcher {
     return weight;
   }
 
-  // NameWords that are one address of a module in nearly all samples.
+  // Words that are one address of a module in nearly all samples.
   void find_names(Question& question) const {
     if (question.samples.empty()) return;
     const Bytes first = question.samples[0].bytes;
@@ -305,7 +305,7 @@ class Matcher {
       fact.samples = fact.agreeing = static_cast<uint32_t>(question.samples.size());
       // One of few functions that do, of all that allocate.
       const auto functions = static_cast<double>(last - first);
-      fact.weight = std::clamp(std::log(50.0 / functions), 0.0, 3.5);
+      fact.weight = std::clamp(std::log(kMentioned / functions), 0.0, kMostMentioned);
       match.facts.push_back(fact);
     }
   }
@@ -338,7 +338,7 @@ class Matcher {
     if (!makes_text) return;
     SiteFact fact;
     fact.kind = SiteFact::Kind::Text;
-    fact.weight = is_text ? 1.5 : -2.5;
+    fact.weight = is_text ? kMakesText : kMakesNoText;
     match.facts.push_back(fact);
   }
 

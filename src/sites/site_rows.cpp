@@ -43,28 +43,22 @@ class RowMaker {
     if (call.at.is_null() || found_.allocators[call.allocator].is_maker) return;
     if (is_in_system_library(call.at)) return;
     CallSite row;
-    const Module* module = in_.image.module_at(call.at);
-    if (module != nullptr) {
-      row.module = ModuleId(static_cast<size_t>(module - in_.image.modules().data()));
-    }
+    if (const Region* region = in_.image.region_at(call.at)) row.module = region->module;
     row.call = call.at;
     row.after = call.after;
     row.function = function;
     row.allocator = call.allocator;
-    row.is_tail = call.is_tail;
     const AllocatorFunction& allocator = found_.allocators[call.allocator];
     row.bytes = requested(allocator, call.arguments);
-    row.zeroed = allocator.zeroes ||
-                 std::find(flow.cleared.begin(), flow.cleared.end(), i) != flow.cleared.end();
     add_fields(flow, i, allocator.header_bytes, row.fields);
     rows.push_back(std::move(row));
   }
 
   // Nobody looks for a leak there: who calls it is meant.
   [[nodiscard]] bool is_in_system_library(Addr call) const {
-    const Module* module = in_.image.module_at(call);
-    return module != nullptr && in_.runtime.roles.is_system_library(ModuleId(
-                                    static_cast<size_t>(module - in_.image.modules().data())));
+    const Region* region = in_.image.region_at(call);
+    return region != nullptr && region->module.valid() &&
+           in_.runtime.roles.is_system_library(region->module);
   }
 
   // The sites whose blocks allocation `id` of a function may be: its call, or, where it calls a

@@ -39,6 +39,12 @@ constexpr double kUsedBeyond = 2.5;
 constexpr double kNamed = 0.3;  // share of makers whose name has a word of what they make
 constexpr double kMostNamed = 3.0;
 constexpr size_t kFewestSamples = 6;  // that agree, to say that it is no chance
+// A name that this many functions have proves nothing.
+constexpr double kMentioned = 50;
+constexpr double kMostMentioned = 3.5;
+// A call that makes strings, where the blocks are some, and where they are not.
+constexpr double kMakesText = 1.5;
+constexpr double kMakesNoText = -2.5;
 constexpr double kSeenOnStack =
     0.5;  // share of calls that really allocate whose trace is still there
 constexpr double kMostOnStack = 2.0;

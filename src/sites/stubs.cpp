@@ -9,14 +9,15 @@ namespace {
 
 // Behind a stub or a pointer to one.
 constexpr unsigned kMostStubs = 3;
+constexpr uint32_t kEndbr64 = 0xfa1e0ff3;
 
 // The slot that a stub of the procedure linkage table jumps through: endbr64, bnd, jmp [rip + x].
 std::optional<Addr> slot_of_stub(const MemoryImage& image, Addr at) {
   std::array<std::byte, 11> code{};
   if (!image.read_bytes(at, code)) return std::nullopt;
   size_t skipped = 0;
-  if (load<uint32_t>(code.data()) == 0xfa1e0ff3) skipped += 4;  // endbr64
-  if (code[skipped] == std::byte{0xf2}) ++skipped;              // bnd
+  if (load<uint32_t>(code.data()) == kEndbr64) skipped += 4;
+  if (code[skipped] == std::byte{0xf2}) ++skipped;  // bnd
   if (load<uint16_t>(code.data() + skipped) != 0x25ff) return std::nullopt;
   const auto offset = load<int32_t>(code.data() + skipped + 2);
   return Addr(at.value + skipped + 6 + static_cast<uint64_t>(int64_t{offset}));
@@ -39,16 +40,13 @@ Addr behind_stubs(const MemoryImage& image, Addr at) {
   return at;
 }
 
-// Whether `code` is the table of stubs, of which its first entry, or the first of all, tells.
 bool are_stubs(const MemoryImage& image, AddrRange code) {
   const auto first = image.read<uint16_t>(code.begin());
   constexpr uint16_t kPushSlot = 0x35ff;  // push [rip + x]
   return first == kPushSlot || slot_of_stub(image, code.begin()).has_value();
 }
 
-// mov rax, rdi; ret: what is left of a function that only told the compiler something.
-bool returns_first_parameter(const MemoryImage& image, Addr function) {
-  constexpr uint32_t kEndbr64 = 0xfa1e0ff3;
+bool only_returns_first_parameter(const MemoryImage& image, Addr function) {
   constexpr uint32_t kMoveAndReturn = 0xc3f88948;
   const auto first = image.read<uint32_t>(function);
   return first == kMoveAndReturn ||

@@ -13,6 +13,6 @@ namespace heapscan {
 // Whether `code` is the table of stubs, of which its first entry, or the first of all, tells.
 [[nodiscard]] bool are_stubs(const MemoryImage& image, AddrRange code);
 // mov rax, rdi; ret: what is left of a function that only told the compiler something.
-[[nodiscard]] bool returns_first_parameter(const MemoryImage& image, Addr function);
+[[nodiscard]] bool only_returns_first_parameter(const MemoryImage& image, Addr function);
 
 }  // namespace heapscan

@@ -26,8 +26,7 @@ struct SiteRow {
 struct GroupSites {
   std::vector<SiteRow> rows;  // likeliest first
   uint64_t candidates = 0;    // call sites whose sizes would do
-
-  [[nodiscard]] bool is_answered() const { return !rows.empty() && rows[0].probability >= 0.5; }
+  bool is_answered = false;   // the first is likelier than all else together
 };
 
 // Everything escaped.

@@ -59,8 +59,6 @@ struct AllocatorFunction {
   uint64_t fixed_bytes = 0;      // added to what the parameters say
   uint64_t header_bytes = 0;     // between what malloc returns and what it returns
   uint64_t scale = 1;            // of the size parameter
-  bool zeroes = false;           // what it hands out reads as zero
-  bool resizes = false;          // realloc: the block may have been another's before
   bool fills_text = false;       // strdup: the block is a string
   int8_t result_parameter = -1;  // the block goes through this pointer; -1: it is returned
   bool is_maker = false;  // it decides itself how much it asks for: a function that makes an object
@@ -74,8 +72,6 @@ struct CallSite {
   Addr function;                    // where the function that holds it begins; null when not known
   uint32_t allocator = 0;           // which one it calls, of CallSites::allocators
   RequestedBytes bytes;             // as malloc sees them
-  bool zeroed = false;              // unless written otherwise, the block reads as zero
-  bool is_tail = false;             // a jump: its function is on no stack
   std::vector<StoredField> fields;  // sorted by offset; offsets as malloc's caller sees them
 };
 
@@ -100,8 +96,8 @@ struct CallSites {
   Notes notes;
 };
 
-// Damaged code costs what it touches: every function, module and round is bounded, and what was
-// left out is noted.
+// Damaged code costs what it touches: every function, module and round is bounded. Functions that
+// were left out are noted.
 [[nodiscard]] CallSites find_call_sites(const MemoryImage& image, const Symbols& symbols,
                                         const RuntimeFacts& runtime);
 

@@ -127,7 +127,6 @@ TEST_F(DataFlow, AJumpToTheAllocatorIsACall) {
   go(0xe9, kMalloc);
   const FunctionFlow found = flow();
   ASSERT_EQ(found.allocations.size(), 1U);
-  EXPECT_TRUE(found.allocations[0].is_tail);
   EXPECT_EQ(found.allocations[0].arguments[0].scale, 3);
   EXPECT_EQ(found.results.at(0), allocation(0));
 }
