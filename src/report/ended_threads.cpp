@@ -21,20 +21,9 @@ constexpr size_t kLongestFunction = 70;
 
 std::string name_of_function(const Analysis& analysis, Addr start) {
   if (start.is_null()) return "";
-  std::string name;
-  if (const auto symbol = analysis.symbols.ref_at(start)) {
-    name = escaped(name_of_symbol(symbol->name));
-    if (symbol->offset != 0) name += fmt::format("+{:#x}", symbol->offset);
-  } else {
-    const Region* const region = analysis.image.region_at(start);
-    if (region == nullptr || !region->module.valid()) return hex(start);
-    const Module& module = analysis.image.modules()[region->module];
-    name = fmt::format("{}+{:#x}", escaped(module.file_name()), start - module.range.begin());
-  }
   const SourceLine* const line = analysis.line_of(start);
-  if (line == nullptr) return name;
-  const std::string_view path = line->file;
-  return fmt::format("{} ({}:{})", name, escaped(path.substr(path.rfind('/') + 1)), line->line);
+  return name_of_place(analysis, start) +
+         (line == nullptr ? "" : fmt::format(" ({})", spelled_line(*line)));
 }
 
 // What glibc mapped for it.

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "heapscan/base/text.h"
+#include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
 
@@ -201,6 +202,22 @@ std::string shortened(std::string_view name, size_t limit) {
     if (!shorter.empty() && shorter.size() <= limit) return shorter;
   }
   return cut_in_the_middle(readable, limit);
+}
+
+std::string spelled_line(const SourceLine& line) {
+  const std::string_view path = line.file;
+  return fmt::format("{}:{}", escaped(path.substr(path.rfind('/') + 1)), line.line);
+}
+
+std::string name_of_place(const Analysis& analysis, Addr at) {
+  if (const auto symbol = analysis.symbols.ref_at(at)) {
+    const std::string name = escaped(name_of_symbol(symbol->name));
+    return symbol->offset == 0 ? name : fmt::format("{}+{:#x}", name, symbol->offset);
+  }
+  const Region* const region = analysis.image.region_at(at);
+  if (region == nullptr || !region->module.valid()) return hex(at);
+  const Module& module = analysis.image.modules()[region->module];
+  return fmt::format("{}+{:#x}", escaped(module.file_name()), module.in_file(at).value);
 }
 
 ClusterChoice find_cluster(const Analysis& analysis, std::string_view id) {

@@ -26,9 +26,7 @@ std::string place_in_module(const Analysis& analysis, const FieldMeaning& field)
 // " (session.c:88)" where the line is known.
 std::string source_of(const Analysis& analysis, Addr code) {
   const SourceLine* const line = analysis.line_of(code);
-  if (line == nullptr) return "";
-  const std::string_view path = line->file;
-  return fmt::format(" ({}:{})", escaped(path.substr(path.rfind('/') + 1)), line->line);
+  return line == nullptr ? "" : fmt::format(" ({})", spelled_line(*line));
 }
 
 // The field that covers `offset`; null when there is none.

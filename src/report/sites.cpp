@@ -14,17 +14,10 @@ constexpr size_t kLongestSiteFunction = 60;
 constexpr size_t kMostSiteFacts = 4;
 constexpr size_t kDeepestChain = 8;
 
-// "&idle_list", "vtable for Conn", "libfoo.so+0x40": what lies at an address of a module.
-std::string spelled_code_address(const Analysis& analysis, Addr at) {
-  const auto symbol = analysis.symbols.ref_at(at);
-  if (symbol) {
-    const std::string name = escaped(name_of_symbol(symbol->name));
-    if (name.starts_with("vtable for ")) return name;
-    return symbol->offset == 0 ? "&" + name : fmt::format("&{}+{:#x}", name, symbol->offset);
-  }
-  const Module* module = analysis.image.module_at(at);
-  if (module == nullptr) return fmt::format("{:#x}", at.value);
-  return fmt::format("{}+{:#x}", escaped(module->file_name()), module->in_file(at).value);
+// "&idle_list", "vtable for Conn", "&libfoo.so+0x40".
+std::string spelled_address(const Analysis& analysis, Addr at) {
+  const std::string name = name_of_place(analysis, at);
+  return name.starts_with("vtable for ") ? name : "&" + name;
 }
 
 std::string spelled_fact(const Analysis& analysis, const SiteFact& fact, const CallSite& site) {
@@ -47,7 +40,7 @@ std::string spelled_fact(const Analysis& analysis, const SiteFact& fact, const C
     case SiteFact::Kind::Field: {
       const bool is_address = analysis.image.module_at(Addr(fact.value)) != nullptr;
       return fmt::format("sets +{:#x} to {} ({} of {})", fact.offset,
-                         is_address ? spelled_code_address(analysis, Addr(fact.value))
+                         is_address ? spelled_address(analysis, Addr(fact.value))
                                     : fmt::format("{:#x}", fact.value),
                          grouped(fact.agreeing), counted(fact.samples, "sample"));
     }
@@ -68,14 +61,14 @@ std::string spelled_fact(const Analysis& analysis, const SiteFact& fact, const C
       return "makes strings";
     case SiteFact::Kind::Mentions:
       return fmt::format("names {}, which the blocks hold at +{:#x}",
-                         spelled_code_address(analysis, Addr(fact.value)), fact.offset);
+                         spelled_address(analysis, Addr(fact.value)), fact.offset);
   }
   return {};
 }
 
 std::string name_of_function(const Analysis& analysis, const AllocatorFunction& allocator) {
   if (!allocator.name.empty()) return escaped(name_of_symbol(allocator.name));
-  return spelled_code_address(analysis, allocator.function);
+  return name_of_place(analysis, allocator.function);
 }
 
 // The allocator, and those it passes the request on to.
@@ -112,9 +105,7 @@ SiteRow row_of(const Analysis& analysis, const SiteMatch& match) {
     row.offset = row.call_address.value;
   }
   if (const SourceLine* line = analysis.line_of(site.call)) {
-    const size_t slash = line->file.rfind('/');
-    const std::string file = slash == std::string::npos ? line->file : line->file.substr(slash + 1);
-    row.source = fmt::format("{}:{}", escaped(file), line->line);
+    row.source = spelled_line(*line);
   }
   row.callee = spelled_chain(analysis, analysis.call_sites.allocators[site.allocator]);
   for (const SiteFact& fact : match.facts) {

@@ -37,6 +37,13 @@ struct IdentityRow {
 // innermost before the others, then its middle. "..." stands for what is left out.
 [[nodiscard]] std::string shortened(std::string_view name, size_t limit);
 
+// "session.c:88": the file's name without its folders, escaped.
+[[nodiscard]] std::string spelled_line(const SourceLine& line);
+
+// What lies at an address of a module, escaped: "idle_list", "serve_page+0x4", or
+// "libfoo.so+0x40", as in the ELF file, where nothing has a name. The address itself outside modules.
+[[nodiscard]] std::string name_of_place(const Analysis& analysis, Addr at);
+
 // The clusters that `id` means: one whose id is or begins with it, or, when none does, none and the
 // ids that come nearest.
 struct ClusterChoice {

@@ -1,0 +1,166 @@
+#include "heapscan/sites/match_sites.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "sites/name_words.h"
+#include "support/fake_program.h"
+
+namespace heapscan {
+namespace {
+
+// Blocks of the test's making in clusters of the test's making, and calls that may have made them.
+class MatchSites : public testing::Test {
+ public:
+  // A cluster of `count` blocks of `size` bytes, each with `value` at `offset`.
+  ClusterId cluster(size_t count, uint64_t size, uint64_t offset = 0, uint64_t value = 0) {
+    Cluster row;
+    row.blocks = count;
+    row.bytes = count * size;
+    row.sizes = {{size, count}};
+    const ClusterId id = clusters_.rows.push_back(row);
+    for (size_t i = 0; i < count; ++i) {
+      const Addr block = program_.block(size);
+      program_.poke(block + offset, value);
+      members_.emplace_back(block, id);
+    }
+    return id;
+  }
+  // Blocks in use that are in no cluster.
+  void live(size_t count, uint64_t size, uint64_t offset, uint64_t value) {
+    for (size_t i = 0; i < count; ++i) program_.poke(program_.block(size) + offset, value);
+  }
+  CallSiteId site(uint64_t size, std::vector<StoredField> fields = {}) {
+    CallSite row;
+    row.call = Addr(FakeProgram::kCode + 0x20 * (sites_.rows.size() + 1));
+    row.after = row.call + 5;
+    row.function = row.call;
+    row.bytes.kind = RequestedBytes::Kind::Constant;
+    row.bytes.constants = {size};
+    row.fields = std::move(fields);
+    return sites_.rows.push_back(row);
+  }
+  static StoredField field(uint64_t offset, uint64_t value,
+                           StoredField::Kind kind = StoredField::Kind::Constant) {
+    StoredField field;
+    field.offset = offset;
+    field.kind = kind;
+    field.value = value;
+    return field;
+  }
+
+  SiteMatches match() {
+    world_ = program_.build();
+    sites_.allocators.resize(1);
+    for (const auto& [address, cluster] : members_) {
+      const BlockId block = world_.heap.block_at(address);
+      clusters_.blocks.push_back(block);
+      clusters_.cluster_of.push_back(cluster);
+      clusters_.rows[cluster].samples.push_back(block);
+    }
+    Identities identities;
+    identities.rows = Column<ClusterId, Identity>(clusters_.rows.size());
+    const Symbols symbols;
+    const Types types;
+    return match_sites(
+        {world_.image, symbols, types, world_.runtime, world_.heap, clusters_, identities}, sites_);
+  }
+  static double probability_of(const ClusterSites& sites, CallSiteId site) {
+    for (const SiteMatch& match : sites.best) {
+      if (match.site == site) return match.probability;
+    }
+    return 0;
+  }
+
+  FakeProgram program_;
+  FakeProgram::World world_;
+  Clusters clusters_;
+  CallSites sites_;
+  std::vector<std::pair<Addr, ClusterId>> members_;
+};
+
+TEST_F(MatchSites, OnlySizesThatWouldDoAreCandidates) {
+  const ClusterId blocks = cluster(20, 104);
+  site(200);
+  const CallSiteId right = site(100);
+  const SiteMatches matches = match();
+  EXPECT_EQ(matches[blocks].candidates, 1U);
+  ASSERT_EQ(matches[blocks].best.size(), 1U);
+  EXPECT_EQ(matches[blocks].best[0].site, right);
+}
+
+TEST_F(MatchSites, WhatTheCodeWritesDecides) {
+  const ClusterId blocks = cluster(20, 104, 16, 0x5245);
+  live(20, 104, 16, 1);
+  const CallSiteId wrong = site(100, {field(16, 0x5752)});
+  const CallSiteId right = site(100, {field(16, 0x5245)});
+  const SiteMatches matches = match();
+  ASSERT_TRUE(matches[blocks].is_answered());
+  EXPECT_EQ(matches[blocks].best[0].site, right);
+  EXPECT_GT(probability_of(matches[blocks], right), 4 * probability_of(matches[blocks], wrong));
+}
+
+TEST_F(MatchSites, WhatOtherBlocksHaveAsWellProvesLittle) {
+  const ClusterId blocks = cluster(20, 104, 16, 7);
+  live(200, 104, 16, 7);
+  const CallSiteId same = site(100, {field(16, 7)});
+  const CallSiteId silent = site(100);
+  const SiteMatches matches = match();
+  EXPECT_LT(probability_of(matches[blocks], same), 1.5 * probability_of(matches[blocks], silent));
+}
+
+TEST_F(MatchSites, AlikeCallsAreNoAnswer) {
+  const ClusterId blocks = cluster(20, 104);
+  for (int i = 0; i < 5; ++i) site(100);
+  const SiteMatches matches = match();
+  EXPECT_FALSE(matches[blocks].is_answered());
+  EXPECT_EQ(matches[blocks].candidates, 5U);
+  EXPECT_EQ(matches[blocks].best.size(), ClusterSites::kMostShown);
+}
+
+TEST_F(MatchSites, TheHeadOfAnEmptyListPointsAtItself) {
+  Cluster row;
+  row.blocks = 20;
+  row.bytes = 20 * 104;
+  row.sizes = {{104, 20}};
+  const ClusterId blocks = clusters_.rows.push_back(row);
+  for (int i = 0; i < 20; ++i) {
+    const Addr block = program_.block(104);
+    program_.poke(block + 8, block + 8);
+    members_.emplace_back(block, blocks);
+  }
+  site(100);
+  const CallSiteId right = site(100, {field(8, 8, StoredField::Kind::OwnAddress)});
+  const SiteMatches matches = match();
+  ASSERT_TRUE(matches[blocks].is_answered());
+  EXPECT_EQ(matches[blocks].best[0].site, right);
+}
+
+TEST_F(MatchSites, WhatHoldsTheBlocksSpeaksForTheCallThatStoresThemThere) {
+  const ClusterId children = cluster(20, 56);
+  const ClusterId parents = cluster(20, 104);
+  for (size_t i = 0; i < 20; ++i) program_.poke(members_[20 + i].first + 24, members_[i].first);
+  const CallSiteId parent = site(100);
+  const CallSiteId wrong = site(50);
+  const CallSiteId right = site(50);
+  for (int i = 0; i < 40; ++i) site(1000);  // that store nothing at +0x18
+  sites_.links.push_back({wrong, 8, parent});
+  sites_.links.push_back({right, 24, parent});
+  const SiteMatches matches = match();
+  EXPECT_EQ(matches[parents].best[0].site, parent);
+  ASSERT_GE(matches[children].best.size(), 2U);
+  EXPECT_EQ(matches[children].best[0].site, right);
+  EXPECT_GT(matches[children].best[0].probability, 2 * matches[children].best[1].probability);
+}
+
+TEST(NameWords, AreTheWordsThatNamesAreMadeOf) {
+  EXPECT_EQ(words_of("re_dfastate_t"), (NameWords{"dfastate"}));
+  EXPECT_EQ(words_of("RoffNode"), (NameWords{"node", "roff"}));
+  EXPECT_EQ(words_of("std::map<Key, Value>"), (NameWords{"key", "map", "std", "value"}));
+  EXPECT_TRUE(is_plain_word("unknown"));
+  EXPECT_FALSE(is_plain_word("roff"));
+}
+
+}  // namespace
+}  // namespace heapscan
