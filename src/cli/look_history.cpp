@@ -91,7 +91,9 @@ void LookHistory::thin_courses() {
 std::optional<ChangeReport> LookHistory::changes(size_t top) const {
   if (!changes_) return std::nullopt;
   ChangeReport report = *changes_;
-  std::erase_if(report.rows, [](const ChangeRow& row) { return row.change.growth() <= 0; });
+  std::erase_if(report.rows, [](const ChangeRow& row) {
+    return row.change.growth() <= 0 && !leaks(row.change);
+  });
   std::stable_partition(report.rows.begin(), report.rows.end(),
                         [&](const ChangeRow& row) { return row.grew == report.intervals; });
   report.left_out = 0;

@@ -92,12 +92,6 @@ uint64_t leaked_growth(const KindChange& change) {
   return change.lost_now.bytes - std::min(change.lost_now.bytes, change.lost_before.bytes);
 }
 
-// A single block that was lost since may be one whose pointer was on its way.
-bool leaks(const KindChange& change) {
-  return leaked_growth(change) > 0 &&
-         change.lost_now.blocks >= change.lost_before.blocks + kFewestLeaked;
-}
-
 bool is_stale(const KindChange& change) {
   const VerdictTotal& was = change.was;
   const uint64_t reachable = change.is.blocks - change.lost_now.blocks;
@@ -149,6 +143,11 @@ LookSummary summarize_look(const CaptureFacts& facts, const Analysis& analysis, 
   return summary;
 }
 
+bool leaks(const KindChange& change) {
+  return leaked_growth(change) > 0 &&
+         change.lost_now.blocks >= change.lost_before.blocks + kFewestLeaked;
+}
+
 void show_largest(ChangeReport& report, size_t top) {
   std::vector<size_t> leaking;
   for (size_t i = 0; i < report.rows.size(); ++i) {
@@ -189,7 +188,8 @@ ChangeReport describe_changes(const LookSummary& before, const LookSummary& afte
   report.all = delta.all;
   for (const KindChange& change : delta.kinds) {
     if (options.new_only && change.was.blocks > 0) continue;
-    if (change.growth() == 0 && change.born.blocks + change.gone.blocks == 0) continue;
+    const bool is_still = change.growth() == 0 && change.born.blocks + change.gone.blocks == 0;
+    if (is_still && !leaks(change)) continue;
     ChangeRow row;
     const LookSummary::Group& named =
         change.after.valid() ? after.groups[change.after] : before.groups[change.before];

@@ -44,9 +44,9 @@ class GrowthTest(unittest.TestCase):
     def growing(self):
         return fixture(os.path.join(OPTIONS.fixtures, "fixture_growth"))
 
-    def grow(self, program, steps=1):
+    def grow(self, program, steps=1, byte=b"."):
         for _ in range(steps):
-            program.process.stdin.write(b".")
+            program.process.stdin.write(byte)
             program.process.stdin.flush()
             program.read_truth()
 
@@ -236,6 +236,16 @@ class Diff(GrowthTest):
         growth = [group["growth_bytes"] for group in groups]
         self.assertLess(growth[0], growth[1])
         self.assertEqual(growth[1:], sorted(growth[1:], reverse=True))
+
+    @needs_ptrace
+    def test_what_leaks_without_growing_is_named(self):
+        folder = self.folder()
+        with self.growing() as program:
+            before = self.snapshot_of(program, folder / "before")
+            self.grow(program, byte=b"f")
+            groups = self.json_of("diff", "diff", before, program.pid, code=1)["groups"]
+        self.assertEqual([(g["label"], g["growth_bytes"], g["change"]["lost_now"]["blocks"]) for g in groups],
+                         [("struct setting", 0, 300)])
 
     def test_one_look_is_too_few(self):
         result = self.heapscan("diff", __file__)

@@ -119,6 +119,10 @@ using HoldersOfBorn = std::map<ClusterId, std::string>;
                                             const Delta& delta, const HoldersOfBorn& holders,
                                             const ChangesOptions& options);
 
+// Whether more blocks of the kind are lost than before, and not just one: a single one may be one whose
+// pointer was on its way.
+[[nodiscard]] bool leaks(const KindChange& change);
+
 // Leaves `top` rows. Kinds of which more is lost than before come to the front, for a leak is often
 // smaller than what a program gathers; they take half of the rows at most. A kind with a single
 // lost block more stays where it is: a pointer to it may have been on its way.
