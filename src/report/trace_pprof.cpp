@@ -2,12 +2,12 @@
 // protocol buffers encode it, in a gzip stream (RFC 1952) of blocks that are stored as they are
 // (RFC 1951, 3.2.4): profiles are small, and nothing has to be unpacked to be read.
 #include <algorithm>
-#include <array>
 #include <map>
 #include <ostream>
+#include <span>
 #include <string_view>
 
-#include "heapscan/base/text.h"
+#include "heapscan/base/hash.h"
 #include "heapscan/report/trace.h"
 
 namespace heapscan {
@@ -160,22 +160,6 @@ class PprofProfile {
   std::map<std::pair<std::string, std::string>, uint64_t> functions_;
 };
 
-uint32_t checksum(std::string_view bytes) {
-  static constexpr auto kTable = [] {
-    std::array<uint32_t, 256> table{};
-    for (uint32_t i = 0; i < 256; ++i) {
-      uint32_t value = i;
-      for (int bit = 0; bit < 8; ++bit)
-        value = (value & 1) != 0 ? value >> 1 ^ 0xedb88320U : value >> 1;
-      table[i] = value;
-    }
-    return table;
-  }();
-  uint32_t crc = ~uint32_t{0};
-  for (const char c : bytes) crc = crc >> 8 ^ kTable[(crc ^ static_cast<uint8_t>(c)) & 0xff];
-  return ~crc;
-}
-
 void write_little_endian(uint64_t value, int bytes, std::ostream& out) {
   for (int i = 0; i < bytes; ++i) out << static_cast<char>(value >> (8 * i) & 0xff);
 }
@@ -193,7 +177,7 @@ void write_gzip(std::string_view bytes, std::ostream& out) {
     write_little_endian(~block.size(), 2, out);
     out << block;
   } while (at < bytes.size());
-  write_little_endian(checksum(bytes), 4, out);
+  write_little_endian(crc32_of(std::as_bytes(std::span(bytes))), 4, out);
   write_little_endian(bytes.size(), 4, out);
 }
 

@@ -2,13 +2,13 @@
 
 #include <elfutils/libdwfl.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <vector>
 
+#include "heapscan/base/hash.h"
 #include "heapscan/base/text.h"
 #include "heapscan/elf/open_file.h"
 #include "symbols/dwarf/file.h"
@@ -16,17 +16,6 @@
 namespace heapscan {
 
 namespace {
-
-constexpr std::array<uint32_t, 256> make_crc_table() {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit)
-      value = (value & 1) != 0 ? 0xedb88320U ^ (value >> 1) : value >> 1;
-    table[i] = value;
-  }
-  return table;
-}
 
 std::optional<ElfFile> open_elf(const std::string& path, Notes& notes) {
   OpenedFile opened = open_regular_file(path);
@@ -66,7 +55,7 @@ std::optional<ElfFile> by_debug_link(const ElfFile& file, const SymbolOptions& o
     if (!found) continue;
     const bool ids = !found->build_id().empty() && !file.build_id().empty();
     const bool same =
-        ids ? found->build_id() == file.build_id() : debuglink_crc(found->bytes()) == link->crc;
+        ids ? found->build_id() == file.build_id() : crc32_of(found->bytes()) == link->crc;
     if (same) return found;
     refuse(path,
            "its " + std::string(ids ? "build-id" : "checksum") + " is not that of " +
@@ -88,14 +77,6 @@ std::optional<ElfFile> by_debuginfod(const std::string& id, Notes& notes) {
 }
 
 }  // namespace
-
-uint32_t debuglink_crc(Bytes bytes) {
-  static constexpr std::array<uint32_t, 256> kTable = make_crc_table();
-  uint32_t crc = 0xffffffffU;
-  for (const std::byte b : bytes)
-    crc = kTable[(crc ^ static_cast<uint32_t>(b)) & 0xff] ^ (crc >> 8);
-  return ~crc;
-}
 
 std::optional<ElfFile> find_debug_file(const Module& module, const ElfFile* file,
                                        const SymbolOptions& options, Notes& notes) {

@@ -22,9 +22,6 @@ namespace heapscan {
                                                          const SymbolOptions& options,
                                                          Notes& notes);
 
-// The checksum of .gnu_debuglink (CRC-32, IEEE 802.3).
-[[nodiscard]] uint32_t debuglink_crc(Bytes bytes);
-
 // ---- debug files from servers, by the protocol of elfutils' debuginfod --------------------------
 
 struct FetchedFile {

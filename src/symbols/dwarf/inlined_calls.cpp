@@ -20,11 +20,9 @@ constexpr uint64_t kMostSteps = 20'000'000;  // entries and addresses looked at
 constexpr size_t kMostCopies = 64;           // around one address
 constexpr size_t kLongestText = 64 << 10;
 
-uint32_t number_of(Dwarf_Die& die, unsigned name) {
-  Dwarf_Attribute attribute;
-  Dwarf_Word value = 0;
-  if (dwarf_attr(&die, name, &attribute) == nullptr || dwarf_formudata(&attribute, &value) != 0)
-    return 0;
+// 0: not known.
+uint32_t index_of(Dwarf_Die& die, unsigned attribute) {
+  const uint64_t value = number_of(die, attribute).value_or(0);
   return value > UINT32_MAX ? 0 : static_cast<uint32_t>(value);
 }
 
@@ -80,9 +78,7 @@ class InlinedWalk {
         return std::nullopt;
     }
     const bool is_copy = dwarf_tag(&die) == DW_TAG_inlined_subroutine;
-    const bool has_code =
-        dwarf_hasattr(&die, DW_AT_low_pc) != 0 || dwarf_hasattr(&die, DW_AT_ranges) != 0;
-    if (!has_code) {
+    if (!has_code(die)) {
       // A block without code of its own has that of what is around it.
       if (dwarf_tag(&die) != DW_TAG_lexical_block) return std::nullopt;
       return Level{die, around.which};
@@ -100,7 +96,7 @@ class InlinedWalk {
   void add(Dwarf_Die& die, const std::vector<size_t>& which) {
     const InlinedCall call{
         function_name(die),
-        {file_name(number_of(die, DW_AT_call_file)), number_of(die, DW_AT_call_line)}};
+        {file_name(index_of(die, DW_AT_call_file)), index_of(die, DW_AT_call_line)}};
     if (call.function.empty()) return;
     for (const size_t i : which) {
       if (found_[i].size() < kMostCopies) found_[i].push_back(call);

@@ -196,4 +196,16 @@ DieRef LibdwFile::reference_to(Dwarf_Die& die, const Dwarf_Attribute& attribute)
   return {is_away ? DieRef::Space::Alternate : DieRef::Space::Info, dwarf_dieoffset(&die)};
 }
 
+std::optional<uint64_t> number_of(Dwarf_Die& die, unsigned name) {
+  Dwarf_Attribute attribute;
+  Dwarf_Word value = 0;
+  if (dwarf_attr(&die, name, &attribute) == nullptr || dwarf_formudata(&attribute, &value) != 0)
+    return std::nullopt;
+  return value;
+}
+
+bool has_code(Dwarf_Die& die) {
+  return dwarf_hasattr(&die, DW_AT_low_pc) != 0 || dwarf_hasattr(&die, DW_AT_ranges) != 0;
+}
+
 }  // namespace heapscan

@@ -65,6 +65,11 @@ class LibdwFile {
   std::optional<Handle> alternate_;
 };
 
+// The number in an attribute that is there, and is one.
+[[nodiscard]] std::optional<uint64_t> number_of(Dwarf_Die& die, unsigned attribute);
+// Whether an entry says anything about its code.
+[[nodiscard]] bool has_code(Dwarf_Die& die);
+
 // ---- line tables (.debug_line) ------------------------------------------------------------------
 
 // An address of code, and where what is found out about it goes.

@@ -38,14 +38,6 @@ uint64_t longest_text(Bytes section) {
   return longest;
 }
 
-std::optional<Dwarf_Word> number_of(Dwarf_Die& die, unsigned name) {
-  Dwarf_Attribute attribute;
-  Dwarf_Word value = 0;
-  if (dwarf_attr(&die, name, &attribute) == nullptr || dwarf_formudata(&attribute, &value) != 0)
-    return std::nullopt;
-  return value;
-}
-
 class LineSearch {
  public:
   LineSearch(const DwarfFile& file, std::span<LineQuery> queries)

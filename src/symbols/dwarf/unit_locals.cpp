@@ -20,11 +20,6 @@ constexpr size_t kMostLocals = 1'000'000;
 constexpr uint64_t kMostSteps = 50'000'000;  // entries and frames looked at
 constexpr uint64_t kRedZone = 128;           // below the stack pointer (System V psABI, 3.2.2)
 
-// Whether the DIE says anything about its code.
-bool has_code(Dwarf_Die& die) {
-  return dwarf_hasattr(&die, DW_AT_low_pc) != 0 || dwarf_hasattr(&die, DW_AT_ranges) != 0;
-}
-
 class LocalsWalk {
  public:
   LocalsWalk(const LibdwFile& libdw, const MemoryImage& image, std::vector<RawLocal>& out)

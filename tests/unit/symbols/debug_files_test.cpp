@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "heapscan/base/hash.h"
 #include "support/elf_writer.h"
 #include "support/temp_folder.h"
 
@@ -36,7 +37,7 @@ class DebugFilesTest : public testing::Test {
 
 TEST_F(DebugFilesTest, ChecksumOfTheCatalogue) {
   const std::string text = "123456789";
-  EXPECT_EQ(debuglink_crc(std::as_bytes(std::span(text))), 0xcbf43926U);
+  EXPECT_EQ(crc32_of(std::as_bytes(std::span(text))), 0xcbf43926U);
 }
 
 TEST_F(DebugFilesTest, FoundByBuildId) {
@@ -62,7 +63,7 @@ TEST_F(DebugFilesTest, FoundByDebugLinkWhenTheChecksumIsRight) {
   const ByteString bytes = debug.write();
   LibraryWriter library;
   library.debug_link = "lib.debug";
-  library.debug_link_crc = debuglink_crc(bytes);
+  library.debug_link_crc = crc32_of(bytes);
   for (const char* place : {"lib/lib.debug", "lib/.debug/lib.debug"}) {
     const std::string path = folder_.write(place, bytes);
     EXPECT_TRUE(find(library)) << place;
