@@ -79,11 +79,7 @@ void add_file_options(CLI::App& command, KeepOptions& options) {
   add_text(command, "-o,--output", "FILE",
            "Write the snapshot to FILE, packed with zstd if that ends in .zst; %p, %h and %t in it "
            "are the process id, the host and the time in seconds",
-           [&options](const std::string& text) {
-             if (text.empty())
-               throw CLI::ValidationError("--output takes the name of a file, not \"\"");
-             options.output = text;
-           })
+           [&options](const std::string& text) { options.output = file_from("--output", text); })
       ->required();
   add_keep_options(command, options.how);
   CLI::Option* const verbose = command.add_flag("-v,--verbose", options.verbose,

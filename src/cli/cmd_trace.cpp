@@ -45,28 +45,17 @@ SizeRange size_range_from(const std::string& text) {
       fmt::format("--size {} is no range: its end is below its beginning", escaped(text)));
 }
 
-template <typename Value>
-Value one_of(const std::string& option, const std::string& text,
-             const std::vector<std::pair<std::string, Value>>& choices) {
-  std::string names;
-  for (const auto& [name, value] : choices) {
-    if (name == text) return value;
-    names += (names.empty() ? "" : ", ") + name;
-  }
-  throw CLI::ValidationError(
-      fmt::format("{} takes one of {}, not \"{}\"", option, names, escaped(text)));
-}
-
 void add_what_to_trace(CLI::App& command, TraceWords& words) {
   add_process_word(command, words.process);
   add_text(command, "seconds", "[SECONDS]", "How long to trace; fractions are fine [10]",
            [&words](const std::string& text) {
              words.seconds = decimal_from("SECONDS", text, 0.01, 86400, "seconds");
            });
-  add_text(command, "--cluster", "ID",
-           "Only blocks of the sizes that this group's have, as attach names groups; takes a look "
-           "at the process first",
-           [&words](const std::string& text) { words.shared.cluster = cluster_id_from(text); });
+  add_text(
+      command, "--cluster", "ID",
+      "Only blocks from the smallest size to the largest in this group, as attach names groups; "
+      "takes a look at the process first",
+      [&words](const std::string& text) { words.shared.cluster = cluster_id_from(text); });
   add_text(command, "--size", "N[-M]",
            "Only blocks of N (to M) usable bytes; calls of other sizes cost about half",
            [&words](const std::string& text) { words.sizes = size_range_from(text); });
@@ -86,33 +75,25 @@ void add_what_to_trace(CLI::App& command, TraceWords& words) {
 }
 
 void add_how_to_report(CLI::App& command, TraceWords& words) {
-  CLI::Option* const format =
-      add_text(command, "--format", "text|json|folded|pprof",
-               "Format of the report; folded: lines for flame graphs; pprof: for pprof [text]",
-               [&words](const std::string& text) {
-                 words.format = one_of<TraceFormat>("--format", text,
-                                                    {{"text", TraceFormat::Text},
-                                                     {"json", TraceFormat::Json},
-                                                     {"folded", TraceFormat::Folded},
-                                                     {"pprof", TraceFormat::Pprof}});
-               });
+  CLI::Option* const format = add_choice<TraceFormat>(
+      command, "--format", words.format,
+      {{"text", TraceFormat::Text},
+       {"json", TraceFormat::Json},
+       {"folded", TraceFormat::Folded},
+       {"pprof", TraceFormat::Pprof}},
+      "Format of the report; folded: lines for flame graphs; pprof: for pprof [text]");
   command
       .add_flag_callback(
           "--folded", [&words] { words.format = TraceFormat::Folded; },
           "The same as --format folded")
       ->excludes(format);
-  add_text(command, "--weight", "lost|reachable|freed|all",
-           "What bytes the lines for flame graphs count [lost]", [&words](const std::string& text) {
-             words.weight = one_of<TraceWeight>("--weight", text,
-                                                {{"lost", TraceWeight::Lost},
-                                                 {"reachable", TraceWeight::Reachable},
-                                                 {"freed", TraceWeight::Freed},
-                                                 {"all", TraceWeight::All}});
-           });
-  add_text(
-      command, "-o,--output", "FILE",
-      "Write the report to FILE (mode 0600) instead of standard output",
-      [&words](const std::string& text) { words.shared.output = file_from("--output", text); });
+  add_choice<TraceWeight>(command, "--weight", words.weight,
+                          {{"lost", TraceWeight::Lost},
+                           {"reachable", TraceWeight::Reachable},
+                           {"freed", TraceWeight::Freed},
+                           {"all", TraceWeight::All}},
+                          "What bytes the lines for flame graphs count [lost]");
+  add_output_option(command, words.shared.output);
   add_number(command, "-n,--top", kMostStacksShown, words.shared.report.top,
              "Show at most N stacks [10]");
   add_content_option(command, words.shared.report);

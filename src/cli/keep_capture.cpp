@@ -8,6 +8,7 @@
 #include <ctime>
 #include <optional>
 
+#include "cli/options.h"
 #include "cli/output.h"
 #include "cli/reduce_content.h"
 #include "heapscan/acquire/snapshot.h"
@@ -64,24 +65,17 @@ std::string summary(const Capture& capture, const std::string& path, Content con
                      human_bytes(written.memory_bytes), seconds, shell_word(path));
 }
 
-Content content_from(const std::string& text) {
-  for (const Content content : {Content::Full, Content::Pointers, Content::None}) {
-    if (text == name_of(content)) return content;
-  }
-  throw CLI::ValidationError(
-      fmt::format("--content takes one of full, pointers, none, not \"{}\"", escaped(text)));
-}
-
 }  // namespace
 
 void add_keep_options(CLI::App& command, KeepHow& how) {
   command.add_flag("--force", how.force, "Replace FILE if there is one");
-  command
-      .add_option_function<std::string>(
-          "--content", [&how](const std::string& text) { how.content = content_from(text); },
-          "What to keep of the memory: full; pointers: addresses and small numbers, no text; none: "
-          "addresses only [full]")
-      ->type_name("full|pointers|none");
+  add_choice<Content>(
+      command, "--content", how.content,
+      {{name_of(Content::Full), Content::Full},
+       {name_of(Content::Pointers), Content::Pointers},
+       {name_of(Content::None), Content::None}},
+      "What to keep of the memory: full; pointers: addresses and small numbers, no text; none: "
+      "addresses only [full]");
 }
 
 std::string snapshot_name_for(const std::string& pattern, int pid) {

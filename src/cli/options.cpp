@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <map>
 
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
@@ -18,27 +18,6 @@ namespace {
 constexpr unsigned kMostThreads = 1024;
 constexpr uint64_t kMostListed = 1'000'000'000;
 
-template <typename Value>
-Value choice_from(const std::string& option, const std::map<std::string, Value>& choices,
-                  const std::string& text) {
-  const auto found = choices.find(text);
-  if (found != choices.end()) return found->second;
-  std::string names;
-  for (const auto& [name, value] : choices) names += (names.empty() ? "" : ", ") + name;
-  throw CLI::ValidationError(
-      fmt::format("{} takes one of {}, not \"{}\"", option, names, escaped(text)));
-}
-
-template <typename Value>
-void add_choice(CLI::App& command, const std::string& flags, const std::string& option,
-                Value& value, std::map<std::string, Value> choices, const std::string& help,
-                const std::string& shown) {
-  add_text(command, flags, shown, help,
-           [&value, option, choices = std::move(choices)](const std::string& text) {
-             value = choice_from(option, choices, text);
-           });
-}
-
 void add_size(CLI::App& command, const std::string& option, uint64_t& value,
               const std::string& help) {
   add_text(command, option, "SIZE", help,
@@ -46,10 +25,10 @@ void add_size(CLI::App& command, const std::string& option, uint64_t& value,
 }
 
 VerdictSet kinds_from(const std::string& text) {
-  static const std::map<std::string, Verdict> kVerdicts = {{"definite", Verdict::Definite},
-                                                           {"possible", Verdict::Possible},
-                                                           {"indirect", Verdict::Indirect},
-                                                           {"reachable", Verdict::Reachable}};
+  static const Choices<Verdict> kVerdicts = {{"definite", Verdict::Definite},
+                                             {"possible", Verdict::Possible},
+                                             {"indirect", Verdict::Indirect},
+                                             {"reachable", Verdict::Reachable}};
   VerdictSet kinds;
   size_t begin = 0;
   while (begin <= text.size()) {
@@ -62,9 +41,7 @@ VerdictSet kinds_from(const std::string& text) {
 
 void add_output_options(CLI::App& command, SharedOptions& options) {
   add_format_option(command, options);
-  add_text(command, "-o,--output", "FILE",
-           "Write the report to FILE (mode 0600) instead of standard output",
-           [&options](const std::string& text) { options.output = file_from("--output", text); });
+  add_output_option(command, options.output);
   add_color_option(command, options);
   CLI::Option* const verbose = command.add_flag(
       "-v,--verbose", options.report.verbose,
@@ -80,10 +57,8 @@ void add_selection_options(CLI::App& command, ReportOptions& report) {
   add_number(command, "-n,--top", kMostListed, report.top,
              "List at most N groups of leaked and N of possibly leaked blocks [10]");
   add_choice<SortBy>(
-      command, "--sort", "--sort", report.sort,
-      {{"bytes", SortBy::ByBytes}, {"count", SortBy::ByCount}},
-      "Which groups come first [bytes, including what is reachable only through them]",
-      "bytes|count");
+      command, "--sort", report.sort, {{"bytes", SortBy::ByBytes}, {"count", SortBy::ByCount}},
+      "Which groups come first [bytes, including what is reachable only through them]");
   add_size(command, "--min-size", report.min_size,
            "Leave smaller blocks out of groups and lists; totals still count them");
   add_size(command, "--max-size", report.max_size,
@@ -93,9 +68,9 @@ void add_selection_options(CLI::App& command, ReportOptions& report) {
            "[definite,possible]",
            [&report](const std::string& text) { report.kinds = kinds_from(text); });
   add_choice<BlockList>(
-      command, "--blocks", "--blocks", report.blocks,
+      command, "--blocks", report.blocks,
       {{"none", BlockList::None}, {"lost", BlockList::Lost}, {"all", BlockList::All}},
-      "List single blocks, with what refers to each [none]", "none|lost|all");
+      "List single blocks, with what refers to each [none]");
 }
 
 void add_cluster_options(CLI::App& command, SharedOptions& options) {
@@ -118,6 +93,14 @@ void add_cluster_options(CLI::App& command, SharedOptions& options) {
 }
 
 }  // namespace
+
+size_t choice_index(const std::string& option, const std::vector<std::string>& words,
+                    const std::string& text) {
+  const auto found = std::find(words.begin(), words.end(), text);
+  if (found != words.end()) return static_cast<size_t>(found - words.begin());
+  throw CLI::ValidationError(
+      fmt::format("{} takes one of {}, not \"{}\"", option, fmt::join(words, ", "), escaped(text)));
+}
 
 std::string cluster_id_from(const std::string& text) {
   constexpr size_t kShortest = 4;
@@ -228,16 +211,22 @@ uint64_t size_from(const std::string& option, const std::string& text) {
 }
 
 void add_format_option(CLI::App& command, SharedOptions& options) {
-  add_choice<Format>(command, "--format", "--format", options.format,
+  add_choice<Format>(command, "--format", options.format,
                      {{"text", Format::Text}, {"json", Format::Json}},
-                     "Format of the report [text]", "text|json");
+                     "Format of the report [text]");
+}
+
+void add_output_option(CLI::App& command, std::string& output) {
+  add_text(command, "-o,--output", "FILE",
+           "Write the report to FILE (mode 0600) instead of standard output",
+           [&output](const std::string& text) { output = file_from("--output", text); });
 }
 
 void add_color_option(CLI::App& command, SharedOptions& options) {
   add_choice<ColorMode>(
-      command, "--color", "--color", options.color,
+      command, "--color", options.color,
       {{"auto", ColorMode::Auto}, {"always", ColorMode::Always}, {"never", ColorMode::Never}},
-      "Colour the text report [auto: on a terminal unless NO_COLOR is set]", "auto|always|never");
+      "Colour the text report [auto: on a terminal unless NO_COLOR is set]");
 }
 
 void add_content_option(CLI::App& command, ReportOptions& report) {

@@ -48,6 +48,7 @@ void add_look_options(CLI::App& command, SharedOptions& options);
 
 // Single ones of them.
 void add_format_option(CLI::App& command, SharedOptions& options);
+void add_output_option(CLI::App& command, std::string& output);
 void add_color_option(CLI::App& command, SharedOptions& options);
 void add_content_option(CLI::App& command, ReportOptions& report);
 
@@ -66,6 +67,31 @@ void add_target_word(CLI::App& command, std::string& target);
 // Words at the end of the line, at least one.
 void add_last_words(CLI::App& command, const std::string& name, const std::string& type,
                     const std::string& help, std::vector<std::string>& words);
+
+// An option that takes one of several words, in the order in which the words are listed.
+template <typename Value>
+using Choices = std::vector<std::pair<std::string, Value>>;
+
+// The place of `text` in `words`. Throws CLI::ValidationError that lists them.
+[[nodiscard]] size_t choice_index(const std::string& option, const std::vector<std::string>& words,
+                                  const std::string& text);
+template <typename Value>
+[[nodiscard]] Value choice_from(const std::string& option, const Choices<Value>& choices,
+                                const std::string& text) {
+  std::vector<std::string> words;
+  for (const auto& [word, value] : choices) words.push_back(word);
+  return choices[choice_index(option, words, text)].second;
+}
+template <typename Value>
+CLI::Option* add_choice(CLI::App& command, const std::string& option, Value& value,
+                        Choices<Value> choices, const std::string& help) {
+  std::string words;
+  for (const auto& [word, choice] : choices) words += (words.empty() ? "" : "|") + word;
+  return add_text(command, option, words, help,
+                  [&value, option, choices = std::move(choices)](const std::string& text) {
+                    value = choice_from(option, choices, text);
+                  });
+}
 
 // "10k", "4M": bytes. Throws CLI::ValidationError.
 [[nodiscard]] uint64_t size_from(const std::string& option, const std::string& text);
