@@ -85,7 +85,7 @@ std::string_view name_of(WordKind kind) {
 }
 
 size_t wide_text_length(Bytes bytes, size_t step) {
-  constexpr size_t kFewest = 6;
+  constexpr size_t kFewest = 6;  // characters: a row of small numbers is as long now and then
   size_t length = 0;
   size_t letters = 0;
   for (; (length + 1) * step <= bytes.size(); ++length) {

@@ -30,6 +30,7 @@ class TraitMixture {
   [[nodiscard]] bool names_other_tables(const TraitMixture& other) const;
 
  private:
+  // Of the symbols and families that a word names; those of fewer blocks would not decide.
   static constexpr size_t kIdentities = 6;
   struct Named {
     uint64_t identity = 0;

@@ -209,6 +209,7 @@ struct Bucket {
   uint64_t size = 0;
   std::vector<FamilyTraits> traits;
   std::vector<uint64_t> blocks;
+  // Larger ones are arrays and buffers, whose shape says less than their length costs.
   static constexpr uint64_t kMostKept = 2048;
 };
 

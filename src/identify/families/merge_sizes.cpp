@@ -24,7 +24,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kRestWords = 2;
+constexpr size_t kRestWords = 2;          // malloc leaves up to 16 bytes with a block
 constexpr uint64_t kTimesRarer = 4;       // than the blocks of the usual size
 constexpr uint64_t kTimesMuchRarer = 12;  // then what the additional words hold is left over,
 constexpr uint64_t kMostAlike = 8;        // but hardly the same in more blocks than this

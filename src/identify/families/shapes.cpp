@@ -14,16 +14,16 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kShortestTextShape = 4;
-constexpr size_t kShortestTinyText = 2;
-constexpr size_t kLongText = 24;        // text of this length counts however large the block is
-constexpr size_t kEmptiedText = 15;     // printable bytes behind the first
-constexpr uint64_t kTinyBlock = 24;     // the smallest a chunk can be: may be nearly all slack
-constexpr uint64_t kSmallBlock = 40;    // given out also for what would fit into the smallest
-constexpr uint64_t kSaysNothing = 128;  // bytes; smaller records may be zero by chance
-constexpr uint32_t kCertainArray = 16;  // words
-constexpr uint32_t kLongRow = 8;        // pointers at the begin of an array
-constexpr uint32_t kShortRow = 6;       // likewise, when there is nothing else
+constexpr size_t kShortestTextShape = 4;  // three printable bytes are a number of that size, too
+constexpr size_t kShortestTinyText = 2;   // where the whole block is too small for anything else
+constexpr size_t kLongText = 24;          // text of this length counts however large the block is
+constexpr size_t kEmptiedText = 15;       // printable bytes behind the first
+constexpr uint64_t kTinyBlock = 24;       // the smallest a chunk can be: may be nearly all slack
+constexpr uint64_t kSmallBlock = 40;      // given out also for what would fit into the smallest
+constexpr uint64_t kSaysNothing = 128;    // bytes; smaller records may be zero by chance
+constexpr uint32_t kCertainArray = 16;    // words
+constexpr uint32_t kLongRow = 8;          // pointers at the begin of an array
+constexpr uint32_t kShortRow = 6;         // likewise, when there is nothing else
 
 // What short strings are mostly made of; small numbers are less often.
 bool is_of_a_word(std::byte byte) {
@@ -149,7 +149,7 @@ size_t text_length(Bytes bytes) {
 
 // The first byte is left out: of a string that was made empty it is gone.
 uint64_t text_begin(Bytes head) {
-  constexpr size_t kLength = 8;
+  constexpr size_t kLength = 8;  // what fits into a word
   if (head.size() <= kLength) return 0;
   uint64_t begin = 0;
   for (const std::byte byte : head.subspan(1, kLength)) {

@@ -319,7 +319,7 @@ void SignatureMaker::describe_record(Bytes head, Signature& signature) {
 
 // One trait: what most words are, and what most of them point at.
 void SignatureMaker::describe_array(Bytes head, Signature& signature) const {
-  constexpr size_t kLooked = 16;
+  constexpr size_t kLooked = 16;  // an array says soon what it points to, or never
   std::array<uint32_t, kTraitKinds> seen{};
   std::array<Trait, kLooked> pointers;
   size_t count = 0;

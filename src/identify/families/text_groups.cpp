@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t kTemplateShare = 20;   // a template makes at least one text in so many
 constexpr uint64_t kCoveredPercent = 80;  // of the texts, by templates
-constexpr uint64_t kFewestTexts = 20;
+constexpr uint64_t kFewestTexts = 20;     // so that one text of a template does not reach its share
 
 struct Begins {
   std::map<uint64_t, uint64_t> blocks;  // by begin
@@ -38,10 +38,10 @@ std::map<uint64_t, uint32_t> templates_of(const Begins& begins, uint32_t& next) 
 
 constexpr uint64_t kSmallestBlock = 24;  // usable bytes: glibc's smallest chunk
 constexpr uint64_t kAsked = 64;          // blocks of a group
-constexpr uint64_t kFewestAsked = 8;
-constexpr size_t kFewestDifferent = 3;  // texts
-constexpr size_t kFewestTelling = 2;    // half words
-constexpr size_t kHalfWord = 4;         // bytes
+constexpr uint64_t kFewestAsked = 8;     // of fewer, one odd block would decide
+constexpr size_t kFewestDifferent = 3;   // texts
+constexpr size_t kFewestTelling = 2;     // half words
+constexpr size_t kHalfWord = 4;          // bytes
 
 struct TextTally {
   uint64_t asked = 0;

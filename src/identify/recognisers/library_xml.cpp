@@ -46,7 +46,7 @@ bool is_xml_attribute(const FamilyInputs& inputs, const Sample& sample) {
 
 // Whether the table of a context's functions holds libxml2's own: most contexts have them all.
 bool holds_functions(const FamilyInputs& inputs, uint64_t table) {
-  constexpr uint32_t kFewest = 16;
+  constexpr uint32_t kFewest = 16;  // XPath 1.0 has 27, EXSLT adds its own
   constexpr uint64_t kMostSearched = 64 << 10;
   const auto entries = inputs.image.read<uint64_t>(Addr(table));
   if (!entries) return false;

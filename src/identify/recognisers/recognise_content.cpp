@@ -13,7 +13,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kShortest = 4;
+constexpr uint64_t kShortest = 4;  // characters: shorter ones are numbers as often
 // Of a buffer that the program aligned by itself, too, the first words are the allocator's still.
 constexpr uint64_t kFewestUntouched = 8;  // blocks
 

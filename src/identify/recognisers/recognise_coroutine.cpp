@@ -30,7 +30,7 @@ std::string_view name_at(const Inputs& inputs, uint64_t address) {
 
 // Whether the code at `destroy` is "or 1 into a field of the frame, go on at `resume`".
 bool goes_on_at(const Inputs& inputs, uint64_t destroy, uint64_t resume) {
-  constexpr size_t kRead = 96;
+  constexpr size_t kRead = 96;  // bytes; it does nothing else
   std::array<std::byte, kRead> code{};
   if (!inputs.image.read_bytes(Addr(destroy), code)) return false;
   const auto byte = [&](size_t at) { return std::to_integer<uint8_t>(code[at]); };

@@ -209,7 +209,7 @@ Reading read_text_pointer(const WordFact& word) {
 }
 
 bool counts_tail(const Layout& layout, const Words& words, uint64_t element) {
-  constexpr uint64_t kFewestBytes = 24;
+  constexpr uint64_t kFewestBytes = 24;  // three words: a small count is right by chance
   if (element == 0) return false;
   return std::any_of(layout.leaves.begin(), layout.leaves.end(), [&](const Leaf& leaf) {
     const bool is_number =
