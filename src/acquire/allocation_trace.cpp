@@ -49,9 +49,9 @@ class SharedPages {
   void* at_;
 };
 
-[[noreturn]] void throw_cannot_trace(int pid, const std::string& what, int error) {
-  std::string text =
-      fmt::format("cannot trace process {}: {}: {}", pid, what, describe_errno(error));
+// Names no process: what probes cost is measured on ourselves first, and fails there.
+[[noreturn]] void throw_cannot_trace(const std::string& what, int error) {
+  std::string text = fmt::format("cannot trace allocations: {}: {}", what, describe_errno(error));
   if (error == EPERM || error == EACCES) {
     text +=
         "; probes take root, or CAP_BPF and CAP_PERFMON (sudo heapscan trace ...), and in a "
@@ -109,21 +109,21 @@ struct AllocationTrace::State {
     (void)::setrlimit(RLIMIT_MEMLOCK, &everything);
     maps.state =
         make_map(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(TraceState), 1, BPF_F_MMAPABLE);
-    if (!maps.state.valid()) throw_cannot_trace(pid, "bpf() makes no map", errno);
+    if (!maps.state.valid()) throw_cannot_trace("bpf() makes no map", errno);
     maps.pointers = make_map(BPF_MAP_TYPE_LRU_HASH, sizeof(uint64_t), sizeof(uint64_t),
                              kThreadsInPosixMemalign);
-    if (!maps.pointers.valid()) throw_cannot_trace(pid, "bpf() makes no map", errno);
+    if (!maps.pointers.valid()) throw_cannot_trace("bpf() makes no map", errno);
     for (ring_bytes = kLargestRing; ring_bytes >= kSmallestRing; ring_bytes /= 2) {
       maps.ring = make_map(BPF_MAP_TYPE_RINGBUF, 0, 0, static_cast<uint32_t>(ring_bytes));
       if (maps.ring.valid() || (errno != ENOMEM && errno != EPERM)) break;
     }
-    if (!maps.ring.valid()) throw_cannot_trace(pid, "bpf() makes no ring of records", errno);
+    if (!maps.ring.valid()) throw_cannot_trace("bpf() makes no ring of records", errno);
     const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
     state.emplace(maps.state, page, PROT_READ | PROT_WRITE, 0);
     consumed.emplace(maps.ring, page, PROT_READ | PROT_WRITE, 0);
     produced.emplace(maps.ring, page + 2 * ring_bytes, PROT_READ, page);
     if (!state->valid() || !consumed->valid() || !produced->valid())
-      throw_cannot_trace(pid, "the ring of records cannot be mapped", errno);
+      throw_cannot_trace("the ring of records cannot be mapped", errno);
   }
 
   Fd load(AllocationFunction function, ProgramPart part, const SizeRange& sizes) {
@@ -163,10 +163,10 @@ struct AllocationTrace::State {
                       ProgramPart part, const SizeRange& sizes) {
     Fd program = load(point.function, part, sizes);
     if (!program.valid())
-      throw_cannot_trace(pid, "the kernel refuses the program for " + point.name, errno);
+      throw_cannot_trace("the kernel refuses the program for " + point.name, errno);
     Fd event =
         probe_by_perf(program, pid, allocator.open_path, point.offset, part == ProgramPart::Return);
-    if (!event.valid()) throw_cannot_trace(pid, "no probe on " + point.name, errno);
+    if (!event.valid()) throw_cannot_trace("no probe on " + point.name, errno);
     programs.push_back(std::move(program));
     probes.push_back(std::move(event));
   }
@@ -182,13 +182,16 @@ struct AllocationTrace::State {
 AllocationTrace::AllocationTrace(int pid, const AllocatorInProcess& allocator,
                                  const SizeRange& sizes, Method method)
     : state_(std::make_unique<State>()) {
-  if (const std::string danger = why_probes_would_kill(read_probed_process(pid)); !danger.empty())
-    throw Error(ErrorKind::Acquire, fmt::format("cannot trace process {}: {}", pid, danger));
+  if (const std::string danger = why_probes_would_kill(read_probed_process(pid)); !danger.empty()) {
+    throw Error(ErrorKind::Acquire,
+                pid == ::getpid() ? "cannot measure what probes cost, on heapscan itself: " + danger
+                                  : fmt::format("cannot trace process {}: {}", pid, danger));
+  }
   state_->pid = pid;
   state_->make_maps();
   sample(1);
   if (method != Method::PerfEvents && state_->probe_in_sessions(allocator, sizes)) return;
-  if (method == Method::Sessions) throw_cannot_trace(pid, "no probes in sessions", errno);
+  if (method == Method::Sessions) throw_cannot_trace("no probes in sessions", errno);
   state_->probe_by_perf_events(allocator, sizes);
 }
 

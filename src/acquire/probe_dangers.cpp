@@ -24,14 +24,6 @@ std::optional<Version> version_of(std::string_view release) {
   return version;
 }
 
-bool has_shadow_stack(const std::string& status) {
-  constexpr std::string_view kField = "x86_Thread_features:";
-  const size_t at = status.find(kField);
-  return at != std::string::npos &&
-         std::string_view(status).substr(at, status.find('\n', at) - at).find("shstk") !=
-             std::string_view::npos;
-}
-
 }  // namespace
 
 std::string why_probes_would_kill(const ProbedProcess& process) {
@@ -55,11 +47,11 @@ ProbedProcess read_probed_process(int pid) {
   utsname kernel{};
   if (::uname(&kernel) == 0) process.kernel = kernel.release;
   for (const int tid : list_threads(pid)) {
-    const std::string text = read_text_file(
-        process_folder(pid) + "/task/" + std::to_string(tid) + "/status", kLongestStatus);
-    const auto status = parse_status(text);
-    if (status && status->seccomp_mode == kFilter) process.has_filter = true;
-    if (has_shadow_stack(text)) process.has_shadow_stack = true;
+    const auto status = parse_status(read_text_file(
+        process_folder(pid) + "/task/" + std::to_string(tid) + "/status", kLongestStatus));
+    if (!status) continue;
+    if (status->seccomp_mode == kFilter) process.has_filter = true;
+    if (status->has_shadow_stack) process.has_shadow_stack = true;
   }
   return process;
 }

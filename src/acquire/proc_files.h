@@ -82,6 +82,7 @@ struct ProcessStatus {
   std::array<uint32_t, 4> uids{};  // real, effective, saved, file system
   uint64_t permitted_capabilities = 0;
   uint64_t effective_capabilities = 0;
+  bool has_shadow_stack = false;
 };
 [[nodiscard]] std::optional<ProcessStatus> parse_status(std::string_view text);
 
@@ -89,7 +90,8 @@ struct TaskStat {
   std::string name;  // comm
   char state = '?';
   uint64_t flags = 0;
-  uint64_t start_time = 0;
+  uint64_t processor_ticks = 0;  // user and system time; of /proc/PID/stat, of all threads
+  uint64_t start_time = 0;       // in ticks since the system started
 
   [[nodiscard]] bool is_dead() const { return state == 'Z' || state == 'X' || state == 'x'; }
   [[nodiscard]] bool is_kernel_thread() const { return (flags & 0x00200000) != 0; }

@@ -47,6 +47,8 @@ void add_line(std::string_view key, std::string_view value, ProcessStatus& statu
   if (key == "Seccomp") status.seccomp_mode = number<int>(value);
   if (key == "CapPrm") status.permitted_capabilities = number<uint64_t>(value, 16);
   if (key == "CapEff") status.effective_capabilities = number<uint64_t>(value, 16);
+  if (key == "x86_Thread_features")
+    status.has_shadow_stack = value.find("shstk") != std::string_view::npos;
   if (key == "Uid") {
     for (uint32_t& uid : status.uids) uid = number<uint32_t>(next_word(value));
   }
@@ -81,11 +83,15 @@ std::optional<TaskStat> parse_stat(std::string_view text) {
   if (state.size() != 1) return std::nullopt;
   stat.state = state.front();
   constexpr int kFlagsField = 9;
+  constexpr int kUserTimeField = 14;
+  constexpr int kSystemTimeField = 15;
   constexpr int kStartTimeField = 22;
   for (int field = 4; field <= kStartTimeField; ++field) {
     const std::string_view word = next_word(rest);
     if (word.empty()) return std::nullopt;
     if (field == kFlagsField) stat.flags = number<uint64_t>(word);
+    if (field == kUserTimeField || field == kSystemTimeField)
+      stat.processor_ticks += number<uint64_t>(word);
     if (field == kStartTimeField) stat.start_time = number<uint64_t>(word);
   }
   return stat;

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <string_view>
 
 #include "acquire/live_image.h"
@@ -164,20 +163,6 @@ AllocatorInProcess find_allocator_in(const RunningModules& modules) {
                           "library, or is linked statically and stripped of its symbols; heapscan "
                           "attach finds leaks without stacks, or says which allocator there is",
                           program));
-}
-
-double processor_seconds(int pid) {
-  const std::string text = read_text_file(process_folder(pid) + "/stat", 4096);
-  const size_t end_of_name = text.rfind(')');
-  if (end_of_name == std::string::npos) return 0;
-  constexpr int kFieldsBefore = 11;  // state to cmajflt, see proc(5)
-  size_t at = end_of_name + 1;
-  for (int i = 0; i <= kFieldsBefore && at != std::string::npos; ++i) at = text.find(' ', at + 1);
-  if (at == std::string::npos) return 0;
-  char* next = nullptr;
-  const uint64_t user = std::strtoull(text.c_str() + at, &next, 10);
-  const uint64_t system = std::strtoull(next, nullptr, 10);
-  return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
 }  // namespace heapscan

@@ -51,6 +51,12 @@ std::optional<MemorySample> sample_memory(int pid) {
                       read_text_file(folder + "/smaps_rollup", kTextLimit));
 }
 
+std::optional<double> processor_seconds(int pid) {
+  const auto stat = parse_stat(read_text_file(process_folder(pid) + "/stat", kTextLimit));
+  if (!stat) return std::nullopt;
+  return static_cast<double>(stat->processor_ticks) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
 Fd open_end_of_process(int pid) { return Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
 
 std::vector<MemoryLimit> find_memory_limits(int pid) {

@@ -55,18 +55,19 @@ SizeRange sizes_of_cluster(int pid, const TraceWords& words) {
 
 class Trace {
  public:
-  Trace(const ProcessStamp& stamp, const TraceWords& words, const SizeRange& sizes)
-      : stamp_(stamp), words_(words), sizes_(sizes) {}
+  Trace(const ProcessStamp& stamp, const TraceWords& words, const SizeRange& sizes,
+        std::unique_ptr<RunningModules> modules)
+      : stamp_(stamp), words_(words), sizes_(sizes) {
+    use_modules(std::move(modules));
+  }
 
-  int run() {
-    read_modules();
-    const AllocatorInProcess allocator = find_allocator_in(*modules_.front());
+  int run(const AllocatorInProcess& allocator) {
     cost_ = measure_probe_cost(allocator);
     WatchEvents events(open_end_of_process(stamp_.pid));
     trace_.emplace(stamp_.pid, allocator, sizes_);
     began_ = steady_clock::now();
     began_at_ = epoch_seconds();
-    processor_before_ = processor_seconds(stamp_.pid);
+    processor_before_ = processor_seconds(stamp_.pid).value_or(0);
     if (words_.one_in > 1) thin(words_.one_in);
     announce(allocator);
     record(events);
@@ -79,6 +80,12 @@ class Trace {
     RecordedAllocation allocation;
     double time = 0;
   };
+
+  // Of the process, since the trace began; what it was before where it has ended.
+  double processor_used() {
+    if (const auto now = processor_seconds(stamp_.pid)) processor_used_ = *now - processor_before_;
+    return processor_used_;
+  }
 
   [[nodiscard]] double elapsed() const { return Seconds(steady_clock::now() - began_).count(); }
 
@@ -119,7 +126,7 @@ class Trace {
     const uint64_t next = next_one_in(log_.one_in(), load);
     if (next != log_.one_in()) thin(next);
     const double spent = seconds_spent(counts, cost_);
-    const double used = processor_seconds(stamp_.pid) - processor_before_;
+    const double used = processor_used();
     if (!slows_too_much(spent, used, words_.most_slowdown)) return;
     ended_ = fmt::format("ended early, as the probes took {:.0f} % of the processor time",
                          100 * std::min(1.0, spent / used));
@@ -173,10 +180,13 @@ class Trace {
 
   void read_modules() {
     const auto began = steady_clock::now();
-    modules_.push_back(std::make_unique<RunningModules>(read_running_modules(stamp_.pid)));
+    use_modules(std::make_unique<RunningModules>(read_running_modules(stamp_.pid)));
+    modules_took_ = Seconds(steady_clock::now() - began).count();
+  }
+  void use_modules(std::unique_ptr<RunningModules> modules) {
+    modules_.push_back(std::move(modules));
     unwinder_.emplace(modules_.back()->image, modules_.back()->files);
     modules_read_at_ = steady_clock::now();
-    modules_took_ = Seconds(modules_read_at_ - began).count();
   }
 
   // ---- the look ---------------------------------------------------------------------------------
@@ -201,7 +211,7 @@ class Trace {
     const auto keep = [&](const Pending& one) { pending.push_back(one); };
     while (captured.wait_for(kBetweenDrains) != std::future_status::ready) drain(keep);
     counts_ = trace_->counts();
-    processor_used_ = processor_seconds(stamp_.pid) - processor_before_;
+    (void)processor_used();
     trace_->stop();
     drain(keep);
     Capture capture = captured.get();
@@ -232,7 +242,6 @@ class Trace {
     if (sizes_.least > 0) report.least_size = sizes_.least;
     if (sizes_.most != SizeRange().most) report.most_size = sizes_.most;
     report.one_in = log_.one_in();
-    report.filtered_at_entry = trace_->skips_returns();
     report.calls_seen = counts_.calls;
     report.recorded = counts_.records;
     report.lost_records = counts_.lost;
@@ -242,15 +251,16 @@ class Trace {
     report.processor_seconds = processor_used_;
     report.pause_seconds = look.captured.facts.pause_seconds.value_or(0);
     report.top = shared.report.top;
+    report.content = shared.report.content;
     report.verbose = shared.report.verbose;
     report.quiet = shared.report.quiet;
     std::vector<const MemoryImage*> earlier;
     for (const auto& modules : modules_) earlier.push_back(&modules->image);
     progress.stage("finding lines of source");
     const DebugInfo debug_info = debug_info_of(shared, look);
-    describe_stacks(log_, stacks, look.analysis, debug_info, earlier, report);
     add_notes();
     report.notes = notes_;
+    describe_stacks(log_, stacks, look.analysis, debug_info, earlier, report);
     write(report);
     return report.totals()[static_cast<size_t>(Verdict::Definite)].blocks > 0 ? kDefinitelyLost
                                                                               : kNothingLost;
@@ -298,7 +308,7 @@ class Trace {
   ProbeCost cost_;
   std::optional<AllocationTrace> trace_;
   AllocationLog log_;
-  steady_clock::time_point began_ = steady_clock::now();
+  steady_clock::time_point began_;
   double began_at_ = 0;
   double processor_before_ = 0;
   double processor_used_ = 0;
@@ -313,15 +323,13 @@ class Trace {
 }  // namespace
 
 int trace_process(int pid, const TraceWords& words) {
-  (void)read_running_modules(pid);  // says why it cannot be read
+  auto modules = std::make_unique<RunningModules>(read_running_modules(pid));
   const auto stamp = stamp_of(pid);
   if (!stamp) throw Error(ErrorKind::Acquire, fmt::format("process {} has just ended", pid));
+  const AllocatorInProcess allocator = find_allocator_in(*modules);
   SizeRange sizes = words.sizes.value_or(SizeRange());
-  if (!words.shared.cluster.empty()) {
-    (void)find_allocator_in(read_running_modules(pid));  // before the process is stopped in vain
-    sizes = sizes_of_cluster(pid, words);
-  }
-  return Trace(*stamp, words, sizes).run();
+  if (!words.shared.cluster.empty()) sizes = sizes_of_cluster(pid, words);
+  return Trace(*stamp, words, sizes, std::move(modules)).run(allocator);
 }
 
 }  // namespace heapscan

@@ -61,6 +61,9 @@ template <typename T>
 // are escaped.
 [[nodiscard]] std::string headline(const CaptureFacts& target, size_t threads);
 
+// "heap-damage 0x7f…: sentence", of an escaped note.
+[[nodiscard]] std::string note_text(const Note& note);
+
 // One line each, the first few or all of them; nothing when there are none. `command` shows all with
 // -v.
 void write_notes(const Notes& notes, bool all, const std::string& command, std::ostream& out);

@@ -101,14 +101,17 @@ std::string headline(const CaptureFacts& target, size_t threads) {
   return line + words_for(target.content);
 }
 
+std::string note_text(const Note& note) {
+  return fmt::format("{}{}{}: {}", name_of(note.kind), note.where.empty() ? "" : " ", note.where,
+                     note.text);
+}
+
 void write_notes(const Notes& notes, bool all, const std::string& command, std::ostream& out) {
   if (notes.empty()) return;
   out << fmt::format("{:<11} {}\n", "notes", notes.size());
   const size_t shown = all ? notes.size() : std::min(notes.size(), kNotesShown);
   for (size_t i = 0; i < shown; ++i) {
-    const Note& note = notes[i];
-    out << fmt::format("  {}{}{}: {}\n", name_of(note.kind), note.where.empty() ? "" : " ",
-                       note.where, note.text);
+    out << "  " << note_text(notes[i]) << '\n';
   }
   if (shown < notes.size())
     out << fmt::format("  {}, show with: {} -v\n", counted(notes.size() - shown, "more note"),

@@ -6,6 +6,7 @@
 #include "heapscan/report/names.h"
 #include "heapscan/report/trace.h"
 #include "heapscan/symbols/symbols.h"
+#include "report/report_parts.h"
 
 namespace heapscan {
 
@@ -68,6 +69,8 @@ void describe_stacks(const AllocationLog& log, std::span<const TracedStack> stac
     report.places.push_back(describe_call(addresses[i], analysis, lines[i], inlined[i], earlier));
   for (const Module& module : analysis.image.modules())
     report.modules.push_back({escaped(module.path), module.build_id, module.range, module.bias});
+  for (const Note& note : escaped_notes(analysis.notes(), analysis.image, report.content))
+    report.notes.push_back(note_text(note));
 
   for (const TracedStack& traced : stacks) {
     const AllocationLog::Stack& stack = log.stacks()[traced.stack];

@@ -54,6 +54,15 @@ PROBES_REFUSED = why_probes_are_refused()
 needs_probes = unittest.skipIf(PROBES_REFUSED, PROBES_REFUSED)
 
 
+def code_of_libc(pid):
+    """As the process has it."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
+        begin, end = next(line for line in maps if re.search(r" r-xp .*/libc[.-]", line)).split()[0].split("-")
+    with open(f"/proc/{pid}/mem", "rb") as memory:
+        memory.seek(int(begin, 16))
+        return memory.read(int(end, 16) - int(begin, 16))
+
+
 class Tracing:
     """heapscan trace, with its probes in place."""
 
@@ -378,12 +387,15 @@ class Profile:
 class TraceEnds(TraceTest):
     def test_killed_leaves_the_program_and_no_probe(self):
         with self.traced() as program:
+            code = code_of_libc(program.pid)
             for _ in range(3):
                 tracing = self.trace(program)
+                self.assertNotEqual(code_of_libc(program.pid), code, "probes are breakpoints")
                 program.process.stdin.write(b".")
                 program.process.stdin.flush()
                 tracing.process.kill()
                 tracing.process.wait()
+                self.assertEqual(code_of_libc(program.pid), code)
                 program.read_truth()
             self.grow(program)
             report = self.report(program)
@@ -451,6 +463,7 @@ class TraceUsage(TraceTest):
                  str(process.pid), "0.01"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 timeout=PATIENCE, check=False)
         self.assertEqual((done.returncode, done.stdout), (3, b""), done.stderr)
+        self.assertIn("cannot trace allocations: ", done.stderr.decode())
         self.assertIn("probes take root, or CAP_BPF and CAP_PERFMON", done.stderr.decode())
 
     @unittest.skipIf(PTRACE_REFUSED, PTRACE_REFUSED)

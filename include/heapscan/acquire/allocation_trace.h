@@ -114,7 +114,4 @@ class AllocationTrace {
     const AllocatorInProcess& allocator,
     AllocationTrace::Method method = AllocationTrace::Method::Any);
 
-// Processor time the process has used since it began, in seconds; 0 when it has ended.
-[[nodiscard]] double processor_seconds(int pid);
-
 }  // namespace heapscan

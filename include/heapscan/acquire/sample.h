@@ -37,6 +37,9 @@ enum class Became : uint8_t {
 // Costs the process a walk over its page tables, done by us. Nothing when it has ended.
 [[nodiscard]] std::optional<MemorySample> sample_memory(int pid);
 
+// Processor time the process has used since it began, in seconds; nothing when it has ended.
+[[nodiscard]] std::optional<double> processor_seconds(int pid);
+
 // Readable, as poll() has it, when the process has ended. Invalid where the kernel has no such thing.
 [[nodiscard]] Fd open_end_of_process(int pid);
 

@@ -45,7 +45,7 @@ struct TraceRow {
   std::string cluster;  // the id of the group that the first lost ones are in; empty when in none
   std::string label;
   std::vector<Addr> examples;   // of lost ones
-  std::vector<uint32_t> calls;  // places in TraceReport::calls, innermost first
+  std::vector<uint32_t> calls;  // places in TraceReport::places, innermost first
   bool is_whole = false;        // the outermost calls are known as well
 
   [[nodiscard]] const StateTotal& of(Verdict verdict) const {
@@ -66,11 +66,10 @@ struct TraceReport {
   std::string command;
   double began_at = 0;  // seconds since the epoch
   double seconds = 0;
-  std::string ended;  // why; "10 s are over"
+  std::string ended;  // why; "the time is over"
   std::optional<uint64_t> least_size;
   std::optional<uint64_t> most_size;
   uint64_t one_in = 1;  // of the addresses
-  bool filtered_at_entry = true;
   uint64_t calls_seen = 0;
   uint64_t recorded = 0;
   uint64_t lost_records = 0;
@@ -81,6 +80,7 @@ struct TraceReport {
   std::vector<TraceRow> rows;
   std::vector<TraceCall> places;
   std::vector<TraceModule> modules;  // sorted by address
+  bool content = true;               // text from the process may be shown
   std::vector<std::string> notes;
   uint64_t top = 10;  // rows in the text
   bool verbose = false;
@@ -91,7 +91,7 @@ struct TraceReport {
   [[nodiscard]] std::array<StateTotal, kVerdictCount> totals() const;
 };
 
-// Fills in rows, places and modules. `earlier`: where modules lay while it was recorded, latest last.
+// Fills in rows, places and modules, and adds the look's notes. `earlier`: where modules lay while it was recorded, latest last.
 void describe_stacks(const AllocationLog& log, std::span<const TracedStack> stacks,
                      const Analysis& analysis, const DebugInfo& debug_info,
                      std::span<const MemoryImage* const> earlier, TraceReport& report);

@@ -16,7 +16,7 @@ TEST(LiveParsers, Status) {
       "Name:\tmy server\nUmask:\t0022\nState:\tt (tracing "
       "stop)\nTgid:\t4711\nPid:\t4712\nPPid:\t1\nTracerPid:\t99\n"
       "Uid:\t1000\t1001\t1002\t1003\nThreads:\t12\nCapPrm:\t0000000000080000\nCapEff:"
-      "\t0000000000000001\nSeccomp:\t2\nSeccomp_filters:\t3\n");
+      "\t0000000000000001\nSeccomp:\t2\nSeccomp_filters:\t3\nx86_Thread_features:\tshstk wrss\n");
   ASSERT_TRUE(status);
   EXPECT_EQ(status->state, 't');
   EXPECT_EQ(status->tgid, 4711);
@@ -27,6 +27,7 @@ TEST(LiveParsers, Status) {
   EXPECT_EQ(status->permitted_capabilities, 0x80000U);
   EXPECT_EQ(status->effective_capabilities, 1U);
   EXPECT_EQ(status->seccomp_mode, 2);
+  EXPECT_TRUE(status->has_shadow_stack);
 }
 
 TEST(LiveParsers, StatusThatIsNone) {
@@ -43,6 +44,7 @@ TEST(LiveParsers, StatWithAHostileName) {
   EXPECT_EQ(stat->name, "a) R 1 (b");
   EXPECT_EQ(stat->state, 'S');
   EXPECT_EQ(stat->flags, 4194560U);
+  EXPECT_EQ(stat->processor_ticks, 5U + 6U);
   EXPECT_EQ(stat->start_time, 987654U);
   EXPECT_FALSE(stat->is_kernel_thread());
   EXPECT_FALSE(stat->is_kernel_worker());
