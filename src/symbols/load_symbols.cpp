@@ -43,7 +43,9 @@ class ModuleLoader {
   ModuleLoader(ModuleId id, const Module& module, SymbolsBuilder& builder)
       : id_(id), module_(module), builder_(builder) {}
 
-  void load(const ElfFile* file, const ElfFile* debug, KeptSections& kept) {
+  // `info` has found `debug`.
+  void load(const ElfFile* file, const ElfFile* debug,
+            const std::shared_ptr<const DebugInfo>& info) {
     if (file != nullptr) read(*file);
     if (debug != nullptr) {
       read(*debug);
@@ -51,12 +53,14 @@ class ModuleLoader {
       read_minimal_table(*file);
     }
     if (defines_malloc_) {
-      for (const ElfFile* source : {debug, file}) {
-        if (source == nullptr) continue;
-        auto structs = read_malloc_structs(*source, &kept);
-        for (auto& [name, layout] : structs) builder_.add_struct(id_, name, std::move(layout));
-        if (!structs.empty()) break;
-      }
+      builder_.set_struct_reader(id_, [file, debug, info] {
+        StructLayouts structs;
+        for (const ElfFile* source : {debug, file}) {
+          if (source != nullptr && structs.empty())
+            structs = read_malloc_structs(*source, &info->kept_sections());
+        }
+        return structs;
+      });
     }
     builder_.sort(id_);
   }
@@ -103,8 +107,8 @@ class ModuleLoader {
   bool defines_malloc_ = false;
 };
 
-Symbols load_from(const MemoryImage& image, const ModuleFiles& files, const DebugInfo& info,
-                  const Notes& on_files) {
+Symbols load_from(const MemoryImage& image, const ModuleFiles& files,
+                  const std::shared_ptr<const DebugInfo>& info, const Notes& on_files) {
   SymbolsBuilder builder(image);
   const size_t count = image.modules().size();
   std::vector<Notes> notes(count);
@@ -112,7 +116,7 @@ Symbols load_from(const MemoryImage& image, const ModuleFiles& files, const Debu
     const ModuleId id(i);
     const ElfFile* const file = i < files.size() && files[id] ? &*files[id] : nullptr;
     ModuleLoader loader(id, image.modules()[id], builder);
-    loader.load(file, info.separate_file(id), info.kept_sections());
+    loader.load(file, info->separate_file(id), info);
     notes[i] = std::move(loader.notes());
   });
   for (const Note& note : on_files) builder.add_note(note);
@@ -126,12 +130,13 @@ Symbols load_from(const MemoryImage& image, const ModuleFiles& files, const Debu
 
 Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files,
                      const SymbolOptions& options) {
-  const DebugInfo info = open_debug_info(image, files, options);
-  return load_from(image, files, info, info.notes());
+  const auto info = std::make_shared<const DebugInfo>(open_debug_info(image, files, options));
+  return load_from(image, files, info, info->notes());
 }
 
 Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files, const DebugInfo& info) {
-  return load_from(image, files, info, {});
+  const std::shared_ptr<const DebugInfo> not_owned(std::shared_ptr<void>(), &info);
+  return load_from(image, files, not_owned, {});
 }
 
 }  // namespace heapscan

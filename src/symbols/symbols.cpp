@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <string_view>
 
 namespace heapscan {
@@ -91,11 +92,19 @@ std::optional<SymbolRef> Symbols::ref_at(Addr address) const {
   return SymbolRef{name_of(table, *best), address - best->address, best->size, place->module};
 }
 
+struct Symbols::LazyStructs {
+  std::function<StructLayouts()> read;
+  std::once_flag once;
+  StructLayouts layouts;
+};
+
 std::optional<StructLayout> Symbols::struct_layout(ModuleId module, std::string_view name) const {
   if (module.index() >= modules_.size()) return std::nullopt;
-  const auto& structs = modules_[module].structs;
-  const auto found = structs.find(name);
-  if (found == structs.end()) return std::nullopt;
+  LazyStructs* const structs = modules_[module].structs.get();
+  if (structs == nullptr) return std::nullopt;
+  std::call_once(structs->once, [&] { structs->layouts = structs->read(); });
+  const auto found = structs->layouts.find(name);
+  if (found == structs->layouts.end()) return std::nullopt;
   return found->second;
 }
 
@@ -133,8 +142,10 @@ void SymbolsBuilder::add(ModuleId module, const SymbolRow& row) {
   sorted_[module] = 0;
 }
 
-void SymbolsBuilder::add_struct(ModuleId module, std::string name, StructLayout layout) {
-  symbols_.modules_[module].structs.insert_or_assign(std::move(name), std::move(layout));
+void SymbolsBuilder::set_struct_reader(ModuleId module, std::function<StructLayouts()> read) {
+  auto structs = std::make_shared<Symbols::LazyStructs>();
+  structs->read = std::move(read);
+  symbols_.modules_[module].structs = std::move(structs);
 }
 
 // .symtab repeats .dynsym: rows of one name and one place become one.

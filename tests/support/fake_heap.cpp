@@ -253,9 +253,12 @@ void FakeHeap::seal() {
   for (const auto& [at, value] : pokes_) process.poke(at, value);
 }
 
-HeapModel FakeHeap::walk() {
+HeapModel FakeHeap::walk(std::function<StructLayouts()> read_structs) {
   image_ = process.build();
-  return walk_heap(image_, Symbols(), find_runtime_facts(image_, Symbols()));
+  SymbolsBuilder builder(image_);
+  if (read_structs) builder.set_struct_reader(library, std::move(read_structs));
+  const Symbols symbols = builder.freeze();
+  return walk_heap(image_, symbols, find_runtime_facts(image_, symbols));
 }
 
 }  // namespace heapscan

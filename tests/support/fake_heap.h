@@ -10,6 +10,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "heap/glibc/layouts.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
+#include "heapscan/symbols/symbols.h"
 #include "support/fake_process.h"
 
 namespace heapscan {
@@ -94,8 +96,8 @@ class FakeHeap {
   std::vector<Addr> cached;  // blocks put into tcaches, in order
 
   void seal();
-  // May be called once.
-  [[nodiscard]] HeapModel walk();
+  // May be called once. `read_structs` is what the library's DWARF says, when it is asked.
+  [[nodiscard]] HeapModel walk(std::function<StructLayouts()> read_structs = nullptr);
   [[nodiscard]] const MemoryImage& image() const { return image_; }
   // The heap_info made last; the main arena's heap when there is none.
   [[nodiscard]] Addr newest_heap() const {

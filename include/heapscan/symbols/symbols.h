@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,6 +50,7 @@ struct StructLayout {
   uint64_t size = 0;
   std::map<std::string, uint64_t, std::less<>> members;
 };
+using StructLayouts = std::map<std::string, StructLayout, std::less<>>;
 
 class Symbols {
  public:
@@ -63,7 +66,8 @@ class Symbols {
   [[nodiscard]] std::optional<SymbolHit> at(Addr address) const;
   // The same without a copy of the name; allocates nothing.
   [[nodiscard]] std::optional<SymbolRef> ref_at(Addr address) const;
-  // From DWARF of the module or its debug file; nothing when there is none.
+  // From DWARF of the module or its debug file; nothing when there is none. The first question for a
+  // module reads it, which takes tens of milliseconds: ask when nothing else tells.
   [[nodiscard]] std::optional<StructLayout> struct_layout(ModuleId module,
                                                           std::string_view name) const;
   [[nodiscard]] const Notes& notes() const { return notes_; }
@@ -79,12 +83,13 @@ class Symbols {
     uint32_t tls : 1 = 0;
     uint32_t exported : 1 = 0;
   };
+  struct LazyStructs;
   struct ModuleSymbols {
     std::string names;
-    std::vector<Entry> entries;     // sorted by address, those of TLS after all others
-    size_t places = 0;              // entries that are not TLS
-    std::vector<uint64_t> by_name;  // hash << 32 | entry; sorted
-    std::map<std::string, StructLayout, std::less<>> structs;
+    std::vector<Entry> entries;            // sorted by address, those of TLS after all others
+    size_t places = 0;                     // entries that are not TLS
+    std::vector<uint64_t> by_name;         // hash << 32 | entry; sorted
+    std::shared_ptr<LazyStructs> structs;  // null: none
   };
   struct Place {
     AddrRange range;  // a segment
@@ -97,8 +102,9 @@ class Symbols {
   Notes notes_;
 };
 
-// Struct layouts are read for the C library's own structs (malloc_state, malloc_par,
-// tcache_perthread_struct, …) when DWARF is there.
+// Struct layouts are there for the C library's own structs (malloc_state, malloc_par,
+// tcache_perthread_struct, …) where DWARF is. They are read when asked for, so `files`, and the debug
+// files that `info` has found, must outlive the result.
 [[nodiscard]] Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files,
                                    const SymbolOptions& options = {});
 // The same with the debug files that `info` has found; the notes on them are left to it.
@@ -139,7 +145,8 @@ class SymbolsBuilder {
 
   // The name is copied. Safe to call for different modules at the same time.
   void add(ModuleId module, const SymbolRow& row);
-  void add_struct(ModuleId module, std::string name, StructLayout layout);
+  // `read` is called once, when the first layout of the module is asked for.
+  void set_struct_reader(ModuleId module, std::function<StructLayouts()> read);
   void add_note(Note note) { symbols_.notes_.push_back(std::move(note)); }
 
   // Sorts one module's table; freeze() does it for those not yet sorted.

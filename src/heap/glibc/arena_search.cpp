@@ -1,8 +1,9 @@
 // Distribution libraries are stripped, so the main arena is usually found by its shape: 127 list
 // heads in a row, each of which, when empty, points 16 bytes before itself. Nothing else looks like
 // that. From it, `next` leads through all arenas and back, which also tells how far the start of
-// the structure lies before the list heads, and that is what tells the versions apart. Symbols and
-// DWARF, where there are any, only propose a place; it is held to the same shape. Where no module's
+// the structure lies before the list heads, and that is what tells the versions apart. Symbols,
+// where there are any, only propose a place; it is held to the same shape. DWARF is asked when no
+// version that we know makes a ring: reading it takes longer than everything else on a small heap. Where no module's
 // data has an arena, a heap header (at a multiple of its size, pointing just behind itself) names
 // one.
 #include "heap/glibc/arenas.h"
@@ -66,6 +67,7 @@ void find_bins(WordReader& reader, Addr begin, Bytes bytes, ModuleId module,
 }
 
 std::optional<ArenaLayout> layout_from_dwarf(const Symbols& symbols, ModuleId module) {
+  if (!module.valid()) return std::nullopt;
   const auto layout = symbols.struct_layout(module, "malloc_state");
   if (!layout) return std::nullopt;
   const auto member = [&](std::string_view name) -> std::optional<uint64_t> {
@@ -134,8 +136,7 @@ std::vector<Addr> arenas_behind_heap_headers(WordReader& reader, const MemoryIma
 // The row that fits the list heads at `place`, and the ring that follows from it. Where the ring is
 // broken, the arenas that heap headers name tell how far an arena's start lies before its list
 // heads.
-Ring ring_from_bins(WordReader& reader, const Place& place,
-                    const std::optional<ArenaLayout>& dwarf) {
+Ring ring_from_bins(WordReader& reader, const Place& place, const Symbols& symbols) {
   Ring best;
   best.module = place.module;
   const auto consider = [&](Addr bins, const ArenaLayout& layout, LayoutSource source) {
@@ -152,12 +153,21 @@ Ring ring_from_bins(WordReader& reader, const Place& place,
     best.states = std::move(walk.states);
     best.is_closed = walk.closed;
   };
-  for (const Addr bins : place.bins) {
-    if (dwarf) consider(bins, *dwarf, LayoutSource::Dwarf);
-    const bool attached = has_attached_threads(reader, bins);
-    for (const ArenaLayout& row : arena_layouts()) {
-      if (row.has_attached == attached) consider(bins, row, LayoutSource::Table);
+  const auto consider_table = [&] {
+    for (const Addr bins : place.bins) {
+      const bool attached = has_attached_threads(reader, bins);
+      for (const ArenaLayout& row : arena_layouts()) {
+        if (row.has_attached == attached) consider(bins, row, LayoutSource::Table);
+      }
     }
+  };
+  consider_table();
+  if (best.is_closed) return best;
+  if (const auto dwarf = layout_from_dwarf(symbols, place.module)) {
+    best = Ring();
+    best.module = place.module;
+    for (const Addr bins : place.bins) consider(bins, *dwarf, LayoutSource::Dwarf);
+    consider_table();
   }
   if (best.is_closed || best.states.empty() || best.source == LayoutSource::Dwarf) return best;
   const std::vector<Addr> others = arenas_behind_heap_headers(reader, reader.image());
@@ -356,10 +366,9 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
     if (ModuleId(m) != in_charge) order.push_back(ModuleId(m));
   }
 
-  const auto add = [&](const Place& place, const std::string& how,
-                       const std::optional<ArenaLayout>& dwarf, bool must_close = false) {
+  const auto add = [&](const Place& place, const std::string& how, bool must_close = false) {
     if (!shape_of_bins(reader, place.bins.front()).is_arena()) return false;
-    Ring ring = ring_from_bins(reader, place, dwarf);
+    Ring ring = ring_from_bins(reader, place, symbols);
     if (ring.states.empty() || overlaps_known(rings, ring) || (must_close && !ring.is_closed))
       return false;
     ring.found_by = how;
@@ -368,20 +377,19 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
   };
 
   for (const ModuleId module : order) {
-    const auto dwarf = layout_from_dwarf(symbols, module);
     const std::string name = named(image, module);
     if (const auto symbol = symbols.address_of(module, "main_arena")) {
       bool found = false;
-      if (dwarf)
-        found = add({{*symbol + dwarf->bins}, module}, "symbol and DWARF of " + name, dwarf);
       // Where another version has its bins there are some of this one's too: what tells them apart
       // is the ring.
       for (const bool must_close : {true, false}) {
         for (const ArenaLayout& row : arena_layouts()) {
           if (!found)
-            found = add({{*symbol + row.bins}, module}, "symbol main_arena of " + name, dwarf,
-                        must_close);
+            found = add({{*symbol + row.bins}, module}, "symbol main_arena of " + name, must_close);
         }
+        if (found || !must_close) continue;
+        if (const auto dwarf = layout_from_dwarf(symbols, module))
+          found = add({{*symbol + dwarf->bins}, module}, "symbol and DWARF of " + name);
       }
     }
     std::vector<Place> places;
@@ -392,7 +400,7 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
       image.for_each_span(
           pages, [&](Addr begin, Bytes bytes) { find_bins(reader, begin, bytes, module, places); });
     }
-    for (const Place& place : places) add(place, "shape of the bins in " + name, dwarf);
+    for (const Place& place : places) add(place, "shape of the bins in " + name);
   }
   if (rings.empty()) {
     // Modules may be unknown: a core without a single readable file. Then any private file mapping
@@ -408,8 +416,7 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
         find_bins(reader, begin, bytes, region.module, places);
       });
     }
-    for (const Place& place : places)
-      add(place, "shape of the bins in a mapped file", std::nullopt);
+    for (const Place& place : places) add(place, "shape of the bins in a mapped file");
   }
   // An arena whose first heap lies behind a heap header was met in the ring of its main arena, or
   // will be.

@@ -230,14 +230,12 @@ constexpr std::array<std::string_view, 6> kWanted = {
     "malloc_state", "malloc_par", "tcache_perthread_struct",
     "tcache_entry", "_heap_info", "malloc_chunk"};
 
-using Structs = std::map<std::string, StructLayout, std::less<>>;
-
 bool is_wanted(const RawType& type) {
   return type.kind == TypeKind::Struct && !type.declared && type.size != 0 &&
          std::find(kWanted.begin(), kWanted.end(), type.name) != kWanted.end();
 }
 
-void take_structs(const UnitTypes& unit, Structs& out) {
+void take_structs(const UnitTypes& unit, StructLayouts& out) {
   for (const RawType& type : unit.types) {
     if (!is_wanted(type) || out.contains(type.name)) continue;
     StructLayout layout;
@@ -258,8 +256,8 @@ bool is_of_malloc(const UnitReader& reader) {
 
 }  // namespace
 
-Structs read_malloc_structs(const ElfFile& file, KeptSections* kept) {
-  Structs structs;
+StructLayouts read_malloc_structs(const ElfFile& file, KeptSections* kept) {
+  StructLayouts structs;
   Notes ignored;  // damage only means that less is known
   const DwarfFile dwarf = read_dwarf_file(file, {}, ignored, kept);
   AbbrevCache cache;

@@ -30,6 +30,42 @@ INSTANTIATE_TEST_SUITE_P(Families, EveryFamily,
 INSTANTIATE_TEST_SUITE_P(Families, EveryFamilyWithTcache, testing::ValuesIn(with_tcache()),
                          versions_of);
 
+TEST(WalkHeap, AsksDwarfAboutAnArenaThatNoKnownVersionHas) {
+  const glibc::Family& known = glibc::families().back();
+  glibc::ArenaLayout arena = *known.arena;
+  arena.bins += 0x20;
+  arena.size += 0x20;
+  glibc::Family unknown = known;
+  unknown.arena = &arena;
+  const StructLayouts structs = {{"malloc_state",
+                                  {arena.size,
+                                   {{"top", arena.top()},
+                                    {"bins", arena.bins},
+                                    {"next", arena.next()},
+                                    {"attached_threads", arena.attached()},
+                                    {"system_mem", arena.system_mem()}}}}};
+  FakeHeap fake(unknown);
+  const Addr block = fake.main().used(100);
+  fake.seal();
+  const HeapModel heap = fake.walk([&] { return structs; });
+  EXPECT_EQ(heap.layout_source, LayoutSource::Dwarf);
+  EXPECT_EQ(state_at(heap, block), "used");
+  expect_every_byte_accounted_for(heap);
+}
+
+TEST_P(EveryFamily, DwarfIsNotReadForNothing) {
+  FakeHeap fake(GetParam());
+  fake.main().used(100);
+  fake.seal();
+  bool was_read = false;
+  const HeapModel heap = fake.walk([&] {
+    was_read = true;
+    return StructLayouts();
+  });
+  EXPECT_EQ(heap.layout_source, LayoutSource::Table);
+  EXPECT_FALSE(was_read);
+}
+
 TEST_P(EveryFamily, MainArena) {
   FakeHeap fake(GetParam());
   FakeArena& arena = fake.main();

@@ -97,13 +97,20 @@ TEST_F(SymbolsTest, OneNameAtOnePlaceIsOneSymbol) {
   EXPECT_EQ(name_at(symbols, 0x2010f), "f+15");
 }
 
-TEST_F(SymbolsTest, KeepsStructLayouts) {
+TEST_F(SymbolsTest, ReadsStructLayoutsOnceWhenAskedForThem) {
   SymbolsBuilder made = builder();
-  made.add_struct(kFirst, "malloc_state", {2200, {{"top", 96}}});
+  int reads = 0;
+  made.set_struct_reader(kFirst, [&reads] {
+    ++reads;
+    return StructLayouts{{"malloc_state", {2200, {{"top", 96}}}}};
+  });
   const Symbols symbols = made.freeze();
+  EXPECT_EQ(reads, 0);
   ASSERT_TRUE(symbols.struct_layout(kFirst, "malloc_state"));
   EXPECT_EQ(symbols.struct_layout(kFirst, "malloc_state")->members.at("top"), 96U);
+  EXPECT_FALSE(symbols.struct_layout(kFirst, "malloc_par"));
   EXPECT_FALSE(symbols.struct_layout(kSecond, "malloc_state"));
+  EXPECT_EQ(reads, 1);
 }
 
 }  // namespace
