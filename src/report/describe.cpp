@@ -308,14 +308,6 @@ std::vector<BlockId> blocks_to_look_up(const Analysis& analysis, const ReportOpt
   return wanted;
 }
 
-// Ends of arenas that were never touched are free memory that nobody misses. True where it is not
-// known what is resident.
-bool is_much_resident(const MemoryAccount& memory, const FreeMemory& free_memory) {
-  FreeMemory resident = free_memory;
-  resident.free_bytes = memory.of(MemoryUse::HeapFree).resident_bytes.value_or(resident.free_bytes);
-  return resident.is_large();
-}
-
 // Blocks that several roots share are told of only where they are worth it.
 std::vector<HolderRow> describe_holders(const Analysis& analysis) {
   std::vector<HolderRow> rows;
@@ -362,7 +354,7 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   report.possible_for_lack_of_memory = possible_for_lack_of_memory(analysis);
   report.memory = account_memory(analysis);
   report.kept_free = describe_kept_free(analysis);
-  report.kept_free.is_large &= is_much_resident(report.memory, analysis.free_memory);
+  report.kept_free.is_large &= is_much_of(report.memory, analysis.free_memory);
   report.ended_threads = describe_ended_threads(analysis);
   report.holders = describe_holders(analysis);
   if (analysis.holding) {

@@ -19,6 +19,7 @@ namespace {
 constexpr size_t kBriefArenas = 3;
 constexpr size_t kManyArenas = 4;
 constexpr size_t kLongestPinLabel = 48;
+constexpr uint64_t kWorthAWord = 20;  // one part in so many of what is resident
 
 // ---- rows ---------------------------------------------------------------------------------------
 
@@ -128,6 +129,13 @@ void write_kept_free(const KeptFree& kept, bool verbose, std::ostream& out) {
   if (kept.arenas.size() >= kManyArenas) {
     out << "  with fewer arenas less is kept: MALLOC_ARENA_MAX=2, or mallopt(M_ARENA_MAX, 2)\n";
   }
+}
+
+bool is_much_of(const MemoryAccount& memory, const FreeMemory& free_memory) {
+  FreeMemory resident = free_memory;
+  resident.free_bytes = memory.of(MemoryUse::HeapFree).resident_bytes.value_or(resident.free_bytes);
+  return resident.is_large() && kWorthAWord * resident.free_bytes >=
+                                    memory.total.resident_bytes.value_or(resident.free_bytes);
 }
 
 KeptFree describe_kept_free(const Analysis& analysis) {

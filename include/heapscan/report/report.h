@@ -95,6 +95,10 @@ struct KeptFree {
 };
 
 [[nodiscard]] KeptFree describe_kept_free(const Analysis& analysis);
+// Whether a person asks why: much is free beside what malloc has in use, and beside all that is
+// resident. Ends of arenas that were never touched are free memory that nobody misses; where it is
+// not known what is resident, they count.
+[[nodiscard]] bool is_much_of(const MemoryAccount& memory, const FreeMemory& free_memory);
 
 // ---- the report ---------------------------------------------------------------------------------
 
@@ -164,7 +168,7 @@ struct LeakGroup {
   std::vector<BelowRow> below;
   uint64_t below_left_out = 0;  // kinds of blocks beyond those
   std::string below_line;       // the same in one line, for people; empty when nothing hangs below
-  GroupSites sites;                   // what code can have allocated them
+  GroupSites sites;             // what code can have allocated them
   std::vector<std::string> child_of;  // of indirect ones: "struct session (+0x18)"
   std::string content_hex;            // of the example's first bytes; empty without content
   std::string content_text;           // the same, escaped

@@ -472,5 +472,25 @@ TEST(Describe, CountsWhatWasNotJudged) {
   EXPECT_EQ(report.missing_bytes, 12288U);
 }
 
+// What malloc keeps free, of all that is resident, and whether that is worth a line.
+bool is_worth_a_line(uint64_t free_bytes, uint64_t used_bytes, uint64_t resident) {
+  MemoryAccount memory;
+  memory.rows.resize(kMemoryUses);
+  memory.rows[static_cast<size_t>(MemoryUse::HeapFree)].resident_bytes = free_bytes;
+  memory.total.resident_bytes = resident;
+  FreeMemory free_memory;
+  free_memory.free_bytes = free_bytes;
+  free_memory.used_bytes = used_bytes;
+  return is_much_of(memory, free_memory);
+}
+
+TEST(KeptFreeMemory, IsWorthALineWhenItIsMuchOfTheHeapAndOfTheProcess) {
+  constexpr uint64_t kMiB = 1 << 20;
+  EXPECT_TRUE(is_worth_a_line(20 * kMiB, 40 * kMiB, 70 * kMiB));
+  EXPECT_FALSE(is_worth_a_line(2 * kMiB, 2 * kMiB, 62 * kMiB)) << "as of an interpreter";
+  EXPECT_FALSE(is_worth_a_line(20 * kMiB, 400 * kMiB, 450 * kMiB));
+  EXPECT_FALSE(is_worth_a_line(kMiB / 2, kMiB / 2, 2 * kMiB));
+}
+
 }  // namespace
 }  // namespace heapscan
