@@ -3,12 +3,12 @@
 // answer is almost always "none here". Second, a user-space address has six bytes: the fifth and
 // sixth from below are the same for whole heaps (0x7f.., 0x55..) and the top two are zero.
 // Comparing sixteen positions at once for that sixth byte and the two zeros above it (SSE2, which
-// every x86-64 has) leaves a position in thousands to look at. Tagged words have the sixth byte,
+// every x86-64 has; thirty-two with AVX2) leaves a position in thousands to look at. Tagged words have the sixth byte,
 // but for its top bit, and something else on top of it; they are looked for at aligned positions
 // only, since at odd ones any text would do.
 #include "reach/why_possible.h"
 
-#include <emmintrin.h>
+#include <immintrin.h>
 
 #include <algorithm>
 #include <array>
@@ -24,9 +24,10 @@ constexpr size_t kPlacesPerPiece = 256;
 constexpr uint64_t kLargestPlace = 1 << 20;  // bytes; longer ranges are shared out
 // What a step of 16 positions reads beyond the last of them, and more.
 constexpr uint64_t kMargin = 32;
-constexpr uint64_t kHeader = 16;                // of a block, before it
-constexpr size_t kWordsPerPart = 256;           // of a bitmap; ranges are not joined across parts
-constexpr unsigned kAlignedPositions = 0x0101;  // of sixteen byte positions from an aligned one on
+constexpr uint64_t kHeader = 16;       // of a block, before it
+constexpr size_t kWordsPerPart = 256;  // of a bitmap; ranges are not joined across parts
+constexpr uint32_t kAlignedPositions = 0x01010101;  // of byte positions from an aligned one on
+constexpr size_t kMostSixthBytes = 4;               // for which there is a faster way
 
 // The values that bits 40 to 46 of a candidate's address take, also where it is shifted as timers'
 // are.
@@ -56,14 +57,17 @@ BlockId named_by_tagged(const HeapModel& heap, const BlockBitmap& candidates, ui
 class HiddenSearch {
  public:
   HiddenSearch(const HeapModel& heap, const BlockBitmap& candidates,
-               const std::vector<uint8_t>& sixth)
-      : heap_(heap), candidates_(candidates), sixth_(sixth) {}
+               const std::vector<uint8_t>& sixth, Vectors vectors)
+      : heap_(heap),
+        candidates_(candidates),
+        sixth_(sixth),
+        is_wide_(vectors == Vectors::Avx2 && !sixth.empty() && sixth.size() <= kMostSixthBytes) {}
 
   // All positions p in [0, count) of bytes that lie at address `at` (a multiple of 8); `bytes` may
   // reach further, which lets the last positions be compared at once too.
   void scan(Addr at, Bytes bytes, uint64_t count, std::vector<HiddenPointer>& found) const {
     const std::byte* const data = bytes.data();
-    uint64_t p = 0;
+    uint64_t p = is_wide_ ? scan_wide(at, bytes, count, found) : 0;
     for (; p < count && p + 16 + 7 <= bytes.size(); p += 16) {
       const __m128i high = load16(data + p + 5);
       const __m128i sixth = _mm_and_si128(high, _mm_set1_epi8(0x7f));
@@ -71,23 +75,56 @@ class HiddenSearch {
       for (const uint8_t byte : sixth_) {
         match = _mm_or_si128(match, _mm_cmpeq_epi8(sixth, _mm_set1_epi8(static_cast<char>(byte))));
       }
-      auto matches = static_cast<unsigned>(_mm_movemask_epi8(match));
+      auto matches = static_cast<uint32_t>(_mm_movemask_epi8(match));
       if (count - p < 16) matches &= (1U << (count - p)) - 1;
       if (matches == 0) continue;
       const __m128i zeros =
           _mm_and_si128(_mm_cmpeq_epi8(load16(data + p + 6), _mm_setzero_si128()),
                         _mm_cmpeq_epi8(load16(data + p + 7), _mm_setzero_si128()));
-      const auto plain = matches & static_cast<unsigned>(_mm_movemask_epi8(zeros)) &
-                         ~static_cast<unsigned>(_mm_movemask_epi8(high));
-      const unsigned worth = (plain & ~kAlignedPositions) | (matches & ~plain & kAlignedPositions);
-      for (unsigned rest = worth; rest != 0; rest &= rest - 1) {
-        look(at, data, p + static_cast<unsigned>(std::countr_zero(rest)), found);
-      }
+      const auto plain = matches & static_cast<uint32_t>(_mm_movemask_epi8(zeros)) &
+                         ~static_cast<uint32_t>(_mm_movemask_epi8(high));
+      look_where_worth(at, data, p, matches, plain, found);
     }
     for (; p < count && p + 8 <= bytes.size(); ++p) look(at, data, p, found);
   }
 
  private:
+  // From the first position on as far as whole steps go; comes back with the position that is next.
+  __attribute__((target("avx2"))) uint64_t scan_wide(Addr at, Bytes bytes, uint64_t count,
+                                                     std::vector<HiddenPointer>& found) const {
+    const std::byte* const data = bytes.data();
+    __m256i wanted[kMostSixthBytes];
+    for (size_t i = 0; i < kMostSixthBytes; ++i)
+      wanted[i] = _mm256_set1_epi8(static_cast<char>(sixth_[std::min(i, sixth_.size() - 1)]));
+    uint64_t p = 0;
+    for (; p + 32 <= count && p + 32 + 7 <= bytes.size(); p += 32) {
+      const auto* const from = reinterpret_cast<const __m256i_u*>(data + p + 5);
+      const __m256i high = _mm256_loadu_si256(from);
+      const __m256i sixth = _mm256_and_si256(high, _mm256_set1_epi8(0x7f));
+      __m256i match = _mm256_setzero_si256();
+      for (const __m256i& byte : wanted)
+        match = _mm256_or_si256(match, _mm256_cmpeq_epi8(sixth, byte));
+      const auto matches = static_cast<uint32_t>(_mm256_movemask_epi8(match));
+      if (matches == 0) continue;
+      const __m256i top =
+          _mm256_or_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(data + p + 6)),
+                          _mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(data + p + 7)));
+      const __m256i zeros = _mm256_cmpeq_epi8(top, _mm256_setzero_si256());
+      const auto plain = matches & static_cast<uint32_t>(_mm256_movemask_epi8(zeros)) &
+                         ~static_cast<uint32_t>(_mm256_movemask_epi8(high));
+      look_where_worth(at, data, p, matches, plain, found);
+    }
+    return p;
+  }
+
+  // Of the positions from p on: `matches` have such a sixth byte, `plain` zeros above it.
+  void look_where_worth(Addr at, const std::byte* data, uint64_t p, uint32_t matches,
+                        uint32_t plain, std::vector<HiddenPointer>& found) const {
+    const uint32_t worth = (plain & ~kAlignedPositions) | (matches & ~plain & kAlignedPositions);
+    for (uint32_t rest = worth; rest != 0; rest &= rest - 1)
+      look(at, data, p + static_cast<unsigned>(std::countr_zero(rest)), found);
+  }
+
   static __m128i load16(const std::byte* at) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
   }
@@ -113,6 +150,7 @@ class HiddenSearch {
   const HeapModel& heap_;
   const BlockBitmap& candidates_;
   const std::vector<uint8_t>& sixth_;
+  const bool is_wide_;
 };
 
 void cut(AddrRange range, std::vector<AddrRange>& places) {
@@ -156,11 +194,16 @@ std::vector<AddrRange> join_blocks(const MemoryImage& image, const HeapModel& he
 
 }  // namespace
 
+Vectors widest_vectors() {
+  return __builtin_cpu_supports("avx2") != 0 ? Vectors::Avx2 : Vectors::Sse2;
+}
+
 std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image, const HeapModel& heap,
                                                 const BlockBitmap& candidates,
-                                                std::span<const AddrRange> places) {
+                                                std::span<const AddrRange> places,
+                                                Vectors vectors) {
   const std::vector<uint8_t> sixth = sixth_bytes(heap, candidates);
-  const HiddenSearch search(heap, candidates, sixth);
+  const HiddenSearch search(heap, candidates, sixth, vectors);
   std::vector<std::vector<HiddenPointer>> found((places.size() + kPlacesPerPiece - 1) /
                                                 kPlacesPerPiece);
   parallel_for_pieces(places.size(), kPlacesPerPiece, [&](size_t begin, size_t end) {

@@ -58,11 +58,16 @@ struct HiddenWord {
   size_t word = 0;     // its place among the root words
 };
 
+// How many byte positions are compared at once. Both find the same.
+enum class Vectors : uint8_t { Sse2, Avx2 };
+[[nodiscard]] Vectors widest_vectors();  // that this processor has
+
 // Start pointers at blocks of `candidates` hidden in the saved bytes of `places`; sorted.
 [[nodiscard]] std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image,
                                                               const HeapModel& heap,
                                                               const BlockBitmap& candidates,
-                                                              std::span<const AddrRange> places);
+                                                              std::span<const AddrRange> places,
+                                                              Vectors vectors = widest_vectors());
 
 // The same for words by themselves, registers above all.
 [[nodiscard]] std::vector<HiddenWord> find_hidden_words(const HeapModel& heap,
