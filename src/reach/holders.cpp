@@ -15,7 +15,6 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
 #include "heapscan/heap/block_bitmap.h"
-#include "heapscan/heap/block_memory.h"
 #include "reach/why_possible.h"
 
 namespace heapscan {
@@ -126,7 +125,6 @@ class HolderSearch {
         roots_(roots),
         reach_(reach),
         blocks_(blocks),
-        memory_(image, heap.index),
         pages_(heap, blocks),
         wanted_(heap.blocks.size()),
         best_(blocks.size(), kNoHolder) {
@@ -140,27 +138,26 @@ class HolderSearch {
     }
     for (const RootRange& root : roots_.ranges) {
       image_.for_each_span(root.range, [&](Addr begin, Bytes bytes) {
-        look_but_stale(begin, bytes, rank_of(root.kind), BlockId::none());
+        look_but_stale(begin, bytes, rank_of(root.kind));
       });
     }
   }
 
+  // Of the heap's memory as it lies there: which block a word is in is asked only of the few words
+  // that name what is looked for.
   void look_through_blocks() {
-    parallel_for_pieces(heap_.blocks.size(), 4096, [&](size_t begin, size_t end) {
-      uint32_t range = BlockIndex::kNoRange;
-      for (size_t i = begin; i < end; ++i) {
-        const Block& block = heap_.blocks[i];
-        if (block.state() == BlockState::Top || block.state() == BlockState::Bookkeeping) continue;
-        if (block.size() == 0) continue;
-        const uint64_t address = block.begin().value;
-        if (range == BlockIndex::kNoRange || address >= heap_.index.ranges()[range].end) {
-          range = heap_.index.range_at(address);
-        }
-        const Rank rank = rank_of(reach_.verdicts[i]);
-        memory_.for_each_span(range, block.range(), [&](Addr at, Bytes bytes) {
-          look_but_stale(at, bytes, rank, BlockId(i));
-        });
-      }
+    std::vector<Piece> pieces;
+    for (const BlockIndex::Range& range : heap_.index.ranges()) {
+      image_.for_each_span({Addr(range.begin), Addr(range.end)}, [&](Addr begin, Bytes bytes) {
+        // Words that straddle a cut are read with the part below it.
+        for (size_t at = 0; at < bytes.size(); at += kPiece)
+          pieces.push_back(
+              {begin + at, bytes.subspan(at, std::min<size_t>(kPiece + 7, bytes.size() - at))});
+      });
+    }
+    parallel_for(pieces.size(), [&](size_t i) {
+      look(pieces[i].begin, pieces[i].bytes,
+           [this](Addr at, uint64_t value) { look_in_block(at, value); });
     });
   }
 
@@ -199,37 +196,56 @@ class HolderSearch {
   }
 
  private:
+  struct Piece {
+    Addr begin;
+    Bytes bytes;
+  };
+
   // Words that are stale rank lower.
-  void look_but_stale(Addr begin, Bytes bytes, Rank rank, BlockId within) {
+  void look_but_stale(Addr begin, Bytes bytes, Rank rank) {
     const AddrRange range = AddrRange::sized(begin, bytes.size());
     const auto look_at_part = [&](AddrRange part, Rank rank_of_part) {
-      look(part.begin(), bytes.subspan(part.begin() - begin, part.size()), rank_of_part, within);
+      look(part.begin(), bytes.subspan(part.begin() - begin, part.size()),
+           [&](Addr at, uint64_t value) { keep_word(at, value, named_by(value), rank_of_part); });
     };
     for_each_part_outside(reach_.stale, range, [&](AddrRange part) { look_at_part(part, rank); });
     for (const StaleStretch& stretch : reach_.stale.within(range))
       look_at_part(stretch.range.intersect(range), std::max(rank, kStale));
   }
 
-  void look(Addr begin, Bytes bytes, Rank rank, BlockId within) {
+  // Calls f(address, word) for each aligned word that may name a block in question.
+  template <typename F>
+  void look(Addr begin, Bytes bytes, F&& f) const {
     const std::byte* const data = bytes.data();
-    auto near = [&](size_t at) { return pages_.is_near(load<uint64_t>(data + at)); };
+    const auto near = [&](size_t at) { return pages_.is_near(load<uint64_t>(data + at)); };
+    const auto look_at = [&](size_t at) {
+      const auto value = load<uint64_t>(data + at);
+      if (pages_.may_be_named_by(value)) f(begin + at, value);
+    };
     size_t i = begin.align_up(8) - begin;
     // Most words are nowhere near a heap: four of them are one branch.
     for (; i + 32 <= bytes.size(); i += 32) {
       if (!(near(i) | near(i + 8) | near(i + 16) | near(i + 24))) continue;
-      for (size_t k = i; k < i + 32; k += 8)
-        look_at(begin + k, load<uint64_t>(data + k), rank, within);
+      for (size_t k = i; k < i + 32; k += 8) look_at(k);
     }
-    for (; i + 8 <= bytes.size(); i += 8)
-      look_at(begin + i, load<uint64_t>(data + i), rank, within);
+    for (; i + 8 <= bytes.size(); i += 8) look_at(i);
   }
 
-  void look_at(Addr at, uint64_t value, Rank rank, BlockId within) {
-    if (!pages_.may_be_named_by(value)) return;
+  void look_in_block(Addr at, uint64_t value) {
     const BlockId id = named_by(value);
-    if (!id.valid() || id == within) return;
-    if (within.valid() && is_left_link(heap_.block(within).begin(), at, value)) return;
-    keep(id, pack(rank, false, false, value != heap_.block(id).begin().value, false, at.value));
+    if (!id.valid()) return;
+    const BlockId within = heap_.block_at(at);
+    if (!within.valid() || within == id) return;
+    const Block& block = heap_.block(within);
+    if (block.state() == BlockState::Top || block.state() == BlockState::Bookkeeping) return;
+    if (block.range().end() - at < 8 || is_left_link(block.begin(), at, value)) return;
+    const Rank rank = rank_of(reach_.verdict(within));
+    keep_word(at, value, id, reach_.stale.stretch_at(at) ? std::max(rank, kStale) : rank);
+  }
+
+  void keep_word(Addr at, uint64_t value, BlockId id, Rank rank) {
+    if (id.valid())
+      keep(id, pack(rank, false, false, value != heap_.block(id).begin().value, false, at.value));
   }
 
   void note(uint64_t value, Rank rank, bool is_word, size_t index) {
@@ -299,7 +315,6 @@ class HolderSearch {
   const Roots& roots_;
   const Reachability& reach_;
   std::span<const BlockId> blocks_;
-  const BlockMemory memory_;
   const WantedPages pages_;
   BlockBitmap wanted_;
   std::vector<uint64_t> best_;
