@@ -17,6 +17,10 @@ struct BasicBlock {
   bool is_reached = false;
   bool is_waiting = false;
   bool has_predecessor = false;
+  // Of a reached one, when it was last followed:
+  bool goes_on = true;           // control reaches its end
+  bool ends_in_no_call = false;  // it does not, for that call was never made
+  bool never_ran = false;        // nothing but such calls lies behind it
   MachineState entry;
 };
 
@@ -26,8 +30,16 @@ struct BasicBlock {
 // The index of the instruction at `at`; the number of instructions when none begins there.
 [[nodiscard]] size_t instruction_at(const std::vector<Instruction>& instructions, Addr at);
 
+// The block that begins with that instruction; the number of blocks when none does.
+[[nodiscard]] size_t block_at(const std::vector<BasicBlock>& blocks, size_t instruction);
+
 // In order; `range` is the function's.
 [[nodiscard]] std::vector<BasicBlock> split(const std::vector<Instruction>& instructions,
                                             AddrRange range);
+
+// Marks the blocks that have not run: they lead nowhere but to calls that were never made. Of a loop,
+// which may go on for ever, that is not said.
+void mark_never_ran(const std::vector<Instruction>& instructions, AddrRange range,
+                    std::vector<BasicBlock>& blocks);
 
 }  // namespace heapscan

@@ -24,12 +24,14 @@ class Flow {
         range_(AddrRange::sized(at, code.size())),
         blocks_(split(instructions_, range_)) {}
 
-  FunctionFlow run() {
+  FunctionFlow run(bool is_running) {
     if (blocks_.empty()) return {};
     settle();
+    if (!is_running) mark_never_ran(instructions_, range_, blocks_);
+    found_.never_ran = blocks_[0].never_ran;
     is_recording_ = true;
     for (BasicBlock& block : blocks_) {
-      if (!block.is_reached) continue;
+      if (!block.is_reached || block.never_ran) continue;
       MachineState state = block.entry;
       run_block(block, state);
     }
@@ -73,14 +75,15 @@ class Flow {
   }
 
   void leave(size_t at, const MachineState& state) {
+    blocks_[at].goes_on = goes_on_;
+    blocks_[at].ends_in_no_call = ends_in_no_call_;
     if (!goes_on_) return;
-    const size_t last = blocks_[at].last - 1;
-    const Instruction& insn = instructions_[last];
+    const Instruction& insn = instructions_[blocks_[at].last - 1];
     const bool jumps = insn.operation == Operation::Jump || insn.operation == Operation::Branch;
     if (jumps) {
       const auto target = direct_target(insn);
       if (target && range_.contains(*target)) {
-        const size_t to = block_at(instruction_at(instructions_, *target));
+        const size_t to = block_at(blocks_, instruction_at(instructions_, *target));
         if (to < blocks_.size()) enter(to, state);
       } else if (!target && insn.operation == Operation::Jump) {
         enter_switch(state);
@@ -89,14 +92,6 @@ class Flow {
     const bool falls = insn.operation != Operation::Jump && insn.operation != Operation::Return &&
                        insn.operation != Operation::Stop;
     if (falls && at + 1 < blocks_.size()) enter(at + 1, state);
-  }
-
-  // The block that begins with that instruction.
-  [[nodiscard]] size_t block_at(size_t instruction) const {
-    const auto found = std::lower_bound(blocks_.begin(), blocks_.end(), instruction,
-                                        [](const BasicBlock& b, size_t i) { return b.first < i; });
-    if (found == blocks_.end() || found->first != instruction) return blocks_.size();
-    return static_cast<size_t>(found - blocks_.begin());
   }
 
   void enter_switch(const MachineState& state) {
@@ -124,10 +119,10 @@ class Flow {
       state.set_word(address.offset, value);
       return;
     }
-    const bool is_followed = address.points_into(Value::Of::Allocation) ||
-                             address.points_into(Value::Of::Parameter) ||
-                             (value.points_into(Value::Of::Allocation) && value.offset == 0 &&
-                              address.points_into(Value::Of::Opaque));
+    const bool is_followed =
+        address.points_into(Value::Of::Allocation) || address.points_into(Value::Of::Parameter) ||
+        (value.points_into(Value::Of::Allocation) && value.offset == 0 &&
+         (address.points_into(Value::Of::Opaque) || address.of == Value::Of::Loaded));
     if (is_recording_ && is_followed && found_.writes.size() < kMostFacts) {
       found_.writes.push_back({address, static_cast<uint8_t>(bytes), value});
     }
@@ -171,6 +166,7 @@ class Flow {
 
   void run_block(const BasicBlock& block, MachineState& state) {
     goes_on_ = true;
+    ends_in_no_call_ = false;
     for (index_ = block.first; index_ < block.last && goes_on_; ++index_) {
       run_instruction(instructions_[index_], state);
     }
@@ -375,7 +371,21 @@ class Flow {
 
   [[nodiscard]] Callee callee_of(const Operand& operand, const MachineState& state) const {
     const Addr target = target_of(operand, state);
-    return target.is_null() ? Callee() : context_.callee_at(target);
+    return target.is_null() ? handed_callee(operand, state) : context_.callee_at(target);
+  }
+
+  // An allocator that is called through a member of something, with a parameter as the size.
+  [[nodiscard]] Callee handed_callee(const Operand& operand, const MachineState& state) const {
+    if (context_.handed == nullptr || operand.kind != Operand::Kind::Memory ||
+        operand.base == kNoRegister || operand.index != kNoRegister || operand.is_segment) {
+      return {};
+    }
+    const auto handed = context_.handed->find(operand.number);
+    if (handed == context_.handed->end()) return {};
+    const AllocatorFunction& allocator = context_.allocators[handed->second];
+    const size_t size = kParameterRegisters[static_cast<size_t>(allocator.size_parameter)];
+    if (state.general[size].of != Value::Of::Parameter) return {};
+    return {Callee::Kind::Allocator, allocator.function, handed->second};
   }
 
   [[nodiscard]] static std::array<Value, kParameters> arguments_in(const MachineState& state) {
@@ -403,7 +413,8 @@ class Flow {
     for (const uint8_t r : kCallerSaved) state.general[r] = Value();
     state.forget_vectors();
     state.general[kRax] = result;
-    if (callee.kind == Callee::Kind::NoReturn) goes_on_ = false;
+    ends_in_no_call_ = callee.kind == Callee::Kind::NeverCalled;
+    if (callee.kind == Callee::Kind::NoReturn || ends_in_no_call_) goes_on_ = false;
   }
 
   // A jump out of the function is a call whose callee returns for us.
@@ -419,6 +430,7 @@ class Flow {
       return;
     }
     if (callee.function.is_null() && !direct) return;  // a switch
+    ends_in_no_call_ = callee.kind == Callee::Kind::NeverCalled;
     if (callee.kind == Callee::Kind::ReturnsFirst) {
       state.general[kRax] = state.general[kRdi];
       if (is_recording_) add_result(state);
@@ -472,13 +484,14 @@ class Flow {
   FunctionFlow found_;
   size_t index_ = 0;  // the instruction at work
   bool is_recording_ = false;
+  bool ends_in_no_call_ = false;
   bool goes_on_ = true;  // whether control reaches the end of the block
 };
 
 }  // namespace
 
-FunctionFlow follow_function(const FlowContext& context, Bytes code, Addr at) {
-  return Flow(context, code, at).run();
+FunctionFlow follow_function(const FlowContext& context, Bytes code, Addr at, bool is_running) {
+  return Flow(context, code, at).run(is_running);
 }
 
 }  // namespace heapscan

@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct Callee {
     Plain,
     Allocator,
     NoReturn,
+    NeverCalled,   // as the image shows: code behind the call has not run
     ReturnsFirst,  // its first parameter, as memset and memcpy do
   };
   Kind kind = Kind::Plain;
@@ -42,6 +44,9 @@ struct FlowContext {
   const MemoryImage& image;
   const std::vector<AllocatorFunction>& allocators;
   std::function<Callee(Addr)> callee_at;  // of the first instruction that is called
+  // By how far behind what a register points at the pointer lies that is called through; null: such
+  // calls lead nobody knows where.
+  const std::map<int64_t, uint32_t>* handed = nullptr;
 };
 
 // Those in registers (System V ABI).
@@ -73,8 +78,11 @@ struct FunctionFlow {
   std::vector<PointerWrite> writes;
   std::vector<FillingCall> fills;
   std::vector<Value> results;  // at each return
+  bool never_ran = false;      // every way through the function leads to what was never called
 };
 
-[[nodiscard]] FunctionFlow follow_function(const FlowContext& context, Bytes code, Addr at);
+// `is_running`: a thread may be in the middle of it, so that what comes later says nothing.
+[[nodiscard]] FunctionFlow follow_function(const FlowContext& context, Bytes code, Addr at,
+                                           bool is_running = false);
 
 }  // namespace heapscan

@@ -3,7 +3,10 @@
 // themselves, and the next round follows the functions that refer to them, until nothing new is
 // found. A reference is a direct call, or a pointer whose captured value is the allocator: a slot of
 // the global offset table, or a variable such as `xmlMalloc`. A slot that the loader has not bound
-// yet refers to nothing: what it names was never called from there.
+// yet refers to nothing: what it names was never called from there, and code that leads to such a
+// call has not run. Allocators are also called through members of structs: those in a module's data
+// are read there, and those that a library was handed are looked for in functions that pass a
+// parameter on through a member at the same offset.
 
 #include <algorithm>
 #include <map>
@@ -18,11 +21,15 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
 #include "heapscan/sites/call_sites.h"
+#include "sites/code_pointers.h"
 #include "sites/data_flow.h"
+#include "sites/handed_allocators.h"
 #include "sites/known_allocators.h"
 #include "sites/module_code.h"
 #include "sites/site_rows.h"
 #include "sites/stubs.h"
+#include "sites/traces.h"
+#include "sites/wrappers.h"
 
 namespace heapscan {
 
@@ -31,6 +38,7 @@ namespace {
 constexpr unsigned kMostRounds = 8;
 constexpr size_t kMostFollowed = 400'000;          // functions, in all rounds
 constexpr uint64_t kLongestFollowed = 256 * 1024;  // bytes of one function
+constexpr uint64_t kLongestStruct = 256;           // of functions; bytes
 constexpr size_t kMostAllocators = 20'000;
 
 class Finder {
@@ -40,19 +48,17 @@ class Finder {
 
   CallSites run() {
     read_modules();
+    code_on_stacks_ = code_on_stacks(image_, runtime_);
     found_.allocators = find_known_allocators(image_, symbols_);
     for (size_t i = 0; i < found_.allocators.size(); ++i) {
       allocator_of_.emplace(found_.allocators[i].function, static_cast<uint32_t>(i));
     }
-    size_t known = 0;
-    for (unsigned round = 0; round < kMostRounds && known < found_.allocators.size(); ++round) {
-      const std::vector<AddrRange> functions = functions_that_refer_to(known);
-      known = found_.allocators.size();
-      callees_.clear();
-      follow(functions);
-      find_wrappers(functions);
-    }
+    find_all_wrappers(0);
+    const size_t known = found_.allocators.size();
+    find_handed();
+    find_all_wrappers(known);
     follow_fills();
+    follow_callers_of_dead();
     note_left_out();
     make_site_rows({image_, runtime_, code_, flows_, allocator_of_}, found_);
     return std::move(found_);
@@ -65,11 +71,15 @@ class Finder {
     const size_t count = image_.modules().size();
     code_.resize(count);
     slots_.resize(count);
+    data_slots_.resize(count);
+    pointers_.resize(count);
     parallel_for(count, [&](size_t m) {
       const ModuleId module(m);
       if (!is_worth_reading(module)) return;
       code_[m] = read_module_code(image_, symbols_, module);
       slots_[m] = slots_of(code_[m]);
+      data_slots_[m] = data_slots_of(code_[m]);
+      pointers_[m] = code_pointers_of(image_, module);
     });
   }
 
@@ -112,7 +122,60 @@ class Finder {
     return slots;
   }
 
+  // Slots of the global offset table that hold addresses of data; sorted by value.
+  [[nodiscard]] std::vector<Slot> data_slots_of(const ModuleCode& code) const {
+    std::vector<Slot> slots;
+    Addr last;
+    for (const CodeReference& r : code.references) {
+      if (r.kind != ReferenceKind::LoadSlot || r.target == last) continue;
+      last = r.target;
+      const auto value = image_.read_addr(r.target);
+      if (!value || is_code(image_, *value) || image_.module_at(*value) == nullptr) continue;
+      slots.push_back({*value, r.target});
+    }
+    std::sort(slots.begin(), slots.end(), [](const Slot& a, const Slot& b) {
+      return a.value != b.value ? a.value < b.value : a.at < b.at;
+    });
+    return slots;
+  }
+
   // ---- rounds ------------------------------------------------------------------------------------
+
+  // Until there are no more, beginning with callers of the allocators from the `known` on.
+  void find_all_wrappers(size_t known) {
+    for (unsigned round = 0; round < kMostRounds && known < found_.allocators.size(); ++round) {
+      const std::vector<AddrRange> functions = functions_that_refer_to(known);
+      known = found_.allocators.size();
+      callees_.clear();
+      follow(functions);
+      find_wrappers(functions);
+    }
+  }
+
+  // Functions that pass their parameter on to an allocator which they were handed. Others that call
+  // through such a member may mean anything.
+  void find_handed() {
+    const HandedAllocators handed = find_handed_allocators(image_, found_.allocators);
+    if (handed.empty()) return;
+    std::vector<AddrRange> functions;
+    for (const ModuleCode& code : code_) {
+      for (const AddrRange f : functions_that_call_through(code, handed)) {
+        if (flows_.count(f.begin()) == 0 && f.size() <= kLongestFollowed) functions.push_back(f);
+      }
+    }
+    FlowContext context{image_, found_.allocators, [this](Addr a) { return callee_at(a); }};
+    context.handed = &handed;
+    std::vector<FunctionFlow> flows(functions.size());
+    parallel_for(functions.size(), [&](size_t i) {
+      const ModuleCode* code = code_at(functions[i].begin());
+      if (code == nullptr) return;
+      flows[i] = follow_function(context, code->bytes_of(functions[i]), functions[i].begin());
+    });
+    for (size_t i = 0; i < functions.size(); ++i) {
+      auto wrapper = wrapper_in(flows[i], found_.allocators);
+      if (wrapper) add_allocator(functions[i].begin(), std::move(*wrapper));
+    }
+  }
 
   // Functions that call, jump to or load a pointer to one of the allocators from the `first` on.
   [[nodiscard]] std::vector<AddrRange> functions_that_refer_to(size_t first) const {
@@ -141,6 +204,39 @@ class Finder {
         if (r.kind != ReferenceKind::JumpSlot) continue;
         // Perhaps a stub, which begins there or up to five bytes before.
         for (const uint64_t before : {0, 1, 4, 5}) add_callers(code, r.from - before, functions);
+      }
+    }
+    for (size_t of = 0; of < pointers_.size(); ++of) {
+      const auto [first, last] = std::equal_range(
+          pointers_[of].begin(), pointers_[of].end(), CodePointer{allocator, Addr()},
+          [](const auto& a, const auto& b) { return a.value < b.value; });
+      for (auto pointer = first; pointer != last; ++pointer) {
+        if (!is_slot(of, pointer->at)) add_users_of_struct(m, pointer->at, functions);
+      }
+    }
+  }
+
+  // Whether instructions of the module refer to that very place.
+  [[nodiscard]] bool is_slot(size_t m, Addr at) const {
+    const auto references = code_[m].references_to(at);
+    return std::any_of(references.begin(), references.end(),
+                       [](const CodeReference& r) { return r.kind != ReferenceKind::Address; });
+  }
+
+  // Functions that take the address of a struct which `member` may be a member of.
+  void add_users_of_struct(size_t m, Addr member, std::vector<AddrRange>& functions) const {
+    const ModuleCode& code = code_[m];
+    const Addr begin = member - kLongestStruct;
+    auto r = std::lower_bound(code.references.begin(), code.references.end(), begin,
+                              [](const CodeReference& a, Addr at) { return a.target < at; });
+    for (; r != code.references.end() && r->target <= member; ++r) {
+      if (r->kind == ReferenceKind::Address) add_function(code, r->from, functions);
+    }
+    auto slot = std::lower_bound(data_slots_[m].begin(), data_slots_[m].end(), begin,
+                                 [](const Slot& a, Addr at) { return a.value < at; });
+    for (; slot != data_slots_[m].end() && slot->value <= member; ++slot) {
+      for (const CodeReference& use : code.references_to(slot->at)) {
+        add_function(code, use.from, functions);
       }
     }
   }
@@ -172,15 +268,46 @@ class Finder {
       if (functions[i].size() > kLongestFollowed) return;  // noted below
       const ModuleCode* code = code_at(functions[i].begin());
       if (code == nullptr) return;
-      flows[i] = follow_function(context, code->bytes_of(functions[i]), functions[i].begin());
+      flows[i] = follow_function(context, code->bytes_of(functions[i]), functions[i].begin(),
+                                 is_on_stack(functions[i]));
     });
     for (size_t i = 0; i < functions.size(); ++i) {
       if (flows_.size() >= kMostFollowed && flows_.count(functions[i].begin()) == 0) {
         is_cut_ = true;
         break;
       }
+      if (flows[i].never_ran) never_ran_.insert(functions[i].begin());
       flows_[functions[i].begin()] = std::move(flows[i]);
       if (functions[i].size() > kLongestFollowed) too_long_.insert(functions[i].begin());
+    }
+  }
+
+  // A call of the function may not have come back yet.
+  [[nodiscard]] bool is_on_stack(AddrRange function) const {
+    const auto word =
+        std::lower_bound(code_on_stacks_.begin(), code_on_stacks_.end(), function.begin().value);
+    return word != code_on_stacks_.end() && function.contains(Addr(*word));
+  }
+
+  // Who calls a function that never ran has not run either, from there on.
+  void follow_callers_of_dead() {
+    size_t known = 0;
+    for (unsigned round = 0; round < kMostRounds && known < never_ran_.size(); ++round) {
+      std::vector<AddrRange> functions;
+      for (size_t m = 0; m < code_.size(); ++m) {
+        for (const Addr dead : never_ran_) add_callers(code_[m], dead, functions);
+      }
+      known = never_ran_.size();
+      std::sort(functions.begin(), functions.end());
+      functions.erase(std::unique(functions.begin(), functions.end()), functions.end());
+      functions.erase(std::remove_if(functions.begin(), functions.end(),
+                                     [&](AddrRange f) {
+                                       const auto flow = flows_.find(f.begin());
+                                       return flow == flows_.end() || flow->second.never_ran;
+                                     }),
+                      functions.end());
+      callees_.clear();
+      follow(functions);
     }
   }
 
@@ -214,6 +341,10 @@ class Finder {
   [[nodiscard]] Callee make_callee(Addr target) const {
     Callee callee;
     callee.function = behind_stubs(image_, target);
+    if (asks_loader(image_, callee.function) || never_ran_.count(callee.function) != 0) {
+      callee.kind = Callee::Kind::NeverCalled;
+      return callee;
+    }
     const auto allocator = allocator_of_.find(callee.function);
     if (allocator != allocator_of_.end()) {
       callee.kind = Callee::Kind::Allocator;
@@ -238,110 +369,20 @@ class Finder {
       if (allocator_of_.count(function.begin()) != 0) continue;
       const auto flow = flows_.find(function.begin());
       if (flow == flows_.end()) continue;
-      auto wrapper = wrapper_in(flow->second);
-      if (!wrapper) wrapper = maker_in(flow->second);
-      if (!wrapper) continue;
-      wrapper->function = function.begin();
-      if (const auto symbol = symbols_.ref_at(function.begin()); symbol && symbol->offset == 0) {
-        wrapper->name = symbol->name;
-      }
-      allocator_of_.emplace(function.begin(), static_cast<uint32_t>(found_.allocators.size()));
-      found_.allocators.push_back(std::move(*wrapper));
+      auto wrapper = wrapper_in(flow->second, found_.allocators);
+      if (!wrapper) wrapper = maker_in(flow->second, found_.allocators, allocator_of_);
+      if (wrapper) add_allocator(function.begin(), std::move(*wrapper));
     }
   }
 
-  // What the function is as an allocator, when it is one: it returns what a call handed out, and the
-  // caller decides how much that is.
-  [[nodiscard]] std::optional<AllocatorFunction> wrapper_in(const FunctionFlow& flow) const {
-    for (const Value& result : flow.results) {
-      if (!result.points_into(Value::Of::Allocation) || result.offset < 0 ||
-          result.id >= flow.allocations.size()) {
-        continue;
-      }
-      auto wrapper = passed_on(flow.allocations[result.id]);
-      if (!wrapper) continue;
-      wrapper->header_bytes += static_cast<uint64_t>(result.offset);
-      if (fills_fields(flow, result)) continue;
-      return wrapper;
+  void add_allocator(Addr function, AllocatorFunction allocator) {
+    if (found_.allocators.size() >= kMostAllocators || allocator_of_.count(function) != 0) return;
+    allocator.function = function;
+    if (const auto symbol = symbols_.ref_at(function); symbol && symbol->offset == 0) {
+      allocator.name = symbol->name;
     }
-    return std::nullopt;
-  }
-
-  // A function that returns a new block and decides itself how large it is. That its callers get one
-  // tells what they make point to what; a person looks into the function itself.
-  [[nodiscard]] std::optional<AllocatorFunction> maker_in(const FunctionFlow& flow) const {
-    for (const Value& result : flow.results) {
-      if (!result.points_into(Value::Of::Allocation) || result.offset != 0 ||
-          result.id >= flow.allocations.size()) {
-        continue;
-      }
-      const AllocatingCall& call = flow.allocations[result.id];
-      if (call.at.is_null()) continue;
-      const AllocatorFunction& inner = found_.allocators[call.allocator];
-      uint8_t depth = 0;
-      for (const AllocatorFunction* a = &inner; a->is_maker && depth < kMakerDepth; ++depth) {
-        a = &found_.allocators[allocator_of_.at(a->inner)];
-      }
-      if (depth == kMakerDepth) continue;
-      AllocatorFunction maker;
-      maker.is_maker = true;
-      maker.inner = inner.function;
-      return maker;
-    }
-    return std::nullopt;
-  }
-
-  // Whether the function writes behind what it returns: then it makes something of its own.
-  static bool fills_fields(const FunctionFlow& flow, const Value& result) {
-    return std::any_of(flow.writes.begin(), flow.writes.end(), [&](const PointerWrite& write) {
-      return write.to.points_into(Value::Of::Allocation) && write.to.id == result.id &&
-             write.to.offset >= result.offset;
-    });
-  }
-
-  [[nodiscard]] std::optional<AllocatorFunction> passed_on(const AllocatingCall& call) const {
-    const AllocatorFunction& inner = found_.allocators[call.allocator];
-    if (inner.result_parameter >= 0 || inner.is_maker || call.at.is_null()) return std::nullopt;
-    AllocatorFunction wrapper = inner;
-    wrapper.inner = inner.function;
-    wrapper.name.clear();
-    if (inner.size_parameter < 0) {
-      // A string's copy, of a parameter.
-      if (!inner.fills_text || call.arguments[0].of != Value::Of::Parameter) return std::nullopt;
-      return wrapper;
-    }
-    const Value& size = call.arguments[static_cast<size_t>(inner.size_parameter)];
-    const Value count = inner.count_parameter < 0
-                            ? number(1)
-                            : call.arguments[static_cast<size_t>(inner.count_parameter)];
-    const auto is_parameter = [](const Value& v) {
-      return v.of == Value::Of::Parameter && v.scale > 0;
-    };
-    wrapper.size_parameter = wrapper.count_parameter = -1;
-    if (size.of == Value::Of::Product && size.offset == 0 && count.is_number(1)) {
-      wrapper.size_parameter = static_cast<int8_t>(size.id >> 8);
-      wrapper.count_parameter = static_cast<int8_t>(size.id & 0xff);
-      wrapper.scale *= static_cast<uint64_t>(size.scale);
-      return wrapper;
-    }
-    if (is_parameter(size) && (count.is_one_number() || is_parameter(count))) {
-      if (size.offset < 0) return std::nullopt;
-      wrapper.size_parameter = static_cast<int8_t>(size.id);
-      wrapper.fixed_bytes += inner.scale * static_cast<uint64_t>(size.offset);
-      wrapper.scale *= static_cast<uint64_t>(size.scale);
-      if (is_parameter(count)) {
-        wrapper.count_parameter = static_cast<int8_t>(count.id);
-      } else {
-        wrapper.scale *= static_cast<uint64_t>(std::max<int64_t>(count.offset, 1));
-      }
-      // More than padding is an array of something: the function knows what it makes.
-      return wrapper.scale == 1 ? std::optional(wrapper) : std::nullopt;
-    }
-    if (is_parameter(count) && size.is_one_number() && size.offset == 1) {
-      wrapper.size_parameter = static_cast<int8_t>(count.id);
-      return wrapper;
-    }
-    return std::nullopt;
+    allocator_of_.emplace(function, static_cast<uint32_t>(found_.allocators.size()));
+    found_.allocators.push_back(std::move(allocator));
   }
 
   // ---- what is written behind the call -----------------------------------------------------------
@@ -371,14 +412,18 @@ class Finder {
   const MemoryImage& image_;
   const Symbols& symbols_;
   const RuntimeFacts& runtime_;
-  std::vector<ModuleCode> code_;          // one per module; empty of those not read
-  std::vector<std::vector<Slot>> slots_;  // likewise
+  std::vector<ModuleCode> code_;                    // one per module; empty of those not read
+  std::vector<std::vector<Slot>> slots_;            // likewise
+  std::vector<std::vector<Slot>> data_slots_;       // likewise
+  std::vector<std::vector<CodePointer>> pointers_;  // likewise
   CallSites found_;
   std::unordered_map<Addr, uint32_t> allocator_of_;
   std::map<Addr, FunctionFlow> flows_;  // by the function's begin
   std::set<Addr> fillers_;
-  std::set<Addr> too_long_;  // functions that were not followed for that
-  bool is_cut_ = false;      // more functions than are followed
+  std::set<Addr> never_ran_;              // functions that the image shows not to have run
+  std::vector<uint64_t> code_on_stacks_;  // words of stacks that point into code; sorted
+  std::set<Addr> too_long_;               // functions that were not followed for that
+  bool is_cut_ = false;                   // more functions than are followed
   std::shared_mutex callees_lock_;
   std::unordered_map<Addr, Callee> callees_;
 };

@@ -40,6 +40,17 @@ Addr behind_stubs(const MemoryImage& image, Addr at) {
   return at;
 }
 
+bool asks_loader(const MemoryImage& image, Addr at) {
+  // endbr64; push number; bnd jmp first_entry
+  std::array<std::byte, 12> code{};
+  if (!image.read_bytes(at, code)) return false;
+  size_t skipped = load<uint32_t>(code.data()) == kEndbr64 ? 4 : 0;
+  if (code[skipped] != std::byte{0x68}) return false;
+  skipped += 5;
+  if (code[skipped] == std::byte{0xf2}) ++skipped;
+  return code[skipped] == std::byte{0xe9};
+}
+
 bool are_stubs(const MemoryImage& image, AddrRange code) {
   const auto first = image.read<uint16_t>(code.begin());
   constexpr uint16_t kPushSlot = 0x35ff;  // push [rip + x]

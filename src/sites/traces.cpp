@@ -8,6 +8,7 @@ namespace heapscan {
 
 namespace {
 
+constexpr size_t kMostStackWords = size_t{1} << 22;
 constexpr size_t kHoldersShare = 5;  // one in that many blocks must point at another cluster
 
 }  // namespace
@@ -35,6 +36,31 @@ std::vector<std::vector<Held>> find_held(const MemoryImage& image, const HeapMod
     }
   }
   return held;
+}
+
+std::vector<uint64_t> code_on_stacks(const MemoryImage& image, const RuntimeFacts& runtime) {
+  std::vector<AddrRange> code;
+  for (size_t m = 0; m < image.modules().size(); ++m) {
+    for (const ModuleSegment& segment : image.modules()[ModuleId(m)].segments) {
+      if (segment.executable) code.push_back(segment.range);
+    }
+  }
+  std::sort(code.begin(), code.end());
+  std::vector<uint64_t> words;
+  for (const ThreadArea& area : runtime.threads) {
+    image.for_each_span(area.stack, [&](Addr, Bytes bytes) {
+      for (uint64_t at = 0; at + 8 <= bytes.size() && words.size() < kMostStackWords; at += 8) {
+        const auto word = load<uint64_t>(bytes.data() + at);
+        const auto after =
+            std::upper_bound(code.begin(), code.end(), word,
+                             [](uint64_t w, AddrRange r) { return w < r.begin().value; });
+        if (after != code.begin() && std::prev(after)->contains(Addr(word))) words.push_back(word);
+      }
+    });
+  }
+  std::sort(words.begin(), words.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());
+  return words;
 }
 
 std::vector<uint8_t> calls_on_stacks(const MemoryImage& image, const RuntimeFacts& runtime,

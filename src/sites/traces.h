@@ -25,6 +25,10 @@ constexpr uint64_t kMostBytes = 512;  // of a block that are looked at
                                                        const HeapModel& heap,
                                                        const Clusters& clusters, size_t count);
 
+// Words of all stacks, also below their ends, that point into code; sorted, each once.
+[[nodiscard]] std::vector<uint64_t> code_on_stacks(const MemoryImage& image,
+                                                   const RuntimeFacts& runtime);
+
 // 1 for each call whose return address lies in a stack, perhaps below its end: it was made not long ago.
 [[nodiscard]] std::vector<uint8_t> calls_on_stacks(const MemoryImage& image,
                                                    const RuntimeFacts& runtime,

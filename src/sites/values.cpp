@@ -163,6 +163,15 @@ Value either(const Value& a, const Value& b) {
   if (a == b) return a;
   if (a.of == Value::Of::Allocation && b.is_number(0)) return a;
   if (b.of == Value::Of::Allocation && a.is_number(0)) return b;
+  // The block behind its header, and the failure that was not moved.
+  if (a.of == Value::Of::Allocation && b.of == Value::Of::Allocation && a.id == b.id &&
+      a.scale == 1 && b.scale == 1) {
+    if (a.offset == 0 && b.offset > 0) return b;
+    if (b.offset == 0 && a.offset > 0) return a;
+  }
+  // A new block, or one of a free list: what is done with one is done with the other.
+  if (a.points_into(Value::Of::Allocation) && b.of == Value::Of::Opaque && b.id != 0) return a;
+  if (b.points_into(Value::Of::Allocation) && a.of == Value::Of::Opaque && a.id != 0) return b;
   if (a.points_into(Value::Of::Allocation) && b.points_into(Value::Of::Allocation) &&
       a.offset == b.offset) {
     return a.id < b.id ? a : b;

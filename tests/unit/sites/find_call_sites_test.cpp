@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <span>
 
 #include "heapscan/image/image.h"
@@ -14,8 +16,19 @@ class FindCallSites : public testing::Test {
  public:
   static constexpr uint64_t kBase = 0x400000;
   static constexpr uint64_t kMalloc = kBase + 0x10;
+  static constexpr uint64_t kData = kBase + 0x1000;  // of the program
+  static constexpr uint64_t kHeap = 0x800000;
 
-  FindCallSites() : code_(0x400, uint8_t{0xcc}) { put(kMalloc, {0xc3}); }
+  FindCallSites()
+      : code_(0x400, uint8_t{0xcc}), data_(0x1000, uint8_t{0}), heap_(0x1000, uint8_t{0}) {
+    put(kMalloc, {0xc3});
+  }
+
+  // A word of the data or the heap.
+  void poke(uint64_t at, uint64_t word) {
+    auto& bytes = at >= kHeap ? heap_ : data_;
+    std::memcpy(bytes.data() + (at - (at >= kHeap ? kHeap : kData)), &word, sizeof word);
+  }
 
   void put(uint64_t at, std::vector<uint8_t> bytes) {
     std::copy(bytes.begin(), bytes.end(), code_.begin() + static_cast<ptrdiff_t>(at - kBase));
@@ -32,19 +45,29 @@ class FindCallSites : public testing::Test {
     ImageBuilder builder;
     Module module;
     module.path = "/program";
-    module.range = AddrRange::sized(Addr(kBase), 0x1000);
+    module.range = AddrRange::sized(Addr(kBase), 0x2000);
     module.bias = kBase;
-    module.segments.push_back({module.range, false, true});
+    module.segments.push_back({AddrRange::sized(Addr(kBase), 0x1000), false, true});
+    module.segments.push_back({AddrRange::sized(Addr(kData), 0x1000), true, false});
     module.is_executable = true;
     const ModuleId id = builder.add_module(module);
     Region region;
     code_.resize(0x1000, uint8_t{0xcc});
-    region.range = module.range;
+    region.range = AddrRange::sized(Addr(kBase), 0x1000);
     region.perms = {.read = true, .execute = true};
     region.backing = Backing::File;
     region.contents = Contents::Saved;
     region.module = id;
     region.bytes = builder.keep_copy(std::as_bytes(std::span(code_)));
+    builder.add_region(region);
+    region.range = AddrRange::sized(Addr(kData), 0x1000);
+    region.perms = {.read = true, .write = true};
+    region.bytes = builder.keep_copy(std::as_bytes(std::span(data_)));
+    builder.add_region(region);
+    region.range = AddrRange::sized(Addr(kHeap), 0x1000);
+    region.backing = Backing::Anonymous;
+    region.module = ModuleId::none();
+    region.bytes = builder.keep_copy(std::as_bytes(std::span(heap_)));
     builder.add_region(region);
     image_ = builder.freeze();
     SymbolsBuilder symbols(image_);
@@ -54,6 +77,8 @@ class FindCallSites : public testing::Test {
   }
 
   std::vector<uint8_t> code_;
+  std::vector<uint8_t> data_;
+  std::vector<uint8_t> heap_;
   MemoryImage image_;
 };
 
@@ -110,6 +135,89 @@ TEST_F(FindCallSites, AFunctionThatMakesSomethingIsTheSiteItself) {
   EXPECT_EQ(sites.links[0].child, CallSiteId(0));
   EXPECT_EQ(sites.links[0].parent, CallSiteId(0));
   EXPECT_EQ(sites.links[0].offset, 0x10U);
+}
+
+TEST_F(FindCallSites, CodeBehindACallThatTheLoaderNeverBoundHasNotRun) {
+  constexpr uint64_t kStub = kBase + 0x40;
+  constexpr uint64_t kAskLoader = kBase + 0x50;
+  constexpr uint64_t kSlot = kBase + 0x60;
+  constexpr uint64_t kBefore = kBase + 0x80;
+  constexpr uint64_t kBehind = kBase + 0xc0;
+  constexpr uint64_t kBeside = kBase + 0x100;
+  put(kStub, {0xff, 0x25, 0x1a, 0, 0, 0});                // jmp [rip + 0x1a], the slot
+  put(kAskLoader, {0x68, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0});  // push 0; jmp
+  put(kSlot, {0x50, 0, 0x40, 0, 0, 0, 0, 0});             // as the linker left it
+  const auto put_call = [&](uint64_t at, uint64_t target) {
+    put(at, {0xbf, 0x20, 0, 0, 0});  // mov edi, 0x20
+    put(at + 5, call(at + 5, target));
+  };
+  put_call(kBefore, kMalloc);
+  put_call(kBefore + 10, kStub);
+  put(kBefore + 20, {0xc3});
+  put_call(kBehind, kStub);
+  put_call(kBehind + 10, kMalloc);
+  put(kBehind + 20, {0xc3});
+  put(kBeside, {0x85, 0xff, 0x74, 0x0a});  // test edi, edi; je +10
+  put_call(kBeside + 4, kStub);
+  put_call(kBeside + 14, kMalloc);
+  put(kBeside + 24, {0xc3});
+  put(kBase + 0x140, call(kBase + 0x140, kBefore));
+  put(kBase + 0x145, call(kBase + 0x145, kBehind));
+  put(kBase + 0x14a, call(kBase + 0x14a, kBeside));
+  const CallSites sites = find();
+  ASSERT_EQ(sites.rows.size(), 1U);
+  EXPECT_EQ(sites.rows[CallSiteId(0)].call, Addr(kBeside + 19)) << "it gets there without the call";
+}
+
+TEST_F(FindCallSites, AllocatorsAreCalledThroughMembersOfStructs) {
+  constexpr uint64_t kWrapper = kBase + 0x40;
+  constexpr uint64_t kUser = kBase + 0x80;
+  constexpr uint64_t kMain = kBase + 0xc0;
+  constexpr uint64_t kMethods = kData + 0x40;
+  put(kWrapper, {0x48, 0x83, 0xc7, 0x08});  // add rdi, 8
+  put(kWrapper + 4, call(kWrapper + 4, kMalloc));
+  put(kWrapper + 9, {0xc3});
+  poke(kMethods + 0x20, kWrapper);
+  put(kUser, {0x48, 0x8d, 0x05});  // lea rax, [rip + …], the struct
+  const auto offset = static_cast<uint32_t>(kMethods - (kUser + 7));
+  for (unsigned i = 0; i < 4; ++i) put(kUser + 3 + i, {static_cast<uint8_t>(offset >> (8 * i))});
+  put(kUser + 7, {0xff, 0x60, 0x20});  // jmp [rax + 0x20]
+  put(kMain, {0xbf, 0x18, 0, 0, 0});   // mov edi, 0x18
+  put(kMain + 5, call(kMain + 5, kUser));
+  put(kMain + 10, {0xc3});
+  put(kBase + 0x100, call(kBase + 0x100, kMain));
+  put(kBase + 0x105, call(kBase + 0x105, kWrapper));
+  const CallSites sites = find();
+  const auto at_main = std::find_if(sites.rows.begin(), sites.rows.end(),
+                                    [](const CallSite& s) { return s.call == Addr(kMain + 5); });
+  ASSERT_NE(at_main, sites.rows.end());
+  EXPECT_EQ(at_main->bytes.constants, (std::vector<uint64_t>{0x20})) << "with the header";
+}
+
+// As lua does: the allocator is handed over and kept in a state, with which it is called.
+TEST_F(FindCallSites, AnAllocatorThatWasHandedOverIsFoundWhereAParameterIsPassedOn) {
+  constexpr uint64_t kWrapper = kBase + 0x40;
+  constexpr uint64_t kUser = kBase + 0x80;
+  constexpr uint64_t kMain = kBase + 0xc0;
+  put(kWrapper, {0x48, 0x89, 0xf7});  // mov rdi, rsi
+  put(kWrapper + 3, call(kWrapper + 3, kMalloc, 0xe9));
+  poke(kHeap + 0x110, kWrapper);          // state->allocate
+  poke(kHeap + 0x10, kHeap + 0x100);      // a pointer to the state
+  put(kUser, {0x53});                     // push rbx
+  put(kUser + 1, {0x48, 0x8b, 0x5f, 8});  // mov rbx, [rdi + 8]
+  put(kUser + 5, {0x48, 0x8b, 0x3b});     // mov rdi, [rbx]
+  put(kUser + 8, {0xff, 0x53, 0x10});     // call [rbx + 0x10]
+  put(kUser + 11, {0x5b, 0xc3});          // pop rbx; ret
+  put(kMain, {0xbe, 0x18, 0, 0, 0});      // mov esi, 0x18
+  put(kMain + 5, call(kMain + 5, kUser));
+  put(kMain + 10, {0xc3});
+  put(kBase + 0x100, call(kBase + 0x100, kMain));
+  put(kBase + 0x105, call(kBase + 0x105, kWrapper));
+  const CallSites sites = find();
+  const auto at_main = std::find_if(sites.rows.begin(), sites.rows.end(),
+                                    [](const CallSite& s) { return s.call == Addr(kMain + 5); });
+  ASSERT_NE(at_main, sites.rows.end());
+  EXPECT_EQ(at_main->bytes.constants, (std::vector<uint64_t>{0x18}));
 }
 
 TEST_F(FindCallSites, WithoutAnAllocatorThereIsNothing) {

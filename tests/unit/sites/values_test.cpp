@@ -53,6 +53,10 @@ TEST(Values, ANullPointerBesideABlockIsAFailedCall) {
   EXPECT_EQ(either(allocation(3), number(0)), allocation(3));
   EXPECT_EQ(either(number(0), allocation(3)), allocation(3));
   EXPECT_TRUE(either(allocation(3), number(8)).is_unknown());
+  EXPECT_EQ(either(value_plus(allocation(3), 8), allocation(3)), value_plus(allocation(3), 8))
+      << "the failure is not moved behind the header";
+  EXPECT_EQ(either(opaque(7), allocation(3)), allocation(3)) << "or one of a free list";
+  EXPECT_TRUE(either(Value(), allocation(3)).is_unknown());
 }
 
 TEST(Values, ANumberBesideAParameterIsItsDefault) {
