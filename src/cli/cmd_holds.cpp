@@ -4,6 +4,7 @@
 #include "cli/look.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "heapscan/identify/held_containers.h"
 #include "heapscan/report/holds.h"
 
 namespace heapscan {
@@ -23,19 +24,26 @@ struct HoldsWords {
 
 int run_holds(const HoldsWords& words) {
   const SharedOptions& shared = words.shared;
-  return report_on_live_memory(shared, words.target, [&](const Look& look, const Door& door) {
-    HoldsOptions options;
-    options.fold.depth = static_cast<int>(words.depth);
-    options.fold.most_children = words.top;
-    options.content = shared.report.content;
-    options.verbose = shared.report.verbose;
-    options.command = "heapscan holds " + door.word;
-    if (!words.holder.empty()) {
-      options.fold.by = find_holder(look.analysis, words.holder);
-      options.command += " " + shell_word(words.holder);
-    }
-    return describe_holds(look.captured.facts, look.analysis, options);
-  });
+  return report_on_live_memory(
+      shared, words.target, [&](const Look& look, const Door& door, auto&& stage) {
+        HoldsOptions options;
+        options.fold.depth = static_cast<int>(words.depth);
+        options.fold.most_children = words.top;
+        options.content = shared.report.content;
+        options.verbose = shared.report.verbose;
+        options.command = "heapscan holds " + door.word;
+        if (!words.holder.empty()) {
+          options.fold.by = find_holder(look.analysis, words.holder);
+          options.command += " " + shell_word(words.holder);
+        }
+        const Analysis& a = look.analysis;
+        const HeldContainers containers = stage("find containers", [&] {
+          return find_held_containers(a.image, a.symbols, a.heap, a.types, a.clusters, a.identities,
+                                      a.holding->roots, a.holding->graph, a.holding->retained);
+        });
+        return stage("report",
+                     [&] { return describe_holds(look.captured.facts, a, containers, options); });
+      });
 }
 
 void add_holds_words(CLI::App& command, HoldsWords& words) {

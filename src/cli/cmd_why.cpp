@@ -38,15 +38,18 @@ int run_why(const WhyWords& words) {
   const SharedOptions& shared = words.shared;
   std::vector<Addr> addresses;
   for (const std::string& text : words.addresses) addresses.push_back(address_from(text));
-  return report_on_live_memory(shared, words.target, [&](const Look& look, const Door& door) {
-    WhyOptions options;
-    options.paths = words.paths;
-    options.content = shared.report.content;
-    options.verbose = shared.report.verbose;
-    options.command = "heapscan why " + door.word;
-    for (const Addr address : addresses) options.command += " " + hex(address);
-    return describe_why(look.captured.facts, look.analysis, addresses, options);
-  });
+  return report_on_live_memory(
+      shared, words.target, [&](const Look& look, const Door& door, auto&& stage) {
+        WhyOptions options;
+        options.paths = words.paths;
+        options.content = shared.report.content;
+        options.verbose = shared.report.verbose;
+        options.command = "heapscan why " + door.word;
+        for (const Addr address : addresses) options.command += " " + hex(address);
+        return stage("report", [&] {
+          return describe_why(look.captured.facts, look.analysis, addresses, options);
+        });
+      });
 }
 
 void add_why_words(CLI::App& command, WhyWords& words) {

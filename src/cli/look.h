@@ -86,7 +86,8 @@ struct Door {
 [[nodiscard]] Door find_door(const std::string& words, const SharedOptions& options);
 
 // What a command does that answers a question about the live memory of one target: `describe` makes
-// the report, with the look and the door at hand. The exit code. Throws Error.
+// the report, with the look and the door at hand; what takes time it hands to `stage(name, work)`,
+// which returns what that does. The exit code. Throws Error.
 template <typename Describe>
 int report_on_live_memory(const SharedOptions& options, const std::string& target,
                           Describe&& describe) {
@@ -96,7 +97,11 @@ int report_on_live_memory(const SharedOptions& options, const std::string& targe
   std::optional<Progress> progress(std::in_place, !options.report.quiet);
   const Look look = look_at_live_memory(options, door.capture, *progress);
   Timing timing = look.timing;
-  auto report = timed("report", timing, [&] { return describe(look, door); });
+  const auto stage = [&](const std::string& name, auto&& work) {
+    progress->stage(name);
+    return timed(name, timing, work);
+  };
+  auto report = describe(look, door, stage);
   if (options.report.timing) report.timing = std::move(timing);
   require_unchanged(look.captured);
   progress.reset();

@@ -98,8 +98,8 @@ class LookHistory {
 
   [[nodiscard]] uint64_t looks() const { return looks_; }
   [[nodiscard]] const std::optional<LookLine>& last() const { return last_line_; }
-  // The groups that grew, those that grew in every interval first, `top` of them. Nothing before the
-  // second look.
+  // The groups that grew or leak, `top` of them: those that leak first, by how much of them is lost,
+  // then those that grew in every interval. Nothing before the second look.
   [[nodiscard]] std::optional<ChangeReport> changes(size_t top) const;
   // Confirmed to be lost by the last two looks, or lost since; of one look, lost.
   [[nodiscard]] bool anything_leaked() const;

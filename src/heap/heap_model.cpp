@@ -4,6 +4,7 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/heap/free_memory.h"
+#include "heapscan/heap/used_block.h"
 #include "heapscan/image/intervals.h"
 
 namespace heapscan {
@@ -109,18 +110,6 @@ HeapTotals add_up(const MemoryImage& image, std::span<const Block> blocks,
   }
   return sum;
 }
-
-namespace {
-
-// The block that begins at `begin`; none when there is none or it is not in use.
-BlockId used_block_at(const HeapModel& heap, Addr begin) {
-  const BlockId id = heap.block_at(begin);
-  if (!id.valid()) return id;
-  const Block& block = heap.block(id);
-  return block.begin() == begin && block.state() == BlockState::Used ? id : BlockId::none();
-}
-
-}  // namespace
 
 void mark_ended_storage(const RuntimeFacts& runtime, HeapModel& heap) {
   for (const EndedStorage& storage : runtime.ended_storage) {

@@ -3,8 +3,8 @@
 // a container has those of the object's blocks that its own words lead to, and what pointers between
 // these blocks lead to from there. A block that two containers get at belongs to none.
 //
-// What a container's nodes and elements are, the name of its allocator says. So a second pass looks
-// for containers in them, and a third in theirs.
+// What a container's nodes and elements are, the name of its allocator says. So another pass looks
+// for containers in them, and another one in theirs, as often as kMostNested says.
 #include "heapscan/identify/held_containers.h"
 
 #include <fmt/format.h>
@@ -77,14 +77,39 @@ class ContainerFinder {
     return at->second;
   }
 
+  // Which variables and kinds of blocks have containers, for most rows lie below neither.
+  bool find_holders() {
+    const auto has_places = [this](TypeId type) {
+      return type.valid() && !places_of(type).empty();
+    };
+    bool is_any = false;
+    for (const Identity& identity : identities_.rows) {
+      kinds_with_places_.push_back(has_places(identity.type) ? 1 : 0);
+      is_any |= kinds_with_places_.back() != 0;
+    }
+    for (size_t i = 0; i < roots_.rows.size(); ++i) {
+      const auto& group = roots_.rows[RootGroupId(i)];
+      groups_with_places_.push_back(!group.begin.is_null() && has_places(group.type) ? 1 : 0);
+      is_any |= groups_with_places_.back() != 0;
+    }
+    return is_any;
+  }
+  [[nodiscard]] bool has_places(RetainedRow row) const {
+    if (const RootGroupId group = retained_.group(row); group.valid())
+      return groups_with_places_[group.index()] != 0;
+    const BlockId block = retained_.block(row);
+    const ClusterId cluster = block.valid() ? cluster_of_[block.index()] : ClusterId::none();
+    return cluster.valid() && kinds_with_places_[cluster.index()] != 0;
+  }
+
   void collect_children() {
     row_of_.assign(heap_.blocks.size(), Retained::kWhole);
+    if (!find_holders()) return;
     for (RetainedRow row = 1; row < retained_.size(); ++row) {
       const BlockId block = retained_.block(row);
       if (!block.valid()) continue;
       const RetainedRow parent = retained_.parent(row);
-      const TypeId type = type_of(parent);
-      if (!type.valid() || places_of(type).empty()) continue;
+      if (!has_places(parent)) continue;
       row_of_[block.index()] = row;
       children_.emplace_back(parent, row);
     }
@@ -159,7 +184,7 @@ class ContainerFinder {
 
   void add_known() {
     for (const auto& containers :
-         {find_glib_containers(image_, heap_, clusters_, identities_),
+         {find_glib_containers(image_, symbols_, heap_, clusters_, identities_),
           find_python_containers(image_, symbols_, heap_), find_open_files(image_, symbols_, heap_),
           find_memory_resources(image_, symbols_, heap_)}) {
       if (!containers.empty() && !knows_all_rows_) learn_all_rows();
@@ -313,6 +338,8 @@ class ContainerFinder {
   std::vector<Child> children_;
   bool knows_all_rows_ = false;  // of all live blocks
   std::map<TypeId, std::vector<uint32_t>> places_of_;
+  std::vector<uint8_t> kinds_with_places_;   // by cluster
+  std::vector<uint8_t> groups_with_places_;  // by group of root words
   std::vector<ContainerContent> contents_;
   std::map<TypeId, uint8_t> content_of_type_;
   std::vector<uint8_t> content_of_row_;  // 1 + index into contents_; empty before collect_nested()

@@ -1,10 +1,10 @@
 // Containers that need no type to be known: each says by its own words what it is, of which blocks
 // it is made and how many entries it has.
 //
-// GLib's hash tables are found by sizes and pointers that go together, its arrays by the label that
-// recognisers gave their heads, CPython's
-// dicts, lists and sets by the address of their type, open streams of the C library by its list of
-// them. Numbers that contradict the blocks are not believed.
+// GLib's hash tables, queues and trees are found by numbers and pointers that go together, its arrays
+// by the label that recognisers gave their heads, CPython's dicts, lists and sets by the address of
+// their type, open streams of the C library by its list of them. Numbers that contradict the blocks
+// are not believed.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ namespace heapscan {
 
 struct KnownContainer {
   std::string kind;  // "GHashTable", "Python dict", "open FILE"
-  std::string name;  // "__main__.sessions"; empty: what points to it says where it is
+  std::string name;  // "__main__.sessions", "Server.sessions"; empty: what points to it says where
   // What it is made of, without what it contains. The first is what others point to, where that is
   // a block of its own.
   std::vector<BlockId> blocks;
@@ -33,6 +33,7 @@ struct KnownContainer {
 };
 
 [[nodiscard]] std::vector<KnownContainer> find_glib_containers(const MemoryImage& image,
+                                                               const Symbols& symbols,
                                                                const HeapModel& heap,
                                                                const Clusters& clusters,
                                                                const Identities& identities);
@@ -52,7 +53,7 @@ struct KnownContainer {
                                                                 const Symbols& symbols,
                                                                 const HeapModel& heap);
 
-// The block that begins at `at` and is in use; none otherwise.
-[[nodiscard]] BlockId used_block_at(const HeapModel& heap, Addr at);
+// The variable of a module in which `at` lies; empty: no symbol says.
+[[nodiscard]] std::string name_of_variable(const Symbols& symbols, Addr at);
 
 }  // namespace heapscan

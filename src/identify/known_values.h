@@ -1,5 +1,5 @@
-// What memory has to hold to be taken for a text, a time, a socket address or an object of the C++
-// library.
+// What memory has to hold to be taken for a text, a time, a socket address, a stream or an object of
+// the C++ library.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,21 @@ struct SocketAddress {
 // What `bytes` begins with; nothing unless it can hardly be anything else: a port, an address that
 // hosts have, zeros where the kernel wants them.
 [[nodiscard]] std::optional<SocketAddress> socket_address_at(Bytes bytes);
+
+// ---- streams of the C library -------------------------------------------------------------------
+
+// Sources: glibc libio/bits/types/struct_FILE.h and libio/libioP.h (_IO_FILE_plus: the jump table
+// follows the FILE; _IO_MAGIC). x86-64, unchanged from 2.17 to 2.41.
+struct StdioFile {
+  static constexpr uint64_t kBuffer = 0x38;
+  static constexpr uint64_t kNextOpen = 0x68;
+  static constexpr uint64_t kJumpTable = 0xd8;
+  static constexpr uint64_t kBytes = 0xe0;
+  // fclose() takes the magic number away. `flags` are the first 32 bits.
+  [[nodiscard]] static constexpr bool is_open(uint32_t flags) {
+    return (flags & 0xffff0000) == 0xfbad0000;
+  }
+};
 
 // ---- std::string and std::vector ----------------------------------------------------------------
 

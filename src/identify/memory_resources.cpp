@@ -1,8 +1,8 @@
 // A resource begins with the address of its class' vtable, so memory is searched for that word; but
 // only where a program uses the class at all: then a module other than the library has the vtable's
-// address, or a copy of it, or the constructor's address, by which it calls that. A monotonic buffer ends with {its size, the buffer before}, and the size has the alignment in
-// its low bits; the resource knows the newest. A pool resource has an array of pools, each with a
-// vector of chunks, and a vector of what was too large for its pools.
+// address, or a copy of it, or the constructor's address, by which it calls that. Of monotonic
+// buffers the resource knows the end of the newest. A pool resource has an array of pools, each with
+// a vector of chunks, and a vector of what was too large for its pools.
 //
 // The library has no symbol for one of the vtables, so that is found by the type information to
 // which it leads.
@@ -12,6 +12,9 @@
 #include <algorithm>
 #include <array>
 
+#include "heapscan/heap/used_block.h"
+#include "heapscan/image/lookups.h"
+#include "heapscan/reach/buffer_end.h"
 #include "heapscan/symbols/symbols.h"
 #include "identify/known_containers.h"
 
@@ -43,17 +46,15 @@ Addr pointer_at(const MemoryImage& image, Addr at) { return image.read_addr(at).
 
 std::vector<BlockId> buffers_of(const MemoryImage& image, const HeapModel& heap, Addr resource) {
   constexpr uint64_t kHead = 56;
-  constexpr uint64_t kEndBytes = 16;
-  constexpr uint64_t kAlignment = 63;
   std::vector<BlockId> blocks;
   Addr end = pointer_at(image, resource + kHead);
   while (!end.is_null() && blocks.size() < kMostBuffers) {
     const BlockId block = heap.block_at(end);
     const auto size = image.read<uint64_t>(end);
     if (!block.valid() || !size) break;
-    if ((*size & ~kAlignment) != end + kEndBytes - heap.block(block).begin()) break;
+    if (BufferEnd::size_in(*size) != end + BufferEnd::kBytes - heap.block(block).begin()) break;
     blocks.push_back(block);
-    end = pointer_at(image, end + 8);
+    end = pointer_at(image, end + BufferEnd::kBefore);
   }
   return blocks;
 }
@@ -92,13 +93,6 @@ std::vector<BlockId> chunks_of(const MemoryImage& image, const HeapModel& heap, 
   return blocks;
 }
 
-// The variable that begins there, or one of its members.
-std::string name_of_variable(const Symbols& symbols, Addr at) {
-  const auto symbol = symbols.ref_at(at);
-  if (!symbol || symbol->size == 0) return "";
-  return name_of_symbol(symbol->name);
-}
-
 class ResourceSearch {
  public:
   ResourceSearch(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap)
@@ -134,19 +128,11 @@ class ResourceSearch {
     const ResourceClass* known = nullptr;
   };
 
-  template <typename F>
-  void for_each_word(const Module& module, F&& f) const {
-    image_.for_each_span(module.range, [&](Addr begin, Bytes bytes) {
-      for (size_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8)
-        f(begin + i, load<uint64_t>(bytes.data() + i));
-    });
-  }
-
   [[nodiscard]] std::optional<Addr> vtable_of(ModuleId id, const ResourceClass& known) const {
     const auto type = symbols_.address_of(id, known.type);
     if (!type) return std::nullopt;
     Addr vtable;
-    for_each_word(image_.modules()[id], [&](Addr at, uint64_t word) {
+    for_each_word(image_, image_.modules()[id].range, [&](Addr at, uint64_t word) {
       if (word == type->value && image_.read<uint64_t>(at - 8) == uint64_t{0}) vtable = at - 8;
     });
     if (vtable.is_null()) return std::nullopt;
@@ -166,23 +152,18 @@ class ResourceSearch {
     for (const Region& region : image_.regions()) {
       const Module* const module = image_.module_at(region.range.begin());
       if (module == nullptr || module == own || region.perms.execute || is_used) continue;
-      image_.for_each_span(region.range, [&](Addr begin, Bytes bytes) {
-        for (size_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8) {
-          const auto word = load<uint64_t>(bytes.data() + i);
-          is_used |= std::find(signs_.begin(), signs_.end(), word) != signs_.end();
-        }
+      for_each_word(image_, region.range, [&](Addr, uint64_t word) {
+        is_used |= std::find(signs_.begin(), signs_.end(), word) != signs_.end();
       });
     }
     return is_used;
   }
 
   void look_through(AddrRange range) {
-    image_.for_each_span(range, [&](Addr begin, Bytes bytes) {
-      for (size_t i = begin.align_up(8) - begin; i + 8 <= bytes.size(); i += 8) {
-        const ResourceClass* const known = class_of(load<uint64_t>(bytes.data() + i));
-        if (known != nullptr && found_.size() < kMostResources && buffers_ < kMostBuffersInAll)
-          add(begin + i, *known);
-      }
+    for_each_word(image_, range, [&](Addr at, uint64_t word) {
+      const ResourceClass* const known = class_of(word);
+      if (known != nullptr && found_.size() < kMostResources && buffers_ < kMostBuffersInAll)
+        add(at, *known);
     });
   }
 

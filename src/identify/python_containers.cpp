@@ -1,17 +1,23 @@
 // CPython's dicts, lists and sets are objects of a known type, so all words of Python's arenas (and
 // where blocks of malloc may have an object's head) are compared with the addresses of those types.
 // A dict's table lies apart from it: a head that says how long its index and its entries are. Names
-// come from modules, whose variables are the entries of a dict.
+// come from modules, whose variables are the entries of a dict, and from instances of classes that
+// programs define: their attributes are in a dict, too, or in a row of values for which the class has
+// the keys. Attributes in slots are not looked for.
 //
 // Sources: CPython Include/cpython/dictobject.h, Objects/dict-common.h (until 3.10) and
 // Include/internal/pycore_dict.h (since 3.11), listobject.h, setobject.h, Objects/moduleobject.c,
-// Include/cpython/unicodeobject.h; 3.6 to 3.13. Tried with 3.11.
+// Include/cpython/unicodeobject.h, Include/cpython/object.h (PyTypeObject, PyHeapTypeObject),
+// Include/internal/pycore_object.h (where instances have their values). Tried with 3.8 to 3.13.
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <map>
 #include <optional>
+#include <unordered_map>
 
+#include "heapscan/heap/used_block.h"
+#include "heapscan/image/lookups.h"
 #include "identify/known_containers.h"
 
 namespace heapscan {
@@ -42,6 +48,37 @@ struct DictTable {
   uint64_t entry = 24;  // bytes
 };
 
+// Of PyTypeObject.
+constexpr uint64_t kTypeName = 24;
+constexpr uint64_t kTypeBytes = 32;
+constexpr uint64_t kTypeFlags = 168;
+constexpr uint64_t kTypeDictOffset = 288;
+constexpr uint64_t kInlineValues = uint64_t{1} << 2;
+constexpr uint64_t kManagedDict = uint64_t{1} << 4;
+constexpr uint64_t kHeapType = uint64_t{1} << 9;
+constexpr uint64_t kReady = uint64_t{1} << 12;
+constexpr uint64_t kIsType = uint64_t{1} << 31;  // instances are types
+constexpr uint64_t kLargestObject = 1 << 20;     // bytes
+
+// Where instances have their attributes: until 3.10 in a dict.
+struct InstanceLayout {
+  uint32_t since = 0;        // version
+  uint64_t values = 0;       // before the instance, a pointer; 0: none there
+  uint64_t dict = 0;         // likewise; with the lowest bit set it is one to values
+  uint64_t first_value = 0;  // in a row of values
+  uint64_t keys = 0;         // of the class, for them
+};
+constexpr std::array<InstanceLayout, 3> kInstanceLayouts{
+    {{0x030d0000, 0, 24, 8, 880}, {0x030c0000, 0, 24, 0, 880}, {0x030b0000, 32, 24, 0, 872}}};
+
+// A class that the program has made.
+struct PythonClass {
+  std::string name;
+  uint64_t flags = 0;
+  uint64_t bytes = 0;  // of an instance
+  int64_t dict = 0;    // where in one its dict is; 0: none
+};
+
 class PythonSearch {
  public:
   PythonSearch(const MemoryImage& image, const Symbols& symbols, const HeapModel& heap)
@@ -50,6 +87,11 @@ class PythonSearch {
       for (const auto& [name, kind] : kPythonTypes) {
         if (const auto type = symbols.address_of(ModuleId(i), name)) types_[type->value] = kind;
       }
+      if (const auto version = symbols.address_of(ModuleId(i), "Py_Version"))  // since 3.11
+        version_ = word(*version);
+    }
+    for (const InstanceLayout& layout : kInstanceLayouts) {
+      if (version_ >= layout.since && layout_.since == 0) layout_ = layout;
     }
     if (types_.empty()) return;
     lowest_ = types_.begin()->first;
@@ -58,11 +100,15 @@ class PythonSearch {
 
   std::vector<KnownContainer> find() {
     if (types_.empty()) return {};
-    find_objects();
+    for_each_object([this](Addr at, uint64_t type) { consider(at, type); });
     for (const PythonObject& object : objects_) add(object);
+    if (found_.empty()) return {};
     for (const PythonObject& object : objects_) {
       if (object.kind == PythonKind::Module) name_variables(object.at);
     }
+    find_classes();
+    if (!classes_.empty())
+      for_each_object([this](Addr at, uint64_t type) { consider_instance(at, type); });
     return std::move(found_);
   }
 
@@ -73,22 +119,26 @@ class PythonSearch {
     if (type < lowest_ || type > highest_ || objects_.size() == kMostPythonObjects) return;
     const auto known = types_.find(type);
     if (known == types_.end()) return;
-    const uint64_t references = word(at);
-    if (references != 0 && references <= kMostReferences) objects_.push_back({at, known->second});
+    if (is_referred_to(at)) objects_.push_back({at, known->second});
+  }
+  [[nodiscard]] bool is_referred_to(Addr object) const {
+    const uint64_t references = word(object);
+    return references != 0 && references <= kMostReferences;
   }
 
-  // Objects in blocks of malloc have up to four words of the collector's in front.
-  void find_objects() {
+  // f(address, word where an object has its type) wherever objects may lie. Those in blocks of malloc
+  // have up to four words of the collector's in front.
+  template <typename F>
+  void for_each_object(F&& f) const {
     for (const Block& block : heap_.blocks) {
       if (block.state() == BlockState::Used) {
         for (const uint64_t head : {0, 16, 32}) {
-          if (head + 24 <= block.size())
-            consider(block.begin() + head, word(block.begin() + head + 8));
+          if (head + 24 <= block.size()) f(block.begin() + head, word(block.begin() + head + 8));
         }
       } else if (block.state() == BlockState::Mapping) {
         image_.for_each_span(block.range(), [&](Addr begin, Bytes bytes) {
           for (size_t i = begin.align_up(8) - begin; i + 16 <= bytes.size(); i += 8)
-            consider(begin + i, load<uint64_t>(bytes.data() + i + 8));
+            f(begin + i, load<uint64_t>(bytes.data() + i + 8));
         });
       }
     }
@@ -127,21 +177,25 @@ class PythonSearch {
 
   // Of a dict that does not share its keys with others.
   [[nodiscard]] std::optional<DictTable> table_of(Addr dict) const {
-    const Addr keys(word(dict + 32));
-    if (keys.is_null() || word(dict + 40) != 0) return std::nullopt;
+    return word(dict + 40) == 0 ? table_at(Addr(word(dict + 32))) : std::nullopt;
+  }
+
+  [[nodiscard]] std::optional<DictTable> table_at(Addr keys) const {
+    if (keys.is_null()) return std::nullopt;
     const BlockId block = heap_.block_at(keys);
     const uint64_t room = block.valid() ? heap_.block(block).range().end() - keys : 0;
     const uint64_t head = word(keys + 8);
     DictTable table;
     uint64_t begin = 0;
-    if (std::has_single_bit(head) && head >= 8 && is_code(word(keys + 16))) {  // until 3.10
+    if (std::has_single_bit(head) && head >= 8 &&
+        is_code(image_, Addr(word(keys + 16)))) {  // until 3.10
       const uint64_t index = head <= 0xff ? 1 : head <= 0xffff ? 2 : head <= 0xffffffff ? 4 : 8;
       begin = 40 + saturating(head, index);
       table.count = word(keys + 32);
     } else {
       const uint64_t log2_index = head >> 8 & 0xff;
       const uint64_t kind = head >> 16 & 0xff;
-      if ((head & 0xff) > 40 || log2_index > 44 || kind > 1) return std::nullopt;
+      if ((head & 0xff) > 40 || log2_index > 44 || kind > 2) return std::nullopt;
       begin = 32 + (uint64_t{1} << log2_index);
       table.count = word(keys + 24);
       table.entry = kind == 0 ? 24 : 16;
@@ -153,10 +207,6 @@ class PythonSearch {
   }
   static uint64_t saturating(uint64_t a, uint64_t b) {
     return a > ~uint64_t{0} / 16 ? ~uint64_t{0} / 2 : a * b;
-  }
-  [[nodiscard]] bool is_code(uint64_t address) const {
-    const Region* const region = image_.region_at(Addr(address));
-    return region != nullptr && region->perms.execute;
   }
 
   // The characters follow the head of an ASCII string, which was a word longer until 3.11.
@@ -171,17 +221,94 @@ class PythonSearch {
   }
 
   void name_variables(Addr module) {
-    const auto table = table_of(Addr(word(module + 16)));
     const std::string name = text_of(Addr(word(module + 48)));
-    if (!table || name.empty()) return;
+    if (!name.empty()) name_entries(Addr(word(module + 16)), name);
+  }
+
+  // Those of a dict, of its own keys or of keys that it shares.
+  void name_entries(Addr dict, const std::string& owner) {
+    const uint64_t values = word(dict + 40);
+    const auto table = table_at(Addr(word(dict + 32)));
+    if (!table) return;
+    if (values != 0) {
+      name_values(*table, Addr(values), owner);
+      return;
+    }
     const uint64_t key = table->entry - 16;
     for (uint64_t i = 0; i < table->count && variables_ < kMostVariables; ++i, ++variables_) {
       const Addr entry = table->entries + i * table->entry;
-      const auto container = by_address_.find(word(entry + key + 8));
-      if (container == by_address_.end()) continue;
-      const std::string variable = text_of(Addr(word(entry + key)));
-      KnownContainer& named = found_[container->second];
-      if (!variable.empty() && named.name.empty()) named.name = name + "." + variable;
+      name_value(word(entry + key + 8), Addr(word(entry + key)), owner);
+    }
+  }
+
+  void name_values(const DictTable& keys, Addr values, const std::string& owner) {
+    const uint64_t key = keys.entry - 16;
+    for (uint64_t i = 0; i < keys.count && variables_ < kMostVariables; ++i, ++variables_) {
+      name_value(word(values + layout_.first_value + 8 * i),
+                 Addr(word(keys.entries + i * keys.entry + key)), owner);
+    }
+  }
+
+  void name_value(uint64_t value, Addr key, const std::string& owner) {
+    const auto container = by_address_.find(value);
+    if (container == by_address_.end()) return;
+    KnownContainer& named = found_[container->second];
+    if (!named.name.empty()) return;
+    const std::string name = text_of(key);
+    if (!name.empty()) named.name = owner + "." + name;
+  }
+
+  // ---- attributes ---------------------------------------------------------------------------------
+
+  // They are larger than what Python has in its arenas, and collected.
+  void find_classes() {
+    constexpr uint64_t kHead = 16;
+    constexpr uint64_t kLeast = 848;  // bytes of PyHeapTypeObject
+    for (const Block& block : heap_.blocks) {
+      if (block.state() != BlockState::Used || block.size() < kHead + kLeast) continue;
+      const Addr at = block.begin() + kHead;
+      const Addr type(word(at + 8));
+      const uint64_t flags = word(at + kTypeFlags);
+      if (!is_referred_to(at) || (flags & kHeapType) == 0 || (flags & kReady) == 0 ||
+          (word(type + kTypeFlags) & kIsType) == 0)
+        continue;
+      PythonClass found;
+      found.name = class_name(Addr(word(at + kTypeName)));
+      found.flags = flags;
+      found.bytes = word(at + kTypeBytes);
+      found.dict = static_cast<int64_t>(word(at + kTypeDictOffset));
+      const bool has_attributes = (flags & kManagedDict) != 0 || found.dict > 0;
+      if (!found.name.empty() && has_attributes && found.bytes <= kLargestObject)
+        classes_.emplace(at.value, std::move(found));
+    }
+  }
+
+  // "Server", also of "http.server.Server".
+  [[nodiscard]] std::string class_name(Addr text) const {
+    const std::string name = image_.read_string(text, kLongestName).value_or("");
+    if (name.size() == kLongestName) return "";
+    return name.substr(name.rfind('.') + 1);
+  }
+
+  void consider_instance(Addr at, uint64_t type) {
+    const auto known = classes_.find(type);
+    if (known == classes_.end() || !is_referred_to(at) || variables_ >= kMostVariables) return;
+    const PythonClass& of = known->second;
+    if (layout_.since == 0 || (of.flags & kManagedDict) == 0) {
+      if (of.dict > 0 && static_cast<uint64_t>(of.dict) < of.bytes)
+        name_entries(Addr(word(at + static_cast<uint64_t>(of.dict))), of.name);
+      return;
+    }
+    const uint64_t dict = word(at - layout_.dict);
+    uint64_t values = layout_.values == 0 ? 0 : word(at - layout_.values);
+    if ((dict & 1) != 0) values = dict + 1;
+    const bool is_inline = (of.flags & kInlineValues) != 0 && layout_.first_value != 0;
+    if (is_inline && dict == 0) values = (at + of.bytes).value;
+    if (values != 0) {
+      const auto keys = table_at(Addr(word(Addr(type) + layout_.keys)));
+      if (keys) name_values(*keys, Addr(values), of.name);
+    } else if (dict != 0) {
+      name_entries(Addr(dict), of.name);
     }
   }
 
@@ -191,8 +318,11 @@ class PythonSearch {
   uint64_t lowest_ = 0;
   uint64_t highest_ = 0;
   std::vector<PythonObject> objects_;
-  uint64_t variables_ = 0;                 // looked at
-  std::map<uint64_t, size_t> by_address_;  // object -> index into found_
+  uint64_t variables_ = 0;  // looked at
+  uint64_t version_ = 0;    // since 3.11, as PY_VERSION_HEX has it
+  InstanceLayout layout_;
+  std::unordered_map<uint64_t, PythonClass> classes_;  // by address
+  std::unordered_map<uint64_t, size_t> by_address_;    // object -> index into found_
   std::vector<KnownContainer> found_;
 };
 

@@ -7,7 +7,7 @@
 #include <span>
 #include <string_view>
 
-#include "heapscan/identify/held_containers.h"
+#include "identify/known_values.h"
 
 namespace heapscan {
 
@@ -75,11 +75,9 @@ uint64_t target_of_member(const Types& types, TypeId id, std::string_view name, 
   return 0;
 }
 
-std::optional<uint64_t> length_of_vector(uint64_t begin, uint64_t end, uint64_t room,
-                                         uint64_t element) {
-  if (element == 0 || end < begin || room < end || (end - begin) % element != 0)
-    return std::nullopt;
-  return (end - begin) / element;
+std::optional<uint64_t> length_of_vector(const VectorObject& vector, uint64_t element) {
+  if (element == 0 || !vector.is_sound() || vector.used() % element != 0) return std::nullopt;
+  return vector.used() / element;
 }
 
 // `word`: map, its length, then two iterators of four words each.
@@ -203,7 +201,8 @@ std::optional<uint64_t> entries_of(const MemoryImage& image, const HeapModel& he
   std::optional<uint64_t> entries;
   switch (known->shape) {
     case ContainerShape::Vector:
-      return length_of_vector(word[0], word[1], word[2], target_of_member(types, type, "_M_start"));
+      return length_of_vector({word[0], word[1], word[2]},
+                              target_of_member(types, type, "_M_start"));
     case ContainerShape::Deque:
       return length_of_deque(word, target_of_member(types, type, "_M_cur"));
     case ContainerShape::ForwardList:

@@ -10,6 +10,8 @@
 #include <bit>
 #include <cstddef>
 
+#include "heapscan/reach/buffer_end.h"
+
 namespace heapscan {
 
 namespace {
@@ -109,13 +111,9 @@ bool notes_own_begin(const Block& block, uint64_t offset, Bytes content) {
   return false;
 }
 
-// A buffer of std::pmr::monotonic_buffer_resource ends with {its size, the buffer before}, and the
-// resource and the next buffer point there. The size has the alignment in its low bits.
 bool is_end_of_buffer(const Block& block, uint64_t offset, Bytes content) {
-  constexpr uint64_t kEndBytes = 16;
-  constexpr uint64_t kAlignment = 63;
-  const uint64_t size = word_at(content, offset) & ~kAlignment;
-  return size != 0 && size == offset + kEndBytes && fills(size, block.size());
+  const uint64_t size = BufferEnd::size_in(word_at(content, offset));
+  return size != 0 && size == offset + BufferEnd::kBytes && fills(size, block.size());
 }
 
 std::vector<AddrRange> sorted(std::vector<AddrRange> ranges) {
@@ -190,7 +188,7 @@ bool InteriorRules::is_slab(const Block& block, Bytes content) const {
          (next == 0 || has_head(next));
 }
 
-// Learnt from the process: see headers.h.
+// Learnt from the process: see LearntHeader.
 bool InteriorRules::is_behind_header(uint64_t offset, Bytes content) const {
   return std::any_of(headers_.begin(), headers_.end(), [&](const LearntHeader& header) {
     return header.offset == offset &&

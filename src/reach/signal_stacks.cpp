@@ -11,6 +11,7 @@
 #include <map>
 
 #include "heapscan/heap/block_bitmap.h"
+#include "heapscan/image/lookups.h"
 
 namespace heapscan {
 
@@ -34,11 +35,6 @@ constexpr uint16_t kUserCs = 0x33;
 constexpr uint64_t kLongestSearch = uint64_t{64} << 20;
 constexpr size_t kMostStacks = 1024;
 constexpr uint64_t kLargestStack = uint64_t{1} << 40;
-
-bool is_code(const MemoryImage& image, Addr a) {
-  const Region* const region = image.region_at(a);
-  return region != nullptr && region->perms.execute;
-}
 
 uint64_t word(Bytes frame, uint64_t offset) { return load<uint64_t>(frame.data() + offset); }
 

@@ -8,10 +8,10 @@
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 #include "heapscan/identify/held_containers.h"
+#include "heapscan/identify/row_links.h"
 #include "heapscan/report/names.h"
 #include "report/describe_parts.h"
 #include "report/report_parts.h"
-#include "report/row_links.h"
 #include "report/text_parts.h"
 
 namespace heapscan {
@@ -143,14 +143,15 @@ class HoldsDescriber {
         node.blocks < kShortestList)
       return;
     const std::string& label = analysis_.identities.rows[node.cluster].label;
-    if (label.starts_with("node of ")) return;  // its container says so
-    const RowLinks links = find_row_links(analysis_, node.cluster);
+    if (label.starts_with("node of std::")) return;  // its container says so
+    const RowLinks links = find_row_links(analysis_.image, analysis_.heap, analysis_.reach,
+                                          analysis_.clusters, node.cluster);
     if (!node.repeats && !links.leads_back) return;
     const TypeId type = analysis_.identities.rows[node.cluster].type;
     const uint64_t size = analysis_.heap.block(node.example).size();
     for (const uint64_t offset : links.offsets) {
       std::string name = escaped(name_member(analysis_.types, type, size, offset).name);
-      if (name.empty() && label == "GList") name = offset == 8 ? "next" : "prev";
+      if (name.empty()) name = name_of_library_link(label, offset);
       row.links.push_back(name.empty() ? fmt::format("+{:#x}", offset) : std::move(name));
     }
     row.is_tree = links.is_tree;
@@ -236,7 +237,7 @@ const char* name_of_kind(RetainedNode::Kind kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 
-std::string share_of(uint64_t bytes, uint64_t all) {
+std::string percent_of(uint64_t bytes, uint64_t all) {
   if (all == 0) return "";
   const double percent = 100.0 * static_cast<double>(bytes) / static_cast<double>(all);
   if (percent >= 0.995) return fmt::format("{:.0f} %", percent);
@@ -271,8 +272,8 @@ void write_row(const HoldsReport& report, const HoldsRow& row, std::ostream& out
   if (!row.cluster.empty()) name += "  [" + row.cluster.substr(0, 8) + "]";
   out << fmt::format("{}{:>10} {:>6} {:>11}  {:{}}{}\n", row.is_least ? "≥" : " ",
                      human_bytes(row.retained.bytes),
-                     share_of(row.retained.bytes, report.live.bytes), grouped(row.retained.blocks),
-                     "", 2 * row.depth, name);
+                     percent_of(row.retained.bytes, report.live.bytes),
+                     grouped(row.retained.blocks), "", 2 * row.depth, name);
 }
 
 }  // namespace
@@ -326,7 +327,7 @@ RetainedBy find_holder(const Analysis& analysis, std::string_view words) {
 }
 
 HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
-                           const HoldsOptions& options) {
+                           const HeldContainers& containers, const HoldsOptions& options) {
   HS_CHECK(analysis.holding.has_value());
   const Retained& retained = analysis.holding->retained;
   HoldsReport report;
@@ -336,9 +337,6 @@ HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
   report.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
   report.command = options.command;
   report.verbose = options.verbose;
-  const HeldContainers containers = find_held_containers(
-      analysis.image, analysis.symbols, analysis.heap, analysis.types, analysis.clusters,
-      analysis.identities, analysis.holding->roots, analysis.holding->graph, retained);
   const HoldsDescriber describer(analysis, containers);
   for (const RetainedNode& node :
        fold_retained(analysis.heap, analysis.clusters, retained, options.fold, containers)) {
@@ -348,7 +346,6 @@ HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
     if (row.parent != HoldsRow::kNoParent) describer.name_links(node, report.rows[row.parent], row);
     if (row.parent != HoldsRow::kNoParent) row.depth = report.rows[row.parent].depth + 1;
     report.left_out += node.kind == RetainedNode::Kind::Rest ? 1 : 0;
-    report.clustered |= !row.cluster.empty();
     report.rows.push_back(std::move(row));
   }
   return report;

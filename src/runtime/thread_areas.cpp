@@ -11,6 +11,7 @@
 #include <unordered_set>
 
 #include "heapscan/base/text.h"
+#include "heapscan/image/lookups.h"
 #include "runtime/runtime_parts.h"
 
 namespace heapscan {
@@ -157,8 +158,7 @@ class AreaFinder {
 
   [[nodiscard]] Addr start_of(const Descriptor& descriptor) const {
     const auto start = image_.read_addr(descriptor.at + members_->start_routine);
-    const Region* const region = start ? image_.region_at(*start) : nullptr;
-    return region != nullptr && region->perms.execute ? *start : Addr();
+    return start && is_code(image_, *start) ? *start : Addr();
   }
 
   void add_live(const LiveThread& live) {

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "heapscan/image/lookups.h"
+
 namespace heapscan {
 
 namespace {
@@ -24,11 +26,6 @@ constexpr std::array<DescriptorMembers, 2> kRows = {
     DescriptorMembers{0x620, 0x628, 0x638, 0x640, false},
     DescriptorMembers{0x628, 0x630, 0x640, 0x648, false},
 };
-
-bool is_code(const MemoryImage& image, Addr a) {
-  const Region* const region = image.region_at(a);
-  return region != nullptr && region->perms.execute;
-}
 
 bool starts_at_code(const MemoryImage& image, const Descriptor& descriptor,
                     const DescriptorMembers& row) {

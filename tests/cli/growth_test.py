@@ -377,8 +377,9 @@ class OtherContainers(GrowthTest):
     def test_glib(self):
         names = self.texts_of("glib_containers", "fixture_glib_containers")
         for name in ("GHashTable: 3,000 entries", "GHashTable in server::seen: 500 entries", "GPtrArray: 700 entries",
-                     "GArray: 900 entries"):
+                     "GArray: 900 entries", "GQueue: 250 entries", "GQueue in replies: 120 entries", "GTree: 600 entries"):
             self.assertIn(name, names)
+        self.assertRegex("\n".join(names), r"(?m)^list of GSList through next: 350 entries  \[")
         self.assertRegex("\n".join(names), r"(?m)^list of GList through next and prev: 400 entries  \[")
         with self.program("glib_containers") as program:
             rows = self.rows_of(program.pid, "sessions")
@@ -420,6 +421,9 @@ class OtherContainers(GrowthTest):
     def test_python(self):
         script = ("import os,sys\ncache={}\nfor i in range(20000): cache['key %d'%i]=[i]\n"
                   "log=['line %d'%i for i in range(30000)]\nseen=set(range(5000))\n"
+                  "class Server:\n def __init__(self): self.port=1; self.sessions=[object() for i in range(4000)]\n"
+                  "class Router(Server):\n pass\n"
+                  "servers=(Server(),Server())\nrouter=Router(); router.routes={i:[i] for i in range(3000)}\n"
                   "print('ready',os.getpid(),flush=True)\nsys.stdin.read()\n")
         folder = self.folder()
         with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
@@ -434,7 +438,8 @@ class OtherContainers(GrowthTest):
         self.assertRegex(" ".join(kept), "only refers to itself, or whose count is wrong, is held")
         for text in texts:
             for name in ("Python dict in __main__.cache: 20,000 entries", "Python list in __main__.log: 30,000 entries",
-                         "Python set in __main__.seen: 5,000 entries"):
+                         "Python set in __main__.seen: 5,000 entries", "2 × Python list in Server.sessions: 8,000 entries",
+                         "Python list in Router.sessions: 4,000 entries", "Python dict in Router.routes: 3,000 entries"):
                 self.assertIn(name, text)
 
 

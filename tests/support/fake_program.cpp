@@ -66,7 +66,8 @@ FakeProgram::World FakeProgram::build() {
   code.bytes = builder.keep_copy(code_bytes);
   builder.add_region(code);
   Module module;
-  module.path = "/fake/program";
+  module.path = module_path_;
+  module.is_executable = is_executable_;
   module.range = {Addr(kCode), Addr(kStrong + kAreaSize)};
   module.segments = {{AddrRange::sized(Addr(kCode), kCodeSize), false, true},
                      {AddrRange::sized(Addr(kStrong), kAreaSize), true, false}};

@@ -7,6 +7,8 @@
 
 #include <map>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "heapscan/heap/heap_model.h"
@@ -44,6 +46,8 @@ class FakeProgram {
     dynamic_ = dynamic;
     bias_ = bias;
   }
+  void set_module_path(std::string path) { module_path_ = std::move(path); }
+  void set_is_executable() { is_executable_ = true; }  // the module is the program itself
   void lose_memory(uint64_t bytes) { missing_ = bytes; }
   void set_kernel_references(std::vector<KernelReference> references) {
     kernel_references_ = std::move(references);
@@ -84,6 +88,8 @@ class FakeProgram {
   AddrRange dynamic_;
   uint64_t bias_ = 0;
   uint64_t missing_ = 0;
+  std::string module_path_ = "/fake/program";
+  bool is_executable_ = false;
   std::optional<std::vector<KernelReference>> kernel_references_;
   Roots roots_;
 };

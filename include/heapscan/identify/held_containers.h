@@ -31,14 +31,6 @@ struct TypedContainer {
   std::string member;   // "sessions", "table.slots"; empty: the object is the container
 };
 
-// Those in objects of `type`, by offset, at most kMostContainers.
-[[nodiscard]] std::vector<TypedContainer> containers_in(const Types& types, TypeId type);
-constexpr size_t kMostContainers = 64;
-
-// How many entries the container of `type` at `at` has.
-[[nodiscard]] std::optional<uint64_t> entries_of(const MemoryImage& image, const HeapModel& heap,
-                                                 const Types& types, TypeId type, Addr at);
-
 struct HeldContainers {
   struct Instance {
     uint32_t place = 0;  // index into `places`

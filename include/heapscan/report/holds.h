@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
+#include "heapscan/identify/held_containers.h"
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/reach/reachability.h"
 #include "heapscan/triage/retained_tree.h"
@@ -23,7 +24,7 @@ struct HoldsRow {
   int depth = 0;
   RetainedNode::Kind kind = RetainedNode::Kind::Whole;
   std::string name;     // "sessions", "thread 4711", "struct session", "others"
-  std::string type;     // of a variable, where it is known
+  std::string type;     // of a variable, where it is known; of a container, always
   std::string cluster;  // the id of the blocks' group; empty: they have none
   Addr address;         // of a variable, or the example block; null: none
   VerdictTotal own;     // the blocks that the row stands for
@@ -45,7 +46,6 @@ struct HoldsReport {
   VerdictTotal live;           // everything that is reachable
   std::vector<HoldsRow> rows;  // the whole, or what was asked for, and what it holds
   size_t left_out = 0;         // rows that were folded into "others"
-  bool clustered = false;      // live blocks have groups
   Notes notes;
   std::string command;  // leads to this report again
   bool verbose = false;
@@ -65,7 +65,9 @@ struct HoldsOptions {
 // ("sessions", "nginx:sessions"). Throws Error (Usage) that lists what comes near.
 [[nodiscard]] RetainedBy find_holder(const Analysis& analysis, std::string_view words);
 
+// `containers`: of this analysis, as find_held_containers() finds them.
 [[nodiscard]] HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
+                                         const HeldContainers& containers,
                                          const HoldsOptions& options);
 
 // "nginx: sessions", "block 0x…, struct session": one row of the dominator tree for people.

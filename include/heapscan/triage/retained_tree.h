@@ -23,17 +23,19 @@ struct RetainedNode {
     Owner,        // of roots: a module, a thread
     Group,        // of root words: a variable
     Shared,       // what several owners, or several roots of one owner, lead to
-    Blocks,       // of one cluster, or of none when they were not clustered
+    Blocks,       // of one cluster, or of none: mappings, and blocks that were not clustered
     Unexplained,  // the root of what no pointer explains
     Rest,         // what was left out of the children of its parent
-    Container,    // of one member of its parent's blocks, or of the variable that its parent is
+    // Containers at one place: in a member of the variable or the blocks that the parent is, or in
+    // the values of another container; or of one kind that say themselves what they are.
+    Container,
   };
   Kind kind = Kind::Whole;
   uint32_t parent = kNoParent;  // index into the nodes; parents come before children
   RootOwnerId owner;            // of Kind::Owner
   RootGroupId group;            // of Kind::Group
   ClusterId cluster;            // of Kind::Blocks
-  uint64_t blocks = 0;          // of Kind::Blocks and Rest: those that the row stands for
+  uint64_t blocks = 0;          // of Kind::Blocks, Rest and Container: those it stands for
   uint64_t bytes = 0;           // of them
   uint64_t retained_blocks = 0;
   uint64_t retained_bytes = 0;

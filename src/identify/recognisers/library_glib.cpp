@@ -3,15 +3,18 @@
 // could do as well; so they are asked only where GLib is in use, and every length must fit its
 // block.
 //
-// Sources: GLib glib/ghash.c (gint sizes until 2.58, gsize since), glib/garray.c (GRealArray: its
-// third member counts bytes until 2.62, elements since; GRealPtrArray), glib/gstring.h,
-// glib/glist.h, glib/gvariant-core.c and gvarianttypeinfo.c. Tried with 2.66, 2.74, 2.84 and 2.90.
+// Sources: those of glib_layouts.h, GLib glib/garray.c (GRealArray: its third member counts bytes
+// until 2.62, elements since; GRealPtrArray), glib/gstring.h, glib/gvariant-core.c and
+// gvarianttypeinfo.c. Tried with 2.66, 2.74, 2.84 and 2.90.
+#include "identify/recognisers/library_glib.h"
+
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <string_view>
 
-#include "identify/recognisers/library_structs.h"
+#include "heapscan/identify/row_links.h"
+#include "identify/glib_layouts.h"
 
 namespace heapscan {
 
@@ -26,38 +29,17 @@ constexpr uint32_t kMostGlibReferences = 1 << 16;  // more is rather the half of
 // More would rather be the size of a freed GArray's elements.
 constexpr uint32_t kMostReferencesToPointers = 3;
 
-// The first prime below each power of two, from 8 on.
-constexpr uint32_t kFirstShift = 3;
-constexpr std::array<uint32_t, 28> kModuli = {
-    7,        13,       31,       61,        127,       251,       509,
-    1021,     2039,     4093,     8191,      16381,     32749,     65521,
-    131071,   262139,   524287,   1048573,   2097143,   4194301,   8388593,
-    16777213, 33554393, 67108859, 134217689, 268435399, 536870909, 1073741789};
-
-struct HashTableLayout {
-  uint64_t modulus;  // the mask follows, then nodes and nodes with tombstones
-  uint64_t keys;     // hashes and values follow, then the functions that hash and compare
-};
-constexpr HashTableLayout kSmallSizes{4, 24};  // until 2.58
-constexpr HashTableLayout kLargeSizes{8, 32};
-
-template <const HashTableLayout& kLayout>
+template <const GlibTable& kLayout>
 bool is_hash_table(const FamilyInputs& inputs, const Sample& sample) {
-  const uint64_t size = half(sample, 0);
-  const uint32_t nodes = half(sample, kLayout.modulus + 8);
-  const uint32_t occupied = half(sample, kLayout.modulus + 12);
-  if (!std::has_single_bit(size) || size >> kFirstShift == 0) return false;
-  const size_t row = static_cast<size_t>(std::countr_zero(size)) - kFirstShift;
-  if (row >= kModuli.size() || half(sample, kLayout.modulus) != kModuli[row] ||
-      half(sample, kLayout.modulus + 4) != size - 1 || nodes > occupied || occupied > size)
+  if (sample.bytes.size() < kLayout.bytes || !is_glib_table_head(sample.bytes, kLayout))
     return false;
+  const uint64_t size = half(sample, 0);
   for (uint64_t array = 0; array < 3; ++array) {
     if (size_of_block_at(inputs, word(sample, kLayout.keys + 8 * array)) < 4 * size) return false;
   }
-  const uint64_t functions = kLayout.keys + 24;
-  return inputs.addresses.kind_of(word(sample, functions)) == WordKind::Code &&
-         is_function_or_null(inputs, word(sample, functions + 8)) &&
-         is_reference_count(half(sample, functions + 16), kMostGlibReferences);
+  return inputs.addresses.kind_of(word(sample, kLayout.functions)) == WordKind::Code &&
+         is_function_or_null(inputs, word(sample, kLayout.functions + 8)) &&
+         is_reference_count(half(sample, kLayout.functions + 16), kMostGlibReferences);
 }
 
 // 2.90 has a member more in front of the references, all ones.
@@ -102,9 +84,6 @@ bool is_glib_string(const FamilyInputs& inputs, const Sample& sample) {
   return read && read->size() == std::min(length, kMostRead);
 }
 
-constexpr uint64_t kListNode = 24;
-constexpr uint64_t kNext = 8;
-constexpr uint64_t kPrevious = 16;
 constexpr int kMostNodesFollowed = 8;  // that link back to each other: chance does not make so many
 
 // Lists hold pointers and small integers. Freed nodes that were given out again may keep their
@@ -124,7 +103,7 @@ bool is_list_part(const FamilyInputs& inputs, Addr first, uint64_t ahead, uint64
     const auto other = inputs.image.read_addr(node + ahead);
     if (!other) return false;
     if (other->is_null()) return true;
-    if (*other == first || !fills(kListNode, size_of_block_at(inputs, other->value)) ||
+    if (*other == first || !fills(GlibList::kBytes, size_of_block_at(inputs, other->value)) ||
         inputs.image.read_addr(*other + behind) != node || !holds_list_data(inputs, *other))
       return false;
     node = *other;
@@ -133,10 +112,66 @@ bool is_list_part(const FamilyInputs& inputs, Addr first, uint64_t ahead, uint64
 }
 
 bool is_list_node(const FamilyInputs& inputs, const Sample& sample) {
-  return (word(sample, kNext) != 0 || word(sample, kPrevious) != 0) &&
+  return (word(sample, GlibList::kNext) != 0 || word(sample, GlibList::kPrevious) != 0) &&
          holds_list_data(inputs, sample.begin) &&
-         is_list_part(inputs, sample.begin, kNext, kPrevious) &&
-         is_list_part(inputs, sample.begin, kPrevious, kNext);
+         is_list_part(inputs, sample.begin, GlibList::kNext, GlibList::kPrevious) &&
+         is_list_part(inputs, sample.begin, GlibList::kPrevious, GlibList::kNext);
+}
+
+// Whether the blocks are of one family.
+bool is_alike(const FamilyInputs& inputs, BlockId block, uint64_t address) {
+  const BlockId other = inputs.addresses.block_meant_by(address);
+  return other.valid() && inputs.heap.block(other).begin() == Addr(address) &&
+         inputs.families.of(other) == inputs.families.of(block);
+}
+
+// Nothing names the node before, so all that is followed must be of the node's family, and hold what
+// is not: else it were a tree.
+bool is_single_list_node(const FamilyInputs& inputs, const Sample& sample) {
+  Addr node = sample.begin;
+  for (int i = 0; i < kMostNodesFollowed; ++i) {
+    const auto data = inputs.image.read<uint64_t>(node);
+    const auto next = inputs.image.read_addr(node + GlibList::kNext);
+    if (!data || !next || !holds_list_data(inputs, node) || is_alike(inputs, sample.block, *data))
+      return false;
+    if (next->is_null()) return i > 0;
+    if (*next == sample.begin || !is_alike(inputs, sample.block, next->value)) return false;
+    node = *next;
+  }
+  return true;
+}
+
+// As g_queue_new() makes it, with as many nodes as it says; of a long one the first are believed.
+// Those within other structs are found by find_glib_containers().
+bool is_queue(const FamilyInputs& inputs, const Sample& sample) {
+  constexpr uint32_t kMostCounted = 256;
+  const uint32_t length = half(sample, GlibQueue::kLength);
+  uint64_t before = 0;
+  uint64_t node = word(sample, 0);
+  for (uint32_t i = 0; i < std::min(length, kMostCounted); ++i) {
+    if (!fills(GlibList::kBytes, size_of_block_at(inputs, node)) ||
+        inputs.image.read<uint64_t>(Addr(node) + GlibList::kPrevious) != before ||
+        !holds_list_data(inputs, Addr(node)))
+      return false;
+    before = node;
+    node = inputs.image.read<uint64_t>(Addr(node) + GlibList::kNext).value_or(1);
+  }
+  const bool is_whole = node == 0 && before == word(sample, GlibQueue::kLast);
+  return length > 1 && (length > kMostCounted || is_whole);
+}
+
+bool is_glib_tree(const FamilyInputs& inputs, const Sample& sample) {
+  const uint64_t root = word(sample, 0);
+  const uint32_t nodes = half(sample, GlibTree::kNodes);
+  if (nodes == 0 || !is_reference_count(half(sample, GlibTree::kReferences), kMostGlibReferences) ||
+      inputs.addresses.kind_of(word(sample, GlibTree::kFunctions)) != WordKind::Code ||
+      !is_function_or_null(inputs, word(sample, GlibTree::kFunctions + 8)) ||
+      !is_function_or_null(inputs, word(sample, GlibTree::kFunctions + 16)) ||
+      !fills(GlibTreeNode::kBytes, size_of_block_at(inputs, root)))
+    return false;
+  const auto flags = inputs.image.read<uint32_t>(Addr(root) + GlibTreeNode::kBalance).value_or(~0U);
+  const auto balance = static_cast<int8_t>(flags & 0xff);
+  return balance >= -1 && balance <= 1 && (flags >> 8 & 0xff) <= 1 && (flags >> 16 & 0xff) <= 1;
 }
 
 // {type's description, size, union of {GBytes, data, two counts} and {children, how many}, state,
@@ -201,9 +236,9 @@ constexpr KnownStruct kGlibStructs[] = {
     {"GVariant", "its type's description, and the bytes or children it holds", 48, 48 + kBlockSlack,
      is_variant<32>},
     {"GHashTable", "its size, modulus and mask, and arrays that are as long", 88, 96 + kBlockSlack,
-     is_hash_table<kLargeSizes>},
+     is_hash_table<kGlibTable>},
     {"GHashTable", "its size, modulus and mask, and arrays that are as long", 80, 88 + kBlockSlack,
-     is_hash_table<kSmallSizes>},
+     is_hash_table<kGlibTableUntil258>},
 };
 
 constexpr KnownStruct kGlibContainers[] = {
@@ -214,9 +249,23 @@ constexpr KnownStruct kGlibContainers[] = {
     {"GList", "its neighbours point to it", 24, 24, is_list_node},
 };
 
+constexpr KnownStruct kGlibLinked[] = {
+    {"GQueue", "its length, and a list that is as long", 24, 24, is_queue},
+    {"GSList", "a chain of such blocks, each with data of another kind", 24, 24,
+     is_single_list_node},
+    {"GTree", "nodes, references and functions, and a root that is balanced", 56, 56, is_glib_tree},
+};
+
 }  // namespace
 
 std::span<const KnownStruct> glib_structs() { return kGlibStructs; }
 std::span<const KnownStruct> glib_containers() { return kGlibContainers; }
+std::span<const KnownStruct> glib_linked_structs() { return kGlibLinked; }
+
+std::string_view name_of_library_link(std::string_view label, uint64_t offset) {
+  if (label == "GList" || label == "GSList")
+    return offset == GlibList::kNext ? "next" : offset == GlibList::kPrevious ? "prev" : "";
+  return "";
+}
 
 }  // namespace heapscan

@@ -1,18 +1,16 @@
 // Streams and directories of glibc.
 //
-// Sources: glibc libio/bits/types/struct_FILE.h and libio/libioP.h (_IO_FILE_plus: the jump table
-// follows the FILE; _IO_MAGIC), sysdeps/unix/sysv/linux/dirstream.h, sysdeps/posix/opendir.c,
-// bits/dirent.h and dirent/scandir-tail.c. x86-64, unchanged from 2.17 to 2.41.
+// Sources: glibc sysdeps/unix/sysv/linux/dirstream.h, sysdeps/posix/opendir.c, bits/dirent.h and
+// dirent/scandir-tail.c, and what known_values.h has of FILE. x86-64, unchanged from 2.17 to 2.41.
 #include <string_view>
 
+#include "identify/known_values.h"
 #include "identify/recognisers/library_structs.h"
 
 namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kJumpTable = 0xd8;
-constexpr uint64_t kFileSize = 0xe0;
 constexpr uint64_t kDirHeader = 48;
 constexpr uint64_t kMostAllocation = 1 << 20;  // MAX_DIR_BUFFER_SIZE
 constexpr int kMostFiles = 1 << 20;            // fs.nr_open, as Linux sets it
@@ -20,11 +18,10 @@ constexpr uint64_t kNameOfEntry = 19;
 
 // fclose() takes the magic number away, but leaves the jump table.
 bool is_file(const FamilyInputs& inputs, const Sample& sample) {
-  constexpr uint32_t kMagic = 0xfbad0000;
-  const Addr table(sample.word(kJumpTable).value_or(0));
+  const Addr table(sample.word(StdioFile::kJumpTable).value_or(0));
   const WordKind kind = inputs.addresses.kind_of(table.value);
   if (kind != WordKind::Constant && kind != WordKind::Data) return false;
-  if ((read_at<uint32_t>(sample.bytes, 0).value_or(0) & 0xffff0000) == kMagic) return true;
+  if (StdioFile::is_open(half(sample, 0))) return true;
   const auto symbol = inputs.symbols.ref_at(table);
   return symbol && symbol->offset == 0 && symbol->name.starts_with("_IO_") &&
          symbol->name.ends_with("_jumps");
@@ -53,7 +50,7 @@ bool is_directory_entry(const FamilyInputs&, const Sample& sample) {
 }
 
 constexpr KnownStruct kStdioStructs[] = {
-    {"FILE", "its jump table stands at +0xd8", kFileSize, 1024, is_file},
+    {"FILE", "its jump table stands at +0xd8", StdioFile::kBytes, 1024, is_file},
     {"DIR", "the buffer's sizes are those of an open directory", kDirHeader + 1024,
      kDirHeader + kMostAllocation + kBlockSlack, is_directory},
     {"struct dirent", "the record's length is that of its name", 24, 304, is_directory_entry},

@@ -15,6 +15,7 @@
 #include "identify/inputs.h"
 #include "identify/known_values.h"
 #include "identify/recognisers/block_types.h"
+#include "identify/recognisers/library_glib.h"
 #include "identify/recognisers/library_structs.h"
 
 namespace heapscan {
@@ -104,6 +105,7 @@ std::optional<Evidence> recognise_struct(const Inputs& inputs, FamilyId family,
   auto evidence = recognise_known(inputs, family, samples, glib_structs());
   if (!evidence) {
     evidence = recognise_known(inputs, family, samples, glib_containers());
+    if (!evidence) evidence = recognise_known(inputs, family, samples, glib_linked_structs());
     if (evidence) evidence->kind = EvidenceKind::Container;
   }
   if (evidence && evidence->label != "GVariant") evidence->unites = false;

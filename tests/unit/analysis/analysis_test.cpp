@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "analysis/interpreters.h"
 #include "heapscan/base/error.h"
 #include "support/fake_heap.h"
 
@@ -131,6 +132,24 @@ TEST_F(AnalysisTest, NotesOfAllStagesStandInTheOrderOfTheFlow) {
                                          analysis.reach.notes.size() +
                                          analysis.identities.notes.size());
   EXPECT_EQ(verdict(analysis, kept_), Verdict::Reachable) << "what lies before the damage stays";
+}
+
+TEST(AnalysisOfOthers, OfInterpretersANoteSaysWhatTheyKeep) {
+  for (const auto& [symbol, name] :
+       {std::pair("Perl_sv_free2", "Perl's arenas"), std::pair("_PyRuntime", "CPython's arenas")}) {
+    FakeProcess process;
+    const MemoryImage image = process.build();
+    EXPECT_THAT(find_interpreters(image, Symbols()), IsEmpty());
+    SymbolsBuilder builder(image);
+    builder.add(ModuleId(0),
+                {.name = symbol, .address = Addr(FakeProcess::kProgramData), .size = 8});
+    const Notes notes = find_interpreters(image, builder.freeze());
+    ASSERT_THAT(notes, SizeIs(1));
+    EXPECT_EQ(notes[0].kind, NoteKind::Allocator);
+    EXPECT_EQ(notes[0].where, image.modules()[ModuleId(0)].file_name());
+    EXPECT_THAT(notes[0].text, HasSubstr(name));
+    EXPECT_THAT(notes[0].text, HasSubstr("not called leaked"));
+  }
 }
 
 TEST(AnalysisOfOthers, AProgramWithoutAnAllocatorIsRefused) {

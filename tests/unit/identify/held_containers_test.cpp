@@ -5,6 +5,7 @@
 
 #include "heapscan/symbols/symbols.h"
 #include "heapscan/symbols/types.h"
+#include "identify/typed_containers.h"
 #include "support/fake_program.h"
 
 namespace heapscan {
@@ -111,6 +112,36 @@ TEST_F(HeldContainersTest, WhatTwoContainersGetAtBelongsToNone) {
   EXPECT_EQ(member_of(held, top), "sessions");
   EXPECT_EQ(member_of(held, first), "log");
   EXPECT_EQ(member_of(held, shared), "");
+}
+
+// Of a list of sessions each has a list of its own: {next, previous, {id, log}}.
+TEST_F(HeldContainersTest, ContainersInTheValuesOfAContainer) {
+  const TypeId session = builder_.add({.kind = TypeKind::Struct, .size = 32, .name = "Session"});
+  builder_.set_members(session, {{.offset = 0, .type = number_, .name = "id"},
+                                 {.offset = 8, .type = list_, .name = "log"}});
+  const TypeId sessions =
+      builder_.add({.kind = TypeKind::Struct,
+                    .size = 24,
+                    .name = "std::__cxx11::list<Session, std::allocator<Session> >"});
+  builder_.set_members(server_, {{.offset = 0, .type = sessions, .name = "sessions"}});
+  std::vector<Addr> outer;
+  std::vector<Addr> inner;
+  for (size_t i = 0; i < 3; ++i) {
+    outer.push_back(program_.block(56));
+    inner.push_back(node({}));
+    program_.poke(outer[i] + 24, inner[i]);
+    program_.poke(outer[i] + 32, inner[i]);
+    program_.poke(outer[i] + 40, uint64_t{1});
+    if (i == 0) continue;
+    program_.poke(outer[i - 1], outer[i]);
+    program_.poke(outer[i] + 8, outer[i - 1]);
+  }
+  for (const uint64_t word : {outer.front().value, outer.back().value, uint64_t{3}})
+    program_.strong_root(word);
+  const HeldContainers held = find(builder_.freeze());
+  for (const Addr at : outer) EXPECT_EQ(member_of(held, at), "sessions");
+  for (const Addr at : inner) EXPECT_EQ(member_of(held, at), "log");
+  EXPECT_EQ(held.instances.size(), 4U);
 }
 
 TEST_F(HeldContainersTest, MoreEntriesThanBlocksAreNotBelieved) {

@@ -1,4 +1,4 @@
-#include "identify/recognisers/library_structs.h"
+#include "identify/recognisers/library_glib.h"
 #include "unit/identify/recogniser_world.h"
 
 namespace heapscan {
@@ -18,10 +18,11 @@ class FakeContainers {
   uint64_t array(uint64_t bytes) { return program().block(bytes).value; }
   FakeProgram& program() { return world_.program; }
 
-  std::string label(Addr begin) {
-    const FamilyId id = world_.family({begin});
+  std::string label(Addr begin) { return label_of({begin}); }
+  std::string label_of(const std::vector<Addr>& members) {
+    const FamilyId id = world_.family(members);
     const Inputs& inputs = world_.inputs();
-    for (const auto structs : {glib_structs(), glib_containers()}) {
+    for (const auto structs : {glib_structs(), glib_containers(), glib_linked_structs()}) {
       if (const auto evidence = recognise_known(inputs, id, samples_of(inputs, id), structs))
         return evidence->label;
     }
@@ -133,6 +134,47 @@ TEST_F(LibraryGlib, FreedNodesThatHoldTextNowAreNone) {
   const Addr second = block({2, 0, first.value});
   program().poke(first + 8, second);
   EXPECT_EQ(label(second), "");
+}
+
+TEST_F(LibraryGlib, ASingleListThatGoesOnElsewhereIsNone) {
+  std::vector<Addr> nodes;
+  for (uint64_t i = 0; i < 12; ++i)
+    nodes.push_back(block({i + 1, i == 0 ? 0 : nodes[i - 1].value}));
+  nodes.erase(nodes.begin());  // the end of it
+  EXPECT_EQ(label_of(nodes), "");
+}
+
+TEST_F(LibraryGlib, ASingleListIsOfOneKind) {
+  std::vector<Addr> nodes;
+  for (uint64_t i = 0; i < 30; ++i)
+    nodes.push_back(block({i + 1, i == 0 ? 0 : nodes[i - 1].value}));
+  EXPECT_EQ(label_of(nodes), "GSList");
+}
+
+TEST_F(LibraryGlib, ATreeOfTwoLinksIsNoSingleList) {
+  std::vector<Addr> nodes;
+  for (uint64_t i = 0; i < 30; ++i)
+    nodes.push_back(block({i == 0 ? 0 : nodes[i / 2].value, i == 0 ? 0 : nodes[i - 1].value}));
+  EXPECT_EQ(label_of(nodes), "");
+}
+
+TEST_F(LibraryGlib, AQueueNamesTheEndsOfAList) {
+  const Addr first = block({1, 0, 0});
+  const Addr second = block({2, 0, first.value});
+  program().poke(first + 8, second);
+  EXPECT_EQ(label(block({first.value, second.value, 2})), "GQueue");
+}
+
+TEST_F(LibraryGlib, AQueueWithoutAnEndIsNone) {
+  const Addr first = block({1, 0, 0});
+  const Addr second = block({2, 0, first.value});
+  program().poke(first + 8, second);
+  EXPECT_EQ(label(block({first.value, first.value, 2})), "");
+}
+
+TEST_F(LibraryGlib, ATreeHasFunctionsAndARoot) {
+  const Addr root = block({1, 2, 0, 0, 0});
+  EXPECT_EQ(label(block({root.value, kGlibFunction, 0, 0, 0, halves(1, 1)}, 56)), "GTree");
 }
 
 TEST_F(LibraryGlib, ARingEndsTheWalk) {

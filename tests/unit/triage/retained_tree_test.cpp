@@ -127,6 +127,75 @@ TEST_F(RetainedTree, OfOneClusterCountsOnlyWhatItsBlocksHold) {
   EXPECT_EQ(node_of(nodes, 1).retained_bytes, 64U);
 }
 
+// An object with two containers: {node, node with a value}, {node}.
+TEST_F(RetainedTree, BlocksOfAContainerAreBelowIt) {
+  const Addr object = block(104, 0);
+  program_.strong_root(object);
+  const Addr first = block(40, 1);
+  const Addr second = block(40, 1);
+  const Addr other = block(40, 1);
+  const Addr value = block(200, 2);
+  for (const auto& [offset, to] : {std::pair(0, first), std::pair(8, second), std::pair(16, other)})
+    program_.poke(object + offset, to);
+  program_.poke(second + 8, value);
+  find();
+  HeldContainers containers;
+  containers.places.resize(2);
+  containers.places[0].container.member = "sessions";
+  containers.places[1].container.member = "log";
+  containers.instances = {{0, 2}, {1, std::nullopt}};
+  containers.of_row.resize(retained_.size());
+  const auto give = [&](Addr at, uint32_t instance) {
+    containers.of_row[*retained_.row_of(world_.heap.block_at(at))] = instance + 1;
+  };
+  give(first, 0);
+  give(second, 0);
+  give(other, 1);
+  const auto nodes = fold_retained(world_.heap, clusters_, retained_, shown(9, 99), containers);
+  std::vector<RetainedNode> found;
+  for (const RetainedNode& node : nodes) {
+    if (node.kind == Kind::Container) found.push_back(node);
+  }
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].place, 0U);
+  EXPECT_EQ(nodes[found[0].parent].cluster, ClusterId(0));
+  EXPECT_EQ(found[0].containers, 1U);
+  EXPECT_EQ(found[0].entries, 2U);
+  EXPECT_TRUE(found[0].knows_entries);
+  EXPECT_EQ(found[0].blocks, 2U);
+  EXPECT_EQ(found[0].retained_bytes, 280U);
+  EXPECT_FALSE(found[1].knows_entries);
+  EXPECT_EQ(found[1].retained_bytes, 40U);
+  const RetainedNode& held = node_of(nodes, 2);
+  EXPECT_EQ(nodes[held.parent].cluster, ClusterId(1));
+  EXPECT_EQ(nodes[nodes[held.parent].parent].place, 0U);
+}
+
+TEST_F(RetainedTree, AContainerThatIsItsBlocksHasWhatTheyHoldBelow) {
+  const Addr table = block(104, 0);
+  program_.strong_root(table);
+  const Addr array = block(200, 1);
+  const Addr value = block(40, 2);
+  program_.poke(table, array);
+  program_.poke(array, value);
+  find();
+  HeldContainers containers;
+  containers.places.resize(1);
+  containers.places[0].kind = "GHashTable";
+  containers.instances = {{0, 7}};
+  containers.of_row.resize(retained_.size());
+  for (const Addr at : {table, array})
+    containers.of_row[*retained_.row_of(world_.heap.block_at(at))] = 1;
+  const auto nodes = fold_retained(world_.heap, clusters_, retained_, shown(9, 99), containers);
+  const RetainedNode& held = node_of(nodes, 2);
+  const RetainedNode& container = nodes[held.parent];
+  EXPECT_EQ(container.kind, Kind::Container);
+  EXPECT_EQ(nodes[container.parent].kind, Kind::Group);
+  EXPECT_EQ(container.blocks, 2U);
+  EXPECT_EQ(container.entries, 7U);
+  EXPECT_EQ(container.retained_bytes, 344U);
+}
+
 TEST_F(RetainedTree, TheLargestHoldersAreRootsAndWhatTheyShare) {
   program_.strong_root(block(40, 0));
   const Addr shared = block(200, 1);

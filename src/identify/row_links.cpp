@@ -1,7 +1,7 @@
 // A word that leads from most blocks to a block of their kind, always to the same place in it, is a
 // link. Half of the nodes of a tree have no child on one side, so a third is enough of it. What one
 // link of a list has led to leads back by the other; of a tree both do by the third, if there is one.
-#include "report/row_links.h"
+#include "heapscan/identify/row_links.h"
 
 #include <algorithm>
 #include <map>
@@ -16,10 +16,12 @@ constexpr size_t kMostLinks = 3;
 
 class LinkSearch {
  public:
-  LinkSearch(const Analysis& analysis, ClusterId cluster) : analysis_(analysis), cluster_(cluster) {
+  LinkSearch(const MemoryImage& image, const HeapModel& heap, const Reachability& reach,
+             const Clusters& clusters, ClusterId cluster)
+      : image_(image), heap_(heap), clusters_(clusters), cluster_(cluster) {
     // What was taken out of a list and lost keeps its links.
-    for (const BlockId block : analysis.clusters.rows[cluster].samples) {
-      if (analysis.reach.verdict(block) == Verdict::Reachable) samples_.push_back(block);
+    for (const BlockId block : clusters.rows[cluster].samples) {
+      if (reach.verdict(block) == Verdict::Reachable) samples_.push_back(block);
     }
   }
 
@@ -80,21 +82,21 @@ class LinkSearch {
 
   // The block of the kind that the word leads to.
   [[nodiscard]] BlockId other(BlockId from, uint64_t offset) const {
-    const AddrRange range = analysis_.heap.block(from).range();
+    const AddrRange range = heap_.block(from).range();
     if (offset + 8 > range.size()) return BlockId::none();
-    const auto word = analysis_.image.read_addr(range.begin() + offset);
+    const auto word = image_.read_addr(range.begin() + offset);
     if (!word) return BlockId::none();
-    const BlockId to = analysis_.heap.block_at(*word);
-    return to.valid() && to != from && analysis_.clusters.of(to) == cluster_ ? to : BlockId::none();
+    const BlockId to = heap_.block_at(*word);
+    return to.valid() && to != from && clusters_.of(to) == cluster_ ? to : BlockId::none();
   }
 
   void count(BlockId block) {
-    const AddrRange range = analysis_.heap.block(block).range();
+    const AddrRange range = heap_.block(block).range();
     for (uint64_t offset = 0; offset < std::min(range.size(), kFarthestLink); offset += 8) {
       const BlockId to = other(block, offset);
       if (!to.valid()) continue;
-      const Addr word = *analysis_.image.read_addr(range.begin() + offset);
-      ++times_[{offset, word - analysis_.heap.block(to).begin()}];
+      const Addr word = *image_.read_addr(range.begin() + offset);
+      ++times_[{offset, word - heap_.block(to).begin()}];
     }
   }
 
@@ -110,7 +112,9 @@ class LinkSearch {
     return asked > 0 && 3 * back >= 2 * asked;
   }
 
-  const Analysis& analysis_;
+  const MemoryImage& image_;
+  const HeapModel& heap_;
+  const Clusters& clusters_;
   ClusterId cluster_;
   std::vector<BlockId> samples_;
   std::map<Place, uint64_t> times_;
@@ -118,8 +122,9 @@ class LinkSearch {
 
 }  // namespace
 
-RowLinks find_row_links(const Analysis& analysis, ClusterId cluster) {
-  return LinkSearch(analysis, cluster).find();
+RowLinks find_row_links(const MemoryImage& image, const HeapModel& heap, const Reachability& reach,
+                        const Clusters& clusters, ClusterId cluster) {
+  return LinkSearch(image, heap, reach, clusters, cluster).find();
 }
 
 }  // namespace heapscan
