@@ -71,13 +71,19 @@ void count_blocks(const HeapModel& heap, std::span<const BlockId> blocks,
 template <typename IdT, typename Row>
 void choose_samples(std::span<const BlockId> blocks, std::span<const IdT> row_of,
                     Column<IdT, Row>& rows) {
-  std::vector<uint64_t> seen(rows.size());
+  struct Progress {
+    uint64_t member = 0;
+    uint64_t next = 0;  // member that is a sample
+  };
+  std::vector<Progress> progress(rows.size());
   for (size_t i = 0; i < blocks.size(); ++i) {
+    Progress& of = progress[row_of[i].index()];
+    const uint64_t member = of.member++;
+    if (member != of.next) continue;
     Row& row = rows[row_of[i]];
-    const uint64_t member = seen[row_of[i].index()]++;
+    row.samples.push_back(blocks[i]);
     const uint64_t place = member * Row::kSamples / row.blocks;
-    if (member == 0 || (member - 1) * Row::kSamples / row.blocks != place)
-      row.samples.push_back(blocks[i]);
+    of.next = ((place + 1) * row.blocks + Row::kSamples - 1) / Row::kSamples;
   }
 }
 

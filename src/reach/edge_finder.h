@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -64,22 +65,49 @@ class EdgeFinder {
   // Sorted by node, then code; each once.
   [[nodiscard]] std::vector<Edge> take() {
     pointers_.flush([this](const Pointers::Pointer& p, BlockId to) { add_edge(p, to); });
-    std::sort(edges_.begin(), edges_.end());
+    for (size_t i = 0; i < kWaiting; ++i) admit_oldest({});
+    sort_edges();
     edges_.erase(std::unique(edges_.begin(), edges_.end()), edges_.end());
     return std::move(edges_);
   }
 
  private:
   using Pointers = PointerStream<EdgeSource>;
-  static constexpr size_t kAhead = 8;  // blocks
+  static constexpr size_t kAhead = 8;     // blocks
+  static constexpr size_t kWaiting = 16;  // pointers
 
+  struct Found {
+    EdgeSource from;
+    uint64_t value = 0;
+    BlockId to;
+  };
+
+  // They come in the order in which their nodes were asked for, which is mostly the nodes' order.
+  void sort_edges() {
+    bool are_in_order = true;
+    for (auto first = edges_.begin(); first != edges_.end();) {
+      const auto end = std::find_if(first, edges_.end(),
+                                    [&](const Edge& edge) { return edge.first != first->first; });
+      std::sort(first, end);
+      are_in_order = are_in_order && (end == edges_.end() || first->first < end->first);
+      first = end;
+    }
+    if (!are_in_order) std::sort(edges_.begin(), edges_.end());
+  }
   void push(const typename Pointers::Pointer& pointer) {
     pointers_.push(pointer, [this](const Pointers::Pointer& p, BlockId to) { add_edge(p, to); });
   }
+  // Whoever admits a pointer wants the row of the block, so that is fetched first.
   void add_edge(const Pointers::Pointer& pointer, BlockId to) {
     if (!to.valid() || to == pointer.tag.block) return;
-    const uint32_t code = admit_(pointer.tag, pointer.value, to);
-    if (code != kNoEdge) edges_.emplace_back(pointer.tag.node, code);
+    reader_.announce_row(to);
+    admit_oldest({pointer.tag, pointer.value, to});
+  }
+  void admit_oldest(const Found& next) {
+    const Found oldest = std::exchange(found_[next_++ % kWaiting], next);
+    if (!oldest.to.valid()) return;
+    const uint32_t code = admit_(oldest.from, oldest.value, oldest.to);
+    if (code != kNoEdge) edges_.emplace_back(oldest.from.node, code);
   }
 
   const HeapModel& heap_;
@@ -87,6 +115,8 @@ class EdgeFinder {
   Pointers pointers_;
   Admit admit_;
   ShortStrings strings_;
+  std::array<Found, kWaiting> found_{};
+  size_t next_ = 0;
   std::vector<Edge> edges_;
 };
 

@@ -110,7 +110,12 @@ Retained find_retained(const HeapModel& heap, LiveGraph& graph, const RootGroups
   result.is_least_.resize(rows);
   result.node_ = std::move(tree.node);
   result.parent_ = std::move(tree.parent);
+  constexpr size_t kAhead = 24;  // rows
   for (size_t row = rows; row-- > 0;) {
+    if (row >= kAhead) {
+      const BlockId ahead = result.block(static_cast<RetainedRow>(row - kAhead));
+      if (ahead.valid()) __builtin_prefetch(&heap.block(ahead));
+    }
     const BlockId id = result.block(static_cast<RetainedRow>(row));
     if (id.valid()) {
       result.bytes_[row] += heap.block(id).size();

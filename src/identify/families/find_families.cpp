@@ -7,7 +7,8 @@
 //
 // A round is one pass over the blocks that gives each a signature, groups of equal signatures, and
 // the joining of groups that agree. Only the pass costs time per block, and only columns of small
-// numbers take memory per block: its id, its group, its signature and its owner.
+// numbers take memory per block: its id, its group, its signature and its owner. The second round
+// looks only at what can have changed: blocks of one group of the first differ in what they lead to.
 #include <algorithm>
 #include <bit>
 #include <iterator>
@@ -65,14 +66,15 @@ class Rounds {
   // Group per block; shape per group.
   [[nodiscard]] std::pair<std::vector<uint32_t>, std::vector<Shape>> run() {
     for (int round = 0; round < kRounds; ++round) {
-      if (round == 1) {
-        owners_ = find_owners(heap_, memory_, blocks_, numbers_, groups_, shapes_);
-        short_texts_ = find_short_texts(image_, heap_, blocks_, groups_, shapes_);
+      if (round == 0) {
+        sign_all();
+      } else {
+        sign_second_time();
       }
-      sign_all();
       const auto groups =
           group_equal(signatures_, std::max(kFewestGroups, blocks_.size() / kBlocksPerGroup),
                       [this](uint32_t number) { return size_class(number); });
+      if (round == 0) recipes_ = SignatureRecipes(groups, blocks_, [this] { return make_maker(); });
       MergedGroups merged = merge_groups(
           groups, image_, symbols_, addresses_, blocks_, [this] { return make_maker(); },
           round + 1 == kRounds ? Rests::Join : Rests::Leave);
@@ -105,6 +107,23 @@ class Rounds {
       }
     });
   }
+  void sign_second_time() {
+    short_texts_ = find_short_texts(image_, heap_, blocks_, groups_, shapes_);
+    SecondSignatures signed_again =
+        sign_again(heap_, memory_, blocks_, numbers_, {groups_, {}, short_texts_, round_pointers_},
+                   shapes_, recipes_, {signatures_.data(), signatures_.size()});
+    owners_ = std::move(signed_again.owners);
+    const std::vector<uint32_t>& left = signed_again.left;
+    parallel_for_pieces(left.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
+      std::vector<BlockId> piece;
+      for (size_t i = begin; i < end; ++i) piece.push_back(blocks_[left[i]]);
+      SignatureMaker maker = make_maker();
+      for (size_t i = 0; i < piece.size(); ++i) {
+        maker.announce(piece, i);
+        signatures_[left[begin + i]] = maker.signature_of(piece[i]).hash();
+      }
+    });
+  }
   [[nodiscard]] uint64_t size_class(uint32_t number) const {
     const uint64_t size = heap_.block(blocks_[number]).size();
     return size <= kExactSize ? size : kExactSize + static_cast<uint64_t>(std::bit_width(size));
@@ -120,6 +139,7 @@ class Rounds {
   BlockNumbers numbers_;
   std::vector<uint64_t> round_pointers_;
   GrowingArray<uint64_t> signatures_;
+  SignatureRecipes recipes_;
   std::vector<uint32_t> groups_;      // of the last round
   std::vector<Shape> shapes_;         // of the groups
   std::vector<uint32_t> owners_;      // empty in the first round

@@ -26,16 +26,25 @@ namespace heapscan {
 // Who points at a block, and where: of strings and of blocks too small to say anything themselves
 // that is the best evidence.
 
-// One entry per block of `blocks`: a name for the group of the blocks that point at it and the
-// offset at which they do (of records; where in an array a pointer lies says nothing); 0 when none
-// of `blocks` does. Of several such, a fixed one; a group's pointers to itself count only when
-// there is nothing else.
+// Whether a name that sign_again() gave is that of a field of records.
 [[nodiscard]] constexpr bool is_record_field(uint64_t owner) { return (owner & 1) != 0; }
-[[nodiscard]] std::vector<uint32_t> find_owners(const HeapModel& heap, const BlockMemory& memory,
-                                                std::span<const BlockId> blocks,
-                                                const BlockNumbers& numbers,
-                                                std::span<const uint32_t> group_of,
-                                                std::span<const Shape> shapes);
+
+struct SecondSignatures {
+  // One entry per block: a name for the group of the blocks that point at it and the offset at which
+  // they do (of records; where in an array a pointer lies says nothing); 0 when none does. Of several
+  // such, a fixed one; a group's pointers to itself count only when there is nothing else.
+  std::vector<uint32_t> owners;
+  std::vector<uint32_t> left;  // numbers of the blocks that have to be looked at as a whole
+};
+
+// Finds owners and, but for what is left, makes the signatures of the second round: replaces the
+// groups of equal signatures in `column` by them. `known`: without owners.
+[[nodiscard]] SecondSignatures sign_again(const HeapModel& heap, const BlockMemory& memory,
+                                          std::span<const BlockId> blocks,
+                                          const BlockNumbers& numbers, const Known& known,
+                                          std::span<const Shape> shapes,
+                                          const SignatureRecipes& recipes,
+                                          std::span<uint64_t> column);
 
 // ---- groups of equal signatures -----------------------------------------------------------------
 

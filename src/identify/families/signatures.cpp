@@ -18,12 +18,9 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kStep = 6;                     // blocks between two steps of announcing
-constexpr uint64_t kTiny = 24;                  // bytes
 constexpr uint64_t kSmallSize = 40;             // bytes, also given out for what needs fewer
 constexpr uint64_t kSearchedForZero = 1 << 20;  // bytes of a block
-constexpr uint64_t kAnnounced = 128;            // bytes of a block
 constexpr size_t kLinks = 2;                    // words of a free block that the allocator uses
-constexpr uint64_t kUnwritten = 1;              // added to a hash
 constexpr uint64_t kFewestUnwritten = 64;       // bytes of a block that may not have been written
 constexpr ptrdiff_t kMostThatPoint = 3;         // blocks that begin with one round pointer
 constexpr size_t kBlocksPerPiece = 4096;
@@ -82,10 +79,10 @@ std::vector<uint64_t> find_round_pointers(const HeapModel& heap, const AddressMa
     BlockReader reader(heap, memory);
     for (size_t i = begin; i < end; ++i) {
       if (i + 2 * kStep < end) reader.announce_row(blocks[i + 2 * kStep]);
-      if (i + kStep < end && heap.block(blocks[i + kStep]).size() <= kTiny)
+      if (i + kStep < end && heap.block(blocks[i + kStep]).size() <= Signature::kTiny)
         reader.announce_bytes(blocks[i + kStep], sizeof(uint64_t));
       const Block& block = heap.block(blocks[i]);
-      if (block.size() > kTiny) continue;
+      if (block.size() > Signature::kTiny) continue;
       const std::byte* const at = reader.bytes_at(block.begin());
       const uint64_t word = at == nullptr ? 0 : load<uint64_t>(at);
       if (!is_left_over(word) || addresses.kind_of(word) != WordKind::BlockStart) continue;
@@ -107,37 +104,77 @@ uint64_t Signature::bucket() const { return mix(static_cast<uint64_t>(shape) + 1
 
 uint64_t Signature::hash() const {
   uint64_t kinds = bucket();
-  uint64_t identities = owner;
+  IdentityHash identities;
   for (size_t i = 0; i < traits; ++i) {
     kinds = mix(kinds, static_cast<uint64_t>(trait[i].kind));
-    identities = mix(identities, trait[i].identity);
-    if (trait[i].is_unwritten) identities = mix(identities, kUnwritten);
+    identities.add(trait[i].identity, trait[i].is_unwritten);
   }
-  return (kinds & 0xffffffff00000000) | std::max<uint64_t>(identities & 0xffffffff, 1);
+  return (kinds & kKindBits) | IdentityHash::value(identities.traits(), owner);
 }
 
 void SignatureMaker::announce(std::span<const BlockId> blocks, size_t next) {
   if (next + 4 * kStep < blocks.size()) reader_.announce_row(blocks[next + 4 * kStep]);
   if (next + 3 * kStep < blocks.size())
     reader_.announce_bytes(blocks[next + 3 * kStep], kAnnounced);
-  const auto for_each_candidate = [&](size_t block, auto&& f) {
-    if (block >= blocks.size()) return;
-    const Bytes head = head_of(blocks[block]);
-    for (size_t i = 0; i + 8 <= std::min<size_t>(head.size(), kAnnounced); i += 8) {
-      const auto word = load<uint64_t>(head.data() + i);
-      const uint32_t number = heap_.index.range_at(word);
-      if (number != BlockIndex::kNoRange) f(heap_.index.ranges()[number], word);
+  static_assert(kAhead > 2 * kStep);
+  now_ = next % kAhead;
+  if (next + 2 * kStep < blocks.size())
+    find_candidates(blocks[next + 2 * kStep], ahead_[(next + 2 * kStep) % kAhead]);
+  if (next + kStep < blocks.size()) {
+    Candidates& candidates = ahead_[(next + kStep) % kAhead];
+    if (candidates.of == blocks[next + kStep]) find_targets(candidates);
+  }
+}
+
+void SignatureMaker::find_candidates(BlockId id, Candidates& candidates) {
+  candidates.of = id;
+  candidates.are_found = false;
+  candidates.count = 0;
+  const Bytes head = head_of(id);
+  const size_t words = std::min<size_t>(head.size(), kAnnounced) / 8;
+  for (size_t i = 0; i < words; ++i) {
+    const auto word = load<uint64_t>(head.data() + 8 * i);
+    if (word == 0) continue;
+    const uint32_t range = heap_.index.range_at(word);
+    if (range == BlockIndex::kNoRange) continue;
+    heap_.index.prefetch(heap_.index.ranges()[range], word);
+    candidates.rows[candidates.count++] = {static_cast<uint32_t>(i), range, BlockId::none()};
+  }
+}
+
+void SignatureMaker::find_targets(Candidates& candidates) {
+  const Bytes head = head_of(candidates.of);
+  for (size_t i = 0; i < candidates.count; ++i) {
+    Candidates::Candidate& row = candidates.rows[i];
+    row.block = heap_.index.block_before(heap_.index.ranges()[row.range],
+                                         load<uint64_t>(head.data() + 8 * row.word));
+    if (!row.block.valid()) continue;
+    reader_.announce_row(row.block);
+    if (!known_.group_of.empty()) numbers_.prefetch(row.block);
+  }
+  candidates.are_found = true;
+}
+
+WordCounts SignatureMaker::look_at_words(BlockId id, Bytes head) {
+  const Candidates& candidates = ahead_[now_];
+  const bool is_announced = candidates.of == id && candidates.are_found;
+  const size_t announced = is_announced ? kAnnounced / 8 : 0;
+  size_t next = 0;
+  WordCounts counts;
+  for (size_t i = 0; i < head.size() / 8; ++i) {
+    const auto word = load<uint64_t>(head.data() + 8 * i);
+    BlockId block;
+    if (i >= announced) {
+      block = word == 0 ? BlockId::none() : addresses_.block_meant_by(word);
+    } else if (next < candidates.count && candidates.rows[next].word == i) {
+      block = candidates.rows[next++].block;
+      if (block.valid() && word > heap_.block(block).range().end().value) block = BlockId::none();
     }
-  };
-  for_each_candidate(next + 2 * kStep, [&](const BlockIndex::Range& range, uint64_t word) {
-    heap_.index.prefetch(range, word);
-  });
-  for_each_candidate(next + kStep, [&](const BlockIndex::Range& range, uint64_t word) {
-    const BlockId target = heap_.index.block_before(range, word);
-    if (!target.valid()) return;
-    reader_.announce_row(target);
-    if (!known_.group_of.empty()) numbers_.prefetch(target);
-  });
+    targets_[i] = block;
+    kinds_[i] = kind_of(word, block);
+    counts.add(kinds_[i]);
+  }
+  return counts;
 }
 
 Bytes SignatureMaker::head_of(BlockId id) {
@@ -165,8 +202,8 @@ bool SignatureMaker::is_zero_behind(BlockId id) {
 }
 
 // Only a free block names the allocator's own memory: nothing was written over it since.
-WordKind SignatureMaker::kind_of(uint64_t word, BlockId& block) const {
-  block = addresses_.block_meant_by(word);
+WordKind SignatureMaker::kind_of(uint64_t word, BlockId block) const {
+  if (word == 0) return WordKind::Zero;
   if (!block.valid()) {
     const WordKind kind = addresses_.kind_of(word);
     return kind == WordKind::FreeBlock ? WordKind::Zero : kind;
@@ -176,7 +213,11 @@ WordKind SignatureMaker::kind_of(uint64_t word, BlockId& block) const {
   return meant.begin().value == word ? WordKind::BlockStart : WordKind::BlockInterior;
 }
 bool SignatureMaker::is_allocators(uint64_t word) const {
-  return addresses_.kind_of(word) == WordKind::FreeBlock &&
+  const auto& state = heap_.allocator_state;
+  if (state.empty() || word < state.front().begin().value || word >= state.back().end().value)
+    return false;
+  return std::any_of(state.begin(), state.end(),
+                     [&](const AddrRange& range) { return range.contains(Addr(word)); }) &&
          !addresses_.block_meant_by(word).valid();
 }
 
@@ -214,11 +255,7 @@ Signature SignatureMaker::signature_of(BlockId id) {
     signature.trait[0] = {TraitKind::Text, text_begin(head)};
     return signature;
   }
-  WordCounts counts;
-  for (size_t i = 0; i + 8 <= head.size(); i += 8) {
-    kinds_[i / 8] = kind_of(load<uint64_t>(head.data() + i), targets_[i / 8]);
-    counts.add(kinds_[i / 8]);
-  }
+  const WordCounts counts = look_at_words(id, head);
   const bool is_utf32 = is_utf32_block(head, size);
   signature.shape =
       is_utf32 ? Shape::Text : shape_of({kinds_.data(), head.size() / 8}, size, counts);
@@ -229,9 +266,10 @@ Signature SignatureMaker::signature_of(BlockId id) {
       break;
     case Shape::Record:
       signature.size = size;
-      if (size > kTiny && size <= kSmallSize && was_emptied(load<uint64_t>(head.data()))) {
-        signature.size = kTiny;
-        signature.traits = kTiny / 8;
+      if (size > Signature::kTiny && size <= kSmallSize &&
+          was_emptied(load<uint64_t>(head.data()))) {
+        signature.size = Signature::kTiny;
+        signature.traits = Signature::kTiny / 8;
       } else {
         describe_record(head, signature);
       }
@@ -278,11 +316,19 @@ bool SignatureMaker::has_links(BlockId id, Bytes head) const {
          heap_.block(target).size() == heap_.block(id).size();
 }
 
+// The index tells where blocks of arenas begin without a look at their rows.
 bool SignatureMaker::is_chunk_or_list(uint64_t word) const {
   constexpr uint64_t kChunkHeader = 16;
   if (is_allocators(word)) return true;
-  const BlockId target = addresses_.block_meant_by(word + kChunkHeader);
-  return target.valid() && heap_.block(target).begin().value == word + kChunkHeader;
+  const uint64_t begin = word + kChunkHeader;
+  const uint32_t number = heap_.index.range_at(begin);
+  if (number == BlockIndex::kNoRange) return false;
+  const BlockIndex::Range& range = heap_.index.ranges()[number];
+  if (range.first_word == BlockIndex::kNoGrid)
+    return heap_.block(BlockId(range.first_block)).begin().value == begin;
+  const uint64_t offset = begin - range.begin;
+  const uint64_t starts = heap_.index.word_for(range, begin)->starts;
+  return offset % 16 == 0 && (starts >> (offset % BlockIndex::kBytesPerWord / 16) & 1) != 0;
 }
 
 void SignatureMaker::describe_record(Bytes head, Signature& signature) {
@@ -299,7 +345,7 @@ void SignatureMaker::describe_record(Bytes head, Signature& signature) {
   for (size_t i = 0; i < std::min(fields, kLinks); ++i)
     signature.trait[i].is_unwritten = is_link(i);
   signature.traits = fields;
-  const bool may_be_empty = signature.size <= kTiny || (words > 1 && is_link(1));
+  const bool may_be_empty = signature.size <= Signature::kTiny || (words > 1 && is_link(1));
   const auto first = load<uint64_t>(head.data());
   if (may_be_empty && is_left_over(first) &&
       !std::binary_search(known_.round_pointers.begin(), known_.round_pointers.end(), first))
@@ -344,7 +390,6 @@ namespace {
 
 constexpr uint32_t kEmpty = ~uint32_t{0};
 constexpr uint32_t kMostVariants = 1024;  // of one shape and kinds that differ in identities
-constexpr uint64_t kKindBits = 0xffffffff00000000;
 constexpr size_t kSignaturesAhead = 16;
 
 class Table {
@@ -391,12 +436,13 @@ std::vector<SignatureGroup> group_equal(GrowingArray<uint64_t>& column, size_t m
     uint64_t key = column[i];
     uint32_t group = table.slot_of(key);
     if (group == kEmpty) {
-      const uint32_t known = kinds.slot_of(key & kKindBits);
-      const uint32_t variants = known != kEmpty ? known : kinds.add(key & kKindBits, number);
+      const uint32_t known = kinds.slot_of(key & Signature::kKindBits);
+      const uint32_t variants =
+          known != kEmpty ? known : kinds.add(key & Signature::kKindBits, number);
       if (kinds.groups()[variants].blocks < kMostVariants) {
         ++kinds.groups()[variants].blocks;
       } else {
-        key &= kKindBits;
+        key &= Signature::kKindBits;
         group = table.slot_of(key);
       }
     }

@@ -19,6 +19,7 @@
 
 #include "heapscan/base/hash.h"
 #include "heapscan/base/parallel.h"
+#include "heapscan/heap/block_memory.h"
 #include "heapscan/identify/clusters.h"
 #include "identify/members.h"
 #include "identify/recognisers/block_types.h"
@@ -32,6 +33,7 @@ constexpr uint64_t kFewestApart = 64;  // blocks of a container that are worth a
 constexpr uint32_t kNoCode = 0;
 constexpr uint32_t kClass = uint32_t{1} << 31;  // set in the code of a block whose class is known
 constexpr size_t kApartGrain = 4096;
+constexpr size_t kAhead = 8;  // blocks
 constexpr size_t kMostVtables = 100'000;
 
 using Counts = std::map<uint32_t, uint64_t>;  // code -> blocks
@@ -72,12 +74,19 @@ bool is_node(ContainerPart part) {
 std::vector<uint64_t> first_words(const FamilyInputs& inputs) {
   const std::vector<BlockId>& blocks = inputs.families.blocks;
   std::vector<uint64_t> words(blocks.size());
+  const BlockMemory memory(inputs.image, inputs.heap.index);
   parallel_for_pieces(blocks.size(), kApartGrain, [&](size_t begin, size_t end) {
+    BlockReader reader(inputs.heap, memory);
     for (size_t i = begin; i < end; ++i) {
-      const auto word = inputs.image.read<uint64_t>(inputs.heap.block(blocks[i]).begin());
-      if (!word || *word % 8 != 0) continue;
-      const WordKind kind = inputs.addresses.kind_of(*word);
-      if (kind == WordKind::Constant || kind == WordKind::Data) words[i] = *word;
+      if (i + 2 * kAhead < end) reader.announce_row(blocks[i + 2 * kAhead]);
+      if (i + kAhead < end) reader.announce_bytes(blocks[i + kAhead], sizeof(uint64_t));
+      const Addr at = inputs.heap.block(blocks[i]).begin();
+      const std::byte* const bytes = reader.bytes_at(at);
+      const uint64_t word =
+          bytes != nullptr ? load<uint64_t>(bytes) : inputs.image.read<uint64_t>(at).value_or(0);
+      if (word % 8 != 0 || inputs.heap.index.range_at(word) != BlockIndex::kNoRange) continue;
+      const WordKind kind = inputs.addresses.kind_of(word);
+      if (kind == WordKind::Constant || kind == WordKind::Data) words[i] = word;
     }
   });
   return words;
