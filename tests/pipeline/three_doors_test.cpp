@@ -172,8 +172,8 @@ TEST_P(ThreeDoors, LiveAndGcore) {
 
 ContentRules only_pointers(const Capture& capture, std::vector<RuntimeFacts>& runtimes,
                            std::vector<HeapModel>& heaps) {
-  const Symbols symbols =
-      load_symbols(capture.image, capture.files, open_debug_info(capture.image, capture.files));
+  const DebugInfo debug_info = open_debug_info(capture.image, capture.files);
+  const Symbols symbols = load_symbols(capture.image, capture.files, debug_info);
   runtimes.push_back(find_runtime_facts(capture.image, symbols));
   heaps.push_back(walk_heap(capture.image, symbols, runtimes.back()));
   return rules_of_content(capture.image, runtimes.back(), &heaps.back(), Content::Pointers);

@@ -256,7 +256,10 @@ void FakeHeap::seal() {
 HeapModel FakeHeap::walk(std::function<StructLayouts()> read_structs) {
   image_ = process.build();
   SymbolsBuilder builder(image_);
-  if (read_structs) builder.set_struct_reader(library, std::move(read_structs));
+  if (read_structs) {
+    builder.set_struct_reader(library, std::move(read_structs));
+    builder.add(library, {.name = "main_arena", .address = kMainArena, .size = family.arena->size});
+  }
   const Symbols symbols = builder.freeze();
   return walk_heap(image_, symbols, find_runtime_facts(image_, symbols));
 }

@@ -96,7 +96,8 @@ class FakeHeap {
   std::vector<Addr> cached;  // blocks put into tcaches, in order
 
   void seal();
-  // May be called once. `read_structs` is what the library's DWARF says, when it is asked.
+  // May be called once. `read_structs` is what the library's DWARF says, when it is asked; the
+  // library has its symbols then.
   [[nodiscard]] HeapModel walk(std::function<StructLayouts()> read_structs = nullptr);
   [[nodiscard]] const MemoryImage& image() const { return image_; }
   // The heap_info made last; the main arena's heap when there is none.

@@ -110,6 +110,7 @@ class Symbols {
 // The same with the debug files that `info` has found; the notes on them are left to it.
 [[nodiscard]] Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files,
                                    const DebugInfo& info);
+Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files, DebugInfo&&) = delete;
 
 // ---- names of C++ as people write them ----------------------------------------------------------
 

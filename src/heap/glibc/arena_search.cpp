@@ -135,8 +135,9 @@ std::vector<Addr> arenas_behind_heap_headers(WordReader& reader, const MemoryIma
 
 // The row that fits the list heads at `place`, and the ring that follows from it. Where the ring is
 // broken, the arenas that heap headers name tell how far an arena's start lies before its list
-// heads.
-Ring ring_from_bins(WordReader& reader, const Place& place, const Symbols& symbols) {
+// heads. Of a ring that `must_close` nothing more is asked when it does not.
+Ring ring_from_bins(WordReader& reader, const Place& place, const Symbols& symbols,
+                    bool must_close) {
   Ring best;
   best.module = place.module;
   const auto consider = [&](Addr bins, const ArenaLayout& layout, LayoutSource source) {
@@ -162,7 +163,7 @@ Ring ring_from_bins(WordReader& reader, const Place& place, const Symbols& symbo
     }
   };
   consider_table();
-  if (best.is_closed) return best;
+  if (best.is_closed || must_close) return best;
   if (const auto dwarf = layout_from_dwarf(symbols, place.module)) {
     best = Ring();
     best.module = place.module;
@@ -368,7 +369,7 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
 
   const auto add = [&](const Place& place, const std::string& how, bool must_close = false) {
     if (!shape_of_bins(reader, place.bins.front()).is_arena()) return false;
-    Ring ring = ring_from_bins(reader, place, symbols);
+    Ring ring = ring_from_bins(reader, place, symbols, must_close);
     if (ring.states.empty() || overlaps_known(rings, ring) || (must_close && !ring.is_closed))
       return false;
     ring.found_by = how;
