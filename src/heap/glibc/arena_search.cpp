@@ -280,6 +280,15 @@ std::optional<Ring> unused_arena_in(const MemoryImage& image, ModuleId module, A
   return ring;
 }
 
+// What comes before the bins: `top` is set as soon as malloc has been called.
+bool is_untouched(WordReader& reader, Addr arena) {
+  constexpr size_t kWords = 64;
+  for (size_t i = 0; i < kWords; ++i) {
+    if (reader.word(arena + 8 * i) != uint64_t{0}) return false;
+  }
+  return true;
+}
+
 std::string named(const MemoryImage& image, ModuleId module) {
   return module.valid() ? std::string(image.modules()[module].file_name())
                         : std::string("the program");
@@ -388,7 +397,7 @@ std::vector<Ring> find_rings(const MemoryImage& image, const Symbols& symbols, M
           if (!found)
             found = add({{*symbol + row.bins}, module}, "symbol main_arena of " + name, must_close);
         }
-        if (found || !must_close) continue;
+        if (found || !must_close || is_untouched(reader, *symbol)) continue;
         if (const auto dwarf = layout_from_dwarf(symbols, module))
           found = add({{*symbol + dwarf->bins}, module}, "symbol and DWARF of " + name);
       }
