@@ -91,7 +91,8 @@ struct TraceReport {
   [[nodiscard]] std::array<StateTotal, kVerdictCount> totals() const;
 };
 
-// Fills in rows, places and modules, and adds the look's notes. `earlier`: where modules lay while it was recorded, latest last.
+// Fills in rows, places and modules, and adds the look's notes. `earlier`: where modules lay while it
+// was recorded, latest last.
 void describe_stacks(const AllocationLog& log, std::span<const TracedStack> stacks,
                      const Analysis& analysis, const DebugInfo& debug_info,
                      std::span<const MemoryImage* const> earlier, TraceReport& report);
