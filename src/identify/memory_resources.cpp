@@ -14,7 +14,7 @@
 
 #include "heapscan/heap/used_block.h"
 #include "heapscan/image/lookups.h"
-#include "heapscan/reach/buffer_end.h"
+#include "heapscan/reach/pmr_buffer.h"
 #include "heapscan/symbols/symbols.h"
 #include "identify/known_containers.h"
 

@@ -10,7 +10,7 @@
 #include <bit>
 #include <cstddef>
 
-#include "heapscan/reach/buffer_end.h"
+#include "heapscan/reach/pmr_buffer.h"
 
 namespace heapscan {
 
