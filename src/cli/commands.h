@@ -12,8 +12,10 @@ namespace heapscan {
 using Run = std::function<int()>;
 
 void setup_attach(CLI::App& program, Run& run);
+void setup_completion(CLI::App& program, Run& run);
 void setup_core(CLI::App& program, Run& run);
 void setup_diff(CLI::App& program, Run& run);
+void setup_help(CLI::App& program, Run& run);  // and `version`
 void setup_holds(CLI::App& program, Run& run);
 void setup_why(CLI::App& program, Run& run);
 void setup_snapshot(CLI::App& program, Run& run);
@@ -56,5 +58,8 @@ class HelpPage : public CLI::FormatterBase {
 // `command` is null when none was chosen.
 [[nodiscard]] std::string complaint(const CLI::App& program, const CLI::App* command,
                                     const CLI::ParseError& error);
+
+// "there is no command …", and which one was probably meant.
+[[nodiscard]] std::string unknown_command(const CLI::App& program, const std::string& word);
 
 }  // namespace heapscan

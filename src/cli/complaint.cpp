@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/command_tree.h"
 #include "cli/output.h"
 
 namespace heapscan {
@@ -59,10 +60,6 @@ std::vector<std::string> options_of(const CLI::App& app) {
   return names;
 }
 
-std::vector<const CLI::App*> commands_of(const CLI::App& program) {
-  return program.get_subcommands([](const CLI::App*) { return true; });
-}
-
 // "--top" of "--top=3".
 std::string name_of_option(const std::string& word) { return word.substr(0, word.find('=')); }
 
@@ -77,16 +74,7 @@ std::string no_such_command(const CLI::App& program, const std::string& word) {
     }
     return fmt::format("there is no option \"{}\"", name);
   }
-  const std::string sentence = fmt::format("there is no command \"{}\"", word);
-  if (word.find_first_not_of("0123456789") == std::string::npos)
-    return fmt::format("{} (did you mean heapscan attach {}?)", sentence, word);
-  std::vector<std::string> names;
-  for (const CLI::App* command : commands_of(program)) names.push_back(command->get_name());
-  if (const std::string name = nearest(word, names); !name.empty())
-    return fmt::format("{} (did you mean heapscan {}?)", sentence, name);
-  if (::access(word.c_str(), F_OK) == 0)
-    return fmt::format("{} (did you mean heapscan core {}?)", sentence, shell_word(word));
-  return sentence;
+  return unknown_command(program, word);
 }
 
 // What a command works on; null for an unknown command.
@@ -98,10 +86,13 @@ struct Operands {
 Operands operands_of(const std::string& command) {
   static const std::map<std::string, Operands> kOperands = {
       {"attach", {"a process id or name", "one process id or name"}},
+      {"completion", {"the name of a shell: bash, zsh or fish", "one shell"}},
       {"core", {"a file", "one file"}},
       {"diff", {"two looks or more, each a core dump or a process", "looks"}},
+      {"help", {"a command", "one command"}},
       {"holds", {"a process or a file", "one process or file, and what holds"}},
       {"snapshot", {"a process id or name", "one process id or name"}},
+      {"version", {"no word", "no words"}},
       {"why", {"a process or a file, and addresses", "one process or file, and addresses"}}};
   const auto known = kOperands.find(command);
   return known != kOperands.end() ? known->second : Operands{"more words", "fewer words"};
@@ -126,6 +117,19 @@ std::string no_such_word(const CLI::App& program, const CLI::App& command,
 }
 
 }  // namespace
+
+std::string unknown_command(const CLI::App& program, const std::string& word) {
+  const std::string sentence = fmt::format("there is no command \"{}\"", word);
+  if (word.find_first_not_of("0123456789") == std::string::npos)
+    return fmt::format("{} (did you mean heapscan attach {}?)", sentence, word);
+  std::vector<std::string> names;
+  for (const CLI::App* command : commands_of(program)) names.push_back(command->get_name());
+  if (const std::string name = nearest(word, names); !name.empty())
+    return fmt::format("{} (did you mean heapscan {}?)", sentence, name);
+  if (::access(word.c_str(), F_OK) == 0)
+    return fmt::format("{} (did you mean heapscan core {}?)", sentence, shell_word(word));
+  return sentence;
+}
 
 std::string complaint(const CLI::App& program, const CLI::App* command,
                       const CLI::ParseError& error) {

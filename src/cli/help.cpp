@@ -4,6 +4,8 @@
 
 #include <sstream>
 
+#include "cli/command_tree.h"
+
 namespace heapscan {
 
 namespace {
@@ -73,19 +75,20 @@ std::string description(const CLI::App& app) {
 std::string HelpPage::make_help(const CLI::App* app, std::string /*name*/,
                                 CLI::AppFormatMode /*mode*/) const {
   std::string page = description(*app) + '\n' + usage(*app);
-  const auto commands = app->get_subcommands([](const CLI::App*) { return true; });
+  const auto commands = commands_of(*app);
   if (!commands.empty()) page += "\nCommands:\n";
   for (const CLI::App* command : commands)
     page += row(command->get_name(), first_line(command->get_description()));
-  page += app->get_parent() == nullptr ? "" : "\nArguments:\n";
+  std::string words;
   for (const CLI::Option* option : app->get_options()) {
-    if (option->get_positional()) page += row(option->get_type_name(), option->get_description());
+    if (option->get_positional()) words += row(option->get_type_name(), option->get_description());
   }
+  if (!words.empty()) page += "\nArguments:\n" + words;
   page += "\nOptions:\n";
   for (const CLI::Option* option : app->get_options()) {
     if (!option->get_positional()) page += row(names_of(*option), option->get_description());
   }
-  return page + '\n' + app->get_footer();
+  return app->get_footer().empty() ? page : page + '\n' + app->get_footer();
 }
 
 }  // namespace heapscan

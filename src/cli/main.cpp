@@ -46,7 +46,7 @@ void describe_program(CLI::App& program) {
            {"heapscan watch 4711", "How fast does it grow, and what of it?"},
            {"heapscan trace 4711", "Which code leaks, while it goes on?"},
            {"heapscan attach 4711 --format json -o report.json", "The same as JSON, for scripts."},
-           {"heapscan attach --help", "All options, with more examples."}}) +
+           {"heapscan help attach", "All options, with more examples."}}) +
       "\nExit codes:\n"
       "  0  no leaks found\n"
       "  1  definite leaks found\n"
@@ -103,6 +103,8 @@ int run_program(int argc, char** argv) {
   setup_snapshot(program, run);
   setup_watch(program, run);
   setup_trace(program, run);
+  setup_help(program, run);
+  setup_completion(program, run);
   return run_words(program, run, argc, argv);
 }
 
