@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <map>
 
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
@@ -39,8 +40,9 @@ VerdictSet kinds_from(const std::string& text) {
   return kinds;
 }
 
-void add_output_options(CLI::App& command, SharedOptions& options) {
-  add_format_option(command, options);
+void add_output_options(CLI::App& command, SharedOptions& options,
+                        const std::vector<Format>& formats) {
+  add_format_option(command, options, formats);
   add_output_option(command, options.output);
   add_color_option(command, options);
   CLI::Option* const verbose = command.add_flag(
@@ -210,10 +212,21 @@ uint64_t size_from(const std::string& option, const std::string& text) {
       "{} takes a size such as 4096, 10k, 4M or 0x20, not \"{}\"", option, escaped(text)));
 }
 
-void add_format_option(CLI::App& command, SharedOptions& options) {
-  add_choice<Format>(command, "--format", options.format,
-                     {{"text", Format::Text}, {"json", Format::Json}},
-                     "Format of the report [text]");
+void add_format_option(CLI::App& command, SharedOptions& options,
+                       const std::vector<Format>& formats) {
+  // What --help says of those that not every command has.
+  static const std::map<Format, std::pair<std::string, std::string>> kFormats = {
+      {Format::Junit, {"junit", "junit, sarif: all groups for build servers"}},
+      {Format::Sarif, {"sarif", ""}},
+  };
+  Choices<Format> choices = {{"text", Format::Text}, {"json", Format::Json}};
+  std::string help = "Format of the report";
+  for (const Format format : formats) {
+    const auto& [word, meaning] = kFormats.at(format);
+    choices.emplace_back(word, format);
+    if (!meaning.empty()) help += "; " + meaning;
+  }
+  add_choice<Format>(command, "--format", options.format, std::move(choices), help + " [text]");
 }
 
 void add_output_option(CLI::App& command, std::string& output) {
@@ -261,13 +274,15 @@ void add_shared_options(CLI::App& command, SharedOptions& options) {
   add_selection_options(command, options.report);
   add_content_option(command, options.report);
   add_cluster_options(command, options);
-  add_output_options(command, options);
+  add_gate_options(command, options);
+  add_output_options(command, options, {Format::Junit, Format::Sarif});
   add_reading_options(command, options);
 }
 
-void add_look_options(CLI::App& command, SharedOptions& options) {
+void add_look_options(CLI::App& command, SharedOptions& options,
+                      const std::vector<Format>& formats) {
   add_content_option(command, options.report);
-  add_output_options(command, options);
+  add_output_options(command, options, formats);
   add_reading_options(command, options);
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,7 +18,7 @@ class Option;
 
 namespace heapscan {
 
-enum class Format { Text, Json };
+enum class Format { Text, Json, Junit, Sarif };
 enum class ColorMode { Auto, Always, Never };
 
 // How to read a target: with how many threads, and where debug files are.
@@ -33,9 +34,12 @@ struct SharedOptions : ReadingOptions {
   ColorMode color = ColorMode::Auto;
   std::vector<std::string> suppression_files;
   bool builtin_suppressions = true;
-  std::string cluster;       // the id, or how it begins; empty: no single one
-  bool sites = false;        // look for the code that can have allocated each group
-  bool all_members = false;  // list every block of that cluster
+  std::string cluster;  // the id, or how it begins; empty: no single one
+  bool sites = false;   // look for the code that can have allocated each group
+  std::optional<Allowance> fail_above;
+  std::string baseline;               // a file; empty: none
+  bool suggest_suppressions = false;  // print rules for what was found, not the report
+  bool all_members = false;           // list every block of that cluster
   bool follows_another =
       false;  // a report in text that comes after another one: an empty line first
   ReportOptions report;
@@ -43,11 +47,16 @@ struct SharedOptions : ReadingOptions {
 
 void add_shared_options(CLI::App& command, SharedOptions& options);
 void add_reading_options(CLI::App& command, ReadingOptions& options);
-// Of these only what says how to look and where to write, not what to select.
-void add_look_options(CLI::App& command, SharedOptions& options);
+// Of these only what says how to look and where to write, not what to select. `formats`: those of the
+// report beside text and JSON.
+void add_look_options(CLI::App& command, SharedOptions& options,
+                      const std::vector<Format>& formats = {});
 
 // Single ones of them.
-void add_format_option(CLI::App& command, SharedOptions& options);
+void add_format_option(CLI::App& command, SharedOptions& options,
+                       const std::vector<Format>& formats = {});
+// What build servers need: when to fail, and what to leave out from now on.
+void add_gate_options(CLI::App& command, SharedOptions& options);
 void add_output_option(CLI::App& command, std::string& output);
 void add_color_option(CLI::App& command, SharedOptions& options);
 void add_content_option(CLI::App& command, ReportOptions& report);
@@ -95,6 +104,12 @@ CLI::Option* add_choice(CLI::App& command, const std::string& option, Value& val
 
 // "10k", "4M": bytes. Throws CLI::ValidationError.
 [[nodiscard]] uint64_t size_from(const std::string& option, const std::string& text);
+
+// "4M": bytes; "100 blocks". Throws CLI::ValidationError.
+[[nodiscard]] Allowance allowance_from(const std::string& option, const std::string& text);
+
+// The baseline in a file. Throws Error (Usage) that says why it cannot be one.
+[[nodiscard]] Baseline read_baseline(const std::string& file);
 
 // Throws CLI::ValidationError for anything but a number up to `most`.
 [[nodiscard]] uint64_t number_from(const std::string& option, const std::string& text,

@@ -59,6 +59,7 @@ std::string repeatable(const SharedOptions& options, std::string again) {
   for (const std::string& file : options.suppression_files)
     again += " --suppressions " + shell_word(file);
   if (!options.builtin_suppressions) again += " --no-builtin-suppressions";
+  if (!options.baseline.empty()) again += " --baseline " + shell_word(options.baseline);
   if (!options.report.content) again += " --no-content";
   return again;
 }
@@ -78,6 +79,10 @@ void check(const SharedOptions& options) {
                 fmt::format("--min-size {} is larger than --max-size {}: no block can match",
                             report.min_size, report.max_size));
   }
+  if (options.suggest_suppressions && options.format != Format::Text) {
+    throw Error(ErrorKind::Usage,
+                "--suggest-suppressions prints rules, not a report: leave out --format");
+  }
   if (options.all_members && options.cluster.empty()) {
     throw Error(ErrorKind::Usage, "--all needs --cluster ID, the group whose blocks it lists");
   }
@@ -94,10 +99,18 @@ std::string listed(const Analysis& analysis, const std::vector<ClusterId>& clust
   return list;
 }
 
+// Programs read all of it.
+bool wants_all_groups(const SharedOptions& options) {
+  return options.suggest_suppressions || options.format == Format::Junit ||
+         options.format == Format::Sarif;
+}
+
 ReportOptions report_options(const SharedOptions& options, const std::string& again,
                              const std::vector<SuppressionRule>& suppressions,
-                             const Analysis& analysis) {
+                             const GateOptions& gate, const Analysis& analysis) {
   ReportOptions report = options.report;
+  if (wants_all_groups(options)) report.top = ~uint64_t{0};
+  report.gate = gate;
   report.command = repeatable(options, again);
   report.holds_command = holds_command(again);
   report.suppressions = suppressions;
@@ -109,11 +122,17 @@ ReportOptions report_options(const SharedOptions& options, const std::string& ag
 
 void render(const SharedOptions& options, const Report& report) {
   write_output(options.output, [&](std::ostream& out) {
-    if (options.format == Format::Json) {
-      render_json(report, out);
-    } else {
-      if (options.follows_another) out << '\n';
-      render_text(report, wants_color(options), out);
+    if (options.suggest_suppressions) return render_suppressions(report, out);
+    switch (options.format) {
+      case Format::Json:
+        return render_json(report, out);
+      case Format::Junit:
+        return render_junit(report, out);
+      case Format::Sarif:
+        return render_sarif(report, out);
+      case Format::Text:
+        if (options.follows_another) out << '\n';
+        return render_text(report, wants_color(options), out);
     }
   });
 }
@@ -158,12 +177,14 @@ int run_report(const SharedOptions& options, const std::string& again,
   check_output(options.output);
   const std::vector<SuppressionRule> suppressions =
       load_suppressions(options.suppression_files, options.builtin_suppressions);
+  GateOptions gate{options.fail_above, std::nullopt};
+  if (!options.baseline.empty()) gate.baseline = read_baseline(options.baseline);
   const ThreadLimit limit(options.threads);
   Timing timing;
   std::optional<Progress> progress(std::in_place, !options.report.quiet);
   const Look result =
       look_at(options, analysis_options(options, suppressions), capture, *progress, timing);
-  const ReportOptions shown = report_options(options, again, suppressions, result.analysis);
+  const ReportOptions shown = report_options(options, again, suppressions, gate, result.analysis);
   timing.insert(timing.end(), result.analysis.timing.begin(), result.analysis.timing.end());
   progress->stage("writing the report");
   Report report = timed("report", timing,
@@ -172,7 +193,7 @@ int run_report(const SharedOptions& options, const std::string& again,
   report.timing = std::move(timing);
   progress.reset();
   render(options, report);
-  return report.anything_definitely_lost() ? kDefinitelyLost : kNothingLost;
+  return report.fails() ? kDefinitelyLost : kNothingLost;
 }
 
 }  // namespace heapscan

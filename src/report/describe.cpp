@@ -340,6 +340,8 @@ bool Report::anything_definitely_lost() const {
   return verdicts[kDefinite].blocks > 0 || mapping_verdicts[kDefinite].blocks > 0;
 }
 
+bool Report::fails() const { return gate ? gate->fails : anything_definitely_lost(); }
+
 Report describe(const CaptureFacts& target, const Analysis& analysis,
                 const ReportOptions& options) {
   Report report;
@@ -371,6 +373,7 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
       look_up_holders(analysis, blocks_to_look_up(analysis, options, groups, mappings));
   describe_groups(analysis, groups.groups, holders, report);
   report.groups_left_out = groups.left_out;
+  judge_gate(analysis, report);
   if (options.cluster.valid()) {
     report.cluster = map_cluster(analysis, options.cluster, options.content, target.captured_at);
   }

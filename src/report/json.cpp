@@ -93,6 +93,17 @@ Json suppression_json(const SuppressionRow& row) {
           {"bytes", row.bytes}};
 }
 
+Json gate_json(const Gate& gate) {
+  return {{"failed", gate.fails},
+          {"counted", json_of(gate.counted)},
+          {"allowed_bytes", or_null(gate.allowance.bytes)},
+          {"allowed_blocks", or_null(gate.allowance.blocks)},
+          {"baseline", or_null(gate.baseline)},
+          {"new_groups", gate.new_groups},
+          {"grown_groups", gate.grown_groups},
+          {"known_groups", gate.known_groups}};
+}
+
 Json unused_suppression_json(const SuppressionRow& row) {
   return {{"rule", row.rule}, {"source", row.source}};
 }
@@ -160,6 +171,7 @@ void render_json(const Report& report, std::ostream& out) {
   writer.member("free_memory", json_of(report.kept_free));
   writer.member("ended_threads", json_of(report.ended_threads));
   writer.array("holders", report.holders, holder_json);
+  if (report.gate) writer.member("gate", gate_json(*report.gate));
   writer.array("leaks", report.leaks, json_of_group);
   if (report.cluster) writer.member("cluster", json_of_cluster(*report.cluster));
   writer.array("mappings", report.mappings, mapping_json);

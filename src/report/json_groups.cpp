@@ -80,6 +80,11 @@ static Json json_of_sites(const GroupSites& sites) {
   return rows;
 }
 
+static Json json_of_since(const std::optional<SinceBaseline>& since) {
+  if (!since) return Json();
+  return {{"state", name_of(since->state)}, {"more", json_of(since->more)}};
+}
+
 Json json_of_group(const LeakGroup& group) {
   return {{"id", group.id},
           {"verdict", name_of(group.verdict)},
@@ -101,7 +106,8 @@ Json json_of_group(const LeakGroup& group) {
           {"sites", json_of_sites(group.sites)},
           {"site_candidates", group.sites.candidates},
           {"example", hex(group.example)},
-          {"members_shown", json_of_addresses(group.members_shown)}};
+          {"members_shown", json_of_addresses(group.members_shown)},
+          {"since_baseline", json_of_since(group.since)}};
 }
 
 namespace {

@@ -49,6 +49,17 @@ template <typename T>
 [[nodiscard]] Json json_of_group(const LeakGroup& group);
 [[nodiscard]] Json json_of_cluster(const ClusterMap& map);
 
+[[nodiscard]] std::vector<std::string> all_strings(const LeakGroup& group);
+
+// ---- what build servers are told ----------------------------------------------------------------
+
+// "1.3 MiB in 5,000 blocks of struct session leaked; new since the baseline".
+[[nodiscard]] std::string sentence_on(const LeakGroup& group);
+// Whether the exit code is 1 for it.
+[[nodiscard]] bool counts_as_failure(const Report& report, const LeakGroup& group);
+// Fills in report.gate, if the options ask for it, and marks the groups of the report.
+void judge_gate(const Analysis& analysis, Report& report);
+
 // ---- what every report says of its target -------------------------------------------------------
 
 // The facts as they may be shown on a terminal.

@@ -83,6 +83,7 @@ class TextReport {
     }
     write_blocks(report_, out_);
     if (options_.timing) write_timing(report_.timing, out_);
+    if (report_.gate) heading("gate", spelled(*report_.gate));
     write_summary();
   }
 

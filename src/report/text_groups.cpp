@@ -40,6 +40,13 @@ std::string spelled(const IdentityRow& row, bool verbose) {
   return text;
 }
 
+// "new", "grown by 52.8 KiB in 200 blocks": since the baseline.
+std::string spelled(const SinceBaseline& since) {
+  if (since.state != SinceBaseline::State::Grown) return name_of(since.state);
+  return fmt::format("grown by {} in {}", human_bytes(since.more.bytes),
+                     counted(since.more.blocks, "block"));
+}
+
 }  // namespace
 
 void GroupWriter::write(std::span<const LeakGroup> groups, size_t shown, size_t detailed) {
@@ -66,6 +73,7 @@ void GroupWriter::write_headline(const LeakGroup& group) {
                         counted(others, more_below ? "other block" : "block"),
                         blocks == 1 ? "it" : "them");
   }
+  if (group.since) line += "   " + spelled(*group.since);
   out_ << line << '\n';
 }
 

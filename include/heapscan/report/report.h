@@ -19,6 +19,7 @@
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/report/block_listing.h"
 #include "heapscan/report/cluster_map.h"
+#include "heapscan/report/gate.h"
 #include "heapscan/report/names.h"
 #include "heapscan/report/sites.h"
 #include "heapscan/triage/suppressions.h"
@@ -120,7 +121,8 @@ struct ReportOptions {
   bool timing = false;
   ClusterId cluster;  // look at this one more closely, and at no other; none: report on all
   std::vector<SuppressionRule> suppressions;  // the rules Analysis::suppressed was made with
-  std::string holds_command;                  // shows what holds the live memory
+  GateOptions gate;
+  std::string holds_command;  // shows what holds the live memory
   std::string command;  // the shell words that lead to this report again: "heapscan attach 4711"
 
   [[nodiscard]] VerdictSet group_kinds() const;
@@ -174,6 +176,7 @@ struct LeakGroup {
   std::string content_text;           // the same, escaped
   Addr example;                       // the lowest
   std::vector<Addr> members_shown;
+  std::optional<SinceBaseline> since;  // of definite ones, where there is a baseline
 };
 
 struct SuppressionRow {
@@ -249,6 +252,7 @@ struct Report {
   std::vector<HolderRow> holders;  // largest first; only when little is lost
   static constexpr size_t kHolders = 5;
   std::optional<ClusterMap> cluster;  // the one that was asked for
+  std::optional<Gate> gate;           // only where it was asked for
   std::vector<MappingRow> mappings;   // largest first
   std::vector<AreaRow> areas;         // by address
   Notes notes;
@@ -258,6 +262,9 @@ struct Report {
   ReportOptions options;
 
   [[nodiscard]] bool anything_definitely_lost() const;
+  // Whether a script is to be told of a failure: the gate's answer, or else whether anything is
+  // definitely lost.
+  [[nodiscard]] bool fails() const;
 };
 
 // `analysis` must outlive the report: its block listing is made row by row while it is rendered.

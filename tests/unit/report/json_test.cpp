@@ -65,7 +65,7 @@ TEST_F(JsonTest, HasTheMembersOfTheSchemaInOrder) {
               ElementsAre("id", "verdict", "blocks", "bytes", "indirect", "kind_total", "share",
                           "sizes", "label", "identified_by", "evidence", "content", "strings",
                           "pointers", "below", "below_left_out", "child_of", "sites",
-                          "site_candidates", "example", "members_shown"));
+                          "site_candidates", "example", "members_shown", "since_baseline"));
   EXPECT_THAT(keys_of(json["totals"]["verdicts"]),
               ElementsAre("reachable", "possible", "indirect", "definite", "suppressed"));
 }
