@@ -102,6 +102,13 @@ Capture build_capture(const CoreInput& input, const CoreOptions& options, ImageB
   return capture;
 }
 
+Capture load_mapped(MappedMemory memory, CoreInput input, const CoreOptions& options) {
+  input.bytes = memory.bytes();
+  ImageBuilder builder;
+  builder.keep(std::move(memory));
+  return build_capture(input, options, std::move(builder));
+}
+
 }  // namespace
 
 void require_unchanged(const Capture& capture) {
@@ -120,24 +127,31 @@ Capture load_core(const std::string& path, const CoreOptions& options) {
     throw Error(ErrorKind::Acquire,
                 "cannot open the core dump " + escaped(path) + ": " + opened.why);
   }
-  CoreInput input;
-  input.name = path;
-  input.captured_at = opened.modified_at;
   MappedMemory memory = MappedMemory::map_file(opened.file, opened.size, path);
-  if (has_zstd_magic(memory.bytes())) {
-    UnpackedFile unpacked = unpack_zstd(memory.bytes(), path);
-    memory = MappedMemory::map_file(unpacked.file, unpacked.size, path);
-    input.data = find_data(unpacked.file, memory.size());
-    input.incomplete = std::move(unpacked.incomplete);
+  Capture capture;
+  if (packing_of(memory.bytes()) != Packing::None) {
+    capture =
+        load_unpacked_core(unpack_file(memory.bytes(), path), path, opened.modified_at, options);
   } else {
+    CoreInput input;
+    input.name = path;
+    input.captured_at = opened.modified_at;
     input.data = find_data(opened.file, memory.size());
+    capture = load_mapped(std::move(memory), std::move(input), options);
   }
-  input.bytes = memory.bytes();
-  ImageBuilder builder;
-  builder.keep(std::move(memory));
-  Capture capture = build_capture(input, options, std::move(builder));
   capture.source = std::move(opened);
   return capture;
+}
+
+Capture load_unpacked_core(UnpackedFile unpacked, const std::string& name, double captured_at,
+                           const CoreOptions& options) {
+  MappedMemory memory = MappedMemory::map_file(unpacked.file, unpacked.size, name);
+  CoreInput input;
+  input.name = name;
+  input.captured_at = captured_at;
+  input.data = find_data(unpacked.file, memory.size());
+  input.incomplete = std::move(unpacked.incomplete);
+  return load_mapped(std::move(memory), std::move(input), options);
 }
 
 Capture load_core_bytes(Bytes bytes, const std::string& name, const CoreOptions& options,

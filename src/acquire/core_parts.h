@@ -10,6 +10,7 @@
 #include "acquire/module_map.h"
 #include "acquire/snapshot_parts.h"
 #include "heapscan/acquire/capture.h"
+#include "heapscan/elf/compression.h"
 #include "heapscan/elf/elf_file.h"
 #include "heapscan/image/image.h"
 
@@ -146,5 +147,10 @@ void add_core_regions(const CoreFile& core, const ModuleMap& modules, CoreModule
 // `core.snapshot` is there. What the file was to hold and does not is absent, and missing.
 [[nodiscard]] Capture snapshot_capture(CoreFile core, CoreModules& files, const std::string& name,
                                        ImageBuilder builder);
+
+// ---- all of it, of a core that was unpacked -----------------------------------------------------
+
+[[nodiscard]] Capture load_unpacked_core(UnpackedFile unpacked, const std::string& name,
+                                         double captured_at, const CoreOptions& options);
 
 }  // namespace heapscan

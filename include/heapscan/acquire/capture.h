@@ -40,7 +40,8 @@ void require_unchanged(const Capture& capture);
 
 // ---- the core door ------------------------------------------------------------------------------
 
-// The core door: a kernel core, a gcore core, our own snapshot; plain or zstd-compressed.
+// The core door: a kernel core, a gcore core, our own snapshot; plain or packed by zstd, gzip, xz or
+// lz4, whatever its name.
 //
 // The core is mapped, not copied. Memory it left out because a file holds it comes from that file
 // once its build-id matches. What a truncated core lost becomes Absent regions, notes and

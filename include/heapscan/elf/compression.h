@@ -37,10 +37,14 @@ struct UnpackedSection {
 
 // ---- whole cores --------------------------------------------------------------------------------
 
-// Unpacking a zstd-compressed core into a file that has no name, so that it can be mapped like any
-// other.
+// Unpacking a compressed core into a file that has no name, so that it can be mapped like any other.
 
-[[nodiscard]] bool has_zstd_magic(Bytes bytes);
+enum class Packing { None, Zstd, Gzip, Xz, Lz4 };
+// "zstd".
+[[nodiscard]] const char* name_of(Packing packing);
+
+// What a file that begins so is packed with; its name says nothing.
+[[nodiscard]] Packing packing_of(Bytes begin);
 
 struct UnpackedFile {
   Fd file;
@@ -49,12 +53,20 @@ struct UnpackedFile {
       incomplete;  // why unpacking ended early, "its zstd data is cut off"; empty: it is whole
 };
 
-// All frames of `packed`, one after the other. The result lies in memory when the frame says that
-// it is small, else in TMPDIR (/tmp), and is gone once closed; pages of zeros become holes. Data
-// that is damaged or cut off is unpacked up to there. Throws Error (Acquire) naming `name`: nothing
-// could be unpacked, larger than `limit`, a window beyond 128 MiB, no space.
-[[nodiscard]] UnpackedFile unpack_zstd(Bytes packed, const std::string& name,
-                                       uint64_t limit = uint64_t{1} << 40);
+constexpr uint64_t kLargestUnpacked = uint64_t{1} << 40;
+
+// All of `packed`, also where several frames, members or streams follow each other. The result lies
+// in memory when it says that it is small, else in TMPDIR (/tmp), and is gone once closed; pages of
+// zeros become holes. Data that is damaged or cut off is unpacked up to there. Throws Error
+// (Acquire) naming `name`: nothing could be unpacked, larger than `limit`, more than 128 MiB
+// needed to unpack it, no space.
+[[nodiscard]] UnpackedFile unpack_file(Bytes packed, const std::string& name,
+                                       uint64_t limit = kLargestUnpacked);
+
+// The same of what a pipe or file gives from here on, packed or not, as it comes. Throws Error
+// (Acquire) also when it cannot be read.
+[[nodiscard]] UnpackedFile unpack_stream(const Fd& stream, const std::string& name,
+                                         uint64_t limit = kLargestUnpacked);
 
 // ---- packing a stream with zstd, on all processors where the library can ------------------------
 
