@@ -64,6 +64,13 @@ int report_on_each(const std::vector<int>& pids, const AttachOptions& options) {
 
 int run_attach(const AttachOptions& options) {
   const std::vector<int> pids = pick_processes(options.process.target, options.process.pick);
+  if (pids.size() > 1 && options.shared.format == Format::Html &&
+      !makes_file(options.shared.output)) {
+    throw Error(ErrorKind::Usage,
+                fmt::format("--format html makes a file for each process, and there are {}: name "
+                            "one with -o, and each has its process id in it",
+                            pids.size()));
+  }
   if (options.process.pick == Pick::All) return report_on_each(pids, options);
   return report_on(pids.front(), options, options.shared);
 }
@@ -95,6 +102,8 @@ void setup_attach(CLI::App& program, Run& run) {
             "What has process 4711 leaked? Totals first, then the largest groups."},
            {"heapscan attach nginx --newest --format json -o nginx.json",
             "The nginx process started last; as JSON, in a file that only you can read."},
+           {"heapscan attach 4711 --format html -o report.html",
+            "A page to look at, in one file that opens in any browser."},
            {"heapscan attach 4711 --cluster 3f2a90c1",
             "Inspect one group in detail: what every word of a block means, what points to it."},
            {"heapscan attach 4711 --suppressions known.supp",

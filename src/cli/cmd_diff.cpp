@@ -13,6 +13,7 @@
 #include "heapscan/diff/diff.h"
 #include "heapscan/diff/imprint.h"
 #include "heapscan/report/changes.h"
+#include "heapscan/report/page.h"
 
 namespace heapscan {
 
@@ -82,6 +83,7 @@ int run_diff(const DiffWords& words) {
   std::optional<KeptLook> last;
   std::multiset<std::string> grown_ids;  // once per interval
   Timing timing;
+  ReportOrigin origin;
   Delta delta;
   HoldersOfBorn holders;
   for (size_t i = 0; i < doors.size(); ++i) {
@@ -100,6 +102,7 @@ int run_diff(const DiffWords& words) {
       grown_ids.merge(grown(next, compare(last ? *last : *first, next, memory)));
     if (i > 0 && is_last) {
       delta = timed("compare", timing, [&] { return compare(*first, next, memory); });
+      origin = origin_of(look.analysis, host_of(look.captured.facts));
       holders = timed("find holders", timing,
                       [&] { return find_holders_of_born(look.analysis, next.imprint, delta); });
     }
@@ -128,7 +131,11 @@ int run_diff(const DiffWords& words) {
   require_unchanged(first->captured);
   require_unchanged(last->captured);
   progress.reset();
-  write_report(shared, report);
+  if (shared.format == Format::Jsonl) {
+    write_output(shared.output, [&](std::ostream& out) { render_jsonl(report, origin, out); });
+  } else {
+    write_report(shared, report);
+  }
   return report.anything_leaked() ? kDefinitelyLost : kNothingLost;
 }
 
@@ -137,7 +144,7 @@ void add_diff_words(CLI::App& command, DiffWords& words) {
                  "Snapshots, core dumps, or a process, oldest first", words.targets);
   add_number(command, "-n,--top", kMostGroups, words.top, "Show the N groups that grew most [10]");
   command.add_flag("--new-only", words.new_only, "Only groups that were not there before");
-  add_look_options(command, words.shared);
+  add_look_options(command, words.shared, {Format::Html, Format::Jsonl});
 }
 
 }  // namespace
@@ -159,6 +166,8 @@ void setup_diff(CLI::App& program, Run& run) {
            {"heapscan diff monday.core tuesday.core wednesday.core",
             "What grew each day, and what grew on one of them only?"},
            {"heapscan diff before.core after.core --format json -n 1000", "For scripts."},
+           {"heapscan diff before.core after.core --format html -o growth.html",
+            "A page with each group before and after, for a browser."},
        }),
        run_diff});
 }

@@ -54,7 +54,7 @@ void add_holds_words(CLI::App& command, HoldsWords& words) {
       ->type_name("ROOT|ID");
   add_number(command, "--depth", kDeepest, words.depth, "Show N levels [3]");
   add_number(command, "-n,--top", kMostChildren, words.top, "Show the N largest of each level [5]");
-  add_look_options(command, words.shared);
+  add_look_options(command, words.shared, {Format::Html, Format::Folded});
 }
 
 }  // namespace
@@ -74,6 +74,10 @@ void setup_holds(CLI::App& program, Run& run) {
            {"heapscan holds core.4711 sessions --depth 6", "What is in the variable sessions?"},
            {"heapscan holds 4711 3f2a90c1", "What do the blocks of group 3f2a90c1 hold?"},
            {"heapscan holds 4711 --format json -n 1000", "For scripts."},
+           {"heapscan holds 4711 --depth 8 -n 20 --format html -o holds.html",
+            "A page on which areas stand for what is held; open it in a browser."},
+           {"heapscan holds 4711 --depth 8 --format folded | flamegraph.pl > holds.svg",
+            "The tree for programs that draw flame graphs."},
        }),
        run_holds});
 }

@@ -94,7 +94,7 @@ void add_report_words(CLI::App& command, WatchWords& words) {
   add_number(command, "-n,--top", kMostGroupsNamed, words.top,
              "Report the N groups that grew most [10]");
   add_content_option(command, words.shared.report);
-  add_format_option(command, words.shared);
+  add_format_option(command, words.shared, {Format::Html});
   add_color_option(command, words.shared);
   CLI::Option* const verbose =
       command.add_flag("-v,--verbose", words.verbose,
@@ -137,6 +137,8 @@ void setup_watch(CLI::App& program, Run& run) {
             "Keep the evidence before the kernel kills it."},
            {"heapscan watch 4711 5 --format json | jq -c 'select(.type == \"sample\")'",
             "For scripts: an object a line."},
+           {"heapscan watch 4711 10 360 --format html > hour.html",
+            "An hour as one page, written at the end."},
        }) + "\nExit codes:\n"
             "  0  nothing was found to be leaked\n"
             "  1  something was: unreachable in the last two looks and unchanged, or newly so\n"

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <climits>
 #include <cstdlib>
 #include <string_view>
 
@@ -45,6 +47,13 @@ bool wants_color(const SharedOptions& options) {
   if (terminal == nullptr || std::string_view(terminal) == "dumb") return false;
   const bool to_stdout = options.output.empty() || options.output == "-";
   return to_stdout && isatty(STDOUT_FILENO) != 0;
+}
+
+std::string host_of(const CaptureFacts& facts) {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  if (facts.kind != CaptureFacts::Kind::Live || ::gethostname(name.data(), name.size() - 1) != 0)
+    return "";
+  return name.data();
 }
 
 Look look_at(const SharedOptions& options, AnalysisOptions analysis,

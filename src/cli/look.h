@@ -14,6 +14,7 @@
 #include "heapscan/acquire/capture.h"
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/parallel.h"
+#include "heapscan/report/page.h"
 #include "heapscan/symbols/debug_info.h"
 
 namespace heapscan {
@@ -63,15 +64,22 @@ struct Look {
 // Whether a text that goes where the options say may have colours.
 [[nodiscard]] bool wants_color(const SharedOptions& options);
 
-// Writes a report of any command, as text or as JSON, where the options say. Throws Error.
+// The name of the machine that a look was made on, as far as it is this one; otherwise empty.
+[[nodiscard]] std::string host_of(const CaptureFacts& facts);
+
+// Writes a report of any command where the options say, in a format that such reports have. Throws
+// Error.
 template <typename ReportOf>
 void write_report(const SharedOptions& options, const ReportOf& report) {
   write_output(options.output, [&](std::ostream& out) {
-    if (options.format == Format::Json) {
-      render_json(report, out);
-    } else {
-      render_text(report, wants_color(options), out);
+    if (options.format == Format::Json) return render_json(report, out);
+    if constexpr (requires { render_html(report, out); }) {
+      if (options.format == Format::Html) return render_html(report, out);
     }
+    if constexpr (requires { render_folded(report, out); }) {
+      if (options.format == Format::Folded) return render_folded(report, out);
+    }
+    render_text(report, wants_color(options), out);
   });
 }
 

@@ -216,6 +216,9 @@ void add_format_option(CLI::App& command, SharedOptions& options,
                        const std::vector<Format>& formats) {
   // What --help says of those that not every command has.
   static const std::map<Format, std::pair<std::string, std::string>> kFormats = {
+      {Format::Html, {"html", "html: a page for a browser, in one file"}},
+      {Format::Jsonl, {"jsonl", "jsonl: a JSON object a line for each group"}},
+      {Format::Folded, {"folded", "folded: lines for flame graphs"}},
       {Format::Junit, {"junit", "junit, sarif: all groups for build servers"}},
       {Format::Sarif, {"sarif", ""}},
   };
@@ -275,7 +278,8 @@ void add_shared_options(CLI::App& command, SharedOptions& options) {
   add_content_option(command, options.report);
   add_cluster_options(command, options);
   add_gate_options(command, options);
-  add_output_options(command, options, {Format::Junit, Format::Sarif});
+  add_output_options(command, options,
+                     {Format::Html, Format::Jsonl, Format::Folded, Format::Junit, Format::Sarif});
   add_reading_options(command, options);
 }
 

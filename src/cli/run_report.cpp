@@ -15,7 +15,10 @@
 #include "heapscan/base/fd.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
+#include "heapscan/identify/held_containers.h"
+#include "heapscan/report/holds.h"
 #include "heapscan/report/names.h"
+#include "heapscan/report/page.h"
 #include "heapscan/triage/suppressions.h"
 
 namespace heapscan {
@@ -86,6 +89,11 @@ void check(const SharedOptions& options) {
   if (options.all_members && options.cluster.empty()) {
     throw Error(ErrorKind::Usage, "--all needs --cluster ID, the group whose blocks it lists");
   }
+  if (options.format == Format::Folded && !options.sites) {
+    throw Error(ErrorKind::Usage,
+                "--format folded needs --sites: its lines are the calls that allocated; for what "
+                "holds the live memory there is heapscan holds --format folded");
+  }
 }
 
 // "1f2e3d4c5b6a7988 (struct session)" and so on.
@@ -120,12 +128,47 @@ ReportOptions report_options(const SharedOptions& options, const std::string& ag
   return report;
 }
 
-void render(const SharedOptions& options, const Report& report) {
+// What formats other than text and JSON need of a look, beside the report.
+struct MoreOfLook {
+  PageParts page;
+  ReportOrigin origin;
+};
+
+HoldsReport describe_holds_of(const Look& look, const ReportOptions& options) {
+  const Analysis& a = look.analysis;
+  HoldsOptions holds;
+  holds.content = options.content;
+  holds.verbose = options.verbose;
+  holds.command = options.holds_command;
+  return describe_holds_for_page(
+      look.captured.facts, a,
+      find_held_containers(a.image, a.symbols, a.heap, a.types, a.clusters, a.identities,
+                           a.holding->roots, a.holding->graph, a.holding->retained),
+      holds);
+}
+
+MoreOfLook describe_more(const SharedOptions& options, const Look& look, const Report& report) {
+  MoreOfLook more;
+  if (options.format == Format::Jsonl)
+    more.origin = origin_of(look.analysis, host_of(look.captured.facts));
+  if (options.format != Format::Html) return more;
+  more.page.maps = map_groups(look.analysis, report);
+  if (look.analysis.holding) more.page.holds = describe_holds_of(look, report.options);
+  return more;
+}
+
+void render(const SharedOptions& options, const Report& report, const MoreOfLook& more) {
   write_output(options.output, [&](std::ostream& out) {
     if (options.suggest_suppressions) return render_suppressions(report, out);
     switch (options.format) {
       case Format::Json:
         return render_json(report, out);
+      case Format::Html:
+        return render_html(report, more.page, out);
+      case Format::Jsonl:
+        return render_jsonl(report, more.origin, out);
+      case Format::Folded:
+        return render_folded(report, out);
       case Format::Junit:
         return render_junit(report, out);
       case Format::Sarif:
@@ -146,7 +189,9 @@ AnalysisOptions analysis_options(const SharedOptions& options,
   const bool is_first_screen =
       !options.report.quiet && !options.report.kinds && options.cluster.empty();
   if (is_first_screen) analysis.holding = HoldingWanted::WhenLittleIsLost;
-  if (options.report.kinds && options.report.kinds->has(Verdict::Reachable))
+  const bool shows_holders = options.format == Format::Html && options.cluster.empty();
+  if (shows_holders) analysis.holding = HoldingWanted::Always;
+  if (shows_holders || (options.report.kinds && options.report.kinds->has(Verdict::Reachable)))
     analysis.clustered.add(Verdict::Reachable);
   return analysis;
 }
@@ -189,10 +234,11 @@ int run_report(const SharedOptions& options, const std::string& again,
   progress->stage("writing the report");
   Report report = timed("report", timing,
                         [&] { return describe(result.captured.facts, result.analysis, shown); });
-  require_unchanged(result.captured);
   report.timing = std::move(timing);
+  const MoreOfLook more = describe_more(options, result, report);
+  require_unchanged(result.captured);
   progress.reset();
-  render(options, report);
+  render(options, report, more);
   return report.fails() ? kDefinitelyLost : kNothingLost;
 }
 

@@ -19,6 +19,7 @@
 #include "heapscan/acquire/sample.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
+#include "heapscan/report/page.h"
 #include "heapscan/report/watch.h"
 
 namespace heapscan {
@@ -78,8 +79,16 @@ class Watch {
 
   // ---- what is written --------------------------------------------------------------------------
 
+  // A page is written as a whole, when all has been said.
+  [[nodiscard]] bool makes_page() const { return words_.shared.format == Format::Html; }
+  [[nodiscard]] bool tells_each_line() const { return !words_.quiet || makes_page(); }
+
   template <typename Line>
   void emit(const Line& line) {
+    if (makes_page()) {
+      keep_line(page_, line);
+      return;
+    }
     const bool whole = write_output("", [&](std::ostream& out) {
       if (words_.shared.format == Format::Json) {
         render_json(line, out);
@@ -98,14 +107,18 @@ class Watch {
     render_text(line, style_.color, out);
   }
 
+  void write_page() const {
+    write_output("", [this](std::ostream& out) { render_html(page_, out); });
+  }
+
   void emit_start() {
-    if (words_.quiet) return;
+    if (!tells_each_line()) return;
     emit(WatchStart{stamp_.pid, escaped(stamp_.command), words_.interval, words_.samples,
                     ::getpid()});
   }
 
   void emit_look() {
-    if (!words_.quiet) emit(*look_line_);
+    if (tells_each_line()) emit(*look_line_);
     look_line_.reset();
   }
 
@@ -115,9 +128,10 @@ class Watch {
     last_note_ = text;
     if (words_.shared.format == Format::Json) {
       emit(WatchNote{now(), escaped(text)});
-    } else {
-      say(text);
+      return;
     }
+    say(text);
+    if (makes_page()) emit(WatchNote{now(), escaped(text)});
   }
 
   // ---- samples ----------------------------------------------------------------------------------
@@ -135,7 +149,7 @@ class Watch {
     add_point(points_, {seconds, held});
     last_ = memory;
     ++samples_;
-    if (!words_.quiet) emit(line);
+    if (tells_each_line()) emit(line);
   }
 
   [[nodiscard]] bool is_still_there() {
@@ -364,6 +378,7 @@ class Watch {
   void report_now() {
     try_look("a report was asked for", [this] { return capture(); });
     emit(report());
+    if (makes_page()) say("the page is written at the end");
   }
 
   void finish() {
@@ -371,12 +386,14 @@ class Watch {
     if (!is_gone_ && !has_last_look_ && is_still_there())
       try_look("at the end", [this] { return capture(); });
     emit(report());
+    if (makes_page()) write_page();
   }
 
   const WatchWords& words_;
   LookHistory history_;
   KeepHow keep_;
   WatchStyle style_;
+  WatchPage page_;  // what it will say, if that is wanted
   ProcessStamp stamp_;
   steady_clock::time_point began_;
   std::optional<WatchEvents> events_;

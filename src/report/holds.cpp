@@ -231,12 +231,6 @@ class HoldsDescriber {
   const HeldContainers& containers_;
 };
 
-const char* name_of_kind(RetainedNode::Kind kind) {
-  static constexpr std::array<const char*, 8> kNames = {
-      "whole", "owner", "root", "shared", "blocks", "unexplained", "rest", "container"};
-  return kNames[static_cast<size_t>(kind)];
-}
-
 std::string percent_of(uint64_t bytes, uint64_t all) {
   if (all == 0) return "";
   const double percent = 100.0 * static_cast<double>(bytes) / static_cast<double>(all);
@@ -277,6 +271,12 @@ void write_row(const HoldsReport& report, const HoldsRow& row, std::ostream& out
 }
 
 }  // namespace
+
+const char* name_of_kind(RetainedNode::Kind kind) {
+  static constexpr std::array<const char*, 8> kNames = {
+      "whole", "owner", "root", "shared", "blocks", "unexplained", "rest", "container"};
+  return kNames[static_cast<size_t>(kind)];
+}
 
 std::string name_of_holder(const Analysis& analysis, RetainedRow row) {
   HS_CHECK(analysis.holding.has_value());

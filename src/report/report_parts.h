@@ -14,6 +14,7 @@
 #include "heapscan/image/image.h"
 #include "heapscan/report/changes.h"
 #include "heapscan/report/report.h"
+#include "heapscan/triage/retained_tree.h"
 #include "report/text_parts.h"
 
 namespace heapscan {
@@ -87,6 +88,9 @@ void write_timing(const PhaseTimes& timing, std::ostream& out);
 [[nodiscard]] Json json_of(const Note& note);
 [[nodiscard]] Json json_of(const Notes& notes);
 [[nodiscard]] Json json_of_timing(const PhaseTimes& timing);
+
+// "root", "blocks": what a row of a tree of retained memory is.
+[[nodiscard]] const char* name_of_kind(RetainedNode::Kind kind);
 
 // ---- what reports of changes share: `diff` and `watch` ------------------------------------------
 

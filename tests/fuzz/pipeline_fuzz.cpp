@@ -22,6 +22,7 @@
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"
+#include "heapscan/report/page.h"
 #include "heapscan/report/report.h"
 #include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
@@ -89,6 +90,8 @@ void report_on(const Capture& capture, const Analysis& analysis, const Input& in
   check_text(text.str(), color);
   std::ostringstream json;
   render_json(report, json);
+  std::ostringstream page;
+  render_html(report, {std::nullopt, map_groups(analysis, report)}, page);
 }
 
 void run(const Input& input) {

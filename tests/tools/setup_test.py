@@ -25,7 +25,9 @@ for word; do
 done
 if [ -e "$MACHINE/no-network" ] && [ "$command" != update ]; then exit 100; fi
 case $command in
-  install) for word; do echo "$word" >>"$MACHINE/installed"; done ;;
+  install)
+    case "$*" in *chromium*) [ ! -e "$MACHINE/no-browser" ] || exit 100 ;; esac
+    for word; do echo "$word" >>"$MACHINE/installed"; done ;;
   download)
     for word; do
       case $word in nginx | redis-*) echo "${word%%=*}" >"${word%%=*}_1.0_amd64.deb" ;; esac
@@ -179,6 +181,16 @@ class Setup(unittest.TestCase):
         self.assertIn("ask an administrator to run: apt-get install libc6 libjemalloc2\n", done.stderr)
         self.assertIn("the tests with redis-server will be skipped", done.stderr)
         self.assertEqual(os.listdir(self.machine / "tree/build/programs"), [])
+
+    def test_a_browser_that_cannot_be_had_costs_a_test(self):
+        (self.machine / "no-browser").touch()
+        done = self.setup()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("setup: could not install a browser; the tests with chromium will be skipped", done.stderr)
+        self.assertNotIn("chromium", (self.machine / "installed").read_text())
+        in_ci = self.setup(CI="true")
+        self.assertEqual(in_ci.returncode, 1)
+        self.assertIn("setup: could not install a browser", in_ci.stderr)
 
     def test_a_tree_that_is_read_only(self):
         self.have_all()
