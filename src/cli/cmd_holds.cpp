@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/look.h"
@@ -6,19 +7,22 @@
 #include "cli/output.h"
 #include "heapscan/identify/held_containers.h"
 #include "heapscan/report/holds.h"
+#include "heapscan/report/page.h"
 
 namespace heapscan {
 
 namespace {
 
+constexpr uint64_t kDepth = 3;
+constexpr uint64_t kTop = 5;
 constexpr uint64_t kDeepest = 1000;
 constexpr uint64_t kMostChildren = 1'000'000;
 
 struct HoldsWords {
   std::string target;
   std::string holder;  // empty: everything
-  uint64_t depth = 3;
-  uint64_t top = 5;
+  std::optional<uint64_t> depth;
+  std::optional<uint64_t> top;
   SharedOptions shared;
 };
 
@@ -27,8 +31,8 @@ int run_holds(const HoldsWords& words) {
   return report_on_live_memory(
       shared, words.target, [&](const Look& look, const Door& door, auto&& stage) {
         HoldsOptions options;
-        options.fold.depth = static_cast<int>(words.depth);
-        options.fold.most_children = words.top;
+        options.fold.depth = static_cast<int>(words.depth.value_or(kDepth));
+        options.fold.most_children = words.top.value_or(kTop);
         options.content = shared.report.content;
         options.verbose = shared.report.verbose;
         options.command = "heapscan holds " + door.word;
@@ -41,8 +45,11 @@ int run_holds(const HoldsWords& words) {
           return find_held_containers(a.image, a.symbols, a.heap, a.types, a.clusters, a.identities,
                                       a.holding->roots, a.holding->graph, a.holding->retained);
         });
-        return stage("report",
-                     [&] { return describe_holds(look.captured.facts, a, containers, options); });
+        const bool fills_page = shared.format == Format::Html && !words.depth && !words.top;
+        return stage("report", [&] {
+          return fills_page ? describe_holds_for_page(look.captured.facts, a, containers, options)
+                            : describe_holds(look.captured.facts, a, containers, options);
+        });
       });
 }
 
@@ -52,8 +59,13 @@ void add_holds_words(CLI::App& command, HoldsWords& words) {
       .add_option("holder", words.holder,
                   "Only what this holds: a variable, a module, \"thread 4711\", or a group's id")
       ->type_name("ROOT|ID");
-  add_number(command, "--depth", kDeepest, words.depth, "Show N levels [3]");
-  add_number(command, "-n,--top", kMostChildren, words.top, "Show the N largest of each level [5]");
+  add_text(
+      command, "--depth", "N", "Show N levels [3; html: as many as a page can show]",
+      [&words](const std::string& text) { words.depth = number_from("--depth", text, kDeepest); });
+  add_text(
+      command, "-n,--top", "N",
+      "Show the N largest of each level [5; html: as many as a page can show]",
+      [&words](const std::string& text) { words.top = number_from("--top", text, kMostChildren); });
   add_look_options(command, words.shared, {Format::Html, Format::Folded});
 }
 
@@ -74,7 +86,7 @@ void setup_holds(CLI::App& program, Run& run) {
            {"heapscan holds core.4711 sessions --depth 6", "What is in the variable sessions?"},
            {"heapscan holds 4711 3f2a90c1", "What do the blocks of group 3f2a90c1 hold?"},
            {"heapscan holds 4711 --format json -n 1000", "For scripts."},
-           {"heapscan holds 4711 --depth 8 -n 20 --format html -o holds.html",
+           {"heapscan holds 4711 --format html -o holds.html",
             "A page on which areas stand for what is held; open it in a browser."},
            {"heapscan holds 4711 --depth 8 --format folded | flamegraph.pl > holds.svg",
             "The tree for programs that draw flame graphs."},

@@ -158,6 +158,18 @@ class Pages(FileTest):
         self.assertIn("Memory over time", watch.text())
 
     @needs_ptrace
+    def test_of_who_holds_what_is_as_deep_as_the_tree(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_sessions")) as program:
+            path = self.snapshot(program)
+        depth = {}
+        for words in ((), ("--depth", "1")):
+            page = self.page("holds", path, *words, code=0)
+            depth[words] = len(parse(page.texts["script", "holds"])["tree"])
+        whole = len(parse(self.heapscan("holds", path, "--depth", "9", "--format", "json").out)["tree"])
+        self.assertEqual(depth[()], whole)
+        self.assertLess(depth["--depth", "1"], whole)
+
+    @needs_ptrace
     def test_one_for_each_process_takes_a_file(self):
         with fixture(os.path.join(OPTIONS.fixtures, "fixture_sessions")) as one:
             with fixture(os.path.join(OPTIONS.fixtures, "fixture_sessions")):

@@ -74,7 +74,7 @@ void write_tree(const char* id, const std::string& label, const TreeRows& rows, 
              "<div class=\"map\" data-tree=\"{}\" data-view=\"{}\" data-label=\"{}\" "
              "data-holds=\"{}\" data-look=\"{}\" hidden></div>\n",
              id, as_flame ? "flame" : "map", html(label), html(commands.holds), html(commands.look))
-      << fmt::format("<details class=\"list\" {}><summary>The same as a list</summary>\n",
+      << fmt::format("<details class=\"list\" {}><summary>As a list</summary>\n",
                      rows.size() < 400 ? "open" : "");
   TreeList(rows, out).write();
   out << "</details>\n";

@@ -22,6 +22,7 @@ constexpr double kRight = 16;
 constexpr double kTop = 14;
 constexpr double kBottom = 30;
 constexpr int kLinesAcross = 4;
+constexpr size_t kMostReadings = 400;
 
 // A round number of bytes, a power of two or half of one more, so that a few of them reach `most`.
 uint64_t round_step(uint64_t most) {
@@ -49,6 +50,7 @@ class Timeline {
     write_axes();
     write_line("resident", [](const MemorySample& memory) { return memory.resident; });
     write_line("held", [](const MemorySample& memory) { return memory.held(); });
+    write_readings();
     for (const LookLine& look : page_.looks) write_look(look);
     out_ << "</svg>\n<p class=\"key\"><span><svg class=\"swatch\" aria-hidden=\"true\"><rect "
             "class=\"resident\" "
@@ -95,6 +97,23 @@ class Timeline {
     for (const SampleLine& sample : page_.samples)
       out_ << fmt::format("{:.1f},{:.1f} ", x_of(sample.seconds), y_of(bytes_of(sample.memory)));
     out_ << "\"/>\n";
+  }
+
+  // What a pointer that rests on a place in time is told.
+  void write_readings() {
+    const size_t step = page_.samples.size() / kMostReadings + 1;
+    for (size_t i = 0; i < page_.samples.size(); i += step) {
+      const SampleLine& sample = page_.samples[i];
+      const size_t next = std::min(i + step, page_.samples.size() - 1);
+      out_ << fmt::format(
+          "<rect class=\"reading\" x=\"{:.1f}\" y=\"{}\" width=\"{:.1f}\" "
+          "height=\"{}\"><title>{}</title></rect>\n",
+          x_of(sample.seconds), kTop,
+          std::max(x_of(page_.samples[next].seconds) - x_of(sample.seconds), 1.0),
+          kHeight - kTop - kBottom,
+          fmt::format("after {}: {} resident, {} without files", duration_text(sample.seconds),
+                      human_bytes(sample.memory.resident), human_bytes(sample.memory.held())));
+    }
   }
 
   void write_look(const LookLine& look) {

@@ -169,6 +169,8 @@ TEST(WatchPage, DrawsEachSampleAndLook) {
   EXPECT_EQ(times(points, ","), 5U);
   EXPECT_EQ(times(page, "<g class=\"look\">"), 2U);
   EXPECT_THAT(page,
+              HasSubstr("<title>after 10 s: 11.0 MiB resident, 9.0 MiB without files</title>"));
+  EXPECT_THAT(page,
               HasSubstr("Memory without files went from 8.0 MiB to 12.0 MiB in 40 s (+4.0 MiB)."));
   std::istringstream lines(data_of(page, "report"));
   size_t count = 0;
