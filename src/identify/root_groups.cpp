@@ -5,37 +5,22 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
 #include <tuple>
 #include <utility>
 
+#include "heapscan/identify/described_variables.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
 
 namespace {
 
-// A variable that debug information describes, where it lies in memory.
-struct Described {
-  AddrRange range;
-  const LocalVariable* local = nullptr;  // null: a global
-  TypeId type;
-};
-
 class RootNamer {
  public:
   RootNamer(const MemoryImage& image, const Symbols& symbols, const Types& types,
             const Roots& roots)
-      : image_(image), symbols_(symbols), types_(types), roots_(roots) {
-    for (const Variable& variable : types.variables()) {
-      if (!variable.is_thread_local) add(variable.address, variable.type, nullptr);
-    }
-    for (const LocalVariable& local : types.locals()) add(local.address, local.type, &local);
-    std::stable_sort(
-        described_.begin(), described_.end(),
-        [](const Described& a, const Described& b) { return a.range.begin() < b.range.begin(); });
-  }
+      : image_(image), symbols_(symbols), roots_(roots), described_(types) {}
 
   NamedRoots name(std::span<const RootPointer> pointers) {
     for (const RootPointer& pointer : pointers) {
@@ -48,11 +33,6 @@ class RootNamer {
   }
 
  private:
-  void add(Addr address, TypeId type, const LocalVariable* local) {
-    if (!type.valid() || types_.type(type).size == 0) return;
-    described_.push_back({AddrRange::sized(address, types_.type(type).size), local, type});
-  }
-
   // Makes the group of `pointer` the current one, and current_ the memory that belongs to it.
   void enter(const RootPointer& pointer) {
     current_root_ = pointer.root;
@@ -86,7 +66,7 @@ class RootNamer {
   void enter_data(const RootRange& root, Addr at) {
     const Module& module = image_.modules()[root.module];
     const std::string owner(module.file_name());
-    const Described* const described = described_at(at);
+    const DescribedVariable* const described = described_.at(at);
     if (const auto symbol = symbols_.ref_at(at); symbol && symbol->size != 0) {
       const Addr begin = at - symbol->offset;
       current_ = AddrRange::sized(begin, symbol->size).intersect(root.range);
@@ -107,7 +87,7 @@ class RootNamer {
   void enter_thread_memory(const RootRange& root, Addr at) {
     const std::string owner = thread(root.tid);
     const bool is_stack = root.kind == RootKind::Stack || root.kind == RootKind::SignalStack;
-    const Described* const described = is_stack ? described_at(at) : nullptr;
+    const DescribedVariable* const described = is_stack ? described_.at(at) : nullptr;
     if (described != nullptr && described->local != nullptr) {
       current_ = described->range;
       group_ =
@@ -116,17 +96,6 @@ class RootNamer {
       return;
     }
     group_ = group(owner, is_stack ? "stack" : name_of(root.kind), Addr(), {}, is_stack);
-  }
-
-  // The variable that covers `at`; of several the innermost.
-  [[nodiscard]] const Described* described_at(Addr at) const {
-    auto after = std::upper_bound(described_.begin(), described_.end(), at,
-                                  [](Addr a, const Described& d) { return a < d.range.begin(); });
-    for (int tries = 0; after != described_.begin() && tries < kMostAsked; ++tries) {
-      --after;
-      if (after->range.contains(at)) return &*after;
-    }
-    return nullptr;
   }
 
   [[nodiscard]] std::string thread(int tid) const {
@@ -155,12 +124,10 @@ class RootNamer {
   }
 
   static constexpr size_t kMostWordsAlone = 4096;  // of one root that are groups of their own
-  static constexpr int kMostAsked = 8;             // variables that begin before an address
   const MemoryImage& image_;
   const Symbols& symbols_;
-  const Types& types_;
   const Roots& roots_;
-  std::vector<Described> described_;  // by address
+  const DescribedVariables described_;
   NamedRoots named_;
   std::map<std::tuple<RootOwnerId, std::string, Addr>, RootGroupId> groups_;
   std::map<std::string, RootOwnerId> owners_;

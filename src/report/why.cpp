@@ -9,6 +9,7 @@
 #include "heapscan/base/text.h"
 #include "heapscan/reach/holders.h"
 #include "heapscan/report/names.h"
+#include "heapscan/report/place.h"
 #include "heapscan/symbols/symbols.h"
 #include "report/describe_parts.h"
 #include "report/report_parts.h"
@@ -22,21 +23,6 @@ constexpr size_t kLongestStep = 60;  // characters of a label or member
 // Steps alike before and behind the ones that are left out: the first and the last of a list tell
 // what it is.
 constexpr uint64_t kFewestFolded = 4;
-
-std::string label_of_block(const Analysis& analysis, BlockId block) {
-  const ClusterId cluster = analysis.clusters.of(block);
-  return cluster.valid() ? label_of(analysis, cluster) : "";
-}
-
-std::string id_of_block(const Analysis& analysis, BlockId block) {
-  const ClusterId cluster = analysis.clusters.of(block);
-  return cluster.valid() ? id_of(analysis, cluster) : "";
-}
-
-TypeId type_of_block(const Analysis& analysis, BlockId block) {
-  const ClusterId cluster = analysis.clusters.of(block);
-  return cluster.valid() ? analysis.identities.rows[cluster].type : TypeId::none();
-}
 
 // Where the first pointer from one block to another lies; of start pointers if there are any.
 uint64_t offset_of_pointer(const Analysis& analysis, BlockId from, BlockId to) {
@@ -57,14 +43,14 @@ uint64_t offset_of_pointer(const Analysis& analysis, BlockId from, BlockId to) {
 class WhyDescriber {
  public:
   WhyDescriber(const Analysis& analysis, const WhyOptions& options)
-      : analysis_(analysis), holding_(*analysis.holding), options_(options) {}
+      : analysis_(analysis), holding_(*analysis.holding), options_(options), places_(analysis) {}
 
   [[nodiscard]] WhyAnswer answer(Addr asked) const {
     WhyAnswer answer;
     answer.asked = asked;
     const BlockId id = analysis_.heap.block_at(asked);
     if (!id.valid()) {
-      answer.place = place_of(asked);
+      answer.place = spelled(places_.at(asked));
       return answer;
     }
     const Block& block = analysis_.heap.block(id);
@@ -72,7 +58,7 @@ class WhyDescriber {
     answer.size = block.size();
     answer.label = label_of_block(analysis_, id);
     answer.cluster = id_of_block(analysis_, id);
-    answer.state = block.is_judged() ? name_of(analysis_.reach.verdict(id)) : state_of(block);
+    answer.state = state_of_block(analysis_, id);
     if (!block.is_judged()) return answer;
     if (analysis_.reach.verdict(id) == Verdict::Reachable) {
       describe_paths(id, answer);
@@ -83,19 +69,6 @@ class WhyDescriber {
   }
 
  private:
-  static std::string state_of(const Block& block) {
-    return block.state() == BlockState::Bookkeeping ? "the C library's own" : "free";
-  }
-
-  [[nodiscard]] std::string place_of(Addr asked) const {
-    if (const auto symbol = analysis_.symbols.ref_at(asked)) {
-      return fmt::format("{}+{:#x}", escaped(name_of_symbol(symbol->name)), symbol->offset);
-    }
-    const Region* const region = analysis_.image.region_at(asked);
-    if (region == nullptr) return "not mapped";
-    return region->label.empty() ? "memory that malloc does not manage" : escaped(region->label);
-  }
-
   void describe_paths(BlockId id, WhyAnswer& answer) const {
     if (const auto row = holding_.retained.row_of(id)) {
       answer.retained = {holding_.retained.blocks(*row), holding_.retained.bytes(*row)};
@@ -174,6 +147,7 @@ class WhyDescriber {
   const Analysis& analysis_;
   const Holding& holding_;
   const WhyOptions& options_;
+  const PlaceFinder places_;
 };
 
 void write_step(const WhyStep& step, std::string_view before, std::ostream& out) {
