@@ -14,7 +14,7 @@
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/identify/field_meaning.h"
 #include "heapscan/symbols/symbols.h"
-#include "triage/suppression_pattern.h"
+#include "heapscan/triage/name_pattern.h"
 
 namespace heapscan {
 
@@ -94,7 +94,7 @@ class Rules {
   }
 
   const std::vector<SuppressionRule>& rules_;
-  std::vector<SuppressionPattern> patterns_;
+  std::vector<NamePattern> patterns_;
 };
 
 // One rule per cluster, or kNoRule.

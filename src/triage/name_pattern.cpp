@@ -2,11 +2,11 @@
 // its first place is never wrong: it leaves the most room for the others. Only the last one has no
 // choice when it is tied to the end. Places are found the way of Knuth, Morris and Pratt, so that a
 // name of a megabyte of equal letters takes no longer than any other.
-#include "triage/suppression_pattern.h"
+#include "heapscan/triage/name_pattern.h"
 
 namespace heapscan {
 
-SuppressionPattern::SuppressionPattern(std::string_view text) {
+NamePattern::NamePattern(std::string_view text) {
   if (text.starts_with('^')) {
     at_begin_ = true;
     text.remove_prefix(1);
@@ -24,7 +24,7 @@ SuppressionPattern::SuppressionPattern(std::string_view text) {
   }
 }
 
-void SuppressionPattern::add_piece(std::string_view text) {
+void NamePattern::add_piece(std::string_view text) {
   Piece piece{std::string(text), std::vector<size_t>(text.size())};
   size_t matched = 0;
   for (size_t i = 1; i < text.size(); ++i) {
@@ -35,7 +35,7 @@ void SuppressionPattern::add_piece(std::string_view text) {
   pieces_.push_back(std::move(piece));
 }
 
-std::optional<std::string_view> SuppressionPattern::rest_behind(const Piece& piece,
+std::optional<std::string_view> NamePattern::rest_behind(const Piece& piece,
                                                                 std::string_view name) {
   size_t matched = 0;
   for (size_t i = 0; i < name.size(); ++i) {
@@ -46,7 +46,7 @@ std::optional<std::string_view> SuppressionPattern::rest_behind(const Piece& pie
   return std::nullopt;
 }
 
-bool SuppressionPattern::matches(std::string_view name) const {
+bool NamePattern::matches(std::string_view name) const {
   if (name.empty()) return false;
   if (pieces_.empty()) return !at_end_;
   for (size_t i = 0; i < pieces_.size(); ++i) {

@@ -1,4 +1,4 @@
-// A pattern of a suppression file, as LeakSanitizer understands it: it matches anywhere in a name,
+// A pattern for names, as LeakSanitizer understands those of suppression files: it matches anywhere in a name,
 // `^` at its begin and `$` at its end tie it to the name's begin and end, `*` stands for anything.
 // What follows `$` is not looked at. No pattern matches an empty name.
 #pragma once
@@ -11,9 +11,9 @@
 
 namespace heapscan {
 
-class SuppressionPattern {
+class NamePattern {
  public:
-  explicit SuppressionPattern(std::string_view text);
+  explicit NamePattern(std::string_view text);
 
   // Takes time in proportion to the lengths of name and pattern, whatever they hold.
   [[nodiscard]] bool matches(std::string_view name) const;

@@ -1,4 +1,4 @@
-#include "triage/suppression_pattern.h"
+#include "heapscan/triage/name_pattern.h"
 
 #include <gtest/gtest.h>
 
@@ -6,17 +6,17 @@ namespace heapscan {
 namespace {
 
 bool matches(std::string_view pattern, std::string_view name) {
-  return SuppressionPattern(pattern).matches(name);
+  return NamePattern(pattern).matches(name);
 }
 
-TEST(SuppressionPattern, MatchesAnywhere) {
+TEST(NamePattern, MatchesAnywhere) {
   EXPECT_TRUE(matches("foo", "foo"));
   EXPECT_TRUE(matches("foo", "a_foo_b"));
   EXPECT_FALSE(matches("foo", "fo"));
   EXPECT_FALSE(matches("foo", "f-o-o"));
 }
 
-TEST(SuppressionPattern, AnchorsTieItToBeginAndEnd) {
+TEST(NamePattern, AnchorsTieItToBeginAndEnd) {
   EXPECT_TRUE(matches("^foo", "foobar"));
   EXPECT_FALSE(matches("^foo", "a foo"));
   EXPECT_TRUE(matches("foo$", "a foo"));
@@ -26,7 +26,7 @@ TEST(SuppressionPattern, AnchorsTieItToBeginAndEnd) {
   EXPECT_TRUE(matches("foo$", "foofoo")) << "the last place counts, not the first";
 }
 
-TEST(SuppressionPattern, AsteriskStandsForAnything) {
+TEST(NamePattern, AsteriskStandsForAnything) {
   EXPECT_TRUE(matches("a*c", "abc"));
   EXPECT_TRUE(matches("a*c", "ac"));
   EXPECT_FALSE(matches("a*c", "ca"));
@@ -38,18 +38,18 @@ TEST(SuppressionPattern, AsteriskStandsForAnything) {
   EXPECT_FALSE(matches("ab*ba", "aba")) << "pieces do not overlap";
 }
 
-TEST(SuppressionPattern, NothingMatchesNoName) {
+TEST(NamePattern, NothingMatchesNoName) {
   for (const char* pattern : {"*", "", "^", "$", "^$", "foo"}) EXPECT_FALSE(matches(pattern, ""));
 }
 
-TEST(SuppressionPattern, DollarEndsThePattern) {
+TEST(NamePattern, DollarEndsThePattern) {
   EXPECT_TRUE(matches("foo$bar", "a foo"));
   EXPECT_FALSE(matches("$", "foo"));
   EXPECT_FALSE(matches("^$", "foo"));
 }
 
 // Exponential or quadratic work would not end in the time a test has.
-TEST(SuppressionPattern, TakesHostileNamesInItsStride) {
+TEST(NamePattern, TakesHostileNamesInItsStride) {
   const std::string name(1 << 20, 'a');
   EXPECT_FALSE(matches(std::string(1 << 19, 'a') + "b", name));
   std::string many;
