@@ -118,15 +118,17 @@ std::vector<TcacheCandidate> candidates_in_tls(const MemoryImage& image,
                                                std::optional<uint64_t> tcache_count) {
   std::vector<TcacheCandidate> found;
   WordReader reader(image);
-  for (const Thread& thread : image.threads()) {
+  for (size_t i = 0; i < image.threads().size(); ++i) {
+    const Thread& thread = image.threads()[i];
     const Addr pointer = thread.thread_pointer();
     if (!thread.has_registers || pointer.is_null()) continue;
     AddrRange tls(pointer - kTlsSearched, pointer);
     for (const ThreadArea& area : threads) {
-      if (area.fate != ThreadArea::Fate::Live || area.tid != thread.tid || area.static_tls.empty())
+      if (area.fate != ThreadArea::Fate::Live || area.thread != i || area.static_tls.empty())
         continue;
-      if (area.static_tls.size() <= kMostTls)
-        tls = AddrRange(area.static_tls.begin(), std::max(pointer, area.static_tls.end()));
+      // Where the two lie far apart, one of them is damaged.
+      const AddrRange whole(area.static_tls.begin(), std::max(pointer, area.static_tls.end()));
+      if (whole.size() <= kMostTls) tls = whole;
     }
     // By offsets: what a register claims may lie at the end of the address space, where addresses
     // do not grow any more.

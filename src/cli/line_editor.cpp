@@ -1,0 +1,110 @@
+#include "cli/line_editor.h"
+
+#include <editline/readline.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+namespace heapscan {
+
+namespace {
+
+constexpr size_t kLongestTyped = 64 << 10;  // bytes; what is longer is cut
+constexpr int kLinesKept = 1000;
+
+Complete the_complete;
+std::vector<std::string> the_candidates;
+volatile std::sig_atomic_t was_interrupted = 0;
+
+void note_interrupt(int /*signal*/) { was_interrupted = 1; }
+
+// libedit asks for one candidate after the other, and frees each.
+char* next_candidate(const char* /*text*/, int number) {
+  const auto index = static_cast<size_t>(number);
+  return index < the_candidates.size() ? strdup(the_candidates[index].c_str()) : nullptr;
+}
+
+char** complete_word(const char* text, int begin, int /*end*/) {
+  rl_attempted_completion_over = 1;  // names of files are no candidates
+  const std::string line(rl_line_buffer);
+  the_candidates = the_complete(line.substr(0, static_cast<size_t>(begin)), text);
+  return the_candidates.empty() ? nullptr : rl_completion_matches(text, next_candidate);
+}
+
+// Empty when there is no place for it.
+std::string history_file() {
+  const char* const state = std::getenv("XDG_STATE_HOME");
+  const char* const home = std::getenv("HOME");
+  std::filesystem::path folder;
+  if (state != nullptr && *state == '/') {
+    folder = state;
+  } else if (home != nullptr && *home == '/') {
+    folder = std::filesystem::path(home) / ".local" / "state";
+  } else {
+    return "";
+  }
+  folder /= "heapscan";
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  return error ? "" : (folder / "history").string();
+}
+
+}  // namespace
+
+LineEditor::LineEditor(std::string prompt, Complete complete)
+    : prompt_(std::move(prompt)),
+      is_interactive_(isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0) {
+  if (!is_interactive_) return;
+  the_complete = std::move(complete);
+  rl_readline_name = "heapscan";
+  rl_initialize();
+  rl_catch_signals = 0;
+  rl_attempted_completion_function = complete_word;
+  rl_basic_word_break_characters = " \t\n";
+  stifle_history(kLinesKept);
+  history_ = history_file();
+  if (!history_.empty()) read_history(history_.c_str());
+}
+
+LineEditor::~LineEditor() {
+  if (history_.empty()) return;
+  const mode_t old = umask(077);
+  write_history(history_.c_str());
+  umask(old);
+}
+
+std::optional<std::string> LineEditor::read() {
+  std::string line;
+  if (is_interactive_) return edit();
+  if (!std::getline(std::cin, line)) return std::nullopt;
+  line.resize(std::min(line.size(), kLongestTyped));
+  return line;
+}
+
+std::optional<std::string> LineEditor::edit() {
+  struct sigaction noted {};
+  struct sigaction old {};
+  noted.sa_handler = note_interrupt;  // without SA_RESTART: the read ends
+  was_interrupted = 0;
+  sigaction(SIGINT, &noted, &old);
+  const std::unique_ptr<char, decltype(&std::free)> typed(readline(prompt_.c_str()), &std::free);
+  sigaction(SIGINT, &old, nullptr);
+  if (was_interrupted != 0) {
+    std::cout << '\n';
+    return "";
+  }
+  if (!typed) return std::nullopt;
+  std::string line(typed.get(), strnlen(typed.get(), kLongestTyped));
+  if (line.find_first_not_of(" \t") != std::string::npos) add_history(line.c_str());
+  return line;
+}
+
+}  // namespace heapscan
