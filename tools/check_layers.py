@@ -41,6 +41,7 @@ HEADERS = {
     "capstone": ("capstone/", "capstone.h"),
     "nlohmann-json": ("nlohmann/",),
     "CLI11": ("CLI/",),
+    "libedit": ("editline/", "histedit.h"),
 }
 TARGETS = {
     "oneTBB": ("TBB::",),
@@ -58,6 +59,7 @@ TARGETS = {
     "capstone": ("PkgConfig::capstone",),
     "nlohmann-json": ("nlohmann_json::",),
     "CLI11": ("CLI11::",),
+    "libedit": ("PkgConfig::libedit",),
 }
 EVERYWHERE = {"fmt"}
 SYSTEM_TARGETS = ("Threads::Threads", "${CMAKE_DL_LIBS}")

@@ -12,7 +12,7 @@ struct ClusterWords {
 
 Answer answer_cluster(const ClusterWords& words, const Asked& asked) {
   ReportOptions options = asked.options.report;
-  options.command = asked.command("cluster");
+  options.command = asked.report_command();
   options.kinds =
       VerdictSet{Verdict::Definite, Verdict::Indirect, Verdict::Possible, Verdict::Reachable};
   options.cluster = choose_cluster(asked.look.analysis, words.id);
@@ -40,7 +40,7 @@ Question question_cluster() {
               {"heapscan cluster 4711 3f2a90c1 --all", "And where are they all?"},
           },
           HoldingWanted::Never,
-          question_words<ClusterWords>(add_cluster_words, answer_cluster)};
+          question_words<ClusterWords>(add_cluster_words, any_words_will_do, answer_cluster)};
 }
 
 }  // namespace heapscan

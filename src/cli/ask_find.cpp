@@ -26,18 +26,20 @@ const Choices<VerdictSet>& states_by_name() {
   return kStates;
 }
 
-// Takes "[LO-HI]" or "[SIZE]" from the end of `kind`.
+// Takes "[SIZE]", "[LO-HI]" or "[LO-]" from the end of `kind`.
 void take_sizes(std::string& kind, FindOptions& options) {
   const size_t open = kind.rfind('[');
   if (!kind.ends_with(']') || open == std::string::npos) return;
   const std::string sizes = kind.substr(open + 1, kind.size() - open - 2);
   const size_t dash = sizes.find('-');
   const auto least = parse_size(sizes.substr(0, dash));
-  const auto greatest = dash == std::string::npos ? least : parse_size(sizes.substr(dash + 1));
+  const auto greatest = dash == std::string::npos  ? least
+                        : dash + 1 == sizes.size() ? options.max_size
+                                                   : parse_size(sizes.substr(dash + 1));
   if (!least || !greatest || *greatest < *least) {
     throw Error(ErrorKind::Usage,
-                fmt::format("\"[{}]\" is no range of sizes; write [256] or [100-4k], the smaller "
-                            "one first",
+                fmt::format("\"[{}]\" is no range of sizes; write [256], [100-4k], the smaller one "
+                            "first, or [1M-]",
                             escaped(sizes)));
   }
   options.min_size = *least;
@@ -63,6 +65,13 @@ void take_states(const std::vector<std::string>& words, FindOptions& options) {
       if (found->second.has(verdict)) options.verdicts.add(verdict);
     }
   }
+}
+
+void check_find(const FindWords& words) {
+  FindOptions options;
+  std::string kind = words.kind;
+  take_sizes(kind, options);
+  take_states(words.states, options);
 }
 
 Answer find_blocks(const FindWords& words, const Asked& asked, const char* question) {
@@ -122,7 +131,7 @@ Question question_find() {
               {"heapscan find core.4711 'text[1M-1G]' --largest", "The largest texts."},
           },
           HoldingWanted::Never,
-          question_words<FindWords>(add_find_words, answer_find)};
+          question_words<FindWords>(add_find_words, check_find, answer_find)};
 }
 
 Question question_blocks() {
@@ -135,7 +144,7 @@ Question question_blocks() {
               {"heapscan blocks core.4711 free", "What malloc keeps."},
           },
           HoldingWanted::Never,
-          question_words<FindWords>(add_list_words, answer_blocks)};
+          question_words<FindWords>(add_list_words, check_find, answer_blocks)};
 }
 
 }  // namespace heapscan

@@ -60,6 +60,8 @@ GrepPattern pattern_from(const GrepWords& words) {
   return pattern;
 }
 
+void check_grep(const GrepWords& words) { (void)pattern_from(words); }
+
 Answer answer_grep(const GrepWords& words, const Asked& asked) {
   const GrepPattern pattern = pattern_from(words);
   std::string command = asked.command("grep");
@@ -96,7 +98,7 @@ Question question_grep() {
               {"heapscan grep core.4711 8080 --width 2", "A number of two bytes."},
           },
           HoldingWanted::Never,
-          question_words<GrepWords>(add_grep_words, answer_grep)};
+          question_words<GrepWords>(add_grep_words, check_grep, answer_grep)};
 }
 
 }  // namespace heapscan

@@ -8,19 +8,14 @@ namespace {
 
 constexpr uint64_t kMostRefs = 100'000;
 
-struct RefsWords {
-  std::vector<std::string> addresses;
+struct RefsWords : AddressWords {
   uint64_t top = RefsOptions().top;
 };
 
 Answer answer_refs(const RefsWords& words, const Asked& asked) {
-  std::vector<Addr> addresses;
-  std::string command = asked.command("refs");
-  for (const std::string& text : words.addresses) {
-    addresses.push_back(address_from(text));
-    command += " " + hex(addresses.back());
-  }
-  auto options = asked.answer_options<RefsOptions>(command);
+  const std::vector<Addr> addresses = words.read();
+  auto options =
+      asked.answer_options<RefsOptions>(with_addresses(asked.command("refs"), addresses));
   options.top = words.top;
   return asked.stage("search", [&] {
     return describe_refs(asked.look.captured.facts, asked.look.analysis, addresses, options);
@@ -28,9 +23,11 @@ Answer answer_refs(const RefsWords& words, const Asked& asked) {
 }
 
 void add_refs_words(CLI::App& command, RefsWords& words) {
-  add_last_words(command, "address", "ADDR", "Addresses in hexadecimal", words.addresses);
+  add_address_words(command, words);
   add_number(command, "-n,--top", kMostRefs, words.top, "Show N references of each [20]");
 }
+
+void check_refs(const RefsWords& words) { (void)words.read(); }
 
 }  // namespace
 
@@ -45,7 +42,7 @@ Question question_refs() {
               {"heapscan refs core.4711 0x5581e0a3c2a0 -n 1000", "Up to 1,000 of them."},
           },
           HoldingWanted::Never,
-          question_words<RefsWords>(add_refs_words, answer_refs)};
+          question_words<RefsWords>(add_refs_words, check_refs, answer_refs)};
 }
 
 }  // namespace heapscan

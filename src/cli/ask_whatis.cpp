@@ -6,32 +6,24 @@ namespace heapscan {
 
 namespace {
 
-struct WhatisWords {
-  std::vector<std::string> addresses;
-};
+void check_whatis(const AddressWords& words) { (void)words.read(); }
 
-Answer answer_whatis(const WhatisWords& words, const Asked& asked) {
-  std::vector<Addr> addresses;
-  std::string command = asked.command("whatis");
-  for (const std::string& text : words.addresses) {
-    addresses.push_back(address_from(text));
-    command += " " + hex(addresses.back());
-  }
-  auto options = asked.answer_options<WhatisOptions>(command);
+Answer answer_whatis(const AddressWords& words, const Asked& asked) {
+  const std::vector<Addr> addresses = words.read();
+  auto options =
+      asked.answer_options<WhatisOptions>(with_addresses(asked.command("whatis"), addresses));
   if (asked.asserted != nullptr) options.asserted = *asked.asserted;
   return asked.stage("report", [&] {
     return describe_whatis(asked.look.captured.facts, asked.look.analysis, addresses, options);
   });
 }
 
-void add_whatis_words(CLI::App& command, WhatisWords& words) {
-  add_last_words(command, "address", "ADDR", "Addresses in hexadecimal", words.addresses);
-}
-
 struct AssertWords {
   std::string address;
   std::string type;
 };
+
+void check_assert(const AssertWords& words) { (void)address_from(words.address); }
 
 Answer answer_assert(const AssertWords& words, const Asked& asked) {
   const Addr address = address_from(words.address);
@@ -68,7 +60,7 @@ Question question_whatis() {
                "Two addresses, for scripts."},
           },
           HoldingWanted::Never,
-          question_words<WhatisWords>(add_whatis_words, answer_whatis)};
+          question_words<AddressWords>(add_address_words, check_whatis, answer_whatis)};
 }
 
 Question question_assert() {
@@ -83,7 +75,7 @@ Question question_assert() {
               {"heapscan assert core.4711 0x5581e0a3c2a0 'net::Connection'", "With a namespace."},
           },
           HoldingWanted::Never,
-          question_words<AssertWords>(add_assert_words, answer_assert)};
+          question_words<AssertWords>(add_assert_words, check_assert, answer_assert)};
 }
 
 }  // namespace heapscan

@@ -50,7 +50,7 @@ int run_explore(const ExploreWords& words) {
   std::optional<Progress> progress(std::in_place, !options.report.quiet);
   const Look look = look_at_live_memory(options, door.capture, *progress);
   progress.reset();
-  ExploreSession session(look, door.word, options);
+  ExploreSession session(look, door, options);
   LineEditor editor("(heapscan) ", [&session](const std::string& before, const std::string& word) {
     return session.complete(before, word);
   });

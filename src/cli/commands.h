@@ -15,12 +15,12 @@ void setup_attach(CLI::App& program, Run& run);
 void setup_completion(CLI::App& program, Run& run);
 void setup_core(CLI::App& program, Run& run);
 void setup_diff(CLI::App& program, Run& run);
+void setup_explore(CLI::App& program, Run& run);
 void setup_help(CLI::App& program, Run& run);  // and `version`
-void setup_holds(CLI::App& program, Run& run);
-void setup_why(CLI::App& program, Run& run);
 void setup_snapshot(CLI::App& program, Run& run);
 void setup_trace(CLI::App& program, Run& run);
 void setup_watch(CLI::App& program, Run& run);
+void setup_questions(CLI::App& program, Run& run);  // a command each: cli/questions.h
 
 // What the commands have in common: `Words` is what a command line may say, `add_words` says how,
 // and `work` does it and returns the exit code.
@@ -48,8 +48,14 @@ void add_command(CLI::App& program, Run& run, const Command<Words>& what) {
 // Of a command's description the first line is what the program's own page says about it.
 class HelpPage : public CLI::FormatterBase {
  public:
+  // `begin` is what a line begins with that is no word of the command: "heapscan "; empty in a
+  // session.
+  explicit HelpPage(std::string begin = "heapscan ") : begin_(std::move(begin)) {}
   [[nodiscard]] std::string make_help(const CLI::App* app, std::string name,
                                       CLI::AppFormatMode mode) const override;
+
+ private:
+  std::string begin_;
 };
 
 // ---- what is wrong with a command line, in words that help to write it right --------------------

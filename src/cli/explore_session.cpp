@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <optional>
 #include <sstream>
 
 #include "cli/commands.h"
 #include "cli/pager.h"
+#include "cli/split_words.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 #include "heapscan/report/names.h"
@@ -26,7 +26,7 @@ struct ReportWords {
 Answer answer_report(const ReportWords& words, const Asked& asked) {
   ReportOptions options = asked.options.report;
   options.top = words.top;
-  options.command = asked.command("attach");
+  options.command = asked.report_command();
   options.holds_command = asked.command("holds");
   return asked.stage(
       "report", [&] { return describe(asked.look.captured.facts, asked.look.analysis, options); });
@@ -40,11 +40,12 @@ void add_report_words(CLI::App& command, ReportWords& words) {
 
 // What a session can be asked beside the questions that are commands as well.
 const Question& question_report() {
-  static const Question kReport = {"report",
-                                   "Show what is leaked, as attach and core do",
-                                   {},
-                                   HoldingWanted::Never,
-                                   question_words<ReportWords>(add_report_words, answer_report)};
+  static const Question kReport = {
+      "report",
+      "Show what is leaked, as attach and core do",
+      {},
+      HoldingWanted::Never,
+      question_words<ReportWords>(add_report_words, any_words_will_do, answer_report)};
   return kReport;
 }
 
@@ -67,10 +68,11 @@ struct QuestionLine {
 
   QuestionLine(const Question& question, const SharedOptions& session)
       : app(question.help, question.name), options(session) {
-    app.formatter(std::make_shared<HelpPage>());
+    app.formatter(std::make_shared<HelpPage>(""));
+    app.set_help_flag("-h,--help", "Show this help");
     app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     ask = question.add_words(app);
-    add_format_option(app, options);
+    add_format_option(app, options, question.formats);
     add_output_option(app, options.output);
     app.add_flag("-v,--verbose", options.report.verbose, "Show names in full, and all notes");
   }
@@ -78,44 +80,7 @@ struct QuestionLine {
 
 }  // namespace
 
-std::vector<std::string> split_words(std::string_view line) {
-  std::vector<std::string> words;
-  std::string word;
-  bool is_word = false;
-  char quote = '\0';
-  for (size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (quote != '\0') {
-      if (c == quote) {
-        quote = '\0';
-      } else if (c == '\\' && quote == '"' && i + 1 < line.size()) {
-        word += line[++i];
-      } else {
-        word += c;
-      }
-    } else if (c == '\'' || c == '"') {
-      quote = c;
-      is_word = true;
-    } else if (c == '\\' && i + 1 < line.size()) {
-      word += line[++i];
-      is_word = true;
-    } else if (std::isspace(static_cast<unsigned char>(c)) != 0) {
-      if (is_word) words.push_back(std::move(word));
-      word.clear();
-      is_word = false;
-    } else {
-      word += c;
-      is_word = true;
-    }
-  }
-  if (quote != '\0')
-    throw Error(ErrorKind::Usage, fmt::format("the line ends within {} quotes", quote));
-  if (is_word) words.push_back(std::move(word));
-  return words;
-}
-
-ExploreSession::ExploreSession(const Look& look, const std::string& door,
-                               const SharedOptions& options)
+ExploreSession::ExploreSession(const Look& look, const Door& door, const SharedOptions& options)
     : look_(look), door_(door), options_(options) {
   const Analysis& a = look.analysis;
   for (size_t i = 0; i < a.clusters.rows.size(); ++i) {
@@ -184,10 +149,11 @@ void ExploreSession::ask(const Question& question, const std::vector<std::string
     throw Error(ErrorKind::Usage,
                 fmt::format("{}; see help {}", escaped(error.what()), question.name));
   }
+  line.ask.check();
   check_output(line.options.output);
   Timing timing;
   std::optional<Progress> progress(std::in_place, !line.options.report.quiet);
-  Answer answer = line.ask({look_, line.options, door_, *progress, timing, &asserted_});
+  Answer answer = line.ask.answer({look_, line.options, door_, *progress, timing, &asserted_});
   progress.reset();
   require_unchanged(look_.captured);
   if (makes_file(line.options.output)) {

@@ -12,14 +12,10 @@
 
 namespace heapscan {
 
-// "grep 'GET /'" in words, as a shell takes them apart: quotes hold words together and are left
-// out, a backslash takes what follows as it is. Throws Error (Usage) for a quote that does not end.
-[[nodiscard]] std::vector<std::string> split_words(std::string_view line);
-
 class ExploreSession {
  public:
   // Refers to all of these, which must outlive it.
-  ExploreSession(const Look& look, const std::string& door, const SharedOptions& options);
+  ExploreSession(const Look& look, const Door& door, const SharedOptions& options);
 
   // What a line asks for. False when it ends the session. Throws Error for a line that cannot be
   // understood or answered; the session goes on.
@@ -35,7 +31,7 @@ class ExploreSession {
   [[nodiscard]] const Question& question_of(const std::string& name) const;
 
   const Look& look_;
-  const std::string& door_;
+  const Door& door_;
   const SharedOptions& options_;
   std::map<Addr, std::string> asserted_;  // begin of a block -> type
   std::vector<std::string> labels_;       // of groups, sorted

@@ -51,9 +51,14 @@ std::string names_of(const CLI::Option& option) {
   return type.empty() ? names : names + ' ' + type;
 }
 
-std::string usage(const CLI::App& app) {
-  if (app.get_parent() == nullptr) return "Usage: heapscan COMMAND [OPTIONS]\n";
-  std::string line = fmt::format("Usage: heapscan {} [OPTIONS]", app.get_name());
+// The program itself, with all of its commands.
+bool is_program(const CLI::App& app) {
+  return app.get_parent() == nullptr && !app.get_subcommands({}).empty();
+}
+
+std::string usage(const CLI::App& app, const std::string& begin) {
+  if (is_program(app)) return "Usage: heapscan COMMAND [OPTIONS]\n";
+  std::string line = fmt::format("Usage: {}{} [OPTIONS]", begin, app.get_name());
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_positional()) line += ' ' + option->get_type_name();
   }
@@ -74,7 +79,7 @@ std::string description(const CLI::App& app) {
 
 std::string HelpPage::make_help(const CLI::App* app, std::string /*name*/,
                                 CLI::AppFormatMode /*mode*/) const {
-  std::string page = description(*app) + '\n' + usage(*app);
+  std::string page = description(*app) + '\n' + usage(*app, begin_);
   const auto commands = commands_of(*app);
   if (!commands.empty()) page += "\nCommands:\n";
   for (const CLI::App* command : commands)

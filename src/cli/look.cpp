@@ -95,10 +95,10 @@ Door find_door(const std::string& words, const SharedOptions& options) {
     CoreOptions core;
     core.debug_dirs = options.debug_dirs;
     core.debug_dirs.emplace_back("/usr/lib/debug");
-    return {shell_word(words), [words, core] { return load_core(words, core); }};
+    return {shell_word(words), "core", [words, core] { return load_core(words, core); }};
   }
   const int pid = pick_processes(words, Pick::TheOnlyOne).front();
-  return {fmt::format("{}", pid), [pid] { return capture_process(pid, {}); }};
+  return {fmt::format("{}", pid), "attach", [pid] { return capture_process(pid, {}); }};
 }
 
 }  // namespace heapscan

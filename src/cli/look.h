@@ -67,55 +67,35 @@ struct Look {
 // The name of the machine that a look was made on, as far as it is this one; otherwise empty.
 [[nodiscard]] std::string host_of(const CaptureFacts& facts);
 
-// Writes a report of any command where the options say, in a format that such reports have. Throws
-// Error.
+// Renders a report of any command as the options say, in a format that such reports have.
+template <typename ReportOf>
+void render_report(const SharedOptions& options, const ReportOf& report, std::ostream& out) {
+  if (options.format == Format::Json) return render_json(report, out);
+  if constexpr (requires { render_html(report, out); }) {
+    if (options.format == Format::Html) return render_html(report, out);
+  }
+  if constexpr (requires { render_folded(report, out); }) {
+    if (options.format == Format::Folded) return render_folded(report, out);
+  }
+  render_text(report, wants_color(options), out);
+}
+
+// The same to where the options say. Throws Error.
 template <typename ReportOf>
 void write_report(const SharedOptions& options, const ReportOf& report) {
-  write_output(options.output, [&](std::ostream& out) {
-    if (options.format == Format::Json) return render_json(report, out);
-    if constexpr (requires { render_html(report, out); }) {
-      if (options.format == Format::Html) return render_html(report, out);
-    }
-    if constexpr (requires { render_folded(report, out); }) {
-      if (options.format == Format::Folded) return render_folded(report, out);
-    }
-    render_text(report, wants_color(options), out);
-  });
+  write_output(options.output, [&](std::ostream& out) { render_report(options, report, out); });
 }
 
 // What a person typed as PID|NAME|FILE.
 struct Door {
-  std::string word;  // for the shell: leads to the same target again
+  std::string word;     // for the shell: leads to the same target again
+  const char* command;  // that reports on such a target: "attach", "core"
   std::function<Capture()> capture;
 };
 
 // Digits are a process; the name of a file that exists is a core dump or snapshot; anything else is
 // the name of a process. Throws Error (Usage, Acquire).
 [[nodiscard]] Door find_door(const std::string& words, const SharedOptions& options);
-
-// What a command does that answers a question about the live memory of one target: `describe` makes
-// the report, with the look and the door at hand; what takes time it hands to `stage(name, work)`,
-// which returns what that does. The exit code. Throws Error.
-template <typename Describe>
-int report_on_live_memory(const SharedOptions& options, const std::string& target,
-                          Describe&& describe) {
-  check_output(options.output);
-  const Door door = find_door(target, options);
-  const ThreadLimit limit(options.threads);
-  std::optional<Progress> progress(std::in_place, !options.report.quiet);
-  const Look look = look_at_live_memory(options, door.capture, *progress);
-  Timing timing = look.timing;
-  const auto stage = [&](const std::string& name, auto&& work) {
-    progress->stage(name);
-    return timed(name, timing, work);
-  };
-  auto report = describe(look, door, stage);
-  if (options.report.timing) report.timing = std::move(timing);
-  require_unchanged(look.captured);
-  progress.reset();
-  write_report(options, report);
-  return kNothingLost;
-}
 
 // ---- what `attach` and `core` have in common: from a capture to a written report ----------------
 

@@ -98,11 +98,11 @@ int run_program(int argc, char** argv) {
   setup_attach(program, run);
   setup_core(program, run);
   setup_diff(program, run);
-  setup_holds(program, run);
-  setup_why(program, run);
   setup_snapshot(program, run);
   setup_watch(program, run);
   setup_trace(program, run);
+  setup_explore(program, run);
+  setup_questions(program, run);
   setup_help(program, run);
   setup_completion(program, run);
   return run_words(program, run, argc, argv);

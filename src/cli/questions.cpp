@@ -15,13 +15,14 @@ namespace {
 // A question that is asked once, of a target that is looked at for it.
 int ask_once(const Question& question, const Ask& ask, const std::string& target,
              const SharedOptions& options) {
+  ask.check();
   check_output(options.output);
   const Door door = find_door(target, options);
   const ThreadLimit limit(options.threads);
   std::optional<Progress> progress(std::in_place, !options.report.quiet);
   const Look look = look_at_live_memory(options, door.capture, *progress, question.holding);
   Timing timing = look.timing;
-  Answer answer = ask({look, options, door.word, *progress, timing, nullptr});
+  Answer answer = ask.answer({look, options, door, *progress, timing, nullptr});
   require_unchanged(look.captured);
   progress.reset();
   write_answer(options, std::move(answer), timing);
@@ -45,15 +46,7 @@ const Question* find_question(std::string_view name) {
 }
 
 void render_answer(const SharedOptions& options, const Answer& answer, std::ostream& out) {
-  std::visit(
-      [&](const auto& report) {
-        if (options.format == Format::Json) {
-          render_json(report, out);
-        } else {
-          render_text(report, wants_color(options), out);
-        }
-      },
-      answer);
+  std::visit([&](const auto& report) { render_report(options, report, out); }, answer);
 }
 
 void write_answer(const SharedOptions& options, Answer answer, const Timing& timing) {
@@ -72,6 +65,21 @@ Addr address_from(const std::string& text) {
   return Addr(std::stoull(digits, nullptr, 16));
 }
 
+std::vector<Addr> AddressWords::read() const {
+  std::vector<Addr> read;
+  for (const std::string& text : addresses) read.push_back(address_from(text));
+  return read;
+}
+
+void add_address_words(CLI::App& command, AddressWords& words) {
+  add_last_words(command, "address", "ADDR", "Addresses in hexadecimal", words.addresses);
+}
+
+std::string with_addresses(std::string command, const std::vector<Addr>& addresses) {
+  for (const Addr address : addresses) command += " " + hex(address);
+  return command;
+}
+
 void setup_questions(CLI::App& program, Run& run) {
   for (const Question& question : questions()) {
     CLI::App* const command = program.add_subcommand(question.name, question.help);
@@ -79,7 +87,7 @@ void setup_questions(CLI::App& program, Run& run) {
     const auto options = std::make_shared<SharedOptions>();
     add_target_word(*command, *target);
     const Ask ask = question.add_words(*command);
-    add_look_options(*command, *options);
+    add_look_options(*command, *options, question.formats);
     command->footer(examples(question.examples));
     command->callback([&question, ask, target, options, &run] {
       run = [&question, ask, target, options] {

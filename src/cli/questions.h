@@ -20,6 +20,7 @@
 #include "heapscan/report/find.h"
 #include "heapscan/report/grep.h"
 #include "heapscan/report/holds.h"
+#include "heapscan/report/page.h"
 #include "heapscan/report/refs.h"
 #include "heapscan/report/report.h"
 #include "heapscan/report/whatis.h"
@@ -34,15 +35,20 @@ using Answer =
 struct Asked {
   const Look& look;
   const SharedOptions& options;
-  std::string door;  // for the shell: leads to the target
+  const Door& door;
   Progress& progress;
   Timing& timing;
-  // Types that somebody says blocks have, by where the blocks begin; null: nobody does.
+  // In a session: the types that somebody says blocks have, by where the blocks begin. Null when the
+  // question is asked once.
   std::map<Addr, std::string>* asserted = nullptr;
 
-  // "heapscan why 4711": leads to the question again, without its words.
-  [[nodiscard]] std::string command(const char* question) const {
-    return std::string("heapscan ") + question + " " + door;
+  // "heapscan why 4711", in a session "why": leads to the question again, without its words.
+  [[nodiscard]] std::string command(const std::string& question) const {
+    return asserted != nullptr ? question : "heapscan " + question + " " + door.word;
+  }
+  // "heapscan attach 4711": the whole report.
+  [[nodiscard]] std::string report_command() const {
+    return std::string("heapscan ") + door.command + " " + door.word;
   }
   // What the reports of answers have in common.
   template <typename Options>
@@ -51,6 +57,7 @@ struct Asked {
     result.content = options.report.content;
     result.verbose = options.report.verbose;
     result.command = std::move(again);
+    result.in_session = asserted != nullptr;
     return result;
   }
   // Does what takes time, announced and timed.
@@ -61,8 +68,11 @@ struct Asked {
   }
 };
 
-// What the words of a question, once they are read, lead to. Throws Error.
-using Ask = std::function<Answer(const Asked&)>;
+// What the words of a question, once they are read, lead to. Both throw Error.
+struct Ask {
+  std::function<void()> check;  // before anything is looked at: can they be meant?
+  std::function<Answer(const Asked&)> answer;
+};
 
 struct Question {
   const char* name;
@@ -70,18 +80,24 @@ struct Question {
   std::vector<std::pair<std::string, std::string>> examples;  // commands and what they mean
   HoldingWanted holding;  // whether the analysis has to say who holds what
   std::function<Ask(CLI::App& command)> add_words;
+  std::vector<Format> formats = {};  // beside text and JSON
 };
 
-// `Words` is what the question's words may say, `add` says how, and `answer` is what they ask.
+// `Words` is what the question's words may say, `add` says how, `check` whether they can be meant,
+// and `answer` is what they ask.
 template <typename Words>
 std::function<Ask(CLI::App&)> question_words(void (*add)(CLI::App& command, Words& words),
+                                             void (*check)(const Words&),
                                              Answer (*answer)(const Words&, const Asked&)) {
-  return [add, answer](CLI::App& command) -> Ask {
+  return [=](CLI::App& command) -> Ask {
     const auto words = std::make_shared<Words>();
     add(command, *words);
-    return [words, answer](const Asked& asked) { return answer(*words, asked); };
+    return {[words, check] { check(*words); },
+            [words, answer](const Asked& asked) { return answer(*words, asked); }};
   };
 }
+template <typename Words>
+void any_words_will_do(const Words& /*words*/) {}
 
 [[nodiscard]] Question question_holds();
 [[nodiscard]] Question question_why();
@@ -106,5 +122,16 @@ void write_answer(const SharedOptions& options, Answer answer, const Timing& tim
 
 // "0x5581e0a3c2a0", or the same without prefix. Throws Error (Usage).
 [[nodiscard]] Addr address_from(const std::string& text);
+
+// Words of a question that is about addresses.
+struct AddressWords {
+  std::vector<std::string> addresses;
+
+  // Throws Error (Usage).
+  [[nodiscard]] std::vector<Addr> read() const;
+};
+void add_address_words(CLI::App& command, AddressWords& words);
+// "why 0x5581e0a3c2a0": `command` with the addresses behind it.
+[[nodiscard]] std::string with_addresses(std::string command, const std::vector<Addr>& addresses);
 
 }  // namespace heapscan

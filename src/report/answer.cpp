@@ -15,15 +15,17 @@ AnswerFrame make_frame(const CaptureFacts& target, const Analysis& analysis,
   frame.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
   frame.command = options.command;
   frame.verbose = options.verbose;
+  frame.in_session = options.in_session;
   return frame;
 }
 
 void write_head(const AnswerFrame& frame, const Style& style, std::ostream& out) {
-  out << style.bold(headline(frame.target, frame.threads)) << '\n';
+  if (!frame.in_session) out << style.bold(headline(frame.target, frame.threads)) << '\n';
 }
 
 void write_foot(const AnswerFrame& frame, std::ostream& out) {
-  write_notes(frame.notes, frame.verbose, frame.command, out);
+  if (!frame.in_session || frame.verbose)
+    write_notes(frame.notes, frame.verbose, frame.command, out);
   write_timing(frame.timing, out);
 }
 

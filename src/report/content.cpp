@@ -101,7 +101,7 @@ void add_places(std::string_view bytes, std::set<size_t>& places) {
 }
 
 // What the blocks hold at one place.
-struct Place {
+struct TextPlace {
   size_t offset = 0;
   std::vector<std::string_view> texts;  // in the order of the blocks
 };
@@ -133,7 +133,7 @@ std::string examples_of(const std::vector<std::string_view>& texts, size_t most)
   return fmt::format("such as {}", fmt::join(shown, ", "));
 }
 
-std::string words_of(const Place& place, bool nothing_but) {
+std::string words_of(const TextPlace& place, bool nothing_but) {
   if (nothing_but && place.offset == 0) {
     return spelled_texts(place.texts, std::string_view::npos, kMostValues);
   }
@@ -253,17 +253,18 @@ std::vector<std::string> common_strings(const MemoryImage& image, const AddressM
   for (size_t i = 0; i < std::min(contents.size(), kBlocksSearched); ++i) {
     add_places(contents[i], offsets);
   }
-  std::vector<Place> places;
+  std::vector<TextPlace> places;
   for (const size_t offset : offsets) {
-    Place place{offset, {}};
+    TextPlace place{offset, {}};
     for (const std::string& bytes : contents) {
       const std::string_view text = string_in(bytes, offset);
       if (text.size() >= shortest_at(offset)) place.texts.push_back(text);
     }
     if (place.texts.size() * 2 >= contents.size()) places.push_back(std::move(place));
   }
-  std::stable_sort(places.begin(), places.end(),
-                   [](const Place& a, const Place& b) { return a.texts.size() > b.texts.size(); });
+  std::stable_sort(places.begin(), places.end(), [](const TextPlace& a, const TextPlace& b) {
+    return a.texts.size() > b.texts.size();
+  });
   std::vector<std::string> words;
   for (size_t i = 0; i < std::min(places.size(), kMostStrings); ++i) {
     words.push_back(words_of(places[i], nothing_but));
@@ -273,16 +274,16 @@ std::vector<std::string> common_strings(const MemoryImage& image, const AddressM
 
 std::vector<std::string> pointed_texts(const Analysis& analysis, const AddressMap& addresses,
                                        std::span<const AddrRange> blocks) {
-  struct Place {
+  struct TextPlace {
     uint64_t offset = 0;
     std::vector<std::string> texts;
     size_t bytes = 0;
   };
   uint64_t size = blocks.empty() ? 0 : kSearched;
   for (const AddrRange& block : blocks) size = std::min(size, block.size());
-  std::vector<Place> places;
+  std::vector<TextPlace> places;
   for (uint64_t offset = 0; offset + 8 <= size; offset += 8) {
-    Place place{offset, {}, 0};
+    TextPlace place{offset, {}, 0};
     for (const AddrRange& block : blocks) {
       const auto word = analysis.image.read<uint64_t>(block.begin() + offset);
       std::string text = word ? text_at(analysis, addresses, *word) : "";
@@ -293,7 +294,7 @@ std::vector<std::string> pointed_texts(const Analysis& analysis, const AddressMa
     if (!place.texts.empty() && place.texts.size() * 2 >= blocks.size())
       places.push_back(std::move(place));
   }
-  std::stable_sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+  std::stable_sort(places.begin(), places.end(), [](const TextPlace& a, const TextPlace& b) {
     return a.bytes * b.texts.size() > b.bytes * a.texts.size();
   });
   std::vector<std::string> words;

@@ -107,7 +107,21 @@ class BlockSearch {
   std::map<ClusterId, VerdictTotal> groups_;
 };
 
-// "struct session, of 100 to 300 B, unreachable".
+// "reachable or free"; empty when all blocks in use are meant.
+std::string spelled_states(const FindOptions& options) {
+  std::string states;
+  size_t count = 0;
+  for (const Verdict verdict :
+       {Verdict::Reachable, Verdict::Possible, Verdict::Indirect, Verdict::Definite}) {
+    if (!options.verdicts.has(verdict)) continue;
+    states += std::string(states.empty() ? "" : " or ") + name_of(verdict);
+    ++count;
+  }
+  if (options.free) return states + (states.empty() ? "free" : " or free");
+  return count == kVerdictCount - 1 ? "" : states;
+}
+
+// "\"session\" of 100 to 300 B that are definite".
 std::string spelled(const FindOptions& options) {
   std::string text = options.kind.empty() ? "blocks" : fmt::format("\"{}\"", escaped(options.kind));
   if (options.min_size == options.max_size) {
@@ -117,14 +131,8 @@ std::string spelled(const FindOptions& options) {
   } else if (options.min_size != 0) {
     text += fmt::format(" of {} B and more", grouped(options.min_size));
   }
-  std::string states;
-  for (const Verdict verdict :
-       {Verdict::Reachable, Verdict::Possible, Verdict::Indirect, Verdict::Definite}) {
-    if (options.verdicts.has(verdict))
-      states += std::string(states.empty() ? "" : " or ") + name_of(verdict);
-  }
-  if (options.free) states += states.empty() ? "free" : " or free";
-  return text + ", " + states;
+  const std::string states = spelled_states(options);
+  return states.empty() ? text : text + " that are " + states;
 }
 
 }  // namespace
@@ -156,8 +164,9 @@ void render_text(const FindReport& report, bool color, std::ostream& out) {
                        counted(report.groups.size() - shown, "more group"), report.command);
   }
   for (const FoundBlock& block : report.blocks) {
-    out << fmt::format("  {}  {:>11} B  {:<9}  {}\n", hex(block.address), grouped(block.size),
-                       block.state, shortened(block.label, kLongestFound));
+    out << fmt::format("  {}  {:>11} B  {:<9}{}{}\n", hex(block.address), grouped(block.size),
+                       block.state, block.label.empty() ? "" : "  ",
+                       shortened(block.label, kLongestFound));
   }
   if (report.total.blocks > report.blocks.size()) {
     out << fmt::format("  {}, show with: {} -n {}\n",

@@ -44,8 +44,7 @@ std::string text_around(const MemoryImage& image, Addr at, uint64_t size) {
 
 std::string spelled(const GrepPattern& pattern) {
   if (pattern.is_text) return '"' + escaped(pattern.text) + '"';
-  return fmt::format("{:#x} in {} at multiples of {}", pattern.number,
-                     counted(pattern.width, "byte"), pattern.width);
+  return fmt::format("{:#x} as a number of {}", pattern.number, counted(pattern.width, "byte"));
 }
 
 Hits search(const MemoryImage& image, const GrepPattern& pattern, size_t most) {
@@ -90,9 +89,7 @@ void render_text(const GrepReport& report, bool color, std::ostream& out) {
 void render_json(const GrepReport& report, std::ostream& out) {
   Json hits = Json::array();
   for (const GrepHit& hit : report.hits) {
-    Json row = json_of(hit.place);
-    row["around"] = or_null(hit.around);
-    hits.push_back(std::move(row));
+    hits.push_back({{"place", json_of(hit.place)}, {"around", or_null(hit.around)}});
   }
   write_document("heapscan.grep/1", report,
                  {{"pattern", report.pattern}, {"total", report.total}, {"hits", std::move(hits)}},

@@ -330,13 +330,8 @@ HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
                            const HeldContainers& containers, const HoldsOptions& options) {
   HS_CHECK(analysis.holding.has_value());
   const Retained& retained = analysis.holding->retained;
-  HoldsReport report;
-  report.target = escaped_facts(target);
-  report.threads = analysis.image.threads().size();
+  HoldsReport report{make_frame(target, analysis, options), {}, {}, 0};
   report.live = {retained.blocks(Retained::kWhole), retained.bytes(Retained::kWhole)};
-  report.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
-  report.command = options.command;
-  report.verbose = options.verbose;
   const HoldsDescriber describer(analysis, containers);
   for (const RetainedNode& node :
        fold_retained(analysis.heap, analysis.clusters, retained, options.fold, containers)) {
@@ -353,15 +348,14 @@ HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
 
 void render_text(const HoldsReport& report, bool color, std::ostream& out) {
   const Style style(color);
-  out << style.bold(headline(report.target, report.threads)) << '\n';
+  write_head(report, style, out);
   out << fmt::format("live        {} in {}\n", human_bytes(report.live.bytes),
                      counted(report.live.blocks, "block"));
   out << "     holds  share      blocks  what is reachable through it alone\n";
   for (const HoldsRow& row : report.rows) write_row(report, row, out);
   if (report.left_out > 0)
     out << fmt::format("  more of each: {} -n 50; deeper: --depth 6\n", report.command);
-  write_notes(report.notes, report.verbose, report.command, out);
-  write_timing(report.timing, out);
+  write_foot(report, out);
 }
 
 void render_json(const HoldsReport& report, std::ostream& out) {
@@ -383,11 +377,8 @@ void render_json(const HoldsReport& report, std::ostream& out) {
          {"containers", row.containers == 0 ? Json(nullptr) : Json(row.containers)},
          {"entries", or_null(row.entries)}});
   }
-  const Json document = {
-      {"schema", "heapscan.holds/1"},   {"target", json_of_target(report.target, report.threads)},
-      {"live", json_of(report.live)},   {"tree", std::move(tree)},
-      {"notes", json_of(report.notes)}, {"timing", json_of_timing(report.timing)}};
-  out << document.dump(2, ' ', true, Json::error_handler_t::replace) << '\n';
+  write_document("heapscan.holds/1", report,
+                 {{"live", json_of(report.live)}, {"tree", std::move(tree)}}, out);
 }
 
 }  // namespace heapscan

@@ -110,9 +110,7 @@ Json json_of_group(const LeakGroup& group) {
           {"since_baseline", json_of_since(group.since)}};
 }
 
-namespace {
-
-Json json_of_row(const MapRow& row) {
+Json json_of_map_row(const MapRow& row) {
   return {{"offset", row.offset},
           {"length", row.length},
           {"bytes", or_null(row.bytes)},
@@ -128,6 +126,8 @@ Json json_of_row(const MapRow& row) {
           {"constant", row.constant},
           {"folded", row.folded}};
 }
+
+namespace {
 
 Json json_of_relations(const std::vector<Relation>& relations) {
   Json rows = Json::array();
@@ -147,7 +147,7 @@ Json json_of_cluster(const ClusterMap& map) {
   Json verdicts = Json::object();
   for (const auto& [verdict, total] : map.verdicts) verdicts[verdict] = json_of(total);
   Json words = Json::array();
-  for (const MapRow& row : map.rows) words.push_back(json_of_row(row));
+  for (const MapRow& row : map.rows) words.push_back(json_of_map_row(row));
   return {{"id", map.id},
           {"label", map.label},
           {"shape", map.shape},

@@ -9,6 +9,7 @@
 #include "heapscan/report/names.h"
 #include "heapscan/symbols/symbols.h"
 #include "report/describe_parts.h"
+#include "report/report_parts.h"
 
 namespace heapscan {
 
@@ -105,6 +106,19 @@ std::string spelled(const Place& place) {
                       kLongestPlaceName);
   if (!place.owner.empty()) text += " of " + place.owner;
   return place.state.empty() ? text : text + ", " + place.state;
+}
+
+Json json_of(const Place& place) {
+  return {{"kind", name_of(place.kind)},
+          {"at", place.at.is_null() ? Json(nullptr) : Json(hex(place.at))},
+          {"name", or_null(place.name)},
+          {"owner", or_null(place.owner)},
+          {"begin", place.begin.is_null() ? Json(nullptr) : Json(hex(place.begin))},
+          {"size", place.size == 0 ? Json(nullptr) : Json(place.size)},
+          {"state", or_null(place.state)},
+          {"cluster", or_null(place.cluster)},
+          {"member", or_null(place.member)},
+          {"type", or_null(place.type)}};
 }
 
 PlaceFinder::PlaceFinder(const Analysis& analysis)

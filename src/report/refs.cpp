@@ -130,9 +130,7 @@ void render_json(const RefsReport& report, std::ostream& out) {
   for (const RefsAnswer& answer : report.answers) {
     Json references = Json::array();
     for (const Reference& reference : answer.references) {
-      Json row = json_of(reference.place);
-      row["into"] = reference.into;
-      references.push_back(std::move(row));
+      references.push_back({{"place", json_of(reference.place)}, {"into", reference.into}});
     }
     answers.push_back({{"address", hex(answer.asked)},
                        {"place", json_of(answer.place)},

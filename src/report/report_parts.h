@@ -12,7 +12,9 @@
 #include "heapscan/base/note.h"
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/image/image.h"
+#include "heapscan/report/answer.h"
 #include "heapscan/report/changes.h"
+#include "heapscan/report/place.h"
 #include "heapscan/report/report.h"
 #include "heapscan/triage/retained_tree.h"
 #include "report/text_parts.h"
@@ -48,7 +50,9 @@ template <typename T>
 [[nodiscard]] Json json_of_sizes(const std::vector<std::pair<uint64_t, uint64_t>>& sizes);
 [[nodiscard]] Json json_of_identity(const std::vector<IdentityRow>& rows);
 [[nodiscard]] Json json_of_group(const LeakGroup& group);
+[[nodiscard]] Json json_of_map_row(const MapRow& row);
 [[nodiscard]] Json json_of_cluster(const ClusterMap& map);
+[[nodiscard]] Json json_of(const Place& place);
 
 [[nodiscard]] std::vector<std::string> all_strings(const LeakGroup& group);
 
@@ -91,6 +95,16 @@ void write_timing(const PhaseTimes& timing, std::ostream& out);
 
 // "root", "blocks": what a row of a tree of retained memory is.
 [[nodiscard]] const char* name_of_kind(RetainedNode::Kind kind);
+
+// ---- what answers to questions share ------------------------------------------------------------
+
+// The first line of an answer in text, and what stands below it.
+void write_head(const AnswerFrame& frame, const Style& style, std::ostream& out);
+void write_foot(const AnswerFrame& frame, std::ostream& out);
+
+// An answer as JSON: the schema's name, the target, what `body` says, notes and timing.
+void write_document(const char* schema, const AnswerFrame& frame, const Json& body,
+                    std::ostream& out);
 
 // ---- what reports of changes share: `diff` and `watch` ------------------------------------------
 

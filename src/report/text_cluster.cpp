@@ -111,28 +111,11 @@ class ClusterWriter {
                                          grouped(map_.samples));
     out_ << fmt::format("{:<11} of block {} ({} B){}\n", "words", hex(map_.example),
                         grouped(map_.example_size), legend);
-    for (const MapRow& row : map_.rows) write_row(row);
+    const MapRowStyle style{report_.options.content, report_.options.verbose, true};
+    for (const MapRow& row : map_.rows) write_map_row(row, style, out_);
     if (map_.rows_end < map_.example_size) {
       out_ << fmt::format("  {} more\n", counted(map_.example_size - map_.rows_end, "byte"));
     }
-  }
-
-  void write_row(const MapRow& row) {
-    std::string bytes = row.bytes.substr(0, 16);
-    if (row.bytes.size() > 16) bytes += ' ' + row.bytes.substr(16);
-    std::string agree = "    -";
-    if (row.samples > 0) {
-      agree = fmt::format("{:>3} %{}", row.agreeing * 100 / row.samples, row.constant ? " =" : "");
-    }
-    const bool is_text = row.meaning.starts_with('"');  // which ends where a line does
-    std::string meaning = is_text ? row.meaning : name(row.meaning);
-    if (row.length > 16) meaning += fmt::format(" ({} bytes)", row.length);
-    if (!row.mostly.empty()) meaning += fmt::format(", mostly {}", row.mostly);
-    std::string text = fmt::format("  +{:<#6x} ", row.offset);
-    if (report_.options.content) text += fmt::format("{:<33} ", bytes);
-    text += fmt::format("{:<7}  ", agree);
-    if (!row.member.empty()) text += fmt::format("{} ({}) ", name(row.member), name(row.type));
-    out_ << text << meaning << '\n';
   }
 
   void write_next() {
@@ -147,6 +130,27 @@ class ClusterWriter {
 };
 
 }  // namespace
+
+void write_map_row(const MapRow& row, const MapRowStyle& style, std::ostream& out) {
+  const auto name = [&](const std::string& text) {
+    return style.verbose ? text : shortened(text, kLongestMeaning);
+  };
+  std::string bytes = row.bytes.substr(0, 16);
+  if (row.bytes.size() > 16) bytes += ' ' + row.bytes.substr(16);
+  std::string agree = "    -";
+  if (row.samples > 0) {
+    agree = fmt::format("{:>3} %{}", row.agreeing * 100 / row.samples, row.constant ? " =" : "");
+  }
+  const bool is_text = row.meaning.starts_with('"');  // which ends where a line does
+  std::string meaning = is_text ? row.meaning : name(row.meaning);
+  if (row.length > 16) meaning += fmt::format(" ({} bytes)", row.length);
+  if (!row.mostly.empty()) meaning += fmt::format(", mostly {}", row.mostly);
+  std::string text = fmt::format("  +{:<#6x} ", row.offset);
+  if (style.content) text += fmt::format("{:<33} ", bytes);
+  if (style.compared) text += fmt::format("{:<7}  ", agree);
+  if (!row.member.empty()) text += fmt::format("{} ({}) ", name(row.member), name(row.type));
+  out << text << meaning << '\n';
+}
 
 std::string kinds_option(const ReportOptions& options) {
   if (!options.kinds) return "";

@@ -42,6 +42,14 @@ class Style {
 // that reaches beyond lost ones has to say so again.
 [[nodiscard]] std::string cluster_command(const ReportOptions& options, const std::string& id);
 
+// How rows of a block map are shown.
+struct MapRowStyle {
+  bool content = true;   // their bytes
+  bool verbose = false;  // names in full
+  bool compared = true;  // how many blocks alike agree
+};
+void write_map_row(const MapRow& row, const MapRowStyle& style, std::ostream& out);
+
 // One cluster from near, if it was asked for.
 void write_cluster(const Report& report, const Style& style, std::ostream& out);
 // What was suppressed, and by which rules.

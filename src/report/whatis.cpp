@@ -250,11 +250,16 @@ void write_whatis(const WhatisReport& report, const WhatisAnswer& answer, const 
   const Place& place = answer.place;
   out << fmt::format("{}  {}{}\n", style.bold(hex(answer.asked)), spelled(place),
                      place.cluster.empty() ? "" : fmt::format("  [{}]", place.cluster));
-  if (!place.type.empty())
+  if (place.kind == PlaceKind::Variable && !place.type.empty())
     out << fmt::format("  type      {}\n", shortened(place.type, kLongestShown));
+  if (place.kind == PlaceKind::Block && place.offset() != 0 && !place.member.empty()) {
+    out << fmt::format("  member    {} ({})\n", shortened(place.member, kLongestShown),
+                       shortened(place.type, kLongestShown));
+  }
   if (!answer.mapping.empty()) {
-    out << fmt::format("  mapping   {}..{} {} {}\n", hex(answer.mapping.begin()),
-                       hex(answer.mapping.end()), answer.perms, answer.mapping_name);
+    out << fmt::format("  mapping   {}..{} {}{}{}\n", hex(answer.mapping.begin()),
+                       hex(answer.mapping.end()), answer.perms,
+                       answer.mapping_name.empty() ? "" : " ", answer.mapping_name);
   }
   if (answer.rows.empty() && answer.word) out << fmt::format("  word      {:#x}\n", *answer.word);
   if (answer.fit) write_fit(*answer.fit, out);

@@ -228,12 +228,7 @@ Json json_of_answer(const WhyAnswer& answer) {
 WhyReport describe_why(const CaptureFacts& target, const Analysis& analysis,
                        std::span<const Addr> addresses, const WhyOptions& options) {
   HS_CHECK(analysis.holding.has_value());
-  WhyReport report;
-  report.target = escaped_facts(target);
-  report.threads = analysis.image.threads().size();
-  report.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
-  report.command = options.command;
-  report.verbose = options.verbose;
+  WhyReport report{make_frame(target, analysis, options), {}};
   const WhyDescriber describer(analysis, options);
   for (const Addr address : addresses) report.answers.push_back(describer.answer(address));
   return report;
@@ -241,21 +236,15 @@ WhyReport describe_why(const CaptureFacts& target, const Analysis& analysis,
 
 void render_text(const WhyReport& report, bool color, std::ostream& out) {
   const Style style(color);
-  out << style.bold(headline(report.target, report.threads)) << '\n';
+  write_head(report, style, out);
   for (const WhyAnswer& answer : report.answers) write_answer(answer, style, out);
-  write_notes(report.notes, report.verbose, report.command, out);
-  write_timing(report.timing, out);
+  write_foot(report, out);
 }
 
 void render_json(const WhyReport& report, std::ostream& out) {
   Json answers = Json::array();
   for (const WhyAnswer& answer : report.answers) answers.push_back(json_of_answer(answer));
-  const Json document = {{"schema", "heapscan.why/1"},
-                         {"target", json_of_target(report.target, report.threads)},
-                         {"answers", std::move(answers)},
-                         {"notes", json_of(report.notes)},
-                         {"timing", json_of_timing(report.timing)}};
-  out << document.dump(2, ' ', true, Json::error_handler_t::replace) << '\n';
+  write_document("heapscan.why/1", report, {{"answers", std::move(answers)}}, out);
 }
 
 }  // namespace heapscan

@@ -72,7 +72,8 @@ class Help(CliTest):
         self.assertRegex(schema["$id"], r"^[a-z][a-z0-9+.-]*:[^#]+$")
 
     def test_of_every_command(self):
-        for command in ("attach", "completion", "core", "diff", "help", "holds", "snapshot", "trace", "version", "watch", "why"):
+        for command in ("assert", "attach", "blocks", "cluster", "completion", "core", "diff", "explore", "find", "grep", "help",
+                        "holds", "refs", "snapshot", "trace", "version", "watch", "whatis", "why"):
             result = self.heapscan(command, "--help")
             self.assertEqual((result.code, result.err), (0, ""))
             self.assert_golden(f"help_{command}.txt", result.out)

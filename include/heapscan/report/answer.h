@@ -13,7 +13,8 @@ namespace heapscan {
 struct AnswerOptions {
   bool content = true;  // false: nothing of what blocks contain
   bool verbose = false;
-  std::string command;  // leads to this answer again
+  std::string command;      // leads to this answer again
+  bool in_session = false;  // the target, and what is odd about it, were named before
 };
 
 // Strings are escaped.
@@ -23,6 +24,7 @@ struct AnswerFrame {
   Notes notes;
   std::string command;
   bool verbose = false;
+  bool in_session = false;                             // as AnswerOptions say
   std::vector<std::pair<std::string, double>> timing;  // phase, seconds; where it was asked for
 };
 

@@ -27,7 +27,7 @@ struct GrepHit {
 };
 
 struct GrepReport : AnswerFrame {
-  std::string pattern;        // as it was understood: "\"GET /\"", "0x2a in 8 bytes"
+  std::string pattern;        // as it was understood: "\"GET /\"", "0x2a as a number of 8 bytes"
   std::vector<GrepHit> hits;  // the lowest ones
   uint64_t total = 0;
 };

@@ -14,6 +14,7 @@
 #include "heapscan/identify/held_containers.h"
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/reach/reachability.h"
+#include "heapscan/report/answer.h"
 #include "heapscan/triage/retained_tree.h"
 
 namespace heapscan {
@@ -40,23 +41,14 @@ struct HoldsRow {
   std::optional<uint64_t> entries;  // of them; also of a variable that is a container
 };
 
-struct HoldsReport {
-  CaptureFacts target;
-  size_t threads = 0;
+struct HoldsReport : AnswerFrame {
   VerdictTotal live;           // everything that is reachable
   std::vector<HoldsRow> rows;  // the whole, or what was asked for, and what it holds
   size_t left_out = 0;         // rows that were folded into "others"
-  Notes notes;
-  std::string command;  // leads to this report again
-  bool verbose = false;
-  std::vector<std::pair<std::string, double>> timing;  // phase, seconds; where it was asked for
 };
 
-struct HoldsOptions {
+struct HoldsOptions : AnswerOptions {
   FoldOptions fold;
-  bool content = true;
-  bool verbose = false;
-  std::string command;
 };
 
 // Of these three the analysis must hold who holds what.

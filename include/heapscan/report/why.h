@@ -12,6 +12,7 @@
 
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/image/capture_facts.h"
+#include "heapscan/report/answer.h"
 
 namespace heapscan {
 
@@ -48,21 +49,12 @@ struct WhyAnswer {
   std::vector<std::string> reasons;  // of one that is not: what named it last
 };
 
-struct WhyReport {
-  CaptureFacts target;
-  size_t threads = 0;
+struct WhyReport : AnswerFrame {
   std::vector<WhyAnswer> answers;
-  Notes notes;
-  std::string command;  // leads to this report again
-  bool verbose = false;
-  std::vector<std::pair<std::string, double>> timing;  // phase, seconds; where it was asked for
 };
 
-struct WhyOptions {
+struct WhyOptions : AnswerOptions {
   size_t paths = 1;  // per address
-  bool content = true;
-  bool verbose = false;
-  std::string command;
 };
 
 // The analysis must hold who holds what.
