@@ -4,7 +4,9 @@
 // reached. Three things keep that from running away into the program's memory: stacks, the brk heap
 // and thread heaps are no candidates; an address with a malloc chunk's header in front of it is not
 // followed (what the loader allocates after start-up comes from malloc); and the first thread's
-// storage, which the loader also laid out, counts but is not followed.
+// storage, which the loader also laid out, counts but is not followed. A fourth: what the loader's
+// own variables name by the begin of a page may be gone, as the cache of libraries is that it reads
+// and unmaps (`cache_new` of dl-cache.c), and the program may have mapped something there.
 //
 // The kernel joins neighbouring mappings, and what a program maps later usually lands right below
 // the loader's memory: so it is pages that are claimed, not whole regions.
@@ -59,9 +61,9 @@ bool may_be_loaders(const Region& region) {
 
 class LoaderMemory {
  public:
-  LoaderMemory(const MemoryImage& image, const Symbols& symbols, AddrRange first_storage,
-               std::span<const AddrRange> taken)
-      : image_(image) {
+  LoaderMemory(const MemoryImage& image, const Symbols& symbols, ModuleId loader,
+               AddrRange first_storage, std::span<const AddrRange> taken)
+      : image_(image), loader_(image.modules()[loader].range) {
     for (const Region& region : image.regions()) {
       if (!may_be_loaders(region)) continue;
       if (!candidates_.empty() && candidates_.back().end() == region.range.begin()) {
@@ -107,6 +109,11 @@ class LoaderMemory {
     });
   }
 
+  void search_variables(AddrRange range) {
+    search(range);
+    for (const Addr word : std::exchange(page_words_, {})) variables_.insert(word);
+  }
+
   // To the end. A word that names the start of a page may name an object there, or the end of what
   // the loader has, and then what begins there is somebody else's: it waits until it is known
   // whether the pages below are claimed.
@@ -117,12 +124,13 @@ class LoaderMemory {
         unsearched_.pop_back();
         search(AddrRange::sized(page, kPage));
       }
-      for (const Addr word : std::exchange(page_words_, {})) {
-        if (is_claimed_below(word)) {
-          ends_.insert(word);
-        } else {
-          claim(word);
-        }
+      for (const Addr word : std::exchange(page_words_, {})) claim_page(word);
+      if (unsearched_.empty()) {
+        std::erase_if(variables_, [this](Addr word) {
+          const bool is_theirs = is_claimed_below(word) || is_of_the_loader(word);
+          if (is_theirs) claim_page(word);
+          return is_theirs;
+        });
       }
     } while (!unsearched_.empty());
   }
@@ -170,6 +178,29 @@ class LoaderMemory {
   }
 
  private:
+  void claim_page(Addr word) {
+    if (is_claimed_below(word)) {
+      ends_.insert(word);
+    } else {
+      claim(word);
+    }
+  }
+
+  // Whether the page names the loader's variables or what is claimed so far, or nothing at all.
+  [[nodiscard]] bool is_of_the_loader(Addr page) const {
+    if (candidate_at(page) == nullptr) return false;
+    bool is_zero = true;
+    bool names_loader = false;
+    image_.for_each_span(AddrRange::sized(page, kPage), [&](Addr, Bytes bytes) {
+      for (size_t at = 0; at + 8 <= bytes.size() && !names_loader; at += 8) {
+        const Addr value(load<uint64_t>(bytes.data() + at));
+        is_zero = is_zero && value.is_null();
+        names_loader = loader_.contains(value) || pages_.contains(value.align_down(kPage));
+      }
+    });
+    return names_loader || is_zero;
+  }
+
   template <typename F>
   void for_each_saved_page(AddrRange range, F&& f) const {
     Addr next = range.begin();
@@ -273,7 +304,9 @@ class LoaderMemory {
   std::set<Addr> pages_;
   std::vector<Addr> unsearched_;
   std::vector<Addr> page_words_;
+  std::set<Addr> variables_;  // such words in the loader's own data, not claimed yet
   std::set<Addr> ends_;
+  AddrRange loader_;
 };
 
 // The first thread's storage lies in it, and holds words of the program's own, which say nothing
@@ -319,7 +352,7 @@ std::vector<AddrRange> find_loader_memory(const MemoryImage& image, const Symbol
   if (!loader.valid()) return {};
   const FirstThreadStorage first = storage_of_first_thread(image, threads);
   const std::vector<AddrRange> stacks = stacks_of(threads);
-  LoaderMemory memory(image, symbols, first.tls_and_descriptor, stacks);
+  LoaderMemory memory(image, symbols, loader, first.tls_and_descriptor, stacks);
   const AddrRange dtv = dtv_range(image, first.dtv);
   memory.skip_words_of(first.tls_and_descriptor);
   memory.skip_words_of(dtv);
@@ -327,7 +360,7 @@ std::vector<AddrRange> find_loader_memory(const MemoryImage& image, const Symbol
   if (!dtv.empty()) memory.claim(dtv.begin());
   for (const LinkMap& map : maps) memory.claim(map.at);
   for (const ModuleSegment& segment : image.modules()[loader].segments) {
-    if (segment.writable) memory.search(whole_pages(segment.range));
+    if (segment.writable) memory.search_variables(whole_pages(segment.range));
   }
   memory.search_claimed();
   memory.claim_outgrown_tables(maps);

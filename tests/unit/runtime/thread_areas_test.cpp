@@ -276,7 +276,7 @@ TEST(LoaderMemory, FollowsTheLoadersPointersAndLeavesNeighboursAlone) {
   process.add_first_thread();
   const Addr begin(0x7ffff7a00000);
   process.map(begin, 0x20000);
-  const Addr link_map = begin + 0x1e000;
+  const Addr link_map = begin + 0x1e040;
   process.poke(FakeProcess::kLoaderData, link_map);
   process.poke(link_map + 8, begin + 0x1d010);  // a name, on the page below
   EXPECT_THAT(facts_of(process).loader_memory,
@@ -304,6 +304,31 @@ TEST(LoaderMemory, ObjectAtTheStartOfAPageSaysNothingAboutThePageBelow) {
   process.poke(FakeProcess::kLoaderData, begin + 0xf000);
   EXPECT_THAT(facts_of(process).loader_memory,
               Contains(AddrRange(begin + 0xf000, begin + 0x10000)));
+}
+
+// The loader reads a file, unmaps it and keeps where it was; the program maps something there.
+TEST(LoaderMemory, WhatTheLoaderHasUnmappedIsTheProgramsNow) {
+  FakeProcess process;
+  process.add_first_thread();
+  const Addr mapping(0x7f6600000000);
+  process.map(mapping, 0x4000);
+  process.poke(FakeProcess::kLoaderData, mapping);
+  process.poke(mapping + 0x20, mapping + 0x2010);
+  EXPECT_THAT(facts_of(process).loader_memory,
+              ElementsAre(AddrRange::sized(FakeProcess::kFirstStorage, 0x2000)));
+}
+
+TEST(LoaderMemory, APageOfTheLoadersNamesTheLoader) {
+  for (const Addr named : {FakeProcess::kLoaderData + 0x40, Addr(0x7f6600003010)}) {
+    FakeProcess process;
+    process.add_first_thread();
+    const Addr mapping(0x7f6600000000);
+    process.map(mapping, 0x4000);
+    process.poke(FakeProcess::kLoaderData, mapping);
+    process.poke(FakeProcess::kLoaderData + 8, Addr(0x7f6600003010));
+    process.poke(mapping + 0x20, named);
+    EXPECT_THAT(facts_of(process).loader_memory, Contains(AddrRange::sized(mapping, 0x4000)));
+  }
 }
 
 TEST(LoaderMemory, DoesNotFollowBlocksOfMalloc) {
