@@ -7,7 +7,7 @@ Holding find_holding(const MemoryImage& image, const Symbols& symbols, const Typ
   Holding holding;
   holding.graph = build_live_graph(image, heap, roots, reach);
   holding.roots = name_roots(image, symbols, types, roots, holding.graph);
-  holding.retained = find_retained(heap, holding.graph, holding.roots.groups);
+  holding.retained = find_retained(image, heap, holding.graph, holding.roots.groups);
   return holding;
 }
 

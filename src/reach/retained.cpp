@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "heapscan/image/intervals.h"
 #include "reach/dominators.h"
 
 namespace heapscan {
@@ -94,7 +95,14 @@ std::optional<RetainedRow> Retained::row_of(BlockId block) const {
   return static_cast<RetainedRow>(at - node_.begin());
 }
 
-Retained find_retained(const HeapModel& heap, LiveGraph& graph, const RootGroups& groups) {
+uint64_t held_bytes(const MemoryImage& image, const Block& block) {
+  if (block.state() != BlockState::Mapping) return block.size();
+  if (!image.residency()) return image.populated_bytes(block.range());
+  return common_bytes(image.residency()->resident, block.range());
+}
+
+Retained find_retained(const MemoryImage& image, const HeapModel& heap, LiveGraph& graph,
+                       const RootGroups& groups) {
   Retained result;
   result.first_group_ = add_groups(graph, groups);
   result.first_owner_ = add_owners(graph, groups, result.first_group_);
@@ -118,7 +126,7 @@ Retained find_retained(const HeapModel& heap, LiveGraph& graph, const RootGroups
     }
     const BlockId id = result.block(static_cast<RetainedRow>(row));
     if (id.valid()) {
-      result.bytes_[row] += heap.block(id).size();
+      result.bytes_[row] += held_bytes(image, heap.block(id));
       ++result.blocks_[row];
       if (graph.leads_to_possible(id)) result.is_least_[row] = 1;
     }

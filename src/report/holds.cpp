@@ -287,9 +287,10 @@ std::string name_of_holder(const Analysis& analysis, RetainedRow row) {
   const BlockId block = retained.block(row);
   if (!block.valid()) return row == Retained::kWhole ? "several roots" : "unknown";
   const ClusterId cluster = analysis.clusters.of(block);
-  return fmt::format("{} {} {}{}", human_bytes(analysis.heap.block(block).size()),
-                     is_mapping(analysis, block) ? "mapping" : "block",
-                     hex(analysis.heap.block(block).begin()),
+  const std::string address = hex(analysis.heap.block(block).begin());
+  const std::string size = human_bytes(analysis.heap.block(block).size());
+  if (is_mapping(analysis, block)) return fmt::format("mapping {} of {}", address, size);
+  return fmt::format("{} block {}{}", size, address,
                      cluster.valid() ? ", " + label_of(analysis, cluster) : "");
 }
 
@@ -333,8 +334,8 @@ HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
   HoldsReport report{make_frame(target, analysis, options), {}, {}, 0};
   report.live = {retained.blocks(Retained::kWhole), retained.bytes(Retained::kWhole)};
   const HoldsDescriber describer(analysis, containers);
-  for (const RetainedNode& node :
-       fold_retained(analysis.heap, analysis.clusters, retained, options.fold, containers)) {
+  for (const RetainedNode& node : fold_retained(analysis.image, analysis.heap, analysis.clusters,
+                                                retained, options.fold, containers)) {
     HoldsRow row = describer.row_of(node);
     if (node.kind == RetainedNode::Kind::Container)
       describer.name_container(node, report.rows[row.parent], row);

@@ -29,9 +29,10 @@ std::vector<ClusterId> clusters_by_block(const HeapModel& heap, const Clusters& 
 
 class Folding {
  public:
-  Folding(const HeapModel& heap, const Clusters& clusters, const Retained& retained,
-          const FoldOptions& options, const HeldContainers& containers)
-      : heap_(heap),
+  Folding(const MemoryImage& image, const HeapModel& heap, const Clusters& clusters,
+          const Retained& retained, const FoldOptions& options, const HeldContainers& containers)
+      : image_(image),
+        heap_(heap),
         retained_(retained),
         options_(options),
         containers_(containers),
@@ -164,7 +165,7 @@ class Folding {
 
   void count_own(RetainedRow row, uint32_t at) {
     ++nodes_[at].blocks;
-    nodes_[at].bytes += heap_.block(retained_.block(row)).size();
+    nodes_[at].bytes += held_bytes(image_, heap_.block(retained_.block(row)));
     nodes_[at].is_least |= retained_.is_least(row);
   }
 
@@ -228,7 +229,7 @@ class Folding {
     const BlockId block = retained_.block(row);
     if (block.valid()) {
       ++node.blocks;
-      node.bytes += heap_.block(block).size();
+      node.bytes += held_bytes(image_, heap_.block(block));
     }
     node.repeats |= is_below_its_kind;
     node.is_least |= retained_.is_least(row);
@@ -285,6 +286,7 @@ class Folding {
     return rest;
   }
 
+  const MemoryImage& image_;
   const HeapModel& heap_;
   const Retained& retained_;
   const FoldOptions& options_;
@@ -301,10 +303,11 @@ class Folding {
 
 }  // namespace
 
-std::vector<RetainedNode> fold_retained(const HeapModel& heap, const Clusters& clusters,
-                                        const Retained& retained, const FoldOptions& options,
+std::vector<RetainedNode> fold_retained(const MemoryImage& image, const HeapModel& heap,
+                                        const Clusters& clusters, const Retained& retained,
+                                        const FoldOptions& options,
                                         const HeldContainers& containers) {
-  return Folding(heap, clusters, retained, options, containers).fold();
+  return Folding(image, heap, clusters, retained, options, containers).fold();
 }
 
 std::vector<RetainedRow> largest_holders(const Retained& retained, size_t most) {

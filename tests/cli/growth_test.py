@@ -72,6 +72,19 @@ class GrowthTest(unittest.TestCase):
         return value
 
 
+def resident_bytes(pid, begin, end):
+    """Of the mappings of a process that lie in that range."""
+    resident, is_in = 0, False
+    with open(f"/proc/{pid}/smaps", encoding="utf-8") as file:
+        for line in file:
+            mapping = re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line)
+            if mapping:
+                is_in = begin <= int(mapping[1], 16) and int(mapping[2], 16) <= end
+            elif is_in and line.startswith("Rss:"):
+                resident += int(line.split()[1]) * 1024
+    return resident
+
+
 def total(blocks, size):
     return {"blocks": blocks, "bytes": blocks * size}
 
@@ -288,6 +301,22 @@ class Holds(GrowthTest):
         self.assertEqual((result.code, result.out), (2, ""))
         self.assertIn("there is no root or group quue that holds anything; the largest roots are "
                       "fixture_growth: queue", result.err)
+
+    @needs_ptrace
+    def test_of_reserved_memory_what_was_touched(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_reservations")) as program:
+            begin, size = next((int(words[1], 16), int(words[2])) for words in program.truth
+                               if words[0] == "mapping" and words[3] == "live")
+            live = self.json_of("holds", "holds", program.pid, "-n", 50)
+            snapshot = self.snapshot_of(program, self.folder() / "look")
+            touched = resident_bytes(program.pid, begin, begin + size)
+        row = next(row for row in live["tree"] if row["address"] and int(row["address"], 16) == begin)
+        self.assertLess(touched, size)
+        self.assertEqual(row["own"], {"blocks": 1, "bytes": touched})
+        self.assertEqual(live["tree"][row["parent"]]["name"], "arena_base")
+        again = self.json_of("holds", "holds", snapshot, "-n", 50)
+        self.assertEqual([(row["name"], row["own"], row["retained"]) for row in again["tree"]],
+                         [(row["name"], row["own"], row["retained"]) for row in live["tree"]])
 
     @needs_ptrace
     def test_what_all_memory_is_used_for_adds_up(self):

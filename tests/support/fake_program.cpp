@@ -85,6 +85,7 @@ FakeProgram::World FakeProgram::build() {
   }
   builder.add_missing_bytes(missing_);
   if (kernel_references_) builder.set_kernel_references(*kernel_references_);
+  if (residency_) builder.set_residency(*residency_);
 
   World world;
   world.image = builder.freeze();

@@ -49,6 +49,7 @@ class FakeProgram {
   void set_module_path(std::string path) { module_path_ = std::move(path); }
   void set_is_executable() { is_executable_ = true; }  // the module is the program itself
   void lose_memory(uint64_t bytes) { missing_ = bytes; }
+  void set_resident(std::vector<AddrRange> resident) { residency_ = {std::move(resident), 0, 0}; }
   void set_kernel_references(std::vector<KernelReference> references) {
     kernel_references_ = std::move(references);
   }
@@ -91,6 +92,7 @@ class FakeProgram {
   std::string module_path_ = "/fake/program";
   bool is_executable_ = false;
   std::optional<std::vector<KernelReference>> kernel_references_;
+  std::optional<Residency> residency_;
   Roots roots_;
 };
 

@@ -8,7 +8,7 @@
 // below the whole. Words of passing groups (a stack's slots and registers that nobody names: copies
 // that the compiler has made, or forgotten ones) count only for what no other group leads to: else a
 // stray copy of a pointer into a tree would make the whole tree shared. Costs 20 bytes per reachable
-// block when done, and about 30 while it is made. Bytes are usable sizes of blocks and mappings.
+// block when done, and about 30 while it is made. Bytes are those of held_bytes().
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@
 #include "heapscan/base/growing_array.h"
 #include "heapscan/base/id.h"
 #include "heapscan/heap/heap_model.h"
+#include "heapscan/image/image.h"
 #include "heapscan/reach/live_graph.h"
 
 namespace heapscan {
@@ -73,7 +74,8 @@ class Retained {
   [[nodiscard]] std::optional<RetainedRow> row_of(BlockId block) const;
 
  private:
-  friend Retained find_retained(const HeapModel& heap, LiveGraph& graph, const RootGroups& groups);
+  friend Retained find_retained(const MemoryImage& image, const HeapModel& heap, LiveGraph& graph,
+                                const RootGroups& groups);
   GrowingArray<uint32_t> node_;
   GrowingArray<uint32_t> parent_;
   GrowingArray<uint64_t> bytes_;
@@ -85,7 +87,11 @@ class Retained {
 };
 
 // Adds the nodes of groups and owners to the graph, so that it can be called once per graph.
-[[nodiscard]] Retained find_retained(const HeapModel& heap, LiveGraph& graph,
-                                     const RootGroups& groups);
+[[nodiscard]] Retained find_retained(const MemoryImage& image, const HeapModel& heap,
+                                     LiveGraph& graph, const RootGroups& groups);
+
+// What a block counts for: its usable size. Of a mapping, which may be a reservation of gigabytes,
+// only what is resident; where that is not known, what the image has of it.
+[[nodiscard]] uint64_t held_bytes(const MemoryImage& image, const Block& block);
 
 }  // namespace heapscan

@@ -12,6 +12,7 @@
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
 #include "heapscan/identify/held_containers.h"
+#include "heapscan/image/image.h"
 #include "heapscan/reach/retained.h"
 
 namespace heapscan {
@@ -66,7 +67,8 @@ struct FoldOptions {
 
 // Preorder; children by retained bytes, largest first, the rest last. The first node is the whole,
 // or what was asked for. `containers` are those of the tree, if they were looked for.
-[[nodiscard]] std::vector<RetainedNode> fold_retained(const HeapModel& heap,
+[[nodiscard]] std::vector<RetainedNode> fold_retained(const MemoryImage& image,
+                                                      const HeapModel& heap,
                                                       const Clusters& clusters,
                                                       const Retained& retained,
                                                       const FoldOptions& options = {},

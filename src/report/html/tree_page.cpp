@@ -87,8 +87,8 @@ HoldsReport describe_holds_for_page(const CaptureFacts& target, const Analysis& 
   for (const auto& [depth, most_children] : kFolds) {
     options.fold.depth = depth;
     options.fold.most_children = most_children;
-    const size_t rows = fold_retained(analysis.heap, analysis.clusters, analysis.holding->retained,
-                                      options.fold, containers)
+    const size_t rows = fold_retained(analysis.image, analysis.heap, analysis.clusters,
+                                      analysis.holding->retained, options.fold, containers)
                             .size();
     if (rows <= kMostRows) break;
   }

@@ -40,7 +40,7 @@ class HeldContainersTest : public testing::Test {
     roots.rows.push_back({"server", Addr(FakeProgram::kStrong), server_});
     roots.groups.owner_of.push_back(RootOwnerId(0));
     roots.groups.group_of.assign(graph_.root_pointers().size(), RootGroupId(0));
-    retained_ = find_retained(world_.heap, graph_, roots.groups);
+    retained_ = find_retained(world_.image, world_.heap, graph_, roots.groups);
     return find_held_containers(world_.image, Symbols(), world_.heap, types_, Clusters(),
                                 Identities(), roots, graph_, retained_);
   }

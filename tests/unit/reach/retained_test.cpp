@@ -24,7 +24,7 @@ class RetainedTest : public testing::Test {
       groups.owner_of.push_back(RootOwnerId(0));
       groups.is_passing.push_back(passing_.contains(i) ? 1 : 0);
     }
-    retained_ = find_retained(world_.heap, graph, groups);
+    retained_ = find_retained(world_.image, world_.heap, graph, groups);
   }
   [[nodiscard]] RetainedRow row(Addr block) const {
     const auto row = retained_.row_of(world_.heap.block_at(block));
@@ -154,6 +154,23 @@ TEST_F(RetainedTest, OfARingEverythingHangsOnWhereItIsEntered) {
   find();
   EXPECT_EQ(retained_.bytes(row(first)), 72U);
   EXPECT_EQ(retained_.bytes(row(third)), 24U);
+}
+
+TEST_F(RetainedTest, AMappingCountsAsFarAsItIsResident) {
+  const Addr mapping = program_.mapping(1 << 20);
+  program_.strong_root(mapping);
+  program_.set_resident(
+      {{mapping - 0x1000, mapping + 0x1000}, {mapping + 0x8000, mapping + 0xa000}});
+  find();
+  EXPECT_EQ(retained_.bytes(row(mapping)), 0x3000U);
+  EXPECT_EQ(retained_.blocks(row(mapping)), 1U);
+}
+
+TEST_F(RetainedTest, AMappingWithoutResidencyCountsAsFarAsTheImageHasIt) {
+  const Addr mapping = program_.mapping(1 << 20);
+  program_.strong_root(mapping);
+  find();
+  EXPECT_EQ(retained_.bytes(row(mapping)), 1U << 20);
 }
 
 // An interior pointer that nothing explains keeps nothing alive; who has one may hold more.

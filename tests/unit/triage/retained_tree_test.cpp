@@ -26,7 +26,7 @@ class RetainedTree : public testing::Test {
       groups.group_of.emplace_back(i);
       groups.owner_of.push_back(RootOwnerId(0));
     }
-    retained_ = find_retained(world_.heap, graph, groups);
+    retained_ = find_retained(world_.image, world_.heap, graph, groups);
     for (const auto& [at, cluster] : clusters_of_) {
       while (clusters_.rows.size() <= cluster) clusters_.rows.push_back({});
       clusters_.blocks.push_back(world_.heap.block_at(at));
@@ -34,7 +34,7 @@ class RetainedTree : public testing::Test {
     }
   }
   [[nodiscard]] std::vector<RetainedNode> fold(const FoldOptions& options = {}) const {
-    return fold_retained(world_.heap, clusters_, retained_, options);
+    return fold_retained(world_.image, world_.heap, clusters_, retained_, options);
   }
   static FoldOptions shown(int depth, size_t most_children) {
     FoldOptions options;
@@ -151,7 +151,8 @@ TEST_F(RetainedTree, BlocksOfAContainerAreBelowIt) {
   give(first, 0);
   give(second, 0);
   give(other, 1);
-  const auto nodes = fold_retained(world_.heap, clusters_, retained_, shown(9, 99), containers);
+  const auto nodes =
+      fold_retained(world_.image, world_.heap, clusters_, retained_, shown(9, 99), containers);
   std::vector<RetainedNode> found;
   for (const RetainedNode& node : nodes) {
     if (node.kind == Kind::Container) found.push_back(node);
@@ -186,7 +187,8 @@ TEST_F(RetainedTree, AContainerThatIsItsBlocksHasWhatTheyHoldBelow) {
   containers.of_row.resize(retained_.size());
   for (const Addr at : {table, array})
     containers.of_row[*retained_.row_of(world_.heap.block_at(at))] = 1;
-  const auto nodes = fold_retained(world_.heap, clusters_, retained_, shown(9, 99), containers);
+  const auto nodes =
+      fold_retained(world_.image, world_.heap, clusters_, retained_, shown(9, 99), containers);
   const RetainedNode& held = node_of(nodes, 2);
   const RetainedNode& container = nodes[held.parent];
   EXPECT_EQ(container.kind, Kind::Container);
