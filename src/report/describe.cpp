@@ -313,9 +313,10 @@ std::vector<HolderRow> describe_holders(const Analysis& analysis) {
   std::vector<HolderRow> rows;
   if (!analysis.holding) return rows;
   const Retained& retained = analysis.holding->retained;
-  for (const RetainedRow row : largest_holders(retained, Report::kHolders)) {
-    if (kHundred * retained.bytes(row) < retained.bytes(Retained::kWhole)) break;
-    rows.push_back({name_of_holder(analysis, row), {retained.blocks(row), retained.bytes(row)}});
+  for (const LargeHolder& holder :
+       largest_holders(analysis.heap, analysis.clusters, retained, Report::kHolders)) {
+    if (kHundred * holder.bytes < retained.bytes(Retained::kWhole)) break;
+    rows.push_back({name_of_holder(analysis, holder), {holder.blocks, holder.bytes}});
   }
   return rows;
 }

@@ -41,6 +41,14 @@ bool is_mapping(const Analysis& analysis, BlockId block) {
   return analysis.heap.block(block).state() == BlockState::Mapping;
 }
 
+std::string name_of_shared(const Analysis& analysis, BlockId block, uint64_t alike) {
+  if (is_mapping(analysis, block)) return counted(alike, "anonymous mapping");
+  const ClusterId cluster = analysis.clusters.of(block);
+  return fmt::format("{}{}{}", counted(alike, "block"), cluster.valid() ? ", " : " of ",
+                     cluster.valid() ? label_of(analysis, cluster)
+                                     : human_bytes(analysis.heap.block(block).size()));
+}
+
 std::string type_of_group(const Analysis& analysis, const NamedRoots& roots, RootGroupId group) {
   const TypeId type = roots.rows[group].type;
   return type.valid() ? escaped(analysis.types.spelled(type)) : "";
@@ -51,9 +59,10 @@ std::string type_of_group(const Analysis& analysis, const NamedRoots& roots, Roo
 std::string list_of_holders(const Analysis& analysis) {
   const Retained& retained = analysis.holding->retained;
   std::string list;
-  for (const RetainedRow row : largest_holders(retained, kHoldersNamed)) {
-    if (!retained.group(row).valid()) continue;
-    list += (list.empty() ? "" : ", ") + name_of_holder(analysis, row);
+  for (const LargeHolder& holder :
+       largest_holders(analysis.heap, analysis.clusters, retained, kHoldersNamed)) {
+    if (!retained.group(holder.row).valid()) continue;
+    list += (list.empty() ? "" : ", ") + name_of_holder(analysis, holder);
   }
   return list;
 }
@@ -286,12 +295,22 @@ std::string name_of_holder(const Analysis& analysis, RetainedRow row) {
   if (retained.owner(row).valid()) return name_of_owner(holding.roots, retained.owner(row));
   const BlockId block = retained.block(row);
   if (!block.valid()) return row == Retained::kWhole ? "several roots" : "unknown";
-  const ClusterId cluster = analysis.clusters.of(block);
   const std::string address = hex(analysis.heap.block(block).begin());
   const std::string size = human_bytes(analysis.heap.block(block).size());
   if (is_mapping(analysis, block)) return fmt::format("mapping {} of {}", address, size);
+  const ClusterId cluster = analysis.clusters.of(block);
   return fmt::format("{} block {}{}", size, address,
                      cluster.valid() ? ", " + label_of(analysis, cluster) : "");
+}
+
+std::string name_of_holder(const Analysis& analysis, const LargeHolder& holder) {
+  if (holder.alike == 1) return name_of_holder(analysis, holder.row);
+  const Holding& holding = *analysis.holding;
+  const BlockId block = holding.retained.block(holder.row);
+  const RootOwnerId owner = holding.retained.owner(holding.retained.parent(holder.row));
+  return fmt::format(
+      "{}, shared by several {}", name_of_shared(analysis, block, holder.alike),
+      owner.valid() ? "roots of " + name_of_owner(holding.roots, owner) : "modules or threads");
 }
 
 RetainedBy find_holder(const Analysis& analysis, std::string_view words) {

@@ -165,7 +165,10 @@ class TextReport {
   void write_holders() {
     if (report_.holders.empty()) return;
     const VerdictTotal& live = report_.held;
-    heading("held", fmt::format("{}; most of it is reachable only through", amount(live)));
+    uint64_t shown = 0;
+    for (const HolderRow& row : report_.holders) shown += row.retained.bytes;
+    heading("held", fmt::format("{}; {} of it is reachable only through", amount(live),
+                                2 * shown >= live.bytes ? "most" : "some"));
     for (const HolderRow& row : report_.holders) {
       out_ << fmt::format("  {:>10}  {:>3} %  {}\n", human_bytes(row.retained.bytes),
                           row.retained.bytes * 100 / std::max<uint64_t>(live.bytes, 1),

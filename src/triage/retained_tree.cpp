@@ -301,6 +301,19 @@ class Folding {
   std::vector<std::vector<uint32_t>> children_;
 };
 
+// Mappings are one kind; without a cluster, blocks of one size are.
+uint64_t kind_of(const Block& block, ClusterId cluster) {
+  if (block.state() == BlockState::Mapping) return mix(0);
+  return cluster.valid() ? mix(1, cluster.value) : mix(2, block.size());
+}
+
+void add_alike(const Retained& retained, const LargeHolder& one, LargeHolder& all) {
+  if (one.bytes > retained.bytes(all.row)) all.row = one.row;
+  all.alike += one.alike;
+  all.blocks += one.blocks;
+  all.bytes += one.bytes;
+}
+
 }  // namespace
 
 std::vector<RetainedNode> fold_retained(const MemoryImage& image, const HeapModel& heap,
@@ -310,18 +323,32 @@ std::vector<RetainedNode> fold_retained(const MemoryImage& image, const HeapMode
   return Folding(image, heap, clusters, retained, options, containers).fold();
 }
 
-std::vector<RetainedRow> largest_holders(const Retained& retained, size_t most) {
-  std::vector<RetainedRow> holders;
+std::vector<LargeHolder> largest_holders(const HeapModel& heap, const Clusters& clusters,
+                                         const Retained& retained, size_t most) {
+  const std::vector<ClusterId> cluster_of = clusters_by_block(heap, clusters);
+  std::vector<LargeHolder> holders;
+  std::unordered_map<uint64_t, size_t> shared;  // owner and kind -> holder
   for (RetainedRow row = 1; row < retained.size(); ++row) {
     const RetainedRow parent = retained.parent(row);
-    const bool is_shared_block = retained.block(row).valid() &&
-                                 (parent == Retained::kWhole || retained.owner(parent).valid());
-    if (retained.group(row).valid() || is_shared_block) holders.push_back(row);
+    const BlockId block = retained.block(row);
+    const bool is_shared =
+        block.valid() && (parent == Retained::kWhole || retained.owner(parent).valid());
+    if (!is_shared && !retained.group(row).valid()) continue;
+    const LargeHolder holder{row, 1, retained.blocks(row), retained.bytes(row)};
+    if (is_shared) {
+      const uint64_t kind = kind_of(heap.block(block), cluster_of[block.index()]);
+      const auto [at, is_new] = shared.try_emplace(mix(parent, kind), holders.size());
+      if (!is_new) {
+        add_alike(retained, holder, holders[at->second]);
+        continue;
+      }
+    }
+    holders.push_back(holder);
   }
   const size_t shown = std::min(most, holders.size());
   std::partial_sort(holders.begin(), holders.begin() + static_cast<std::ptrdiff_t>(shown),
-                    holders.end(), [&](RetainedRow a, RetainedRow b) {
-                      return std::tuple(retained.bytes(b), a) < std::tuple(retained.bytes(a), b);
+                    holders.end(), [](const LargeHolder& a, const LargeHolder& b) {
+                      return std::tuple(b.bytes, a.row) < std::tuple(a.bytes, b.row);
                     });
   holders.resize(shown);
   return holders;

@@ -64,6 +64,8 @@ struct HoldsOptions : AnswerOptions {
 
 // "nginx: sessions", "block 0x…, struct session": one row of the dominator tree for people.
 [[nodiscard]] std::string name_of_holder(const Analysis& analysis, RetainedRow row);
+// "25 blocks of 1.0 MiB, shared by several roots of nginx"
+[[nodiscard]] std::string name_of_holder(const Analysis& analysis, const LargeHolder& holder);
 
 void render_text(const HoldsReport& report, bool color, std::ostream& out);
 // Schema "heapscan.holds/1" (docs/holds.schema.json).

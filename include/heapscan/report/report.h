@@ -209,7 +209,7 @@ struct AreaRow {
   uint64_t unnamed_bytes = 0;
 };
 
-// A root, or a block that several share, with all that is reachable through it alone.
+// A root, or blocks alike that several share, with all that is reachable through it alone.
 struct HolderRow {
   std::string name;  // "nginx: sessions"
   VerdictTotal retained;

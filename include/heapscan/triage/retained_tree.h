@@ -74,8 +74,17 @@ struct FoldOptions {
                                                       const FoldOptions& options = {},
                                                       const HeldContainers& containers = {});
 
-// What retains most, largest first, at most `most`: variables and other groups of root words, and
-// blocks that several of them share. None of them retains another one.
-[[nodiscard]] std::vector<RetainedRow> largest_holders(const Retained& retained, size_t most);
+// A variable or another group of root words; or blocks that several of them share.
+struct LargeHolder {
+  RetainedRow row = Retained::kWhole;  // of several blocks the one that retains most
+  uint64_t alike = 1;  // blocks of one cluster, else of one size, or mappings; of one owner or none
+  uint64_t blocks = 0;  // retained by all of them
+  uint64_t bytes = 0;
+};
+
+// What retains most, largest first, at most `most`. None of them retains another one.
+[[nodiscard]] std::vector<LargeHolder> largest_holders(const HeapModel& heap,
+                                                       const Clusters& clusters,
+                                                       const Retained& retained, size_t most);
 
 }  // namespace heapscan

@@ -207,11 +207,48 @@ TEST_F(RetainedTree, TheLargestHoldersAreRootsAndWhatTheyShare) {
   program_.strong_root(owner);
   program_.poke(owner, block(1000, 3));
   find();
-  const std::vector<RetainedRow> holders = largest_holders(retained_, 2);
+  const std::vector<LargeHolder> holders = largest_holders(world_.heap, clusters_, retained_, 2);
   ASSERT_EQ(holders.size(), 2U);
-  EXPECT_TRUE(retained_.group(holders[0]).valid());
-  EXPECT_EQ(retained_.bytes(holders[0]), 1024U);
-  EXPECT_EQ(retained_.block(holders[1]), world_.heap.block_at(shared));
+  EXPECT_TRUE(retained_.group(holders[0].row).valid());
+  EXPECT_EQ(holders[0].bytes, 1024U);
+  EXPECT_EQ(retained_.block(holders[1].row), world_.heap.block_at(shared));
+}
+
+TEST_F(RetainedTree, SharedBlocksOfOneKindHoldTogether) {
+  Addr largest;
+  for (const uint64_t below : {40, 400, 56}) {
+    const Addr page = block(104, 1);
+    program_.poke(page, block(below, 2));
+    program_.strong_root(page);
+    program_.strong_root(page);
+    if (below == 400) largest = page;
+  }
+  program_.strong_root(block(600, 3));
+  find();
+  const std::vector<LargeHolder> holders = largest_holders(world_.heap, clusters_, retained_, 2);
+  ASSERT_EQ(holders.size(), 2U);
+  EXPECT_EQ(holders[0].alike, 3U);
+  EXPECT_EQ(holders[0].blocks, 6U);
+  EXPECT_EQ(holders[0].bytes, 3U * 104 + 40 + 408 + 56);
+  EXPECT_EQ(retained_.block(holders[0].row), world_.heap.block_at(largest));
+  EXPECT_EQ(holders[1].alike, 1U);
+  EXPECT_EQ(holders[1].bytes, 600U);
+}
+
+// As on the first screen of a report, where only what is lost was clustered.
+TEST_F(RetainedTree, SharedBlocksWithoutAClusterHoldTogetherBySize) {
+  for (const uint64_t size : {104, 104, 104, 200}) {
+    const Addr page = program_.block(size);
+    program_.strong_root(page);
+    program_.strong_root(page);
+  }
+  find();
+  const std::vector<LargeHolder> holders = largest_holders(world_.heap, clusters_, retained_, 2);
+  ASSERT_EQ(holders.size(), 2U);
+  EXPECT_EQ(holders[0].alike, 3U);
+  EXPECT_EQ(holders[0].bytes, 3U * 104);
+  EXPECT_EQ(holders[1].alike, 1U);
+  EXPECT_EQ(holders[1].bytes, 200U);
 }
 
 }  // namespace
