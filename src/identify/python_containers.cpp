@@ -3,11 +3,12 @@
 // A dict's table lies apart from it: a head that says how long its index and its entries are. Names
 // come from modules, whose variables are the entries of a dict, and from instances of classes that
 // programs define: their attributes are in a dict, too, or in a row of values for which the class has
-// the keys. Attributes in slots are not looked for.
+// the keys; those of __slots__ lie in the instance, where the class and those it inherits from say.
 //
 // Sources: CPython Include/cpython/dictobject.h, Objects/dict-common.h (until 3.10) and
 // Include/internal/pycore_dict.h (since 3.11), listobject.h, setobject.h, Objects/moduleobject.c,
 // Include/cpython/unicodeobject.h, Include/cpython/object.h (PyTypeObject, PyHeapTypeObject),
+// Include/structmember.h (PyMemberDef), Objects/typeobject.c (type_new: slots),
 // Include/internal/pycore_object.h (where instances have their values). Tried with 3.8 to 3.13.
 #include <algorithm>
 #include <array>
@@ -52,6 +53,8 @@ struct DictTable {
 constexpr uint64_t kTypeName = 24;
 constexpr uint64_t kTypeBytes = 32;
 constexpr uint64_t kTypeFlags = 168;
+constexpr uint64_t kTypeMembers = 240;
+constexpr uint64_t kTypeBase = 256;
 constexpr uint64_t kTypeDictOffset = 288;
 constexpr uint64_t kInlineValues = uint64_t{1} << 2;
 constexpr uint64_t kManagedDict = uint64_t{1} << 4;
@@ -59,6 +62,14 @@ constexpr uint64_t kHeapType = uint64_t{1} << 9;
 constexpr uint64_t kReady = uint64_t{1} << 12;
 constexpr uint64_t kIsType = uint64_t{1} << 31;  // instances are types
 constexpr uint64_t kLargestObject = 1 << 20;     // bytes
+
+// Of PyMemberDef; a class has an array of them, the last of which has no name.
+constexpr uint64_t kMemberKind = 8;
+constexpr uint64_t kMemberOffset = 16;
+constexpr uint64_t kMemberBytes = 40;
+constexpr uint32_t kSlotKind = 16;  // T_OBJECT_EX, which __slots__ makes
+constexpr size_t kMostSlots = 1000;
+constexpr size_t kMostBases = 100;
 
 // Where instances have their attributes: until 3.10 in a dict.
 struct InstanceLayout {
@@ -75,8 +86,9 @@ constexpr std::array<InstanceLayout, 3> kInstanceLayouts{
 struct PythonClass {
   std::string name;
   uint64_t flags = 0;
-  uint64_t bytes = 0;  // of an instance
-  int64_t dict = 0;    // where in one its dict is; 0: none
+  uint64_t bytes = 0;                                   // of an instance
+  int64_t dict = 0;                                     // where in one its dict is; 0: none
+  std::vector<std::pair<uint64_t, std::string>> slots;  // where in one, and the name
 };
 
 class PythonSearch {
@@ -258,6 +270,16 @@ class PythonSearch {
     if (!name.empty()) named.name = owner + "." + name;
   }
 
+  void name_slots(Addr instance, const PythonClass& of) {
+    for (const auto& [offset, name] : of.slots) {
+      ++variables_;
+      const auto container = by_address_.find(word(instance + offset));
+      if (container == by_address_.end()) continue;
+      KnownContainer& named = found_[container->second];
+      if (named.name.empty()) named.name = of.name + "." + name;
+    }
+  }
+
   // ---- attributes ---------------------------------------------------------------------------------
 
   // They are larger than what Python has in its arenas, and collected.
@@ -277,10 +299,30 @@ class PythonSearch {
       found.flags = flags;
       found.bytes = word(at + kTypeBytes);
       found.dict = static_cast<int64_t>(word(at + kTypeDictOffset));
-      const bool has_attributes = (flags & kManagedDict) != 0 || found.dict > 0;
-      if (!found.name.empty() && has_attributes && found.bytes <= kLargestObject)
+      if (found.name.empty() || found.bytes > kLargestObject) continue;
+      found.slots = slots_of(at, found.bytes);
+      if ((flags & kManagedDict) != 0 || found.dict > 0 || !found.slots.empty())
         classes_.emplace(at.value, std::move(found));
     }
+  }
+
+  // Its own, and those of what it inherits from. `bytes`: of an instance.
+  [[nodiscard]] std::vector<std::pair<uint64_t, std::string>> slots_of(Addr type, uint64_t bytes) {
+    std::vector<std::pair<uint64_t, std::string>> slots;
+    for (size_t i = 0; i < kMostBases && (word(type + kTypeFlags) & kHeapType) != 0; ++i) {
+      Addr member(word(type + kTypeMembers));
+      for (; slots.size() < kMostSlots && variables_ < kMostVariables;
+           member = member + kMemberBytes) {
+        const std::string name = image_.read_string(Addr(word(member)), kLongestName).value_or("");
+        if (name.empty()) break;
+        ++variables_;
+        const uint64_t offset = word(member + kMemberOffset);
+        if (word(member + kMemberKind) << 32 >> 32 == kSlotKind && offset < bytes)
+          slots.emplace_back(offset, name);
+      }
+      type = Addr(word(type + kTypeBase));
+    }
+    return slots;
   }
 
   // "Server", also of "http.server.Server".
@@ -294,6 +336,7 @@ class PythonSearch {
     const auto known = classes_.find(type);
     if (known == classes_.end() || !is_referred_to(at) || variables_ >= kMostVariables) return;
     const PythonClass& of = known->second;
+    name_slots(at, of);
     if (layout_.since == 0 || (of.flags & kManagedDict) == 0) {
       if (of.dict > 0 && static_cast<uint64_t>(of.dict) < of.bytes)
         name_entries(Addr(word(at + static_cast<uint64_t>(of.dict))), of.name);

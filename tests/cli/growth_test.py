@@ -452,6 +452,10 @@ class OtherContainers(GrowthTest):
                   "log=['line %d'%i for i in range(30000)]\nseen=set(range(5000))\n"
                   "class Server:\n def __init__(self): self.port=1; self.sessions=[object() for i in range(4000)]\n"
                   "class Router(Server):\n pass\n"
+                  "class Channel:\n __slots__=('name','queue')\n"
+                  "class Topic(Channel):\n __slots__=('backlog',)\n"
+                  "topics=[Topic() for i in range(3)]\n"
+                  "for t in topics: t.name=1; t.queue=[object() for i in range(2000)]; t.backlog={i:[i] for i in range(90)}\n"
                   "servers=(Server(),Server())\nrouter=Router(); router.routes={i:[i] for i in range(3000)}\n"
                   "print('ready',os.getpid(),flush=True)\nsys.stdin.read()\n")
         folder = self.folder()
@@ -468,7 +472,9 @@ class OtherContainers(GrowthTest):
         for text in texts:
             for name in ("Python dict in __main__.cache: 20,000 entries", "Python list in __main__.log: 30,000 entries",
                          "Python set in __main__.seen: 5,000 entries", "2 × Python list in Server.sessions: 8,000 entries",
-                         "Python list in Router.sessions: 4,000 entries", "Python dict in Router.routes: 3,000 entries"):
+                         "Python list in Router.sessions: 4,000 entries", "Python dict in Router.routes: 3,000 entries",
+                         "3 × Python list in Topic.queue: 6,000 entries",
+                         "3 × Python dict in Topic.backlog: 270 entries"):
                 self.assertIn(name, text)
 
 
