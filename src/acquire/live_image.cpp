@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "heapscan/base/error.h"
+#include "heapscan/base/hash.h"
 #include "heapscan/base/text.h"
 
 namespace heapscan {
@@ -37,6 +38,11 @@ const PlannedMapping* mapping_at(const CopyPlan& plan, Addr at) {
   if (after == plan.mappings.begin() || !std::prev(after)->mapping.range.contains(at))
     return nullptr;
   return &*std::prev(after);
+}
+
+// Of two that touch it has to differ; what it is, nobody asks.
+uint64_t object_of(const Mapping& mapping) {
+  return mix(uint64_t{mapping.device_major} << 32 | mapping.device_minor, mapping.inode);
 }
 
 bool is_code(std::span<const FileMapping> mappings) {
@@ -92,6 +98,7 @@ class LiveRegionMaker {
     region.backing = planned.backing;
     region.module = part.module;
     region.label = mapping.path;
+    if (mapping.perms.shared && mapping.inode != 0) region.object = object_of(mapping);
     if (planned.backing == Backing::File || mapping.perms.shared) {
       region.file_offset = mapping.file_offset + (part.range.begin() - mapping.range.begin());
     }

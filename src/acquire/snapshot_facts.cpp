@@ -20,6 +20,7 @@ enum class Section : uint8_t {
   Populated = 7,
   Notes = 8,
   Hashes = 9,
+  Objects = 10,
 };
 
 constexpr size_t kLeastRegion = 8;  // encoded bytes of the shortest row
@@ -209,6 +210,27 @@ void read_residency(NoteReader& in, SnapshotFacts& facts) {
   residency.shared_bytes = in.number();
 }
 
+bool is_of_an_object(const Region& region) { return region.object != 0; }
+
+void write_objects(const SnapshotFacts& facts, NoteWriter& out) {
+  out.number(static_cast<uint64_t>(
+      std::count_if(facts.regions.begin(), facts.regions.end(), is_of_an_object)));
+  for (size_t i = 0; i < facts.regions.size(); ++i) {
+    if (!is_of_an_object(facts.regions[i])) continue;
+    out.number(i);
+    out.word(facts.regions[i].object);
+  }
+}
+
+void read_objects(NoteReader& in, SnapshotFacts& facts) {
+  for (size_t left = in.count(9); left > 0; --left) {
+    const uint64_t region = in.number_below(facts.regions.size());
+    const uint64_t object = in.word();
+    if (in.failed()) return;
+    facts.regions[region].object = object;
+  }
+}
+
 void write_populated(const SnapshotFacts& facts, NoteWriter& out) { out.ranges(facts.populated); }
 void read_populated(NoteReader& in, SnapshotFacts& facts) { facts.populated = in.ranges(); }
 
@@ -261,7 +283,7 @@ struct SectionFormat {
 
 bool always(const SnapshotFacts& /*facts*/) { return true; }
 
-constexpr std::array<SectionFormat, 9> kSections = {{
+constexpr std::array<SectionFormat, 10> kSections = {{
     {Section::Capture, "description of the capture", true, always, write_capture, read_capture},
     {Section::Regions, "list of regions", true, always, write_regions, read_regions},
     {Section::Modules, "list of modules", true, always, write_modules, read_modules},
@@ -276,6 +298,11 @@ constexpr std::array<SectionFormat, 9> kSections = {{
     {Section::Notes, "list of notes", false, always, write_notes, read_notes},
     {Section::Hashes, "list of hashes", false,
      [](const SnapshotFacts& facts) { return !facts.hashes.empty(); }, write_hashes, read_hashes},
+    {Section::Objects, "list of shared objects", false,
+     [](const SnapshotFacts& facts) {
+       return std::any_of(facts.regions.begin(), facts.regions.end(), is_of_an_object);
+     },
+     write_objects, read_objects},
 }};
 
 bool modules_exist(const SnapshotFacts& facts) {

@@ -70,7 +70,8 @@ class SnapshotRegions {
 
   static Region described(const Region& region, AddrRange range, Contents contents) {
     Region part = region;
-    if (part.backing == Backing::File) part.file_offset += range.begin() - region.range.begin();
+    if (part.backing == Backing::File || part.perms.shared)
+      part.file_offset += range.begin() - region.range.begin();
     part.range = range;
     part.contents = contents;
     return part;

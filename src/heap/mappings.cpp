@@ -38,12 +38,12 @@ bool is_anonymous(const Region& region) {
   return region.backing == Backing::Anonymous && !region.module.valid();
 }
 
-// Private memory is one thing wherever it touches. Of shared memory each object has a name, and
-// begins at an offset of its own.
+// Private memory is one thing wherever it touches. Of shared memory each object has an inode, which
+// a core does not tell; a name, which others may have as well; and begins at an offset of its own.
 bool continues_object(const Region& last, const Region& next) {
   if (last.range.end() != next.range.begin() || last.perms != next.perms) return false;
-  return !next.perms.shared ||
-         (next.label == last.label && next.file_offset == last.file_offset + last.range.size());
+  return !next.perms.shared || (next.label == last.label && next.object == last.object &&
+                                next.file_offset == last.file_offset + last.range.size());
 }
 
 bool may_be_a_block(const MemoryImage& image, const Region& region) {

@@ -6,11 +6,13 @@ Exit code 77: everything that ran passed, but something had to be skipped.
 """
 
 import os
+import subprocess
 import sys
 
 import growth_test
 from growth_test import OPTIONS, GrowthTest, needs_ptrace
 from heapscan_cli import Fixture, fixture
+from validate_json import parse
 
 
 class Hoarding(GrowthTest):
@@ -143,6 +145,8 @@ class Areas(GrowthTest):
 class Shared(GrowthTest):
     """fixtures/programs/shared_memory.c"""
 
+    HALF, LARGE = 64 << 10, 160 << 20
+
     @needs_ptrace
     def test_lost_shared_memory_of_every_kind(self):
         with fixture(os.path.join(OPTIONS.fixtures, "fixture_shared_memory")) as program:
@@ -156,6 +160,33 @@ class Shared(GrowthTest):
         self.assertEqual(len([kind for kind in kinds if kind.startswith(("SysV shared memory 0x", "POSIX shared "))]), 2)
         self.assertRegex(text, r"definite  memfd frames: no pointer to 0x[0-9a-f]+ found anywhere in the process; "
                                r"other processes may still use the memory")
+
+    @needs_ptrace
+    def test_shared_objects_that_touch_and_such_with_holes(self):
+        # What is left of an object whose first half is gone goes on at the very offset where the other one ends.
+        script = ("import ctypes,mmap,sys\n"
+                  "libc=ctypes.CDLL(None); libc.mmap.restype=ctypes.c_void_p\n"
+                  "libc.mmap.argtypes=[ctypes.c_void_p,ctypes.c_size_t]+[ctypes.c_int]*3+[ctypes.c_long]\n"
+                  "def share(at,size): return libc.mmap(at,size,3,mmap.MAP_SHARED|mmap.MAP_ANONYMOUS|(at and 16),-1,0)\n"
+                  f"large=share(0,{self.LARGE}); near=share(0,{2 * self.HALF}); share(near,{self.HALF})\n"
+                  f"for at in (near,near+{self.HALF},large,large+{self.LARGE}-8): ctypes.memset(at,1,8)\n"
+                  "print(hex(near),hex(large),flush=True)\nsys.stdin.read()\n")
+        folder = self.folder()
+        with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+            try:
+                near, large = (int(word, 16) for word in program.stdout.readline().split())
+                targets = [program.pid, self.snapshot_of(program, folder / "snapshot")]
+                # Python may have the addresses somewhere, or not.
+                reports = [parse(self.heapscan("attach" if target == program.pid else "core", target, "--format", "json",
+                                               "--kinds", "definite,indirect,possible,reachable").out)
+                           for target in targets]
+            finally:
+                program.kill()
+        wanted = [(near, self.HALF), (near + self.HALF, self.HALF), (large, self.LARGE)]
+        for report in reports:
+            shared = [(int(row["address"], 16), row["size"]) for row in report["mappings"]
+                      if row["kind"] == "shared anonymous memory"]
+            self.assertEqual(sorted(shared), sorted(wanted))
 
 
 class Threads(GrowthTest):

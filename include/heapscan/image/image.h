@@ -51,8 +51,9 @@ struct Region {
   Contents contents = Contents::Absent;
   ModuleId module;  // the module whose file or .bss this is; none otherwise
   uint64_t file_offset =
-      0;              // bytes; of range.begin() in the file or shared object, if it is of one
-  std::string label;  // for people only: a path or a name the kernel gave; decides nothing
+      0;                // bytes; of range.begin() in the file or shared object, if it is of one
+  uint64_t object = 0;  // of shared memory: which one, made of device and inode; 0: not known
+  std::string label;    // for people only: a path or a name the kernel gave; decides nothing
   const std::byte* bytes =
       nullptr;  // range.size() of them when Saved, null otherwise; owned by the image
 };

@@ -84,6 +84,19 @@ TEST(FindMappings, SharedObjectsThatTouchAreToldApart) {
   EXPECT_THAT(mappings_of(process), ElementsAre(pages(0, 4), pages(4, 2), pages(6, 2)));
 }
 
+// What is left of a second object may go on where the first ends.
+TEST(FindMappings, SharedObjectsThatTouchAreToldApartByTheirInodes) {
+  FakeProcess process;
+  for (uint64_t i = 0; i < 3; ++i) {
+    Region& region = process.map(kRaw + i * 2 * kPage, 2 * kPage);
+    region.perms.shared = true;
+    region.label = "/dev/zero (deleted)";
+    region.file_offset = i * 2 * kPage;
+    region.object = i < 2 ? 17 : 18;
+  }
+  EXPECT_THAT(mappings_of(process), ElementsAre(pages(0, 4), pages(4, 2)));
+}
+
 TEST(FindMappings, StacksUsedFromTheirTopsAreToldApart) {
   FakeProcess process;
   process.map(kRaw, 60 * kPage);
