@@ -4,6 +4,7 @@
 #include <sys/user.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstddef>
 
 #include "acquire/core_parts.h"
@@ -100,6 +101,13 @@ void read_files(Bytes content, CoreFile& core) {
   }
 }
 
+// Of the thread before it.
+void read_signal(Bytes content, CoreFile& core) {
+  if (!core.signal) core.signal = read_at<int32_t>(content, 0);
+  if (core.threads.empty() || content.size() != sizeof(siginfo_t)) return;
+  core.threads.back().signal_info.assign(content.begin(), content.end());
+}
+
 void read_core_note(const ElfNote& note, CoreFile& core) {
   switch (note.type) {
     case NT_PRSTATUS:
@@ -113,8 +121,7 @@ void read_core_note(const ElfNote& note, CoreFile& core) {
       if (!core.has_files) read_files(note.content, core);
       return;
     case NT_SIGINFO:
-      if (!core.signal) core.signal = read_at<int32_t>(note.content, 0);
-      return;
+      return read_signal(note.content, core);
     default:
       return;
   }

@@ -227,6 +227,8 @@ void read_threads(const StoppedProcess& process, FrozenProcess& frozen) {
     if (!thread.stopped()) continue;
     frozen.threads.push_back(
         read_registers(thread.tid(), process.name_of_thread(thread.tid()), frozen.notes));
+    if (thread.held_signal() != 0)
+      frozen.threads.back().signal_info = held_signal_info(thread.tid());
   }
   frozen.kernel_workers = process.kernel_workers();
   for (const int tid : process.kernel_workers()) {

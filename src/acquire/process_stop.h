@@ -115,7 +115,11 @@ class StoppedProcess {
 // whole.
 [[nodiscard]] std::vector<KernelReference> queued_signals(int tid, bool shared, Notes& notes);
 
-// The value that comes with the signal which the thread was stopped in front of.
+// What the thread would be told of the signal which it was stopped in front of; empty when there is
+// none.
+[[nodiscard]] std::vector<std::byte> held_signal_info(int tid);
+
+// The value that comes with it.
 [[nodiscard]] std::optional<KernelReference> held_signal(int tid);
 
 // ---- the call a stop has ended ------------------------------------------------------------------

@@ -111,6 +111,7 @@ std::vector<Thread> with_registers(std::vector<Thread> threads, std::vector<Thre
     if (found != by_id.end()) {
       thread.registers = found->second->registers;
       thread.xsave = found->second->xsave;
+      thread.signal_info = found->second->signal_info;
     } else if (thread.has_registers) {
       thread.has_registers = false;
       builder.add_missing_bytes(sizeof thread.registers);

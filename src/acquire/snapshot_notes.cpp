@@ -1,4 +1,4 @@
-// Formats: Linux NT_PRSTATUS, NT_PRPSINFO, NT_AUXV, NT_FILE, NT_FPREGSET, NT_X86_XSTATE as on
+// Formats: Linux NT_PRSTATUS, NT_PRPSINFO, NT_SIGINFO, NT_AUXV, NT_FILE, NT_FPREGSET, NT_X86_XSTATE as on
 // x86-64; Intel SDM volume 1, 13.4 (XSAVE area).
 #include "acquire/snapshot_parts.h"
 
@@ -13,7 +13,8 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kNoteAlignment = 4;
-constexpr size_t kLegacyArea = 512;  // FXSAVE
+constexpr size_t kSignalFields = 16;  // of siginfo_t: before them number, error, code
+constexpr size_t kLegacyArea = 512;   // FXSAVE
 // Registers in an XSAVE area; the words between and before them are control words and the header.
 constexpr size_t kFirstLegacyRegister = 32;
 constexpr size_t kLegacyRegistersEnd = 416;
@@ -86,6 +87,18 @@ void append_vector_registers(std::vector<std::byte>& out, const Thread& thread,
   const std::vector<std::byte> area = vector_registers(thread, content);
   append_note(out, "CORE", NT_FPREGSET, Bytes(area).first(kLegacyArea));
   append_note(out, "LINUX", NT_X86_XSTATE, area);
+}
+
+// Number, error and code stay; what follows may be pointers of the program's.
+void append_signal(std::vector<std::byte>& out, const Thread& thread, const ContentRules& content) {
+  if (thread.signal_info.empty()) return;
+  std::vector<std::byte> info = thread.signal_info;
+  for (size_t at = kSignalFields; content.word && at + sizeof(uint64_t) <= info.size();
+       at += sizeof(uint64_t)) {
+    const uint64_t word = content.word(load<uint64_t>(info.data() + at));
+    std::memcpy(info.data() + at, &word, sizeof word);
+  }
+  append_note(out, "CORE", NT_SIGINFO, info);
 }
 
 // Arguments are not among what is known, and are often secret: the program's path stands for them.
@@ -183,6 +196,7 @@ std::vector<std::byte> snapshot_notes(const MemoryImage& image, const SnapshotFa
   for (size_t i = 0; i < threads.size(); ++i) {
     append_status(out, *threads[i], content);
     if (i == 0) append_process(out, facts.capture);
+    append_signal(out, *threads[i], content);
     append_vector_registers(out, *threads[i], content);
   }
   if (threads.empty()) append_process(out, facts.capture);

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <span>
 
 #include "heapscan/base/error.h"
 
@@ -88,6 +89,13 @@ std::vector<KernelReference> queued_signals(int tid, bool shared, Notes& notes) 
          "of its queued signals only the first " + std::to_string(kSignalLimit) + " were read"});
   }
   return references;
+}
+
+std::vector<std::byte> held_signal_info(int tid) {
+  siginfo_t info{};
+  if (::ptrace(PTRACE_GETSIGINFO, tid, 0, &info) != 0) return {};
+  const auto bytes = std::as_bytes(std::span(&info, 1));
+  return {bytes.begin(), bytes.end()};
 }
 
 std::optional<KernelReference> held_signal(int tid) {

@@ -126,6 +126,8 @@ struct Thread {
       false;  // false: it could not be stopped (an io_uring worker, say) or its note is missing
   std::array<uint64_t, kRegisterCount> registers{};
   std::vector<std::byte> xsave;  // NT_X86_XSTATE: the XSAVE area; empty when unknown
+  // siginfo_t of the signal that it was about to receive, or that killed it; empty: none
+  std::vector<std::byte> signal_info;
 
   [[nodiscard]] uint64_t reg(Register r) const { return registers[static_cast<size_t>(r)]; }
   [[nodiscard]] Addr pc() const { return Addr(reg(Register::Rip)); }

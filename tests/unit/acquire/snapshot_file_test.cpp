@@ -5,7 +5,9 @@
 #include <sys/procfs.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
+#include <span>
 
 #include "acquire/snapshot_parts.h"
 #include "heapscan/acquire/capture.h"
@@ -53,6 +55,7 @@ class SmallProcess {
     thread.registers[static_cast<size_t>(Register::Rsp)] = kStack.value + kPage;
     thread.registers[static_cast<size_t>(Register::Rbx)] = 0x6f77737361702d61;
     thread.xsave.assign(2440, std::byte{1});
+    thread.signal_info = about_to_receive();
     builder.add_thread(thread);
     Thread worker;
     worker.tid = 4713;
@@ -70,6 +73,17 @@ class SmallProcess {
     capture.facts.captured_at = 1700000000;
     capture.facts.pause_seconds = 0.25;
     return capture;
+  }
+
+  // SIGRTMIN with a value of the program's.
+  static std::vector<std::byte> about_to_receive() {
+    siginfo_t info{};
+    info.si_signo = SIGRTMIN;
+    info.si_code = SI_QUEUE;
+    info.si_pid = 4000;
+    info.si_value.sival_ptr = reinterpret_cast<void*>(0x6f77737361702d61);
+    const auto bytes = std::as_bytes(std::span(&info, 1));
+    return {bytes.begin(), bytes.end()};
   }
 
  private:
@@ -130,6 +144,7 @@ TEST(Snapshot, IsTheSameImageAgain) {
   ASSERT_EQ(image.threads().size(), 2U);
   EXPECT_EQ(image.threads()[0].registers, before.image.threads()[0].registers);
   EXPECT_EQ(image.threads()[0].xsave, before.image.threads()[0].xsave);
+  EXPECT_EQ(image.threads()[0].signal_info, SmallProcess::about_to_receive());
   EXPECT_EQ(image.threads()[1].name, "iou-wrk");
   EXPECT_FALSE(image.threads()[1].has_registers);
   EXPECT_EQ(image.aux(AT_PAGESZ), kPage);
@@ -172,8 +187,9 @@ TEST(Snapshot, HasTheNotesThatDebuggersRead) {
       EXPECT_STREQ(read_at<elf_prpsinfo>(note.content, 0)->pr_fname, "server");
     }
   });
-  EXPECT_EQ(seen, (std::vector<std::string>{"CORE 1", "CORE 3", "CORE 2", "LINUX 514", "CORE 6",
-                                            "CORE 1179208773", "HEAPSCAN 1"}));
+  EXPECT_EQ(seen,
+            (std::vector<std::string>{"CORE 1", "CORE 3", "CORE 1397311305", "CORE 2", "LINUX 514",
+                                      "CORE 6", "CORE 1179208773", "HEAPSCAN 1"}));
 }
 
 TEST(Snapshot, HasMoreSegmentsThanTheHeaderCanCount) {
@@ -270,6 +286,10 @@ TEST(Snapshot, AppliesItsRulesOfContent) {
   EXPECT_EQ(thread.sp(), kStack + kPage) << "where the thread is stays known";
   EXPECT_EQ(thread.xsave[160], std::byte{0});
   EXPECT_EQ(thread.xsave[512], std::byte{1}) << "which registers there are is no content";
+  const auto info = load<siginfo_t>(thread.signal_info.data());
+  EXPECT_EQ(info.si_signo, SIGRTMIN);
+  EXPECT_EQ(info.si_pid, 4000);
+  EXPECT_EQ(info.si_value.sival_ptr, nullptr);
 }
 
 TEST(Snapshot, FindsZeros) {
