@@ -53,9 +53,11 @@ bool is_float(uint64_t word) {
 bool is_packed(uint64_t word) { return (word & 0xffff) == 0 || (word & 0xffffffff) < kSmall; }
 
 bool is_time(uint64_t word) {
+  constexpr uint64_t kFinest = 1'000'000'000;  // of a second
+  if (word < kFirstSecond || word > kLastSecond * kFinest) return false;
   if (word > kLastSecond && is_packed(word)) return false;
-  for (uint64_t unit = 1; unit <= 1'000'000'000; unit *= 1000) {
-    if (word >= kFirstSecond * unit && word <= kLastSecond * unit) return true;
+  for (uint64_t unit = 1; unit <= kFinest; unit *= 1000) {
+    if (word <= kLastSecond * unit) return word >= kFirstSecond * unit;
   }
   return false;
 }
