@@ -40,14 +40,9 @@ class ContainerFinder {
         identities_(identities),
         roots_(roots),
         graph_(graph),
-        retained_(retained) {
-    cluster_of_.resize(heap.blocks.size());
-    for (size_t i = 0; i < clusters.blocks.size(); ++i)
-      cluster_of_[clusters.blocks[i].index()] = clusters.cluster_of[i];
-  }
+        retained_(retained) {}
 
   HeldContainers find() {
-    held_.of_row.assign(retained_.size(), 0);
     collect_children();
     look_into_all();
     for (int i = 0; i < kMostNested && collect_nested(); ++i) look_into_all();
@@ -57,6 +52,16 @@ class ContainerFinder {
 
  private:
   using Child = std::pair<RetainedRow, RetainedRow>;  // parent, row
+
+  // Tables of all rows and blocks, which most programs written in C do without.
+  void make_tables() {
+    if (!row_of_.empty()) return;
+    held_.of_row.assign(retained_.size(), 0);
+    row_of_.assign(heap_.blocks.size(), Retained::kWhole);
+    cluster_of_.resize(heap_.blocks.size());
+    for (size_t i = 0; i < clusters_.blocks.size(); ++i)
+      cluster_of_[clusters_.blocks[i].index()] = clusters_.cluster_of[i];
+  }
 
   [[nodiscard]] TypeId type_of(RetainedRow row) const {
     if (const RootGroupId group = retained_.group(row); group.valid())
@@ -103,8 +108,8 @@ class ContainerFinder {
   }
 
   void collect_children() {
-    row_of_.assign(heap_.blocks.size(), Retained::kWhole);
     if (!find_holders()) return;
+    make_tables();
     for (RetainedRow row = 1; row < retained_.size(); ++row) {
       const BlockId block = retained_.block(row);
       if (!block.valid()) continue;
@@ -193,6 +198,7 @@ class ContainerFinder {
   }
 
   void learn_all_rows() {
+    make_tables();
     for (RetainedRow row = 1; row < retained_.size(); ++row) {
       if (retained_.block(row).valid()) row_of_[retained_.block(row).index()] = row;
     }

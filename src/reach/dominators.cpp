@@ -27,40 +27,32 @@ GrowingArray<uint32_t> column(size_t rows) {
   return column;
 }
 
-// Predecessors that come later in the walk, as lists.
-class LaterPredecessors {
- public:
-  explicit LaterPredecessors(const LiveGraph& graph)
-      : first_(column(graph.nodes())), links_(graph.edges() + 1) {
-    links_.push_back({});  // 0 ends a list
-  }
-  void add(uint32_t row, uint32_t predecessor) {
-    links_.push_back({predecessor, first_[row]});
-    first_[row] = static_cast<uint32_t>(links_.size() - 1);
-  }
-  template <typename F>
-  void for_each(uint32_t row, F&& f) const {
-    for (uint32_t link = first_[row]; link != 0; link = links_[link].next)
-      f(links_[link].predecessor);
-  }
-
- private:
-  struct Link {
-    uint32_t predecessor = 0;
-    uint32_t next = 0;
-  };
-  GrowingArray<uint32_t> first_;  // row -> its first link; 0: none
-  GrowingArray<Link> links_;
+struct Link {
+  uint32_t predecessor = 0;
+  uint32_t next = 0;
 };
 
 struct Walk {
   GrowingArray<uint32_t> node;    // row -> node
   GrowingArray<uint32_t> parent;  // row -> row it was first met from
   GrowingArray<uint32_t> lowest;  // row -> lowest row with an edge to it
-  LaterPredecessors later;
+  GrowingArray<uint32_t> later;   // row -> first link of its predecessors that come later; 0: none
+  GrowingArray<Link> links;
+  GrowingArray<uint32_t> number;  // node -> its row + 1; 0: not met
 
   explicit Walk(const LiveGraph& graph)
-      : node(graph.nodes()), parent(graph.nodes()), lowest(graph.nodes()), later(graph) {}
+      : node(graph.nodes()),
+        parent(graph.nodes()),
+        lowest(graph.nodes()),
+        later(graph.nodes()),
+        links(graph.edges() + 1),
+        number(column(graph.nodes())) {
+    links.push_back({});  // 0 ends a list
+  }
+  void add_later(uint32_t row, uint32_t predecessor) {
+    links.push_back({predecessor, later[row]});
+    later[row] = static_cast<uint32_t>(links.size() - 1);
+  }
 };
 
 Walk walk(const LiveGraph& graph, uint32_t root) {
@@ -69,7 +61,7 @@ Walk walk(const LiveGraph& graph, uint32_t root) {
     uint32_t next = 0;  // of its edges
   };
   Walk result(graph);
-  GrowingArray<uint32_t> number = column(graph.nodes());  // row + 1; 0: not met
+  GrowingArray<uint32_t>& number = result.number;
   std::vector<Open> open;
   const auto enter = [&](uint32_t node, uint32_t parent) {
     const auto row = static_cast<uint32_t>(result.node.size());
@@ -77,6 +69,7 @@ Walk walk(const LiveGraph& graph, uint32_t root) {
     result.node.push_back(node);
     result.parent.push_back(parent);
     result.lowest.push_back(parent);
+    result.later.push_back(0);
     open.push_back({row, 0});
     for (const uint32_t to : graph.from(node)) __builtin_prefetch(number.data() + to);
   };
@@ -88,7 +81,7 @@ Walk walk(const LiveGraph& graph, uint32_t root) {
     while (next < edges.size() && number[edges[next]] != 0) {
       const uint32_t to = number[edges[next++]] - 1;
       if (to < row) {
-        result.later.add(to, row);
+        result.add_later(to, row);
       } else {
         result.lowest[to] = std::min(result.lowest[to], row);
       }
@@ -103,17 +96,16 @@ Walk walk(const LiveGraph& graph, uint32_t root) {
   return result;
 }
 
-// The walk's tree, as far as it has been linked: from the last row down.
+// The walk's tree, as far as it has been linked: from the last row down. Only linked rows have an
+// ancestor and a lowest semidominator, so that the columns may hold something else before.
 class Forest {
  public:
-  Forest(const GrowingArray<uint32_t>& parent, const GrowingArray<uint32_t>& semi)
-      : ancestor_(column(parent.size())), lowest_(column(parent.size())) {
-    for (size_t row = 0; row < parent.size(); ++row) {
-      ancestor_[row] = parent[row];
-      lowest_[row] = semi[row];
-    }
+  Forest(GrowingArray<uint32_t>& ancestor, GrowingArray<uint32_t>& lowest)
+      : ancestor_(ancestor), lowest_(lowest) {}
+  void link(uint32_t row, uint32_t parent, uint32_t semi) {
+    ancestor_[row] = parent;
+    lowest_[row] = semi;
   }
-  void set_semi(uint32_t row, uint32_t semi) { lowest_[row] = semi; }
   // The lowest semidominator on the path from `row` up to the last of its ancestors that is not
   // below `linked`.
   uint32_t lowest_above(uint32_t row, uint32_t linked) {
@@ -129,28 +121,33 @@ class Forest {
   }
 
  private:
-  GrowingArray<uint32_t> ancestor_;
-  GrowingArray<uint32_t> lowest_;
+  GrowingArray<uint32_t>& ancestor_;
+  GrowingArray<uint32_t>& lowest_;
   std::vector<uint32_t> path_;
 };
 
-// Row -> its semidominator; `walk` gives its column of lowest predecessors for it.
-GrowingArray<uint32_t> find_semidominators(Walk& walk) {
-  GrowingArray<uint32_t> semi = std::move(walk.lowest);
-  Forest forest(walk.parent, semi);
+// Turns the walk's column of lowest predecessors into one of semidominators. Afterwards what it
+// keeps of numbers and later predecessors means nothing.
+void find_semidominators(Walk& walk) {
+  GrowingArray<uint32_t>& semi = walk.lowest;
+  Forest forest(walk.number, walk.later);
   for (auto row = static_cast<uint32_t>(semi.size()); row-- > 1;) {
-    walk.later.for_each(row, [&](uint32_t predecessor) {
+    for (uint32_t link = walk.later[row]; link != 0; link = walk.links[link].next) {
+      const uint32_t predecessor = walk.links[link].predecessor;
       semi[row] = std::min(semi[row], forest.lowest_above(predecessor, row + 1));
-    });
-    forest.set_semi(row, semi[row]);
+    }
+    forest.link(row, walk.parent[row], semi[row]);
   }
-  return semi;
 }
 
-// Turns the column of parents in the walk into one of immediate dominators.
-void find_immediate(const GrowingArray<uint32_t>& semi, GrowingArray<uint32_t>& parent) {
-  GrowingArray<uint32_t> depth = column(parent.size());
-  GrowingArray<uint32_t> jump = column(parent.size());
+// Turns the walk's column of parents into one of immediate dominators, in the room of two columns
+// that are no longer needed.
+void find_immediate(Walk& walk) {
+  const GrowingArray<uint32_t>& semi = walk.lowest;
+  GrowingArray<uint32_t>& parent = walk.parent;
+  GrowingArray<uint32_t>& depth = walk.number;
+  GrowingArray<uint32_t>& jump = walk.later;
+  depth[0] = jump[0] = 0;
   for (uint32_t row = 1; row < parent.size(); ++row) {
     uint32_t above = parent[row];
     while (above > semi[row]) above = jump[above] > semi[row] ? jump[above] : parent[above];
@@ -165,8 +162,8 @@ void find_immediate(const GrowingArray<uint32_t>& semi, GrowingArray<uint32_t>& 
 
 DominatorTree find_dominators(const LiveGraph& graph, uint32_t root) {
   Walk found = walk(graph, root);
-  const GrowingArray<uint32_t> semi = find_semidominators(found);
-  find_immediate(semi, found.parent);
+  find_semidominators(found);
+  find_immediate(found);
   return {std::move(found.node), std::move(found.parent)};
 }
 

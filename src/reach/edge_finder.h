@@ -51,14 +51,14 @@ class EdgeFinder {
     reader_.for_each_span(block.range(), [&](Addr begin, Bytes bytes) {
       for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
         const auto value = load<uint64_t>(bytes.data() + i);
+        const uint32_t range = heap_.index.range_at(value);
+        if (range == BlockIndex::kNoRange) continue;
         if (strings_ == ShortStrings::PassOver && is_short_string(begin + i, bytes, i)) {
           i += kShortString - 8;
           continue;
         }
-        const uint32_t range = heap_.index.range_at(value);
-        if (range == BlockIndex::kNoRange || is_left_link(block.begin(), begin + i, value))
-          continue;
-        push({value, range, {node, id, begin + i}});
+        if (!is_left_link(block.begin(), begin + i, value))
+          push({value, range, {node, id, begin + i}});
       }
     });
   }

@@ -47,7 +47,7 @@ class HeldContainersTest : public testing::Test {
   // The member whose container the block belongs to; empty: none.
   [[nodiscard]] std::string member_of(const HeldContainers& held, Addr block) const {
     const auto row = retained_.row_of(world_.heap.block_at(block));
-    if (!row || held.of_row[*row] == 0) return "";
+    if (!row || held.of_row.empty() || held.of_row[*row] == 0) return "";
     return held.places[held.instances[held.of_row[*row] - 1].place].container.member;
   }
 
