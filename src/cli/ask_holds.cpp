@@ -44,7 +44,8 @@ Answer answer_holds(const HoldsWords& words, const Asked& asked) {
 void add_holds_words(CLI::App& command, HoldsWords& words) {
   command
       .add_option("holder", words.holder,
-                  "Only what this holds: a variable, a module, \"thread 4711\", or a group's id")
+                  "Only what this holds: a variable or its address, a module, \"thread 4711\", or "
+                  "a group's id")
       ->type_name("ROOT|ID");
   add_text(
       command, "--depth", "N", "Show N levels [3; html: as many as a page can show]",

@@ -123,12 +123,31 @@ class ChangesText {
 
   void write_rows() {
     size_t number = 0;
-    for (const ChangeRow& row : report_.rows) write_row(row, ++number);
+    uint64_t still = 0;
+    for (const ChangeRow& row : report_.rows) {
+      if (is_worth_a_row(row)) {
+        write_row(row, ++number);
+      } else {
+        ++still;
+      }
+    }
+    if (still > 0) {
+      out_ << fmt::format("  {} did not grow: blocks of {} were freed, and as many born\n",
+                          counted(still, number == 0 ? "group" : "more group"),
+                          still == 1 ? "it" : "them");
+    }
     if (report_.left_out > 0) {
       out_ << fmt::format("  {} more group{}, show with: {} -n {}\n", grouped(report_.left_out),
                           report_.left_out == 1 ? "" : "s", report_.command,
                           report_.rows.size() + report_.left_out);
     }
+  }
+
+  // What comes and goes is no news, unless some of it leaks or there was more of it in between.
+  static bool is_worth_a_row(const ChangeRow& row) {
+    const KindChange& change = row.change;
+    return change.growth() != 0 || change.was.blocks != change.is.blocks ||
+           change.lost_now.blocks > 0 || row.grew > 0;
   }
 
   void write_row(const ChangeRow& row, size_t number) {

@@ -87,7 +87,7 @@ std::vector<RootGroupId> groups_named(const NamedRoots& roots, std::string_view 
   std::vector<RootGroupId> found;
   for (size_t i = 0; i < roots.rows.size(); ++i) {
     const RootGroupId id(i);
-    if (name_of_group(roots, id) == words ||
+    if (name_of_group(roots, id) == words || hex(roots.rows[id].begin) == words ||
         without_blanks_after_colons(qualified_name(roots, id)) == wanted)
       found.push_back(id);
   }
@@ -328,10 +328,14 @@ RetainedBy find_holder(const Analysis& analysis, std::string_view words) {
   }
   if (groups.size() > 1) {
     std::string list;
-    for (size_t i = 0; i < std::min(groups.size(), kHoldersNamed); ++i)
-      list += (list.empty() ? "" : ", ") + qualified_name(holding.roots, groups[i]);
-    throw Error(ErrorKind::Usage,
-                fmt::format("several roots are called {}: {}", escaped(words), list));
+    for (size_t i = 0; i < std::min(groups.size(), kHoldersNamed); ++i) {
+      list += fmt::format("{}{} at {}", list.empty() ? "" : ", ",
+                          qualified_name(holding.roots, groups[i]),
+                          hex(holding.roots.rows[groups[i]].begin));
+    }
+    throw Error(ErrorKind::Usage, fmt::format("several roots are called {}: {}; name one by its "
+                                              "address",
+                                              escaped(words), list));
   }
   if (is_id(words)) {
     const ClusterChoice choice = find_cluster(analysis, words);

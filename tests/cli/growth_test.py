@@ -237,6 +237,8 @@ class Diff(GrowthTest):
         self.assertRegex(lines[1], r"^memory +\+.* mapped.*: .*held by the program")
         self.assertIn("confirmed   9.4 KiB in 80 blocks unreachable both times, not a byte changed", result.out)
         self.assertIn("suspect: held, growing, and what was there was not written to since", result.out)
+        self.assertNotIn("struct entry", result.out, "one is replaced at each step")
+        self.assertIn("  1 more group did not grow: blocks of it were freed, and as many born\n", result.out)
 
     @needs_ptrace
     def test_what_leaks_stands_before_what_grows_faster(self):
@@ -273,6 +275,7 @@ class Holds(GrowthTest):
             self.grow(program, 4)
             report = self.json_of("holds", "holds", program.pid)
             below = self.json_of("holds", "holds", program.pid, "queue")
+            by_address = self.json_of("holds", "holds", program.pid, below["tree"][0]["address"])
         rows = report["tree"]
         queue = [row for row in rows if row["name"] == "queue"]
         self.assertEqual(len(queue), 1, rows)
@@ -283,6 +286,7 @@ class Holds(GrowthTest):
         self.assertEqual([(row["own"], row["repeats"]) for row in jobs], [(total(5 * QUEUED, JOB), True)])
         self.assertEqual(below["tree"][0]["name"], "queue")
         self.assertEqual(below["tree"][0]["retained"], queue[0]["retained"])
+        self.assertEqual(by_address["tree"], below["tree"])
         self.assertEqual(rows[0]["retained"], report["live"])
 
     @needs_ptrace
