@@ -16,6 +16,7 @@
 
 #include "acquire/kernel_references.h"
 #include "acquire/live_image.h"
+#include "acquire/live_parts.h"
 #include "acquire/memory_copy.h"
 #include "acquire/pause.h"
 #include "acquire/proc_errors.h"
@@ -296,11 +297,10 @@ double seconds_since_epoch() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-// The only function during which the process stands still.
-FrozenProcess freeze(Preparation& p) {
+// What is done while it stands still, and letting it go.
+FrozenProcess freeze(Preparation& p, StoppedProcess& process) {
   FrozenProcess frozen;
   PauseParts parts;
-  StoppedProcess process(p.pid, p.stop, std::move(p.names));
   parts.began(process.stopped_since());
   parts.end_of("stop threads");
   frozen.facts.captured_at = seconds_since_epoch();
@@ -331,6 +331,11 @@ FrozenProcess freeze(Preparation& p) {
   return frozen;
 }
 
+FrozenProcess stop_and_freeze(Preparation& p) {
+  StoppedProcess process(p.pid, p.stop, std::move(p.names));
+  return freeze(p, process);
+}
+
 // ---- from the outside ---------------------------------------------------------------------------
 
 // On a thread of its own: when that has ended, the kernel has freed whatever it still traced.
@@ -345,7 +350,7 @@ FrozenProcess freeze_on_own_thread(Preparation& p) {
     ::prctl(PR_SET_TIMERSLACK, 1);  // it naps for microseconds, not for tens of them
     const std::optional<Urgency> urgency = be_urgent(p);
     try {
-      frozen.emplace(freeze(p));
+      frozen.emplace(stop_and_freeze(p));
     } catch (...) {
       problem = std::current_exception();
     }
@@ -367,15 +372,8 @@ CaptureFacts describe_process(int pid) {
   return facts;
 }
 
-}  // namespace
-
-Capture capture_process(int pid, const CaptureOptions& options) {
-  Notes notes;
-  pid = process_of(pid, notes);
-  CaptureFacts facts = describe_process(pid);
-  Preparation preparation = prepare_by_any_thread(pid, options);
-  FrozenProcess frozen = freeze_on_own_thread(preparation);
-
+Capture finish_capture(FrozenProcess frozen, Preparation& preparation, CaptureFacts facts,
+                       const Notes& notes) {
   facts.captured_at = frozen.facts.captured_at;
   facts.pause_seconds = frozen.facts.pause_seconds;
   frozen.facts = std::move(facts);
@@ -385,6 +383,23 @@ Capture capture_process(int pid, const CaptureOptions& options) {
   Capture capture = make_capture(std::move(frozen), preparation.files);
   capture.pause_parts = std::move(preparation.pause_parts);
   return capture;
+}
+
+}  // namespace
+
+Capture capture_process(int pid, const CaptureOptions& options) {
+  Notes notes;
+  pid = process_of(pid, notes);
+  CaptureFacts facts = describe_process(pid);
+  Preparation preparation = prepare_by_any_thread(pid, options);
+  return finish_capture(freeze_on_own_thread(preparation), preparation, std::move(facts), notes);
+}
+
+Capture capture_ending_process(int pid, const std::vector<int>& tids) {
+  StoppedProcess process(pid, tids);
+  CaptureFacts facts = describe_process(pid);
+  Preparation preparation = prepare_by_any_thread(pid, {});
+  return finish_capture(freeze(preparation, process), preparation, std::move(facts), {});
 }
 
 }  // namespace heapscan

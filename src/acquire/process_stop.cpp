@@ -102,6 +102,19 @@ StoppedProcess::StoppedProcess(int pid, StopOptions options, std::map<int, TaskN
   }
 }
 
+StoppedProcess::StoppedProcess(int pid, const std::vector<int>& stopped)
+    : pid_(pid),
+      ours_(true),
+      leave_calls_(true),
+      deadline_(steady_clock::now()),
+      stopped_since_(steady_clock::now()) {
+  for (const int tid : stopped) {
+    threads_.emplace_back(tid, true, true);
+    const auto stat = read_task_stat(pid, tid);
+    names_[tid] = {stat ? stat->name : "", false};
+  }
+}
+
 // A thread that has not stopped yet may start another one: only a look that finds nobody new ends
 // this. The look is taken twice, because a folder listing may pass over an entry when another one
 // vanishes.

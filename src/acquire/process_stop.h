@@ -23,7 +23,8 @@ namespace heapscan {
 // A thread that we trace; undone by its destructor.
 class SeizedThread {
  public:
-  SeizedThread(int tid, bool leave_call) : tid_(tid), call_settled_(leave_call) {}
+  SeizedThread(int tid, bool leave_call, bool stopped = false)
+      : tid_(tid), stopped_(stopped), call_settled_(leave_call) {}
   SeizedThread(SeizedThread&& other) noexcept;
   SeizedThread& operator=(SeizedThread&& other) noexcept;
   SeizedThread(const SeizedThread&) = delete;
@@ -67,6 +68,9 @@ class StoppedProcess {
   // Throws Error when it cannot be stopped; nothing stays stopped then. `names` are the threads
   // known beforehand.
   StoppedProcess(int pid, StopOptions options, std::map<int, TaskName> names);
+  // Of one whose threads the calling thread traces already, and has stopped where no call can be
+  // going on. They are let go as others are.
+  StoppedProcess(int pid, const std::vector<int>& stopped);
   ~StoppedProcess() { release(); }
   StoppedProcess(const StoppedProcess&) = delete;
   StoppedProcess& operator=(const StoppedProcess&) = delete;

@@ -46,7 +46,7 @@ Offered offered_for(const OptionFacts& word) {
   if (!word.choices().empty()) return Offered::Choices;
   if (takes("PID") && takes("FILE")) return Offered::ProcessesAndFiles;
   if (takes("PID")) return Offered::Processes;
-  if (takes("FILE")) return Offered::Files;
+  if (takes("FILE") || takes("PROGRAM")) return Offered::Files;
   if (takes("BEFORE")) return Offered::ProcessesAndFiles;
   if (takes("DIR")) return Offered::Folders;
   if (takes("COMMAND")) return Offered::Commands;

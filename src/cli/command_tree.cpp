@@ -43,6 +43,8 @@ CommandFacts facts_of(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
     (option->get_positional() ? facts.words : facts.options).push_back(facts_of_option(*option));
   }
+  if (app.get_prefix_command())
+    facts.words.push_back({{}, "PROGRAM...", "The program to run, and its own words", true});
   facts.footer = app.get_footer();
   return facts;
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace heapscan {
 
@@ -17,10 +18,15 @@ void setup_core(CLI::App& program, Run& run);
 void setup_diff(CLI::App& program, Run& run);
 void setup_explore(CLI::App& program, Run& run);
 void setup_help(CLI::App& program, Run& run);  // and `version`
+void setup_run(CLI::App& program, Run& run);
 void setup_snapshot(CLI::App& program, Run& run);
 void setup_trace(CLI::App& program, Run& run);
 void setup_watch(CLI::App& program, Run& run);
 void setup_questions(CLI::App& program, Run& run);  // a command each: cli/questions.h
+
+// Leaves out the "--" that stands between heapscan's options and a program's own words: CLI11 takes
+// what follows it for words of heapscan. `words` are those of the command line, without heapscan.
+void leave_out_mark(const CLI::App& program, std::vector<std::string>& words);
 
 // What the commands have in common: `Words` is what a command line may say, `add_words` says how,
 // and `work` does it and returns the exit code.

@@ -62,6 +62,7 @@ std::string usage(const CLI::App& app, const std::string& begin) {
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_positional()) line += ' ' + option->get_type_name();
   }
+  if (app.get_prefix_command()) line += " [--] PROGRAM...";
   return line + '\n';
 }
 
@@ -85,9 +86,7 @@ std::string HelpPage::make_help(const CLI::App* app, std::string /*name*/,
   for (const CLI::App* command : commands)
     page += row(command->get_name(), first_line(command->get_description()));
   std::string words;
-  for (const CLI::Option* option : app->get_options()) {
-    if (option->get_positional()) words += row(option->get_type_name(), option->get_description());
-  }
+  for (const OptionFacts& word : facts_of(*app).words) words += row(word.type, word.meaning);
   if (!words.empty()) page += "\nArguments:\n" + words;
   page += "\nOptions:\n";
   for (const CLI::Option* option : app->get_options()) {

@@ -45,6 +45,7 @@ bool wants_color(const SharedOptions& options) {
   if (no_color != nullptr && *no_color != '\0') return false;
   const char* const terminal = std::getenv("TERM");
   if (terminal == nullptr || std::string_view(terminal) == "dumb") return false;
+  if (options.output.empty() && options.beside_program) return isatty(STDERR_FILENO) != 0;
   const bool to_stdout = options.output.empty() || options.output == "-";
   return to_stdout && isatty(STDOUT_FILENO) != 0;
 }

@@ -102,6 +102,10 @@ struct Door {
 // The group that `id` means. Throws Error (Usage) that lists those that come near.
 [[nodiscard]] ClusterId choose_cluster(const Analysis& analysis, const std::string& id);
 
+// What run_report() would throw an Error for whatever it looked at: options that contradict each
+// other, files that cannot be read or written.
+void check_report(const SharedOptions& options);
+
 // `capture` opens the door; `again` are the shell words that lead to the same report. Throws Error.
 [[nodiscard]] int run_report(const SharedOptions& options, const std::string& again,
                              const std::function<Capture()>& capture);

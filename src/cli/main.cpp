@@ -4,10 +4,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <new>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/look.h"
@@ -45,6 +49,7 @@ void describe_program(CLI::App& program) {
            {"heapscan snapshot 4711 -o before.core", "Keep it for later; gdb opens it, too."},
            {"heapscan watch 4711", "How fast does it grow, and what of it?"},
            {"heapscan trace 4711", "Which code leaks, while it goes on?"},
+           {"heapscan run -- ./server --port 8080", "What has it leaked when it ends?"},
            {"heapscan attach 4711 --format json -o report.json", "The same as JSON, for scripts."},
            {"heapscan help attach", "All options, with more examples."}}) +
       "\nExit codes:\n"
@@ -73,7 +78,10 @@ int report_usage(const CLI::App& program, const CLI::ParseError& error) {
 
 int run_words(CLI::App& program, Run& run, int argc, char** argv) {
   try {
-    program.parse(argc, argv);
+    std::vector<std::string> words(argv + 1, argv + argc);
+    leave_out_mark(program, words);
+    std::reverse(words.begin(), words.end());  // as CLI11 takes them
+    program.parse(std::move(words));
   } catch (const CLI::CallForHelp&) {
     write_output("", [&](std::ostream& out) { out << help_of(program); });
     return 0;
@@ -101,6 +109,7 @@ int run_program(int argc, char** argv) {
   setup_snapshot(program, run);
   setup_watch(program, run);
   setup_trace(program, run);
+  setup_run(program, run);
   setup_explore(program, run);
   setup_questions(program, run);
   setup_help(program, run);

@@ -134,6 +134,7 @@ void write_man_page_of_command(const CLI::App& program, const CLI::App& command,
   const CommandFacts facts = facts_of(command);
   write_head(facts, lower_first(facts.summary), out);
   fmt::print(out, ".SH SYNOPSIS\n{} [{}]", bold("heapscan " + facts.name), italic("OPTIONS"));
+  if (command.get_prefix_command()) fmt::print(out, " [{}]", bold("--"));
   for (const OptionFacts& word : facts.words) fmt::print(out, " {}", italic(word.type));
   out << "\n.SH DESCRIPTION\n";
   if (facts.text.empty()) fmt::print(out, "{}.\n", roff(facts.summary));

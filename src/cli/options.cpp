@@ -88,6 +88,7 @@ void add_cluster_options(CLI::App& command, SharedOptions& options) {
                   "Leave out leaks that a rule in FILE matches; may be repeated")
       ->type_name("FILE")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_flag_callback(
       "--no-builtin-suppressions", [&options] { options.builtin_suppressions = false; },
@@ -267,6 +268,7 @@ void add_reading_options(CLI::App& command, ReadingOptions& options) {
           "Look for separate debug files in DIR before /usr/lib/debug; may be repeated")
       ->type_name("DIR")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_flag_callback(
       "--no-debuginfod", [&options] { options.debuginfod = false; },

@@ -42,6 +42,9 @@ struct SharedOptions : ReadingOptions {
   bool all_members = false;           // list every block of that cluster
   bool follows_another =
       false;  // a report in text that comes after another one: an empty line first
+  // A program runs meanwhile, whose output standard output is: reports go to standard error then, and
+  // are not written when all is well.
+  bool beside_program = false;
   ReportOptions report;
 };
 

@@ -152,6 +152,10 @@ void check_output(const std::string& path) {
   }
 }
 
+bool write_to_standard_error(const std::function<void(std::ostream&)>& render) {
+  return render_to(STDERR_FILENO, "standard error", render);
+}
+
 bool write_output(const std::string& path, const std::function<void(std::ostream&)>& render) {
   if (is_standard_output(path)) {
     return render_to(STDOUT_FILENO, "standard output", render);

@@ -30,6 +30,9 @@ void check_output(const std::string& path);
 // ends the output and is no error, but the answer is false; every other failure throws Error.
 bool write_output(const std::string& path, const std::function<void(std::ostream&)>& render);
 
+// The same to standard error.
+bool write_to_standard_error(const std::function<void(std::ostream&)>& render);
+
 // ---- sentences ----------------------------------------------------------------------------------
 
 // What is said on standard error, the exit code that goes with it, and words of a command in it.

@@ -56,20 +56,22 @@ std::vector<SuppressionRule> load_suppressions(const std::vector<std::string>& f
 }
 
 // The command that leads to this report again, without what selects parts of it.
-std::string repeatable(const SharedOptions& options, std::string again) {
-  for (const std::string& dir : options.debug_dirs) again += " --debug-dir " + shell_word(dir);
-  if (!options.debuginfod) again += " --no-debuginfod";
+std::string repeatable(const SharedOptions& options, const std::string& again) {
+  std::string more;
+  for (const std::string& dir : options.debug_dirs) more += " --debug-dir " + shell_word(dir);
+  if (!options.debuginfod) more += " --no-debuginfod";
   for (const std::string& file : options.suppression_files)
-    again += " --suppressions " + shell_word(file);
-  if (!options.builtin_suppressions) again += " --no-builtin-suppressions";
-  if (!options.baseline.empty()) again += " --baseline " + shell_word(options.baseline);
-  if (!options.report.content) again += " --no-content";
-  return again;
+    more += " --suppressions " + shell_word(file);
+  if (!options.builtin_suppressions) more += " --no-builtin-suppressions";
+  if (!options.baseline.empty()) more += " --baseline " + shell_word(options.baseline);
+  if (!options.report.content) more += " --no-content";
+  return with_options(again, more);
 }
 
-// "heapscan holds 4711" of "heapscan attach 4711 --leave-calls".
+// "heapscan holds 4711" of "heapscan attach 4711 --leave-calls"; nothing of a process that is gone.
 std::string holds_command(const std::string& again) {
   constexpr std::string_view kPrograms = "heapscan ";
+  if (again.starts_with("heapscan run ")) return "";
   const size_t target = again.find(' ', kPrograms.size());
   const size_t end = again.find(" --", target);
   return "heapscan holds" + again.substr(target, end - target);
@@ -157,8 +159,16 @@ MoreOfLook describe_more(const SharedOptions& options, const Look& look, const R
   return more;
 }
 
+bool write_where_wanted(const SharedOptions& options,
+                        const std::function<void(std::ostream&)>& render) {
+  return options.beside_program && options.output.empty() ? write_to_standard_error(render)
+                                                          : write_output(options.output, render);
+}
+
 void render(const SharedOptions& options, const Report& report, const MoreOfLook& more) {
-  write_output(options.output, [&](std::ostream& out) {
+  const bool is_worth_it = report.fails() || options.report.verbose || !options.output.empty();
+  if (options.beside_program && !is_worth_it) return;
+  write_where_wanted(options, [&](std::ostream& out) {
     if (options.suggest_suppressions) return render_suppressions(report, out);
     switch (options.format) {
       case Format::Json:
@@ -214,6 +224,13 @@ ClusterId choose_cluster(const Analysis& analysis, const std::string& id) {
   }
   throw Error(ErrorKind::Usage,
               fmt::format("{} matches several groups: {}", id, listed(analysis, choice.found)));
+}
+
+void check_report(const SharedOptions& options) {
+  check(options);
+  check_output(options.output);
+  (void)load_suppressions(options.suppression_files, options.builtin_suppressions);
+  if (!options.baseline.empty()) (void)read_baseline(options.baseline);
 }
 
 int run_report(const SharedOptions& options, const std::string& again,

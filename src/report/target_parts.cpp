@@ -106,6 +106,13 @@ std::string note_text(const Note& note) {
                      note.text);
 }
 
+std::string with_options(std::string_view command, std::string_view options) {
+  constexpr std::string_view kRun = "heapscan run";
+  const bool runs = command.starts_with(kRun) && command.substr(kRun.size()).starts_with(' ');
+  const size_t place = runs ? kRun.size() : command.size();
+  return fmt::format("{}{}{}", command.substr(0, place), options, command.substr(place));
+}
+
 void write_notes(const Notes& notes, bool all, const std::string& command, std::ostream& out) {
   if (notes.empty()) return;
   out << fmt::format("{:<11} {}\n", "notes", notes.size());
@@ -114,8 +121,8 @@ void write_notes(const Notes& notes, bool all, const std::string& command, std::
     out << "  " << note_text(notes[i]) << '\n';
   }
   if (shown < notes.size())
-    out << fmt::format("  {}, show with: {} -v\n", counted(notes.size() - shown, "more note"),
-                       command);
+    out << fmt::format("  {}, show with: {}\n", counted(notes.size() - shown, "more note"),
+                       with_options(command, " -v"));
 }
 
 void write_timing(const PhaseTimes& timing, std::ostream& out) {

@@ -174,7 +174,8 @@ class TextReport {
                           row.retained.bytes * 100 / std::max<uint64_t>(live.bytes, 1),
                           shortened(row.name, kLongestHolder));
     }
-    out_ << fmt::format("  what they hold: {}\n", options_.holds_command);
+    if (!options_.holds_command.empty())
+      out_ << fmt::format("  what they hold: {}\n", options_.holds_command);
   }
 
   void write_lost() {
@@ -243,8 +244,8 @@ class TextReport {
 
   // "6 more groups, show with: heapscan attach 4711 -n 16".
   [[nodiscard]] std::string more(uint64_t rest, const char* noun, const std::string& options) {
-    return fmt::format("  {} more {}{}, show with: {}{}\n", grouped(rest), noun,
-                       rest == 1 ? "" : "s", options_.command, options);
+    return fmt::format("  {} more {}{}, show with: {}\n", grouped(rest), noun, rest == 1 ? "" : "s",
+                       with_options(options_.command, options));
   }
 
   // The command that shows `rest` groups more; `top`, unless it is 0, is how many of them to ask

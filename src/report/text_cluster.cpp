@@ -165,8 +165,8 @@ std::string kinds_option(const ReportOptions& options) {
 
 std::string cluster_command(const ReportOptions& options, const std::string& id) {
   const bool has_live = options.kinds && options.kinds->has(Verdict::Reachable);
-  return fmt::format("{} --cluster {}{}", options.command, id,
-                     has_live ? kinds_option(options) : "");
+  return with_options(options.command,
+                      fmt::format(" --cluster {}{}", id, has_live ? kinds_option(options) : ""));
 }
 
 void write_cluster(const Report& report, const Style& style, std::ostream& out) {

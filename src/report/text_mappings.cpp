@@ -109,8 +109,8 @@ void write_mapping_rows(const Report& report, std::ostream& out) {
     if (!content.empty()) out << fmt::format("      {}\n", content);
   }
   if (left_out > 0) {
-    out << fmt::format("  {}, show with: {} -v\n", counted(left_out, "more mapping"),
-                       report.options.command);
+    out << fmt::format("  {}, show with: {}\n", counted(left_out, "more mapping"),
+                       with_options(report.options.command, " -v"));
   }
 }
 
@@ -134,8 +134,8 @@ void write_areas(const Report& report, std::ostream& out) {
                        counted(area.parts, "part"), hex(area.unnamed.front()));
   }
   if (shown < report.areas.size()) {
-    out << fmt::format("  {}, show with: {} -v\n",
-                       counted(report.areas.size() - shown, "more area"), report.options.command);
+    out << fmt::format("  {}, show with: {}\n", counted(report.areas.size() - shown, "more area"),
+                       with_options(report.options.command, " -v"));
   }
 }
 

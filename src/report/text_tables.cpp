@@ -51,8 +51,9 @@ void write_suppressions(const Report& report, std::ostream& out) {
                        unused[i].rule, unused[i].source);
   if (shown < unused.size()) {
     const size_t rest = unused.size() - shown;
-    out << fmt::format("  {} more rule{} nothing, show with: {} -v\n", grouped(rest),
-                       rest == 1 ? " matches" : "s match", report.options.command);
+    out << fmt::format("  {} more rule{} nothing, show with: {}\n", grouped(rest),
+                       rest == 1 ? " matches" : "s match",
+                       with_options(report.options.command, " -v"));
   }
 }
 

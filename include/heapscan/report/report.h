@@ -267,6 +267,10 @@ struct Report {
   [[nodiscard]] bool fails() const;
 };
 
+// "heapscan attach 4711 -v" of "heapscan attach 4711" and " -v". Of a command that runs a program the
+// options come in front of the program's own words.
+[[nodiscard]] std::string with_options(std::string_view command, std::string_view options);
+
 // `analysis` must outlive the report: its block listing is made row by row while it is rendered.
 [[nodiscard]] Report describe(const CaptureFacts& target, const Analysis& analysis,
                               const ReportOptions& options);
