@@ -75,13 +75,15 @@ void add_what_to_trace(CLI::App& command, TraceWords& words) {
 }
 
 void add_how_to_report(CLI::App& command, TraceWords& words) {
-  CLI::Option* const format = add_choice<TraceFormat>(
-      command, "--format", words.format,
-      {{"text", TraceFormat::Text},
-       {"json", TraceFormat::Json},
-       {"folded", TraceFormat::Folded},
-       {"pprof", TraceFormat::Pprof}},
-      "Format of the report; folded: lines for flame graphs; pprof: for pprof [text]");
+  CLI::Option* const format =
+      add_choice<TraceFormat>(command, "--format", words.format,
+                              {{"text", TraceFormat::Text},
+                               {"json", TraceFormat::Json},
+                               {"html", TraceFormat::Html},
+                               {"folded", TraceFormat::Folded},
+                               {"pprof", TraceFormat::Pprof}},
+                              "Format of the report; html: a page for a browser, in one file; "
+                              "folded: lines for flame graphs; pprof: for pprof [text]");
   command
       .add_flag_callback(
           "--folded", [&words] { words.format = TraceFormat::Folded; },
@@ -92,7 +94,7 @@ void add_how_to_report(CLI::App& command, TraceWords& words) {
                            {"reachable", TraceWeight::Reachable},
                            {"freed", TraceWeight::Freed},
                            {"all", TraceWeight::All}},
-                          "What bytes the lines for flame graphs count [lost]");
+                          "What bytes flame graphs count [lost]");
   add_output_option(command, words.shared.output);
   add_number(command, "-n,--top", kMostStacksShown, words.shared.report.top,
              "Show at most N stacks [10]");

@@ -18,6 +18,7 @@
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
 #include "heapscan/diff/traced_allocations.h"
+#include "heapscan/report/page.h"
 #include "heapscan/symbols/stack_unwinder.h"
 
 namespace heapscan {
@@ -287,6 +288,9 @@ class Trace {
           break;
         case TraceFormat::Json:
           render_json(report, out);
+          break;
+        case TraceFormat::Html:
+          render_html(report, words_.weight, out);
           break;
         case TraceFormat::Folded:
           render_folded(report, words_.weight, out);

@@ -11,7 +11,7 @@
 
 namespace heapscan {
 
-enum class TraceFormat { Text, Json, Folded, Pprof };
+enum class TraceFormat { Text, Json, Html, Folded, Pprof };
 
 struct TraceWords {
   ProcessWords process;

@@ -16,6 +16,7 @@
 #include "heapscan/report/changes.h"
 #include "heapscan/report/place.h"
 #include "heapscan/report/report.h"
+#include "heapscan/report/trace.h"
 #include "heapscan/triage/retained_tree.h"
 #include "report/text_parts.h"
 
@@ -133,6 +134,16 @@ void write_kept_free(const KeptFree& kept, bool verbose, std::ostream& out);
 
 [[nodiscard]] Json json_of(const ArenaRow& arena);
 [[nodiscard]] Json json_of(const KeptFree& kept);
+
+// ---- stacks -------------------------------------------------------------------------------------
+
+// "session_new+0x14 (sessions.c:38)".
+[[nodiscard]] std::string frame_text(const TraceCall& call, const TraceFrame& frame);
+
+// Of the functions of a stack, outermost first, as lines for flame graphs have them: without a
+// semicolon, and with a word for what called the outermost, where that is not known.
+[[nodiscard]] std::vector<std::string> names_of_frames(const TraceReport& report,
+                                                       const TraceRow& row);
 
 // ---- threads that nobody joined, in words and as JSON -------------------------------------------
 

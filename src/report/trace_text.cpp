@@ -158,45 +158,11 @@ class TraceText {
     if (!row.is_whole) out_ << style_.dim("         (what called that is not known)") << '\n';
   }
 
-  static std::string frame_text(const TraceCall& call, const TraceFrame& frame) {
-    std::string text;
-    if (!frame.function.empty()) {
-      text = frame.function;
-      if (!frame.is_inlined) text += fmt::format("+{}", hex(call.offset));
-    } else if (call.module.empty()) {
-      text = fmt::format("{}, in no module", hex(call.address));
-    } else {
-      text = fmt::format("{}+{}", file_name_of(call.module), hex(call.in_module.value));
-    }
-    if (frame.line != 0) {
-      text += fmt::format(" ({}:{})", frame.file, frame.line);
-    } else if (!frame.function.empty() && !call.module.empty()) {
-      text += fmt::format(" ({})", file_name_of(call.module));
-    }
-    return text + (frame.is_inlined ? "  inlined" : "");
-  }
-
   const TraceReport& report_;
   const Style style_;
   std::ostream& out_;
   const std::array<StateTotal, kVerdictCount> totals_;
 };
-
-uint64_t weight_of(const TraceRow& row, TraceWeight weight) {
-  switch (weight) {
-    case TraceWeight::Lost:
-      return row.lost().bytes;
-    case TraceWeight::Reachable:
-      return row.of(Verdict::Reachable).bytes;
-    case TraceWeight::Freed:
-      return row.of(Verdict::NotJudged).bytes;
-    case TraceWeight::All:
-      break;
-  }
-  uint64_t bytes = 0;
-  for (const StateTotal& fate : row.fates) bytes += fate.bytes;
-  return bytes;
-}
 
 // What separates frames, and a stack from its weight, is nothing a name may have.
 std::string folded_name(const TraceCall& call, const TraceFrame& frame) {
@@ -212,6 +178,54 @@ std::string folded_name(const TraceCall& call, const TraceFrame& frame) {
 
 }  // namespace
 
+std::string frame_text(const TraceCall& call, const TraceFrame& frame) {
+  std::string text;
+  if (!frame.function.empty()) {
+    text = frame.function;
+    if (!frame.is_inlined) text += fmt::format("+{}", hex(call.offset));
+  } else if (call.module.empty()) {
+    text = fmt::format("{}, in no module", hex(call.address));
+  } else {
+    text = fmt::format("{}+{}", file_name_of(call.module), hex(call.in_module.value));
+  }
+  if (frame.line != 0) {
+    text += fmt::format(" ({}:{})", frame.file, frame.line);
+  } else if (!frame.function.empty() && !call.module.empty()) {
+    text += fmt::format(" ({})", file_name_of(call.module));
+  }
+  return text + (frame.is_inlined ? "  inlined" : "");
+}
+
+std::vector<std::string> names_of_frames(const TraceReport& report, const TraceRow& row) {
+  std::vector<std::string> names;
+  if (!row.is_whole) names.emplace_back("[not known]");
+  for (size_t i = row.calls.size(); i-- > 0;) {
+    const TraceCall& call = report.places[row.calls[i]];
+    for (size_t f = call.frames.size(); f-- > 0;)
+      names.push_back(folded_name(call, call.frames[f]));
+  }
+  return names;
+}
+
+StateTotal weigh(const TraceRow& row, TraceWeight weight) {
+  switch (weight) {
+    case TraceWeight::Lost:
+      return row.lost();
+    case TraceWeight::Reachable:
+      return row.of(Verdict::Reachable);
+    case TraceWeight::Freed:
+      return row.of(Verdict::NotJudged);
+    case TraceWeight::All:
+      break;
+  }
+  StateTotal all;
+  for (const StateTotal& fate : row.fates) {
+    all.blocks += fate.blocks;
+    all.bytes += fate.bytes;
+  }
+  return all;
+}
+
 void render_text(const TraceReport& report, bool color, std::ostream& out) {
   TraceText(report, color, out).write();
 }
@@ -219,14 +233,11 @@ void render_text(const TraceReport& report, bool color, std::ostream& out) {
 void render_folded(const TraceReport& report, TraceWeight weight, std::ostream& out) {
   std::map<std::string, uint64_t> lines;  // stacks that differ in the place of a call only are one
   for (const TraceRow& row : report.rows) {
-    const uint64_t bytes = weight_of(row, weight);
+    const uint64_t bytes = weigh(row, weight).bytes;
     if (bytes == 0) continue;
-    std::string line = row.is_whole ? "" : "[not known]";
-    for (size_t i = row.calls.size(); i-- > 0;) {
-      const TraceCall& call = report.places[row.calls[i]];
-      for (size_t f = call.frames.size(); f-- > 0;)
-        line += (line.empty() ? "" : ";") + folded_name(call, call.frames[f]);
-    }
+    std::string line;
+    for (const std::string& name : names_of_frames(report, row))
+      line += (line.empty() ? "" : ";") + name;
     lines[line] += bytes;
   }
   for (const auto& [line, bytes] : lines) out << line << ' ' << bytes << '\n';

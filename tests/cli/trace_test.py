@@ -294,6 +294,19 @@ class TraceFormats(TraceTest):
             lines = tracing.finish().decode().splitlines()
         self.assertTrue(any(line.endswith(f"use_ticket;new_ticket {ROUND * TICKET}") for line in lines), lines)
 
+    def test_a_page(self):
+        with self.traced() as program:
+            tracing = self.trace(program, "--size", TICKET, "--format", "html")
+            self.grow(program)
+            page = tracing.finish().decode()
+        tree = parse(re.search(r'id="tree">(.*?)</script>', page, re.DOTALL)[1])
+        self.assertEqual([row["name"] for row in tree][-4:], ["main", "step", "forget_ticket", "new_ticket"])
+        self.assertEqual(tree[0]["bytes"], ROUND * TICKET)
+        report = parse(re.search(r'id="report">(.*?)</script>', page, re.DOTALL)[1])
+        rules = parse((DOCS / "trace.schema.json").read_text(encoding="utf-8"))
+        self.assertEqual(violations(rules, report), [])
+        self.assertIn(f"25.8 KiB in {ROUND} blocks of what was allocated in", page)
+
     def test_pprof(self):
         path = self.folder() / "leak.pb.gz"
         with self.traced() as program:
@@ -446,7 +459,7 @@ class TraceUsage(TraceTest):
         self.assertIn("--sample takes a number from 1", self.refused(1, "--sample", "0"))
         self.assertIn("--cluster takes the id of a group", self.refused(1, "--cluster", "x"))
         self.assertIn("both say which sizes", self.refused(1, "--cluster", "abcd", "--size", "8"))
-        self.assertIn("--format takes one of text, json, folded, pprof", self.refused(1, "--format", "xml"))
+        self.assertIn("--format takes one of text, json, html, folded, pprof", self.refused(1, "--format", "xml"))
         self.assertIn("--weight takes one of", self.refused(1, "--weight", "most"))
 
     def test_processes_that_are_not_there(self):

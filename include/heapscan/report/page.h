@@ -16,6 +16,7 @@
 #include "heapscan/report/cluster_map.h"
 #include "heapscan/report/holds.h"
 #include "heapscan/report/report.h"
+#include "heapscan/report/trace.h"
 #include "heapscan/report/watch.h"
 
 namespace heapscan {
@@ -42,6 +43,9 @@ struct PageParts {
 void render_html(const Report& report, const PageParts& parts, std::ostream& out);
 void render_html(const HoldsReport& report, std::ostream& out);
 void render_html(const ChangeReport& report, std::ostream& out);
+
+// Draws the stacks by what counts by `weight`.
+void render_html(const TraceReport& report, TraceWeight weight, std::ostream& out);
 
 // All that a watch has said, as one page.
 struct WatchPage {

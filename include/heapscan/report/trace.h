@@ -99,6 +99,8 @@ void describe_stacks(const AllocationLog& log, std::span<const TracedStack> stac
 
 // What counts in formats that have one number for each stack.
 enum class TraceWeight : uint8_t { Lost, Reachable, Freed, All };
+// Of the blocks of a row, those that count.
+[[nodiscard]] StateTotal weigh(const TraceRow& row, TraceWeight weight);
 
 void render_text(const TraceReport& report, bool color, std::ostream& out);
 void render_json(const TraceReport& report, std::ostream& out);

@@ -5,7 +5,7 @@
 // text, which is what a browser that runs scripts takes <noscript> for, until somebody wants them.
 
 const kRowsAtOnce = 150;
-const kRowsWorthFiltering = 8;
+const kRowsWorthFiltering = 12;
 
 class SortableTable {
   constructor(table) {

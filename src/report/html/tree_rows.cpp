@@ -21,6 +21,7 @@ size_t add(TreeRows& rows, TreeRow row) {
 }
 
 constexpr size_t kMostLeaksDrawn = 200;
+constexpr size_t kMostStacksDrawn = 500;
 
 void add_to(VerdictTotal& sum, const VerdictTotal& part) {
   sum.blocks += part.blocks;
@@ -146,6 +147,32 @@ TreeRows tree_of_sites(const Report& report) {
     for (const size_t above : {size_t{0}, module, place})
       add_to(rows[above].total, {group.blocks, group.bytes});
   }
+  return rows;
+}
+
+TreeRows tree_of_stacks(const TraceReport& report, TraceWeight weight) {
+  TreeRows rows;
+  add(rows, {TreeRow::kNoParent, "all stacks", "whole", "", {}, "", Addr()});
+  RowsByName known;
+  VerdictTotal rest;
+  size_t drawn = 0;
+  for (const TraceRow& row : report.rows) {
+    const StateTotal counted_blocks = weigh(row, weight);
+    const VerdictTotal total{counted_blocks.blocks, counted_blocks.bytes};
+    if (total.bytes == 0) continue;
+    add_to(rows.front().total, total);
+    if (++drawn > kMostStacksDrawn) {
+      add_to(rest, total);
+      continue;
+    }
+    size_t at = 0;
+    for (const std::string& name : names_of_frames(report, row)) {
+      at = child_called(rows, known, at, name, "site");
+      add_to(rows[at].total, total);
+    }
+    if (rows[at].more.empty()) rows[at].more = row.label;
+  }
+  if (rest.blocks > 0) add(rows, {0, "other stacks", "rest", "", rest, "", Addr()});
   return rows;
 }
 

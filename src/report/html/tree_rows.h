@@ -9,6 +9,7 @@
 
 #include "heapscan/report/holds.h"
 #include "heapscan/report/report.h"
+#include "heapscan/report/trace.h"
 
 namespace heapscan {
 
@@ -32,6 +33,9 @@ using TreeRows = std::vector<TreeRow>;
 // Module, function, line, group: which code allocated what the groups are made of, where a call is likelier than all
 // others together. Empty where none is.
 [[nodiscard]] TreeRows tree_of_sites(const Report& report);
+
+// Functions, outermost first, and below the innermost one the group that its lost blocks are in.
+[[nodiscard]] TreeRows tree_of_stacks(const TraceReport& report, TraceWeight weight);
 
 // What the row itself has beside the rows below it.
 [[nodiscard]] std::vector<uint64_t> own_bytes(const TreeRows& rows);

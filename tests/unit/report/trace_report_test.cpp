@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "heapscan/report/page.h"
+#include "report/html/tree_rows.h"
 #include "unit/report/judged_program.h"
 
 namespace heapscan {
@@ -74,6 +76,25 @@ TEST(TraceText, SaysWhatBecameOfTheBlocksAndWhoAllocatedThem) {
       "         fake+0x2005\n"
       "SUMMARY: 25.8 KiB definitely lost in 100 blocks, 0 B indirectly, 0 B possibly, of what "
       "was allocated in 10 s\n");
+}
+
+TEST(TracePage, DrawsTheStacksAndTellsWhatBecameOfTheirBlocks) {
+  std::ostringstream out;
+  TraceReport report = traced_stack(100);
+  report.rows[0].label = "<b>ticket</b>";
+  render_html(report, TraceWeight::Lost, out);
+  const std::string page = out.str();
+  EXPECT_NE(page.find("25.8 KiB in 100 blocks of what was allocated in 10 s is leaked."),
+            std::string::npos);
+  EXPECT_NE(page.find("<li><code>serve+0x14 (serve.c:30)</code></li>"), std::string::npos);
+  EXPECT_NE(page.find("&lt;b&gt;ticket&lt;/b&gt;"), std::string::npos);
+  EXPECT_EQ(page.find("<b>"), std::string::npos);
+  const TreeRows rows = tree_of_stacks(report, TraceWeight::Lost);
+  std::vector<std::string> names;
+  for (const TreeRow& row : rows) names.push_back(row.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"all stacks", "fake+0x2005", "serve", "new_ticket"}));
+  for (const TreeRow& row : rows) EXPECT_EQ(row.total.bytes, 26'400U) << row.name;
+  EXPECT_EQ(tree_of_stacks(report, TraceWeight::Reachable).size(), 1U);
 }
 
 TEST(TraceText, OfASampleNumbersAreEstimates) {
