@@ -249,6 +249,9 @@ class Browser(unittest.TestCase):
     def open(self, name):
         self.browser.get(f"file://{self.folder}/{name}")
         self.assertEqual(self.run_script("return document.documentElement.dataset.ready"), "true")
+        # Laid out, scroll bars and all: from then on nothing is drawn anew.
+        self.browser.execute_async_script(
+            "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(arguments[0])))")
 
     def run_script(self, script, *arguments):
         return self.browser.execute_script(script, *arguments)

@@ -63,7 +63,9 @@ class TreeMap {
     this.info.setAttribute("aria-live", "polite");
     place.append(element("div", "tools", this.path, this.views), this.stage, this.info);
     place.hidden = false;
-    new ResizeObserver(() => this.draw()).observe(place);
+    new ResizeObserver(() => {
+      if (place.clientWidth !== this.width) this.draw();
+    }).observe(place);
     this.show(this.root);
   }
 
@@ -124,6 +126,7 @@ class TreeMap {
 
   draw() {
     const width = this.place.clientWidth;
+    this.width = width;
     if (width === 0) return;
     const whole = d3.hierarchy(this.current).sum((node) => node.own);
     const drawn = this.isFlame ? this.layFlames(whole, width) : this.layAreas(whole, width);
