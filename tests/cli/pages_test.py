@@ -152,5 +152,31 @@ class Completion(PagesTest):
                 self.assertIn(spelled.format(name.lstrip("-") if shell == "fish" else name), script)
 
 
+class Installed(PagesTest):
+    """What `cmake --install` puts where, below /usr as in a package and below /usr/local."""
+
+    def installed(self, prefix):
+        build = pathlib.Path(OPTIONS.heapscan).resolve().parent.parent
+        folder = self.folder()
+        self.output_of("cmake", "--install", str(build), "--prefix", prefix, env={**os.environ, "DESTDIR": str(folder)})
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+    def test_below_usr(self):
+        files = self.installed("/usr")
+        for file in ("bin/heapscan", "share/man/man1/heapscan.1.gz", "share/man/man1/heapscan-attach.1.gz",
+                     "share/bash-completion/completions/heapscan", "share/fish/vendor_completions.d/heapscan.fish",
+                     "share/doc/heapscan/copyright", "share/doc/heapscan/changelog.Debian.gz"):
+            self.assertIn(f"usr/{file}", files)
+        self.assertNotIn("usr/share/doc/heapscan/LICENSE", files)
+        self.assertIn(f"usr/share/zsh/{'vendor-completions' if os.path.exists('/etc/debian_version') else 'site-functions'}/_heapscan",
+                      files)
+
+    def test_below_usr_local(self):
+        files = self.installed("/usr/local")
+        self.assertIn("usr/local/share/zsh/site-functions/_heapscan", files)
+        self.assertIn("usr/local/share/doc/heapscan/LICENSE", files)
+        self.assertNotIn("usr/local/share/doc/heapscan/copyright", files)
+
+
 if __name__ == "__main__":
-    sys.exit(main(["Words", "ManPages", "Completion"], sys.modules[__name__]))
+    sys.exit(main(["Words", "ManPages", "Completion", "Installed"], sys.modules[__name__]))
