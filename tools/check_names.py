@@ -4,10 +4,9 @@
 Two structs, classes or enumerations of one name in one namespace, in two files, are one type to the
 linker. No compiler sees both, and whichever inline function it keeps works on the other's members.
 
-A type in an anonymous namespace belongs to its file. Where a layer is compiled several files at a
-time (UNITY_BUILD in its CMakeLists.txt), it belongs to the layer: there two of one name clash, and
-one clashes with a type that is in no anonymous namespace, whose header another file may include.
-Types within functions belong to the function.
+A type in an anonymous namespace belongs to its layer, for layers are compiled several files at a time:
+two of one name clash there, and one clashes with a type that is in no anonymous namespace, whose
+header another file may include. Types within functions belong to the function.
 
 usage: check_names.py [ROOT]
 Prints one line per pair, `file:line: what is wrong`. Exit code 0 clean, 1 pairs found, 2 no sources.
@@ -70,12 +69,6 @@ def definitions(text):
             scopes.append(None)
 
 
-def is_compiled_together(folder):
-    lists = folder / "CMakeLists.txt"
-    return lists.is_file() and re.search(r"^[^#\n]*\bUNITY_BUILD\s+ON\b",
-                                         lists.read_text(encoding="utf-8"), re.MULTILINE)
-
-
 def find_pairs(root):
     """Returns (number of files, violations)."""
     first = {}
@@ -89,7 +82,7 @@ def find_pairs(root):
             files += 1
             shown = path.relative_to(root)
             layer = path.relative_to(base).parts[0]
-            own = f"src/{layer}" if is_compiled_together(root / "src" / layer) else str(shown)
+            own = f"src/{layer}"
             for scope, kind, name, line in definitions(path.read_text(encoding="utf-8")):
                 qualified = "::".join([part or "(anonymous)" for part in scope] + [name])
                 key = (qualified, own if "" in scope else None)

@@ -39,7 +39,7 @@ Fd bpf_call(int command, void* attributes, size_t size) {
   return Fd(static_cast<int>(::syscall(SYS_bpf, command, attributes, size)));
 }
 
-std::optional<int> number_in(const std::string& text, size_t from = 0) {
+std::optional<int> number_at(const std::string& text, size_t from = 0) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data() + from, text.data() + text.size(), value);
   return error == std::errc() ? std::optional<int>(value) : std::nullopt;
@@ -104,14 +104,14 @@ Fd link_session(const Fd& program, int pid, const std::string& path, uint64_t of
 Fd probe_by_perf(const Fd& program, int pid, const std::string& path, uint64_t offset,
                  bool at_return) {
   const std::string folder = "/sys/bus/event_source/devices/uprobe/";
-  const auto type = number_in(read_text_file(folder + "type", 64));
+  const auto type = number_at(read_text_file(folder + "type", 64));
   const std::string bit = read_text_file(folder + "format/retprobe", 64);  // "config:0"
   if (!type) {
     errno = ENODEV;
     return {};
   }
   const size_t colon = bit.find(':');
-  const int shift = colon == std::string::npos ? 0 : number_in(bit, colon + 1).value_or(0);
+  const int shift = colon == std::string::npos ? 0 : number_at(bit, colon + 1).value_or(0);
   perf_event_attr attributes;
   std::memset(&attributes, 0, sizeof attributes);
   attributes.size = sizeof attributes;

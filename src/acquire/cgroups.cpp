@@ -43,7 +43,7 @@ std::string without_octal(std::string_view text) {
   return out;
 }
 
-std::optional<uint64_t> number_in(const std::string& path) {
+std::optional<uint64_t> number_in_file(const std::string& path) {
   const std::string text = read_text_file(path, kFileLimit);
   uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -134,9 +134,10 @@ std::vector<CgroupFolder> folders_of(const std::vector<CgroupPlace>& places,
 
 std::optional<MemoryLimit> read_memory_limit(const CgroupFolder& cgroup) {
   const bool is_two = cgroup.version == CgroupVersion::Two;
-  const auto limit = number_in(cgroup.folder + (is_two ? "/memory.max" : "/memory.limit_in_bytes"));
+  const auto limit =
+      number_in_file(cgroup.folder + (is_two ? "/memory.max" : "/memory.limit_in_bytes"));
   const auto used =
-      number_in(cgroup.folder + (is_two ? "/memory.current" : "/memory.usage_in_bytes"));
+      number_in_file(cgroup.folder + (is_two ? "/memory.current" : "/memory.usage_in_bytes"));
   if (!limit || !used || *limit >= kNoLimit) return std::nullopt;
   const std::string stat = read_text_file(cgroup.folder + "/memory.stat", kFileLimit);
   // Cached files that nobody has used lately go before anything is killed.

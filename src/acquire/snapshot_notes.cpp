@@ -12,7 +12,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kNoteAlignment = 4;
+constexpr size_t kNotePadding = 4;
 constexpr size_t kSignalFields = 16;  // of siginfo_t: before them number, error, code
 constexpr size_t kLegacyArea = 512;   // FXSAVE
 // Registers in an XSAVE area; the words between and before them are control words and the header.
@@ -21,7 +21,7 @@ constexpr size_t kLegacyRegistersEnd = 416;
 constexpr size_t kExtendedRegisters = 576;
 
 void pad(std::vector<std::byte>& out) {
-  while (out.size() % kNoteAlignment != 0) out.push_back(std::byte{0});
+  while (out.size() % kNotePadding != 0) out.push_back(std::byte{0});
 }
 
 template <typename T>

@@ -34,12 +34,12 @@ Elf64_Ehdr file_header() {
 }
 
 // Sections as they go into the file: without the empty ones, and with their names, which come last.
-struct Contents {
+struct SectionContents {
   std::vector<NamedSection> sections;
   std::vector<size_t> name_at;
   std::string names = std::string(1, '\0');
 
-  explicit Contents(const std::vector<NamedSection>& given) {
+  explicit SectionContents(const std::vector<NamedSection>& given) {
     for (const NamedSection& section : given) {
       if (!section.bytes.empty()) add(section);
     }
@@ -78,7 +78,7 @@ bool add_section(Elf* elf, const Elf64_Shdr& header, Bytes bytes) {
   return true;
 }
 
-std::vector<std::byte> whole_file(const Contents& contents) {
+std::vector<std::byte> whole_file(const SectionContents& contents) {
   Elf64_Ehdr header = file_header();
   std::vector<Elf64_Shdr> table(1);
   std::vector<std::byte> file(sizeof header);
@@ -102,7 +102,7 @@ std::vector<std::byte> whole_file(const Contents& contents) {
 
 struct SectionElf::State {
   Fd nowhere;
-  std::optional<Contents> contents;  // whose names are part of the file
+  std::optional<SectionContents> contents;  // whose names are part of the file
   std::vector<std::byte> file;
   ElfHandle elf;
 
@@ -131,7 +131,7 @@ SectionElf::SectionElf(const std::vector<NamedSection>& sections)
 SectionElf SectionElf::copied(const std::vector<NamedSection>& sections) {
   elf_version(EV_CURRENT);
   auto state = std::make_unique<State>();
-  state->file = whole_file(Contents(sections));
+  state->file = whole_file(SectionContents(sections));
   state->elf.reset(elf_memory(reinterpret_cast<char*>(state->file.data()), state->file.size()));
   return SectionElf(std::move(state));
 }

@@ -24,7 +24,7 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kSmall = uint64_t{64} << 20;
-constexpr size_t kBuffer = size_t{1} << 20;
+constexpr size_t kFileBuffer = size_t{1} << 20;
 
 [[noreturn]] void fail(const std::string& name, const std::string& why) {
   throw Error(ErrorKind::Acquire, "cannot unpack " + escaped(name) + ": " + why);
@@ -91,7 +91,8 @@ class SparseWriter {
            std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
   }
   void put(Bytes bytes) {
-    if (pending_at_ + pending_.size() != at_ || pending_.size() + bytes.size() > kBuffer) flush();
+    if (pending_at_ + pending_.size() != at_ || pending_.size() + bytes.size() > kFileBuffer)
+      flush();
     if (pending_.empty()) pending_at_ = at_;
     pending_.insert(pending_.end(), bytes.begin(), bytes.end());
   }
@@ -127,7 +128,7 @@ UnpackedFile unpack(Bytes begin, const NextBytes& next, const std::string& name,
   const Unpacker unpack_some = make_unpacker(packing);
   UnpackedFile unpacked{file_for(packing, begin, name), 0, {}};
   SparseWriter writer(unpacked.file, name);
-  std::vector<std::byte> buffer(kBuffer);
+  std::vector<std::byte> buffer(kFileBuffer);
   Bytes in = begin;
   bool is_last = begin.empty();
   bool is_open = packing != Packing::None;
@@ -203,7 +204,7 @@ UnpackedFile unpack_file(Bytes packed, const std::string& name, uint64_t limit) 
 }
 
 UnpackedFile unpack_stream(const Fd& stream, const std::string& name, uint64_t limit) {
-  std::vector<std::byte> buffer(kBuffer);
+  std::vector<std::byte> buffer(kFileBuffer);
   const Bytes begin = read_beginning(stream, buffer, name);
   return unpack(
       begin, [&] { return read_some(stream, buffer, name); }, name, limit);

@@ -103,13 +103,13 @@ UnpackedSection unpack_section(const ElfFile& file, std::string_view name, uint6
 
 namespace {
 
-constexpr uint64_t kMostMemory = uint64_t{128} << 20;
-constexpr size_t kBuffer = size_t{64} << 10;
+constexpr uint64_t kMostSectionMemory = uint64_t{128} << 20;
+constexpr size_t kSectionBuffer = size_t{64} << 10;
 
 class Decoder {
  public:
   explicit Decoder(Bytes packed) {
-    ready_ = lzma_stream_decoder(&stream_, kMostMemory, 0) == LZMA_OK;
+    ready_ = lzma_stream_decoder(&stream_, kMostSectionMemory, 0) == LZMA_OK;
     stream_.next_in = reinterpret_cast<const uint8_t*>(packed.data());
     stream_.avail_in = packed.size();
   }
@@ -122,9 +122,9 @@ class Decoder {
     lzma_ret result = ready_ ? LZMA_OK : LZMA_MEM_ERROR;
     while (result == LZMA_OK) {
       const size_t before = out.size();
-      out.resize(before + kBuffer);
+      out.resize(before + kSectionBuffer);
       stream_.next_out = reinterpret_cast<uint8_t*>(out.data() + before);
-      stream_.avail_out = kBuffer;
+      stream_.avail_out = kSectionBuffer;
       result = lzma_code(&stream_, LZMA_FINISH);
       out.resize(out.size() - stream_.avail_out);
       if (out.size() > limit) return false;

@@ -21,7 +21,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kBlocksPerPiece = 4096;
+constexpr size_t kGlibBlocksPerPiece = 4096;
 constexpr size_t kMostHeads = 1 << 22;
 constexpr uint64_t kMostNodes = 1 << 26;  // of all lists and trees
 constexpr uint64_t kMostReferences = 1 << 16;
@@ -63,12 +63,12 @@ class GlibSearch {
 
   [[nodiscard]] std::vector<Head> find_heads() const {
     const size_t blocks = heap_.blocks.size();
-    std::vector<std::vector<Head>> pieces((blocks + kBlocksPerPiece - 1) / kBlocksPerPiece);
-    parallel_for_pieces(blocks, kBlocksPerPiece, [&](size_t begin, size_t end) {
+    std::vector<std::vector<Head>> pieces((blocks + kGlibBlocksPerPiece - 1) / kGlibBlocksPerPiece);
+    parallel_for_pieces(blocks, kGlibBlocksPerPiece, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
         const Block& block = heap_.blocks[i];
         if (block.state() == BlockState::Used)
-          look_through(block.range(), pieces[begin / kBlocksPerPiece]);
+          look_through(block.range(), pieces[begin / kGlibBlocksPerPiece]);
       }
     });
     std::vector<Head> heads;

@@ -77,13 +77,13 @@ std::vector<BlockId> add_named_in(const MemoryImage& image, const HeapModel& hea
 std::vector<BlockId> chunks_of(const MemoryImage& image, const HeapModel& heap, Addr resource) {
   constexpr uint64_t kLarge = 32;  // {begin, end, end of room} of a vector
   constexpr uint64_t kPools = 64;
-  constexpr uint64_t kMostBytes = 64 * 64;  // of the array of pools
+  constexpr uint64_t kMostPoolBytes = 64 * 64;  // of the array of pools
   std::vector<BlockId> blocks;
   const BlockId pools = used_block_at(heap, pointer_at(image, resource + kPools));
   if (pools.valid()) {
     blocks.push_back(pools);
     const AddrRange range = heap.block(pools).range();
-    const AddrRange first = AddrRange::sized(range.begin(), std::min(range.size(), kMostBytes));
+    const AddrRange first = AddrRange::sized(range.begin(), std::min(range.size(), kMostPoolBytes));
     for (const BlockId chunks : add_named_in(image, heap, first, blocks))
       add_named_in(image, heap, heap.block(chunks).range(), blocks);
   }

@@ -47,8 +47,8 @@ std::vector<std::pair<LinkClass, uint64_t>> count_classes(const HeapModel& heap,
   return {counts.begin(), counts.end()};
 }
 
-constexpr uint64_t kLongestHeader = 512;
-constexpr size_t kOffsets = kLongestHeader / 8;
+constexpr uint64_t kLongestLearntHeader = 512;
+constexpr size_t kOffsets = kLongestLearntHeader / 8;
 constexpr uint64_t kFewestBlocks = 10;  // named at the offset
 constexpr size_t kFewestSizes = 4;
 constexpr uint64_t kFewestOfOtherSizes = 4;  // than the most frequent one
@@ -68,7 +68,8 @@ using OffsetCounts = std::array<OffsetCount, kOffsets + 1>;  // by offset / 8
 // The last word before the next block does not count: the allocator's own chunk addresses point
 // there.
 bool may_be_header(const Block& block, uint64_t offset) {
-  return offset % 8 == 0 && offset != 0 && offset <= kLongestHeader && offset + 8 != block.size();
+  return offset % 8 == 0 && offset != 0 && offset <= kLongestLearntHeader &&
+         offset + 8 != block.size();
 }
 
 OffsetCounts count_offsets(const HeapModel& heap, std::span<const uint64_t> interior) {
@@ -209,7 +210,7 @@ std::vector<LearntHeader> find_headers(const MemoryImage& image, const HeapModel
   }
   const MarkSearch search(image, heap);
   for (const LinkClass& link : links) {
-    if (link.offset > kLongestHeader || headers.contains({link.offset, {}})) continue;
+    if (link.offset > kLongestLearntHeader || headers.contains({link.offset, {}})) continue;
     std::vector<LearntHeader::Mark> marks = search.find(interior, link);
     if (!marks.empty()) headers.insert({link.offset, std::move(marks)});
   }

@@ -19,7 +19,7 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kBlocksPerPiece = 1 << 14;
+constexpr size_t kGraphBlocksPerPiece = 1 << 14;
 constexpr uint32_t kNoEdge = ~uint32_t{0};
 
 BlockBitmap bitmap_of(const HeapModel& heap, std::span<const BlockId> blocks) {
@@ -125,11 +125,12 @@ class LiveGraphBuilder {
 
   void find_edges() {
     const size_t blocks = heap_.blocks.size();
-    std::vector<std::vector<uint32_t>> pieces((blocks + kBlocksPerPiece - 1) / kBlocksPerPiece);
+    std::vector<std::vector<uint32_t>> pieces((blocks + kGraphBlocksPerPiece - 1) /
+                                              kGraphBlocksPerPiece);
     graph_.first_edge_ = GrowingArray<uint32_t>(blocks + 1 + added_nodes());
     graph_.first_edge_.resize(blocks + 1);
-    parallel_for_pieces(blocks, kBlocksPerPiece, [&](size_t begin, size_t end) {
-      pieces[begin / kBlocksPerPiece] = edges_of(begin, end);
+    parallel_for_pieces(blocks, kGraphBlocksPerPiece, [&](size_t begin, size_t end) {
+      pieces[begin / kGraphBlocksPerPiece] = edges_of(begin, end);
     });
     uint64_t total = 0;
     for (const std::vector<uint32_t>& piece : pieces) total += piece.size();

@@ -16,14 +16,14 @@ namespace {
 constexpr uint32_t kNotMet = 0;
 constexpr uint32_t kAtRoot = std::numeric_limits<uint32_t>::max();
 
-struct Walk {
+struct PathWalk {
   // Node -> 1 + the node it was first met from; kAtRoot for those that roots lead to.
   GrowingArray<uint32_t> from;
   GrowingArray<uint32_t> met;  // nodes, nearest to the roots first
 };
 
-Walk walk_around(const LiveGraph& graph, uint32_t left_out) {
-  Walk walk{GrowingArray<uint32_t>(graph.nodes()), GrowingArray<uint32_t>(graph.nodes())};
+PathWalk walk_around(const LiveGraph& graph, uint32_t left_out) {
+  PathWalk walk{GrowingArray<uint32_t>(graph.nodes()), GrowingArray<uint32_t>(graph.nodes())};
   walk.from.resize(graph.nodes());
   const auto meet = [&](uint32_t node, uint32_t where) {
     if (node == left_out || walk.from[node] != kNotMet) return;
@@ -58,7 +58,7 @@ std::vector<Path> shortest_paths(const LiveGraph& graph, BlockId to, size_t most
     if (pointer.to == to && paths.size() < most) paths.push_back({pointer, {to}});
   }
   if (paths.size() >= most) return paths;
-  const Walk walk = walk_around(graph, to.value);
+  const PathWalk walk = walk_around(graph, to.value);
   for (const uint32_t node : walk.met) {
     const auto edges = graph.from(node);
     if (!std::binary_search(edges.begin(), edges.end(), to.value)) continue;

@@ -21,8 +21,8 @@ constexpr size_t kMostNear = 256;         // more say nothing
 constexpr uint64_t kLargestCounter = uint64_t{1} << 40;
 constexpr size_t kMostPointers = 256;  // at one store, in one part of memory
 constexpr size_t kMostSlotsBack = 1 << 22;
-constexpr size_t kMostNulls = 64;  // in a row of pointers
-constexpr size_t kBlocksPerPiece = 4096;
+constexpr size_t kMostNullSlots = 64;  // in a row of pointers
+constexpr size_t kCursorBlocksPerPiece = 4096;
 
 // What belongs to one store: the whole block, or the row of slots in a module's data.
 AddrRange extent_of(const StaleStore& store, const HeapModel& heap) {
@@ -107,10 +107,10 @@ std::vector<Pointer> few_of_each(std::vector<Pointer> pointers) {
 std::vector<Pointer> find_pointers(const MemoryImage& image, const HeapModel& heap,
                                    const Roots& roots, const LibraryMemory& library,
                                    const Extents& extents) {
-  std::vector<std::vector<Pointer>> parts((heap.blocks.size() + kBlocksPerPiece - 1) /
-                                          kBlocksPerPiece);
-  parallel_for_pieces(heap.blocks.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
-    std::vector<Pointer>& found = parts[begin / kBlocksPerPiece];
+  std::vector<std::vector<Pointer>> parts((heap.blocks.size() + kCursorBlocksPerPiece - 1) /
+                                          kCursorBlocksPerPiece);
+  parallel_for_pieces(heap.blocks.size(), kCursorBlocksPerPiece, [&](size_t begin, size_t end) {
+    std::vector<Pointer>& found = parts[begin / kCursorBlocksPerPiece];
     for (size_t i = begin; i < end; ++i) {
       if (!heap.blocks[i].is_judged()) continue;
       image.for_each_span(heap.blocks[i].range(),
@@ -201,7 +201,7 @@ class Cursors {
 Addr begin_of_row(const MemoryImage& image, const HeapModel& heap, AddrRange slots, Addr lowest) {
   Addr begin = slots.begin();
   size_t nulls = 0;
-  for (size_t i = 0; i < kMostSlotsBack && lowest < slots.begin() - i * 8 && nulls < kMostNulls;
+  for (size_t i = 0; i < kMostSlotsBack && lowest < slots.begin() - i * 8 && nulls < kMostNullSlots;
        ++i) {
     const Addr at = slots.begin() - (i + 1) * 8;
     const uint64_t word = image.read<uint64_t>(at).value_or(1);

@@ -29,8 +29,8 @@ namespace heapscan {
 
 namespace {
 
-constexpr size_t kBlocksPerPiece = 4096;
-constexpr uint64_t kPieceBytes = 4 << 20;
+constexpr size_t kRoomBlocksPerPiece = 4096;
+constexpr uint64_t kRoomPieceBytes = 4 << 20;
 constexpr uint64_t kRounding = 24;          // malloc hands out that much more than was asked for
 constexpr uint64_t kMostExact = 128 << 10;  // larger blocks may be mappings, which are whole pages
 constexpr uint64_t kSmallestRoom = 64;      // bytes of a block: what is smaller is not looked at
@@ -67,7 +67,7 @@ struct Room {
 };
 
 // How pointers on both sides of the end do.
-struct Evidence {
+struct RoomEvidence {
   uint64_t used = 0;
   uint64_t used_dangling = 0;
   uint64_t spare = 0;
@@ -75,7 +75,7 @@ struct Evidence {
   uint64_t near = 0;  // the first spare ones
   uint64_t near_dangling = 0;
 
-  void add(const Evidence& more) {
+  void add(const RoomEvidence& more) {
     used += more.used;
     used_dangling += more.used_dangling;
     spare += more.spare;
@@ -258,11 +258,11 @@ std::vector<Part> look_through_all(const MemoryImage& image, const HeapModel& he
     // Only what is saved is cut into pieces: a damaged core may claim terabytes.
     image.for_each_span(root.range, [&](Addr begin, Bytes bytes) {
       const AddrRange span = AddrRange::sized(begin, bytes.size());
-      for (Addr at = begin; at < span.end(); at = at + kPieceBytes)
-        pieces.push_back(AddrRange::sized(at, kPieceBytes).intersect(span));
+      for (Addr at = begin; at < span.end(); at = at + kRoomPieceBytes)
+        pieces.push_back(AddrRange::sized(at, kRoomPieceBytes).intersect(span));
     });
   }
-  const size_t block_pieces = (heap.blocks.size() + kBlocksPerPiece - 1) / kBlocksPerPiece;
+  const size_t block_pieces = (heap.blocks.size() + kRoomBlocksPerPiece - 1) / kRoomBlocksPerPiece;
   std::vector<Part> parts(block_pieces + pieces.size(), empty);
   parallel_for(parts.size(), [&](size_t piece) {
     Part& part = parts[piece];
@@ -274,8 +274,8 @@ std::vector<Part> look_through_all(const MemoryImage& image, const HeapModel& he
       return;
     }
     uint32_t range = BlockIndex::kNoRange;
-    const size_t end = std::min(heap.blocks.size(), (piece + 1) * kBlocksPerPiece);
-    for (size_t i = piece * kBlocksPerPiece; i < end; ++i) {
+    const size_t end = std::min(heap.blocks.size(), (piece + 1) * kRoomBlocksPerPiece);
+    for (size_t i = piece * kRoomBlocksPerPiece; i < end; ++i) {
       const Block& block = heap.blocks[i];
       if (!block.is_judged() || block.size() == 0) continue;
       const uint64_t address = block.begin().value;
@@ -325,9 +325,9 @@ AddrRange spare_of(const Room& room, const Block& block) {
   return {block.begin() + room.used + room.element, block.begin() + room.size};
 }
 
-Evidence ask(const Room& room, const MemoryImage& image, const HeapModel& heap,
-             const Leads& leads) {
-  Evidence evidence;
+RoomEvidence ask(const Room& room, const MemoryImage& image, const HeapModel& heap,
+                 const Leads& leads) {
+  RoomEvidence evidence;
   const AddrRange block = heap.block(BlockId(room.block)).range();
   const AddrRange spare = spare_of(room, heap.block(BlockId(room.block)));
   const Addr end = block.begin() + room.used;
@@ -358,7 +358,7 @@ Evidence ask(const Room& room, const MemoryImage& image, const HeapModel& heap,
   return evidence;
 }
 
-bool is_proven(const Room& room, const Evidence& all_alike) {
+bool is_proven(const Room& room, const RoomEvidence& all_alike) {
   if (room.kind == StaleStore::Kind::BehindText) return true;
   return room.is_counted ? all_alike.proves_numbers() : all_alike.proves_pointers();
 }
@@ -383,11 +383,11 @@ std::vector<SpareRoom> find_spare_rooms(const MemoryImage& image, const HeapMode
     rooms = settle(std::move(claimed), heap, arrays);
   }
   const Leads leads(heap);
-  std::vector<Evidence> evidence(rooms.size());
-  parallel_for_pieces(rooms.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
+  std::vector<RoomEvidence> evidence(rooms.size());
+  parallel_for_pieces(rooms.size(), kRoomBlocksPerPiece, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) evidence[i] = ask(rooms[i], image, heap, leads);
   });
-  std::unordered_map<uint64_t, Evidence> alike;
+  std::unordered_map<uint64_t, RoomEvidence> alike;
   for (size_t i = 0; i < rooms.size(); ++i) {
     if (evidence[i].spare != 0) alike[rooms[i].alike].add(evidence[i]);
   }

@@ -21,9 +21,9 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kPieceBytes = 32 << 20;  // of memory looked through in one go
+constexpr uint64_t kStalePieceBytes = 32 << 20;  // of memory looked through in one go
 constexpr uint64_t kSmallPiece = 64 << 10;
-constexpr size_t kBlocksPerPiece = 4096;
+constexpr size_t kStaleBlocksPerPiece = 4096;
 constexpr size_t kFewestPointers = 256;     // in a row
 constexpr size_t kFewestFreed = 16;         // in a row: without any it is in use
 constexpr size_t kMostNulls = 64;           // one after the other
@@ -235,20 +235,21 @@ struct Piece {
 void cut(AddrRange range, BlockId block, const MemoryImage& image, std::vector<Piece>& pieces) {
   image.for_each_span(range, [&](Addr begin, Bytes bytes) {
     const AddrRange span = AddrRange(begin.align_up(8), begin + bytes.size());
-    for (Addr at = span.begin(); at < span.end(); at = at + kPieceBytes)
-      pieces.push_back({AddrRange::sized(at, kPieceBytes).intersect(span), block});
+    for (Addr at = span.begin(); at < span.end(); at = at + kStalePieceBytes)
+      pieces.push_back({AddrRange::sized(at, kStalePieceBytes).intersect(span), block});
   });
 }
 
 // What blocks `begin` to `end` have to offer: stretches of small ones, pieces of large ones.
-struct Part {
+struct StalePart {
   std::vector<Found> found;
   std::vector<Piece> pieces;
 };
 
-Part look_through_blocks(const MemoryImage& image, const HeapModel& heap, const BlockMemory& memory,
-                         const Leads& leads, size_t begin, size_t end) {
-  Part part;
+StalePart look_through_blocks(const MemoryImage& image, const HeapModel& heap,
+                              const BlockMemory& memory, const Leads& leads, size_t begin,
+                              size_t end) {
+  StalePart part;
   uint32_t range = BlockIndex::kNoRange;
   for (size_t i = begin; i < end; ++i) {
     const Block& block = heap.blocks[i];
@@ -308,16 +309,18 @@ const StaleStretch* StaleStores::stretch_at(Addr at) const {
 StaleStores find_stale_stores(const MemoryImage& image, const HeapModel& heap,
                               const BlockMemory& memory, const Roots& roots) {
   const Leads leads(heap);
-  std::vector<Part> parts((heap.blocks.size() + kBlocksPerPiece - 1) / kBlocksPerPiece);
-  parallel_for_pieces(heap.blocks.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
-    parts[begin / kBlocksPerPiece] = look_through_blocks(image, heap, memory, leads, begin, end);
+  std::vector<StalePart> parts((heap.blocks.size() + kStaleBlocksPerPiece - 1) /
+                               kStaleBlocksPerPiece);
+  parallel_for_pieces(heap.blocks.size(), kStaleBlocksPerPiece, [&](size_t begin, size_t end) {
+    parts[begin / kStaleBlocksPerPiece] =
+        look_through_blocks(image, heap, memory, leads, begin, end);
   });
   std::vector<Piece> pieces;
   for (const RootRange& root : roots.ranges) {
     if (root.kind == RootKind::ModuleData) cut(root.range, BlockId::none(), image, pieces);
   }
   std::vector<Found> all;
-  for (const Part& part : parts) {
+  for (const StalePart& part : parts) {
     all.insert(all.end(), part.found.begin(), part.found.end());
     pieces.insert(pieces.end(), part.pieces.begin(), part.pieces.end());
   }

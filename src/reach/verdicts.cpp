@@ -49,7 +49,7 @@ struct LostGraph {
 };
 
 constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
-constexpr size_t kBlocksPerPiece = 2048;
+constexpr size_t kVerdictsPerPiece = 2048;
 constexpr size_t kMostCandidates = 8;  // all that name them are looked through
 constexpr size_t kFewestOwned = 3;     // blocks that name their owner
 
@@ -63,8 +63,9 @@ LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory,
   graph.blocks.reserve(lost.count());
   lost.for_each([&](BlockId id) { graph.blocks.push_back(id); });
   graph.first_edge.resize(graph.size() + 1);
-  std::vector<std::vector<uint32_t>> pieces((graph.size() + kBlocksPerPiece - 1) / kBlocksPerPiece);
-  parallel_for_pieces(graph.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
+  std::vector<std::vector<uint32_t>> pieces((graph.size() + kVerdictsPerPiece - 1) /
+                                            kVerdictsPerPiece);
+  parallel_for_pieces(graph.size(), kVerdictsPerPiece, [&](size_t begin, size_t end) {
     const auto admit = [&](const EdgeSource& source, uint64_t value, BlockId to) {
       const bool is_stale = holed.test(source.block) && stale.stretch_at(source.at) != nullptr;
       const bool counts =
@@ -76,7 +77,7 @@ LostGraph build_lost_graph(const HeapModel& heap, const BlockMemory& memory,
       finder.announce(graph.blocks, i, end);
       finder.add_edges_of(static_cast<uint32_t>(i), graph.blocks[i]);
     }
-    std::vector<uint32_t>& targets = pieces[begin / kBlocksPerPiece];
+    std::vector<uint32_t>& targets = pieces[begin / kVerdictsPerPiece];
     const auto edges = finder.take();
     targets.reserve(edges.size());
     for (const auto& [from, to] : edges) {

@@ -11,7 +11,7 @@ bool ends_block(Operation operation) {
          operation == Operation::Return || operation == Operation::Stop;
 }
 
-constexpr unsigned kMostRounds = 8;  // over all blocks
+constexpr unsigned kMostBlockRounds = 8;  // over all blocks
 
 bool leads_to_no_run(const std::vector<Instruction>& instructions, AddrRange range,
                      const std::vector<BasicBlock>& blocks, size_t at) {
@@ -53,7 +53,7 @@ size_t block_at(const std::vector<BasicBlock>& blocks, size_t instruction) {
 void mark_never_ran(const std::vector<Instruction>& instructions, AddrRange range,
                     std::vector<BasicBlock>& blocks) {
   bool changed = true;
-  for (unsigned round = 0; changed && round < kMostRounds; ++round) {
+  for (unsigned round = 0; changed && round < kMostBlockRounds; ++round) {
     changed = false;
     for (size_t at = blocks.size(); at-- > 0;) {
       BasicBlock& block = blocks[at];

@@ -26,10 +26,10 @@ namespace heapscan {
 namespace {
 
 constexpr int kRounds = 2;  // the second knows which group of the first points at a block
-constexpr size_t kBlocksPerPiece = 2048;   // enough that sharing them out costs little
-constexpr size_t kFewestGroups = 1 << 14;  // that are always allowed
-constexpr size_t kBlocksPerGroup = 64;     // beyond them
-constexpr uint64_t kExactSize = 1024;      // sizes up to this are told apart even in a hurry
+constexpr size_t kFamilyBlocksPerPiece = 2048;  // enough that sharing them out costs little
+constexpr size_t kFewestGroups = 1 << 14;       // that are always allowed
+constexpr size_t kBlocksPerGroup = 64;          // beyond them
+constexpr uint64_t kExactSize = 1024;           // sizes up to this are told apart even in a hurry
 
 std::vector<BlockId> wanted_blocks(const HeapModel& heap, const Reachability& reach,
                                    const VerdictSet& verdicts) {
@@ -79,7 +79,7 @@ class Rounds {
           groups, image_, symbols_, addresses_, blocks_, [this] { return make_maker(); },
           round + 1 == kRounds ? Rests::Join : Rests::Leave);
       groups_.resize(blocks_.size());
-      parallel_for_pieces(blocks_.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
+      parallel_for_pieces(blocks_.size(), kFamilyBlocksPerPiece, [&](size_t begin, size_t end) {
         for (size_t i = begin; i < end; ++i) groups_[i] = merged.family_of[signatures_[i]];
       });
       shapes_ = std::move(merged.shapes);
@@ -98,7 +98,7 @@ class Rounds {
         heap_, addresses_, memory_, numbers_, {groups_, owners_, short_texts_, round_pointers_}};
   }
   void sign_all() {
-    parallel_for_pieces(blocks_.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
+    parallel_for_pieces(blocks_.size(), kFamilyBlocksPerPiece, [&](size_t begin, size_t end) {
       SignatureMaker maker = make_maker();
       const auto piece = blocks_.subspan(begin, end - begin);
       for (size_t i = 0; i < piece.size(); ++i) {
@@ -114,7 +114,7 @@ class Rounds {
                    shapes_, recipes_, {signatures_.data(), signatures_.size()});
     owners_ = std::move(signed_again.owners);
     const std::vector<uint32_t>& left = signed_again.left;
-    parallel_for_pieces(left.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
+    parallel_for_pieces(left.size(), kFamilyBlocksPerPiece, [&](size_t begin, size_t end) {
       std::vector<BlockId> piece;
       for (size_t i = begin; i < end; ++i) piece.push_back(blocks_[left[i]]);
       SignatureMaker maker = make_maker();

@@ -49,9 +49,11 @@ std::optional<size_t> best_of(std::span<const SizedFamily> usual, const FamilyTr
   return best;
 }
 
-enum class Reason : uint64_t { Class = 1, Place, Mark, Array };
+enum class MergeReason : uint64_t { Class = 1, Place, Mark, Array };
 
-uint64_t key(Reason reason, uint64_t value) { return mix(static_cast<uint64_t>(reason), value); }
+uint64_t key(MergeReason reason, uint64_t value) {
+  return mix(static_cast<uint64_t>(reason), value);
+}
 
 bool names_module(const Trait& trait) {
   return trait.identity != 0 &&
@@ -91,7 +93,7 @@ uint64_t array_key(const FamilyOutline& family) {
       return 0;
     }
   }
-  return key(Reason::Array,
+  return key(MergeReason::Array,
              mix(mix(static_cast<uint64_t>(element.kind), element.identity), family.owner));
 }
 
@@ -101,13 +103,13 @@ std::vector<uint64_t> keys_of(const FamilyOutline& family) {
   if (family.shape != Shape::Record) return keys;
   const size_t fields = std::min<size_t>(certain_fields(family), 3);
   if (family.first[0].kind == TraitKind::Table && family.first[0].identity != 0)
-    keys.push_back(key(Reason::Class, family.first[0].identity));
+    keys.push_back(key(MergeReason::Class, family.first[0].identity));
   if (fields == 0) return keys;
   if (family.owner != 0 && is_record_field(family.owner) && family.first[0].kind != TraitKind::Zero)
-    keys.push_back(key(Reason::Place, mix(family.owner, beginning(family, 2))));
+    keys.push_back(key(MergeReason::Place, mix(family.owner, beginning(family, 2))));
   for (size_t i = 0; i < fields; ++i) {
     if (!names_module(family.first[i])) continue;
-    keys.push_back(key(Reason::Mark, mix(fields, beginning(family, fields))));
+    keys.push_back(key(MergeReason::Mark, mix(fields, beginning(family, fields))));
     break;
   }
   if (const uint64_t array = array_key(family)) keys.push_back(array);

@@ -23,7 +23,7 @@ constexpr uint64_t kSearchedForZero = 1 << 20;  // bytes of a block
 constexpr size_t kLinks = 2;                    // words of a free block that the allocator uses
 constexpr uint64_t kFewestUnwritten = 64;       // bytes of a block that may not have been written
 constexpr ptrdiff_t kMostThatPoint = 3;         // blocks that begin with one round pointer
-constexpr size_t kBlocksPerPiece = 4096;
+constexpr size_t kSignaturesPerPiece = 4096;
 
 // A word of which only the lower bytes were overwritten, with zeros: an empty string over what a
 // block's last owner had left. A pointer to a block that begins at such an address looks the same,
@@ -75,7 +75,7 @@ std::vector<uint64_t> find_round_pointers(const HeapModel& heap, const AddressMa
                                           std::span<const BlockId> blocks) {
   std::mutex mutex;
   std::vector<uint64_t> words;
-  parallel_for_pieces(blocks.size(), kBlocksPerPiece, [&](size_t begin, size_t end) {
+  parallel_for_pieces(blocks.size(), kSignaturesPerPiece, [&](size_t begin, size_t end) {
     BlockReader reader(heap, memory);
     for (size_t i = begin; i < end; ++i) {
       if (i + 2 * kStep < end) reader.announce_row(blocks[i + 2 * kStep]);

@@ -16,8 +16,8 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kMostSteps = 20'000'000;  // entries and addresses looked at
-constexpr size_t kMostCopies = 64;           // around one address
+constexpr uint64_t kMostInlineSteps = 20'000'000;  // entries and addresses looked at
+constexpr size_t kMostCopies = 64;                 // around one address
 constexpr size_t kLongestText = 64 << 10;
 
 // 0: not known.
@@ -119,7 +119,7 @@ class InlinedWalk {
   std::vector<std::vector<InlinedCall>> found_;  // outermost first
   Dwarf_Die unit_{};
   std::optional<bool> has_files_;  // whether the unit's line table may be read
-  DieSteps steps_{kMostSteps};
+  DieSteps steps_{kMostInlineSteps};
 };
 
 }  // namespace

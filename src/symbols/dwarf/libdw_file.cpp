@@ -16,7 +16,7 @@ namespace {
 // much.
 constexpr uint64_t kMostParsed = uint64_t{128} << 20;
 constexpr size_t kMostLibdwUnits = 500'000;
-constexpr uint64_t kMostSteps = 40'000'000;  // ranges of units, and addresses found in them
+constexpr uint64_t kMostUnitSteps = 40'000'000;  // ranges of units, and addresses found in them
 
 // Returns how many there were.
 uint64_t skip_attributes(DwarfCursor& cursor) {
@@ -63,7 +63,7 @@ std::optional<std::vector<uint64_t>> units_by_table(const DwarfFile& file,
                                                     std::span<const FileAddr> addresses) {
   std::vector<uint64_t> units;
   std::vector<uint8_t> is_found(addresses.size(), 0);
-  uint64_t steps_left = kMostSteps;
+  uint64_t steps_left = kMostUnitSteps;
   DwarfCursor cursor(file.aranges);
   while (!cursor.at_end()) {
     const uint64_t begin = cursor.at();
@@ -137,7 +137,7 @@ auto LibdwFile::open_handle(const DwarfFile& file, Texts texts) -> std::optional
 
 void LibdwFile::for_units_with(std::span<const FileAddr> addresses, const UnitVisitor& f) const {
   const auto named = units_by_table(*file_, addresses);
-  uint64_t steps_left = kMostSteps;
+  uint64_t steps_left = kMostUnitSteps;
   for (size_t i = 0; i < file_->units.size() && steps_left > 0; ++i) {
     const DwarfUnit& unit = file_->units[i];
     if (named && !std::binary_search(named->begin(), named->end(), unit.begin)) continue;

@@ -17,8 +17,8 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kMostLocals = 1'000'000;
-constexpr uint64_t kMostSteps = 50'000'000;  // entries and frames looked at
-constexpr uint64_t kRedZone = 128;           // below the stack pointer (System V psABI, 3.2.2)
+constexpr uint64_t kMostLocalSteps = 50'000'000;  // entries and frames looked at
+constexpr uint64_t kRedZone = 128;                // below the stack pointer (System V psABI, 3.2.2)
 
 class LocalsWalk {
  public:
@@ -151,7 +151,7 @@ class LocalsWalk {
   const MemoryImage& image_;
   std::vector<RawLocal>& out_;
   size_t unit_ = 0;
-  DieSteps steps_{kMostSteps};
+  DieSteps steps_{kMostLocalSteps};
 };
 
 }  // namespace

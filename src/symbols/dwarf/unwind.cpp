@@ -9,7 +9,7 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kMostFrames = 100'000;
-constexpr size_t kMostSteps = 1'000;
+constexpr size_t kMostUnwindSteps = 1'000;
 constexpr size_t kMostRules = 200'000;
 
 constexpr std::array<Register, kFrameRegisters> kDwarfOrder = {
@@ -127,7 +127,8 @@ std::vector<Frame> unwind_stacks(const MemoryImage& image,
     Frame frame;
     frame.tid = thread.tid;
     frame.registers = frame_registers(thread);
-    unwinder.walk(image, frame, true, std::min(kMostSteps, kMostFrames - frames.size()), frames);
+    unwinder.walk(image, frame, true, std::min(kMostUnwindSteps, kMostFrames - frames.size()),
+                  frames);
   }
   return frames;
 }
