@@ -1,6 +1,7 @@
 #include "cli/line_editor.h"
 
 #include <editline/readline.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <cwchar>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -24,7 +26,30 @@ Complete the_complete;
 std::vector<std::string> the_candidates;
 volatile std::sig_atomic_t was_interrupted = 0;
 
+sigset_t signals_while_waiting;
+
 void note_interrupt(int /*signal*/) { was_interrupted = 1; }
+
+// The next character typed; -1 at the end of the input and for Ctrl-C. The signal is let in only while
+// nothing is typed, so that none comes unnoticed between a look and the wait.
+int next_character(FILE* /*in*/) {
+  std::mbstate_t state{};
+  for (;;) {
+    pollfd typed{STDIN_FILENO, POLLIN, 0};
+    if (was_interrupted != 0) return -1;
+    if (ppoll(&typed, 1, nullptr, &signals_while_waiting) < 0) {
+      if (errno == EINTR) continue;
+      return -1;
+    }
+    char byte = 0;
+    if (::read(STDIN_FILENO, &byte, 1) != 1) return -1;
+    wchar_t character = 0;
+    constexpr auto kGoesOn = static_cast<size_t>(-2);
+    const size_t taken = std::mbrtowc(&character, &byte, 1, &state);
+    if (taken == kGoesOn) continue;
+    return taken > 1 ? static_cast<unsigned char>(byte) : static_cast<int>(character);
+  }
+}
 
 // libedit asks for one candidate after the other, and frees each.
 char* next_candidate(const char* /*text*/, int number) {
@@ -65,6 +90,7 @@ LineEditor::LineEditor(std::string prompt, Complete complete)
   if (!is_interactive_) return;
   the_complete = std::move(complete);
   rl_readline_name = "heapscan";
+  rl_getc_function = next_character;
   rl_initialize();
   rl_catch_signals = 0;
   rl_attempted_completion_function = complete_word;
@@ -92,11 +118,18 @@ std::optional<std::string> LineEditor::read() {
 std::optional<std::string> LineEditor::edit() {
   struct sigaction noted {};
   struct sigaction old {};
-  noted.sa_handler = note_interrupt;  // without SA_RESTART: the read ends
+  noted.sa_handler = note_interrupt;
   was_interrupted = 0;
+  sigset_t interrupt;
+  sigset_t before;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, SIGINT);
   sigaction(SIGINT, &noted, &old);
+  sigprocmask(SIG_BLOCK, &interrupt, &before);
+  signals_while_waiting = before;
   const std::unique_ptr<char, decltype(&std::free)> typed(readline(prompt_.c_str()), &std::free);
   sigaction(SIGINT, &old, nullptr);
+  sigprocmask(SIG_SETMASK, &before, nullptr);
   if (was_interrupted != 0) {
     std::cout << '\n';
     return "";
