@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <clocale>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -89,6 +90,7 @@ LineEditor::LineEditor(std::string prompt, Complete complete)
       is_interactive_(isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0) {
   if (!is_interactive_) return;
   the_complete = std::move(complete);
+  std::setlocale(LC_CTYPE, "");  // for letters beyond ASCII, as they are typed
   rl_readline_name = "heapscan";
   rl_getc_function = next_character;
   rl_initialize();

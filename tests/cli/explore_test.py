@@ -259,6 +259,15 @@ class Terminal:
         os.write(self.fd, keys.encode())
 
     def end(self):
+        """Reads what is left, for a terminal is given back only when nothing is; the exit code."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if select.select([self.fd], [], [], 1)[0]:
+                try:
+                    if not os.read(self.fd, 65536):
+                        break
+                except OSError:
+                    break
         _, status = os.waitpid(self.pid, 0)
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status)
@@ -267,7 +276,8 @@ class Terminal:
 class OnATerminal(LookedAt):
     def test_completion_history_interrupts_and_pager(self):
         home = self.folder()
-        environment = {"TERM": "xterm", "XDG_STATE_HOME": str(home), "PAGER": "sed 's/^/paged: /'", "NO_COLOR": "1"}
+        environment = {"TERM": "xterm", "XDG_STATE_HOME": str(home), "PAGER": "sed 's/^/paged: /'", "NO_COLOR": "1",
+                       "LC_ALL": "C.UTF-8"}
         terminal = Terminal([OPTIONS.heapscan, "explore", self.core], environment)
         terminal.wait_for("(heapscan) ")
         terminal.type("ho\tque\t\n")
@@ -277,6 +287,9 @@ class OnATerminal(LookedAt):
         terminal.wait_for("(heapscan) ")
         terminal.type("blocks -n 500\n")
         terminal.wait_for("paged: found")
+        terminal.wait_for("(heapscan) ")
+        terminal.type("grep 'tschüss'\n")
+        terminal.wait_for("tsch\\xc3\\xbcss")
         terminal.wait_for("(heapscan) ")
         terminal.type("\x04")
         self.assertEqual(terminal.end(), 0)
