@@ -53,11 +53,12 @@ Hits search_pieces(const std::vector<SearchPiece>& pieces, size_t most, Search&&
 
 template <typename T>
 Hits find_numbers_of(const MemoryImage& image, uint64_t least, uint64_t greatest, size_t most) {
-  return search_pieces(pieces_of(image, 0), most,
+  return search_pieces(pieces_of(image, sizeof(T) - 1), most,
                        [least, greatest](const SearchPiece& piece, auto&& found) {
                          const std::byte* const data = piece.bytes.data();
                          for (size_t i = piece.begin.align_up(sizeof(T)) - piece.begin;
-                              i + sizeof(T) <= piece.bytes.size(); i += sizeof(T)) {
+                              i < kPieceBytes && i + sizeof(T) <= piece.bytes.size();
+                              i += sizeof(T)) {
                            if (uint64_t{load<T>(data + i)} - least <= greatest - least)
                              found(piece.begin + i);
                          }

@@ -73,6 +73,14 @@ TEST(FindNumbers, KeepsTheLowestAndCountsAllWhateverTheThreads) {
   }
 }
 
+TEST(FindNumbers, MissesNoneAcrossTheCutsOfASearchThatBeginsAtAnOddPlace) {
+  constexpr uint64_t kBegin = 0x1004;
+  constexpr uint64_t kCut = kBegin + (uint64_t{4} << 20);
+  const MemoryImage image =
+      SearchedImage(kBegin, size_t{5} << 20).put<uint64_t>(kCut - 4, 0x7000).freeze();
+  EXPECT_THAT(find_numbers(image, 0x7000, 0x7000, 8, 10).first, ElementsAre(Addr(kCut - 4)));
+}
+
 TEST(FindBytes, FindsThemAtAnyAddressAndAcrossTheCutsOfTheSearch) {
   constexpr uint64_t kCut = 0x1000 + (uint64_t{4} << 20);
   const MemoryImage image = SearchedImage(0x1000, size_t{5} << 20)
