@@ -27,8 +27,8 @@ bool is_printable(std::byte byte) {
 // The printable bytes around [at, at + size), quoted.
 std::string text_around(const MemoryImage& image, Addr at, uint64_t size) {
   std::string before;
-  for (Addr i = at - 1; at - i <= kShownBefore; i = i - 1) {
-    const auto byte = image.read<std::byte>(i);
+  for (uint64_t i = 1; i <= std::min(kShownBefore, at.value); ++i) {
+    const auto byte = image.read<std::byte>(at - i);
     if (!byte || !is_printable(*byte)) break;
     before.insert(before.begin(), static_cast<char>(*byte));
   }

@@ -111,6 +111,26 @@ TEST_F(PlaceTest, GrepShowsNothingThatCouldMoveACursor) {
   EXPECT_EQ(describe_grep(live_facts(), analysis_, pattern, without).hits[0].around, "");
 }
 
+TEST(Grep, LooksForNothingBelowTheFirstAddress) {
+  const std::string memory(64, 'x');
+  ImageBuilder builder;
+  Region region;
+  region.range = AddrRange::sized(Addr(0), memory.size());
+  region.contents = Contents::Saved;
+  region.bytes = builder.keep_copy(std::as_bytes(std::span(memory)));
+  builder.add_region(region);
+  Analysis analysis;
+  analysis.image = builder.freeze();
+  GrepPattern pattern;
+  pattern.is_text = true;
+  pattern.text = "xxx";
+  GrepOptions options;
+  options.top = 3;
+  const GrepReport report = describe_grep(live_facts(), analysis, pattern, options);
+  ASSERT_THAT(report.hits, SizeIs(3));
+  EXPECT_EQ(report.hits[2].around, '"' + std::string(2 + 48, 'x') + '"');
+}
+
 TEST_F(PlaceTest, FindTakesLabelIdSizeAndVerdict) {
   const auto found = [&](auto&& change) {
     FindOptions wanted = options<FindOptions>();
