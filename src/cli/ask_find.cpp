@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/questions.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
@@ -54,10 +56,8 @@ void take_states(const std::vector<std::string>& words, FindOptions& options) {
     const auto found = std::find_if(states_by_name().begin(), states_by_name().end(),
                                     [&](const auto& state) { return state.first == word; });
     if (found == states_by_name().end()) {
-      throw Error(ErrorKind::Usage,
-                  fmt::format("blocks are reachable, unreachable, possible, definite, indirect or "
-                              "free, not \"{}\"",
-                              escaped(word)));
+      throw Error(ErrorKind::Usage, fmt::format("blocks are any of {}, not \"{}\"",
+                                                fmt::join(block_states(), ", "), escaped(word)));
     }
     options.free = options.free || word == "free";
     for (const Verdict verdict :
@@ -120,6 +120,12 @@ void add_find_words(CLI::App& command, FindWords& words) {
 }
 
 }  // namespace
+
+std::vector<std::string> block_states() {
+  std::vector<std::string> names;
+  for (const auto& [name, verdicts] : states_by_name()) names.push_back(name);
+  return names;
+}
 
 Question question_find() {
   return {"find",

@@ -11,12 +11,12 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kMostGrepped = 1'000'000;
+constexpr uint64_t kMostGrepped = 1'000'000'000;
 
 struct GrepWords {
   std::string pattern;
   bool is_text = false;
-  uint64_t width = 0;  // 0: as the number needs
+  uint64_t width = 0;  // bytes; 0: nobody said, so 8
   uint64_t top = GrepOptions().top;
 };
 

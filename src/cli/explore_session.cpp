@@ -183,9 +183,10 @@ std::vector<std::string> ExploreSession::complete(const std::string& before,
     all.insert(all.end(), ids_.begin(), ids_.end());
   } else if (command == "find" || command == "assert") {
     all = labels_;
-    if (command == "find") all.insert(all.end(), {"reachable", "unreachable", "possible", "free"});
+    const std::vector<std::string> states = block_states();
+    if (command == "find") all.insert(all.end(), states.begin(), states.end());
   } else if (command == "blocks") {
-    all = {"reachable", "unreachable", "possible", "definite", "indirect", "free"};
+    all = block_states();
   }
   std::vector<std::string> fitting;
   for (std::string& candidate : all) {

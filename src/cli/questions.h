@@ -120,6 +120,9 @@ void render_answer(const SharedOptions& options, const Answer& answer, std::ostr
 // Writes the answer where the options say. Throws Error.
 void write_answer(const SharedOptions& options, Answer answer, const Timing& timing);
 
+// What `find` and `blocks` take for a state.
+[[nodiscard]] std::vector<std::string> block_states();
+
 // "0x5581e0a3c2a0", or the same without prefix. Throws Error (Usage).
 [[nodiscard]] Addr address_from(const std::string& text);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "heapscan/base/text.h"
 #include "heapscan/image/lookups.h"
@@ -53,8 +54,10 @@ bool holds(const std::vector<AddrRange>& ranges, Addr at) {
 }
 
 bool is_in_heap(const HeapModel& heap, Addr at) {
-  return std::any_of(heap.ranges.begin(), heap.ranges.end(),
-                     [at](const HeapRange& range) { return range.range.contains(at); });
+  const auto after =
+      std::upper_bound(heap.ranges.begin(), heap.ranges.end(), at,
+                       [](Addr a, const HeapRange& range) { return a < range.range.begin(); });
+  return after != heap.ranges.begin() && std::prev(after)->range.contains(at);
 }
 
 }  // namespace

@@ -35,8 +35,9 @@ struct Place {
   std::string owner;  // the module or thread; empty: none
   Addr begin;         // of the block, variable, function or mapping; null: unknown
   uint64_t size = 0;  // bytes of it; 0: unknown
-  std::string
-      state;  // of a block: its verdict, or what it is instead; of a stack: "dead" below what is in use
+  // Of a block its verdict, or what it is instead; of a stack whether `at` lies below what is in use;
+  // of code its line, where that is known.
+  std::string state;
   std::string cluster;  // the id of a block's group; empty: none
   std::string member;   // what lies at `at` in a block or variable of a known type
   std::string type;     // of that, or of the variable
