@@ -125,6 +125,10 @@ MemoryImage process_with(const glibc::Family& family, const ByteString& program)
   return process.build();
 }
 
+// As pipeline_fuzz reads them: questions are asked, of a report with reachable groups and all blocks.
+constexpr uint8_t kQuestions = 16;
+constexpr uint8_t kEverything = kQuestions | 3;
+
 ByteString input_of(uint8_t choices, const ByteString& program, const ByteString& core) {
   ByteString input;
   append(input, choices);
@@ -154,24 +158,24 @@ int main(int argc, char** argv) {
   const auto families = glibc::families();
   const glibc::Family& newest = families.back();
   const MemoryImage image = process_with(newest, program);
-  save(folder / "newest_glibc", input_of(3, program, core_of(image).write()));
+  save(folder / "newest_glibc", input_of(kEverything, program, core_of(image).write()));
   const MemoryImage oldest = process_with(families.front(), program);
-  save(folder / "oldest_glibc", input_of(0, program, core_of(oldest).write()));
+  save(folder / "oldest_glibc", input_of(kQuestions, program, core_of(oldest).write()));
 
   // Segments that claim address space no file could hold, wherever something looks at it.
   constexpr uint32_t kRw = PF_R | PF_W;
   CoreWriter untouched = core_of(image);
   untouched.segment(0x10000000, {}, uint64_t{1} << 60, kRw);
-  save(folder / "huge_untouched", input_of(3, program, untouched.write()));
+  save(folder / "huge_untouched", input_of(kEverything, program, untouched.write()));
   CoreWriter missing = core_of(image);
   missing.segment(0x800000000000, pattern(kPage), uint64_t{1} << 60, kRw);
-  save(folder / "huge_missing", input_of(3, program, missing.write()));
+  save(folder / "huge_missing", input_of(kEverything, program, missing.write()));
   CoreWriter many = core_of(image);
   for (uint64_t i = 0; i < 300; ++i) {
     const uint64_t begin = 0x600000000000 + (i << 36);
     if (i % 2 == 0) many.segment(begin - 16, pattern(16), kRw);
     many.segment(begin, {}, uint64_t{1} << (37 + i % 7), kRw);
   }
-  save(folder / "many_claims", input_of(3, program, many.write()));
+  save(folder / "many_claims", input_of(kEverything, program, many.write()));
   return 0;
 }

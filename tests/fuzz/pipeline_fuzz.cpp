@@ -1,6 +1,7 @@
 // A core and the program's file through the whole pipeline: core, image, symbols, debug
 // information, heap, verdicts, groups, names, and a report as text and as JSON, of everything and
-// of one group seen from near. Whatever the bytes are, it ends with a report or an Error.
+// of one group seen from near; then the questions that a session can ask about what was found.
+// Whatever the bytes are, it ends with reports or an Error.
 //
 // An input is: one byte of choices, one that picks the group, four with the length of the program's
 // file (little-endian), that file, and the core. Random changes of such a thing mostly break it at
@@ -22,8 +23,15 @@
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"
+#include "heapscan/identify/held_containers.h"
+#include "heapscan/report/find.h"
+#include "heapscan/report/grep.h"
+#include "heapscan/report/holds.h"
 #include "heapscan/report/page.h"
+#include "heapscan/report/refs.h"
 #include "heapscan/report/report.h"
+#include "heapscan/report/whatis.h"
+#include "heapscan/report/why.h"
 #include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
 #include "support/temp_folder.h"
@@ -37,7 +45,13 @@ using namespace heapscan;
 constexpr size_t kHead = 6;
 constexpr size_t kProgramLengthAt = 2;
 
-enum Choice : uint8_t { kReachableToo = 1, kAllBlocks = 2, kNoContent = 4, kColor = 8 };
+enum Choice : uint8_t {
+  kReachableToo = 1,
+  kAllBlocks = 2,
+  kNoContent = 4,
+  kColor = 8,
+  kQuestions = 16
+};
 
 struct Input {
   uint8_t choices = 0;
@@ -94,6 +108,82 @@ void report_on(const Capture& capture, const Analysis& analysis, const Input& in
   render_html(report, {std::nullopt, map_groups(analysis, report)}, page);
 }
 
+template <typename Options>
+Options answer_options(const Input& input, const char* question) {
+  Options options;
+  options.content = (input.choices & kNoContent) == 0;
+  options.verbose = true;
+  options.command = std::string("heapscan ") + question + " fuzz";
+  return options;
+}
+
+template <typename Answered>
+void show(const Answered& report, const Input& input) {
+  const bool color = (input.choices & kColor) != 0;
+  std::ostringstream text;
+  render_text(report, color, text);
+  check_text(text.str(), color);
+  std::ostringstream json;
+  render_json(report, json);
+}
+
+// A few blocks all over the heap, what lies behind them, where the first region begins, and two
+// addresses that can be nowhere.
+std::vector<Addr> addresses_to_ask_about(const Analysis& analysis) {
+  std::vector<Addr> addresses{Addr(0), Addr(~uint64_t{0})};
+  const size_t blocks = analysis.heap.blocks.size();
+  const size_t step = blocks / 8 + 1;
+  for (size_t i = 0; i < blocks; i += step) {
+    const AddrRange block = analysis.heap.block(BlockId(i)).range();
+    addresses.push_back(block.begin());
+    addresses.push_back(block.end() - 1);
+  }
+  if (!analysis.image.regions().empty())
+    addresses.push_back(analysis.image.regions().front().range.begin());
+  return addresses;
+}
+
+void ask_what_holds(const Capture& capture, const Analysis& a, const Input& input) {
+  const HeldContainers containers =
+      find_held_containers(a.image, a.symbols, a.heap, a.types, a.clusters, a.identities,
+                           a.holding->roots, a.holding->graph, a.holding->retained);
+  auto options = answer_options<HoldsOptions>(input, "holds");
+  options.fold.depth = 8;
+  options.fold.most_children = 20;
+  show(describe_holds(capture.facts, a, containers, options), input);
+}
+
+void ask_where_things_are(const Capture& capture, const Analysis& analysis, const Input& input) {
+  auto options = answer_options<GrepOptions>(input, "grep");
+  const GrepPattern text{.is_text = true, .text = "e", .number = 0, .width = 1};
+  show(describe_grep(capture.facts, analysis, text, options), input);
+  for (const size_t width : {1, 2, 4, 8}) {
+    const GrepPattern number{.is_text = false, .text = "", .number = 0x21, .width = width};
+    show(describe_grep(capture.facts, analysis, number, options), input);
+  }
+  auto find = answer_options<FindOptions>(input, "find");
+  find.kind = "*t*";
+  find.free = true;
+  find.largest_first = input.group % 2 != 0;
+  show(describe_find(capture.facts, analysis, find), input);
+}
+
+void ask_questions(const Capture& capture, const Analysis& analysis, const Input& input) {
+  const std::vector<Addr> addresses = addresses_to_ask_about(analysis);
+  show(describe_whatis(capture.facts, analysis, addresses,
+                       answer_options<WhatisOptions>(input, "whatis")),
+       input);
+  show(
+      describe_refs(capture.facts, analysis, addresses, answer_options<RefsOptions>(input, "refs")),
+      input);
+  ask_where_things_are(capture, analysis, input);
+  if (!analysis.holding) return;
+  auto why = answer_options<WhyOptions>(input, "why");
+  why.paths = 3;
+  show(describe_why(capture.facts, analysis, addresses, why), input);
+  ask_what_holds(capture, analysis, input);
+}
+
 void run(const Input& input) {
   const ThreadLimit one(1);
   sysroot().write("fuzz/program", input.program);
@@ -105,12 +195,15 @@ void run(const Input& input) {
   Symbols symbols = load_symbols(capture.image, capture.files, debug_info);
   AnalysisOptions options;
   options.sites = true;
+  const bool has_questions = (input.choices & kQuestions) != 0;
+  if (has_questions) options.holding = HoldingWanted::Always;
   if ((input.choices & kReachableToo) != 0) options.clustered.add(Verdict::Reachable);
   const Analysis analysis =
       analyze(std::move(capture.image), std::move(symbols), debug_info, options);
   report_on(capture, analysis, input, std::nullopt);
   const size_t groups = analysis.clusters.rows.size();
   if (groups != 0) report_on(capture, analysis, input, ClusterId(input.group % groups));
+  if (has_questions) ask_questions(capture, analysis, input);
 }
 
 // ---- the mutator
