@@ -11,6 +11,8 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kFileLimit = 65536;
+constexpr size_t kContainerId = 64;  // digits
+constexpr size_t kShownOfId = 12;    // of them, as container engines show it
 // Version 1 says "no limit" with the largest number of pages there can be.
 constexpr uint64_t kNoLimit = uint64_t{1} << 60;
 
@@ -85,6 +87,37 @@ void add_folders(const CgroupPlace& place, const CgroupMount& mount,
   folders.push_back({place.version, path.empty() ? "/" : path, mount.point});
 }
 
+// Where a container's id of 64 hexadecimal digits begins at the end of a name; npos: there is none.
+size_t container_id_in(std::string_view name) {
+  if (name.size() < kContainerId) return std::string_view::npos;
+  const size_t at = name.size() - kContainerId;
+  const bool is_id = name.find_first_not_of("0123456789abcdef", at) == std::string_view::npos &&
+                     (at == 0 || name[at - 1] == '-');
+  return is_id ? at : std::string_view::npos;
+}
+
+// What a folder of the hierarchy is named after; empty: neither a unit nor a container.
+std::string unit_of_folder(std::string_view name) {
+  constexpr std::string_view kScope = ".scope";
+  const bool is_scope = name.ends_with(kScope);
+  const std::string_view bare = is_scope ? name.substr(0, name.size() - kScope.size()) : name;
+  if (const size_t at = container_id_in(bare); at != std::string_view::npos)
+    return std::string(bare.substr(0, at + kShownOfId));
+  constexpr std::string_view kLxc = "lxc.payload.";
+  if (name.starts_with(kLxc)) return "lxc-" + std::string(name.substr(kLxc.size()));
+  return is_scope || name.ends_with(".service") ? std::string(name) : "";
+}
+
+std::string innermost_unit(std::string_view path) {
+  while (!path.empty()) {
+    const size_t slash = path.rfind('/');
+    const size_t begin = slash == std::string_view::npos ? 0 : slash + 1;
+    if (std::string unit = unit_of_folder(path.substr(begin)); !unit.empty()) return unit;
+    path = path.substr(0, slash == std::string_view::npos ? 0 : slash);
+  }
+  return "";
+}
+
 }  // namespace
 
 std::vector<CgroupPlace> parse_cgroup_places(std::string_view text) {
@@ -101,6 +134,20 @@ std::vector<CgroupPlace> parse_cgroup_places(std::string_view text) {
     if (has_word(controllers, "memory")) places.push_back({CgroupVersion::One, std::string(path)});
   });
   return places;
+}
+
+std::string unit_of_cgroups(std::string_view text) {
+  std::string unit;
+  for_each_line(text, [&](std::string_view line) {
+    const size_t first = line.find(':');
+    const size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
+    if (second == std::string_view::npos) return;
+    std::string found = innermost_unit(line.substr(second + 1));
+    // That of systemd's own hierarchy, where there are several.
+    const bool is_of_systemd = line.substr(first + 1, second - first - 1) == "name=systemd";
+    if (!found.empty() && (unit.empty() || is_of_systemd)) unit = std::move(found);
+  });
+  return unit;
 }
 
 std::vector<CgroupMount> parse_cgroup_mounts(std::string_view text) {

@@ -22,6 +22,11 @@ struct CgroupPlace {
 // Of /proc/PID/cgroup.
 [[nodiscard]] std::vector<CgroupPlace> parse_cgroup_places(std::string_view text);
 
+// Which unit of systemd or which container that text names: "nginx.service", "docker-0123456789ab",
+// "0123456789ab". Empty where it names none, as inside a container. Formats: systemd.unit(5), and the
+// names that Docker, Podman, containerd, CRI-O and LXC give.
+[[nodiscard]] std::string unit_of_cgroups(std::string_view text);
+
 // Where such a hierarchy, or a part of it, can be seen.
 struct CgroupMount {
   CgroupVersion version = CgroupVersion::Two;

@@ -14,6 +14,7 @@
 #include <optional>
 #include <thread>
 
+#include "acquire/cgroups.h"
 #include "acquire/kernel_references.h"
 #include "acquire/live_image.h"
 #include "acquire/live_parts.h"
@@ -369,6 +370,7 @@ CaptureFacts describe_process(int pid) {
   facts.source = "pid " + std::to_string(pid);
   facts.executable = link_target(process_folder(pid) + "/exe");
   if (const auto status = read_task_stat(pid, pid)) facts.command = status->name;
+  facts.unit = unit_of_cgroups(read_text_file(process_folder(pid) + "/cgroup", size_t{1} << 16));
   return facts;
 }
 

@@ -13,6 +13,7 @@
 #include "heapscan/diff/diff.h"
 #include "heapscan/diff/imprint.h"
 #include "heapscan/report/changes.h"
+#include "heapscan/report/lines.h"
 #include "heapscan/report/page.h"
 
 namespace heapscan {
@@ -23,7 +24,7 @@ constexpr uint64_t kMostGroups = 1'000'000;
 
 struct DiffWords {
   std::vector<std::string> targets;
-  uint64_t top = 10;
+  std::optional<uint64_t> top;
   bool new_only = false;
   SharedOptions shared;
 };
@@ -102,7 +103,7 @@ int run_diff(const DiffWords& words) {
       grown_ids.merge(grown(next, compare(last ? *last : *first, next, memory)));
     if (i > 0 && is_last) {
       delta = timed("compare", timing, [&] { return compare(*first, next, memory); });
-      origin = origin_of(look.analysis, host_of(look.captured.facts));
+      origin = origin_of(look);
       holders = timed("find holders", timing,
                       [&] { return find_holders_of_born(look.analysis, next.imprint, delta); });
     }
@@ -113,7 +114,8 @@ int run_diff(const DiffWords& words) {
   }
 
   ChangesOptions options;
-  options.top = words.top;
+  options.top = groups_to_list(words.top, shared.format);
+  options.with_still = shared.format == Format::Jsonl;
   options.new_only = words.new_only;
   options.verbose = shared.report.verbose;
   options.command = again(words, doors);
@@ -142,7 +144,8 @@ int run_diff(const DiffWords& words) {
 void add_diff_words(CLI::App& command, DiffWords& words) {
   add_last_words(command, "looks", "BEFORE AFTER...",
                  "Snapshots, core dumps, or a process, oldest first", words.targets);
-  add_number(command, "-n,--top", kMostGroups, words.top, "Show the N groups that grew most [10]");
+  add_top_option(command, kMostGroups, words.top,
+                 "Show the N groups that grew most [10; with jsonl all groups]");
   command.add_flag("--new-only", words.new_only, "Only groups that were not there before");
   add_look_options(command, words.shared, {Format::Html, Format::Jsonl});
 }

@@ -91,10 +91,10 @@ void add_snapshot_words(CLI::App& command, WatchWords& words) {
 }
 
 void add_report_words(CLI::App& command, WatchWords& words) {
-  add_number(command, "-n,--top", kMostGroupsNamed, words.top,
-             "Report the N groups that grew most [10]");
+  add_top_option(command, kMostGroupsNamed, words.top,
+                 "Report the N groups that grew most [10; with jsonl all groups]");
   add_content_option(command, words.shared.report);
-  add_format_option(command, words.shared, {Format::Html});
+  add_format_option(command, words.shared, {Format::Html, Format::Jsonl});
   add_color_option(command, words.shared);
   CLI::Option* const verbose =
       command.add_flag("-v,--verbose", words.verbose,

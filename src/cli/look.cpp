@@ -50,11 +50,11 @@ bool wants_color(const SharedOptions& options) {
   return to_stdout && isatty(STDOUT_FILENO) != 0;
 }
 
-std::string host_of(const CaptureFacts& facts) {
-  std::array<char, HOST_NAME_MAX + 1> name{};
-  if (facts.kind != CaptureFacts::Kind::Live || ::gethostname(name.data(), name.size() - 1) != 0)
-    return "";
-  return name.data();
+ReportOrigin origin_of(const Look& look) {
+  std::array<char, HOST_NAME_MAX + 1> host{};
+  const bool is_here = look.captured.facts.kind == CaptureFacts::Kind::Live &&
+                       ::gethostname(host.data(), host.size() - 1) == 0;
+  return origin_of(look.analysis, is_here ? host.data() : "", HEAPSCAN_VERSION);
 }
 
 Look look_at(const SharedOptions& options, AnalysisOptions analysis,

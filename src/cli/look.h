@@ -14,6 +14,7 @@
 #include "heapscan/acquire/capture.h"
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/parallel.h"
+#include "heapscan/report/lines.h"
 #include "heapscan/report/page.h"
 #include "heapscan/symbols/debug_info.h"
 
@@ -64,8 +65,8 @@ struct Look {
 // Whether a text that goes where the options say may have colours.
 [[nodiscard]] bool wants_color(const SharedOptions& options);
 
-// The name of the machine that a look was made on, as far as it is this one; otherwise empty.
-[[nodiscard]] std::string host_of(const CaptureFacts& facts);
+// Where the look was made: the name of the machine, too, as far as it is this one.
+[[nodiscard]] ReportOrigin origin_of(const Look& look);
 
 // Renders a report of any command as the options say, in a format that such reports have.
 template <typename ReportOf>

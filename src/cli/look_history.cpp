@@ -41,6 +41,7 @@ void LookHistory::describe(const Look& look, const KeptLook& next, const Delta& 
   const Delta& delta = previous_ ? whole : step;
   ChangesOptions all;
   all.top = std::numeric_limits<size_t>::max();
+  all.with_still = true;
   changes_ = describe_changes(first_->summary, next.summary, delta,
                               find_holders_of_born(look.analysis, next.imprint, delta), all);
   changes_->seconds = next.seconds - first_->seconds;
@@ -98,6 +99,23 @@ std::optional<ChangeReport> LookHistory::changes(size_t top) const {
                         [&](const ChangeRow& row) { return row.grew == report.intervals; });
   report.left_out = 0;
   show_largest(report, top);
+  return report;
+}
+
+std::optional<ChangeReport> LookHistory::all_changes(size_t top) const {
+  if (!first_) return std::nullopt;
+  ChangesOptions all;
+  all.top = top;
+  all.with_still = true;
+  ChangeReport report =
+      changes_ ? *changes_
+               : describe_changes(first_->summary, first_->summary,
+                                  diff(first_->imprint, first_->imprint, true), {}, all);
+  if (changes_) {
+    show_largest(report, top);
+  } else {
+    report.intervals = 0;
+  }
   return report;
 }
 

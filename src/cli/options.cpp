@@ -55,9 +55,11 @@ void add_output_options(CLI::App& command, SharedOptions& options,
   command.add_flag("--timing", options.report.timing, "Show how long each stage took");
 }
 
-void add_selection_options(CLI::App& command, ReportOptions& report) {
-  add_number(command, "-n,--top", kMostListed, report.top,
-             "List at most N groups of leaked and N of possibly leaked blocks [10]");
+void add_selection_options(CLI::App& command, SharedOptions& options) {
+  ReportOptions& report = options.report;
+  add_top_option(command, kMostListed, options.top,
+                 "List at most N groups of leaked and N of possibly leaked blocks [10; with jsonl "
+                 "all of them]");
   add_choice<SortBy>(
       command, "--sort", report.sort, {{"bytes", SortBy::ByBytes}, {"count", SortBy::ByCount}},
       "Which groups come first [bytes, including what is reachable only through them]");
@@ -165,6 +167,17 @@ CLI::Option* add_number(CLI::App& command, const std::string& name, uint64_t mos
   });
 }
 
+void add_top_option(CLI::App& command, uint64_t most, std::optional<uint64_t>& top,
+                    const std::string& help) {
+  add_text(command, "-n,--top", "N", help,
+           [&top, most](const std::string& text) { top = number_from("--top", text, most); });
+}
+
+uint64_t groups_to_list(std::optional<uint64_t> top, Format format) {
+  constexpr uint64_t kForPeople = 10;
+  return top.value_or(format == Format::Jsonl ? ~uint64_t{0} : kForPeople);
+}
+
 void add_target_word(CLI::App& command, std::string& target) {
   command.add_option("target", target, "Process id or name, core dump or snapshot")
       ->required()
@@ -218,7 +231,7 @@ void add_format_option(CLI::App& command, SharedOptions& options,
   // What --help says of those that not every command has.
   static const std::map<Format, std::pair<std::string, std::string>> kFormats = {
       {Format::Html, {"html", "html: a page for a browser, in one file"}},
-      {Format::Jsonl, {"jsonl", "jsonl: a JSON object a line for each group"}},
+      {Format::Jsonl, {"jsonl", "jsonl: lines for a database, of the process and of each group"}},
       {Format::Folded, {"folded", "folded: lines for flame graphs"}},
       {Format::Junit, {"junit", "junit, sarif: all groups for build servers"}},
       {Format::Sarif, {"sarif", ""}},
@@ -276,7 +289,7 @@ void add_reading_options(CLI::App& command, ReadingOptions& options) {
 }
 
 void add_shared_options(CLI::App& command, SharedOptions& options) {
-  add_selection_options(command, options.report);
+  add_selection_options(command, options);
   add_content_option(command, options.report);
   add_cluster_options(command, options);
   add_gate_options(command, options);

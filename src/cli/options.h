@@ -34,8 +34,9 @@ struct SharedOptions : ReadingOptions {
   ColorMode color = ColorMode::Auto;
   std::vector<std::string> suppression_files;
   bool builtin_suppressions = true;
-  std::string cluster;  // the id, or how it begins; empty: no single one
-  bool sites = false;   // look for the code that can have allocated each group
+  std::string cluster;          // the id, or how it begins; empty: no single one
+  bool sites = false;           // look for the code that can have allocated each group
+  std::optional<uint64_t> top;  // groups to list; nothing: as the format has it
   std::optional<Allowance> fail_above;
   std::string baseline;               // a file; empty: none
   bool suggest_suppressions = false;  // print rules for what was found, not the report
@@ -63,6 +64,11 @@ void add_gate_options(CLI::App& command, SharedOptions& options);
 void add_output_option(CLI::App& command, std::string& output);
 void add_color_option(CLI::App& command, SharedOptions& options);
 void add_content_option(CLI::App& command, ReportOptions& report);
+
+// -n, and how many groups that means: all of them in lines for other programs, otherwise ten.
+void add_top_option(CLI::App& command, uint64_t most, std::optional<uint64_t>& top,
+                    const std::string& help);
+[[nodiscard]] uint64_t groups_to_list(std::optional<uint64_t> top, Format format);
 
 // An option, or a word, with a value of its own: `set` is handed its text, and throws
 // CLI::ValidationError.

@@ -119,7 +119,8 @@ ReportOptions report_options(const SharedOptions& options, const std::string& ag
                              const std::vector<SuppressionRule>& suppressions,
                              const GateOptions& gate, const Analysis& analysis) {
   ReportOptions report = options.report;
-  if (wants_all_groups(options)) report.top = ~uint64_t{0};
+  report.top =
+      wants_all_groups(options) ? ~uint64_t{0} : groups_to_list(options.top, options.format);
   report.gate = gate;
   report.command = repeatable(options, again);
   report.holds_command = holds_command(again);
@@ -151,8 +152,7 @@ HoldsReport describe_holds_of(const Look& look, const ReportOptions& options) {
 
 MoreOfLook describe_more(const SharedOptions& options, const Look& look, const Report& report) {
   MoreOfLook more;
-  if (options.format == Format::Jsonl)
-    more.origin = origin_of(look.analysis, host_of(look.captured.facts));
+  if (options.format == Format::Jsonl) more.origin = origin_of(look);
   if (options.format != Format::Html) return more;
   more.page.maps = map_groups(look.analysis, report);
   if (look.analysis.holding) more.page.holds = describe_holds_of(look, report.options);

@@ -19,6 +19,7 @@
 #include "heapscan/acquire/sample.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
+#include "heapscan/report/lines.h"
 #include "heapscan/report/page.h"
 #include "heapscan/report/watch.h"
 
@@ -81,7 +82,9 @@ class Watch {
 
   // A page is written as a whole, when all has been said.
   [[nodiscard]] bool makes_page() const { return words_.shared.format == Format::Html; }
-  [[nodiscard]] bool tells_each_line() const { return !words_.quiet || makes_page(); }
+  [[nodiscard]] bool tells_each_line() const {
+    return makes_page() || (!words_.quiet && words_.shared.format != Format::Jsonl);
+  }
 
   template <typename Line>
   void emit(const Line& line) {
@@ -89,14 +92,22 @@ class Watch {
       keep_line(page_, line);
       return;
     }
-    const bool whole = write_output("", [&](std::ostream& out) {
+    write_lines([&](std::ostream& out) {
       if (words_.shared.format == Format::Json) {
         render_json(line, out);
       } else {
         render_as_text(line, out);
       }
     });
-    if (!whole) ended_ = "nobody reads on";
+  }
+  void emit_report() {
+    if (words_.shared.format != Format::Jsonl) return emit(report());
+    const std::optional<ChangeReport> changes =
+        history_.all_changes(groups_to_list(words_.top, Format::Jsonl));
+    if (changes) write_lines([&](std::ostream& out) { render_jsonl(*changes, origin_, out); });
+  }
+  void write_lines(const std::function<void(std::ostream&)>& render) {
+    if (!write_output("", render)) ended_ = "nobody reads on";
   }
   void render_as_text(const WatchReport& report, std::ostream& out) const {
     render_text(report, style_, out);
@@ -255,6 +266,7 @@ class Watch {
       for (const Verdict verdict :
            {Verdict::Reachable, Verdict::Possible, Verdict::Indirect, Verdict::Definite})
         add(verdict, line.in_use);
+      origin_ = origin_of(look);
       if (!history_.add(look, line)) {
         ended_ = "the process has become another program (exec)";
         is_gone_ = true;
@@ -364,7 +376,7 @@ class Watch {
       for (MemoryLimit& limit : report.limits) limit.name = escaped(limit.name);
       if (report.rate) report.left = time_left(report.limits, report.rate->rate);
     }
-    report.changes = history_.changes(words_.top);
+    report.changes = history_.changes(groups_to_list(words_.top, words_.shared.format));
     if (report.changes) {
       report.changes->command = fmt::format("heapscan watch {}", stamp_.pid);
       report.changes->verbose = words_.verbose;
@@ -377,7 +389,7 @@ class Watch {
 
   void report_now() {
     try_look("a report was asked for", [this] { return capture(); });
-    emit(report());
+    emit_report();
     if (makes_page()) say("the page is written at the end");
   }
 
@@ -385,12 +397,13 @@ class Watch {
     if (ended_ == "nobody reads on") return;
     if (!is_gone_ && !has_last_look_ && is_still_there())
       try_look("at the end", [this] { return capture(); });
-    emit(report());
+    emit_report();
     if (makes_page()) write_page();
   }
 
   const WatchWords& words_;
   LookHistory history_;
+  ReportOrigin origin_;  // of the last look
   KeepHow keep_;
   WatchStyle style_;
   WatchPage page_;  // what it will say, if that is wanted

@@ -101,6 +101,8 @@ class LookHistory {
   // The groups that grew or leak, `top` of them: those that leak first, by how much of them is lost,
   // then those that grew in every interval. Nothing before the second look.
   [[nodiscard]] std::optional<ChangeReport> changes(size_t top) const;
+  // All groups, with all that is known of them; of one look alone what it found. `top` of them.
+  [[nodiscard]] std::optional<ChangeReport> all_changes(size_t top) const;
   // Confirmed to be lost by the last two looks, or lost since; of one look, lost.
   [[nodiscard]] bool anything_leaked() const;
 
@@ -127,7 +129,7 @@ class LookHistory {
   std::optional<KeptLook> previous_;
   std::optional<LookLine> last_line_;
   std::map<std::string, Course> courses_;  // by the group's id in the last look
-  std::optional<ChangeReport> changes_;    // all groups
+  std::optional<ChangeReport> changes_;    // all groups; between the first look and the last
 };
 
 // ---- the command --------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ struct WatchWords {
   static constexpr const char* kSnapshot = "heapscan-%p-%t.core.zst";
   [[nodiscard]] std::string snapshot_name() const { return snapshot.value_or(kSnapshot); }
   KeepHow keep;
-  uint64_t top = 10;
+  std::optional<uint64_t> top;
   bool quiet = false;
   bool verbose = false;
   SharedOptions shared;

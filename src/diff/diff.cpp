@@ -166,6 +166,7 @@ class Diffing {
       const ClusterId cluster = is_gone ? row.cluster : after_.rows[stayed_[stayed].after].cluster;
       for_kinds(cluster, is_gone ? kind_before_ : kind_after_, [&](KindChange& kind) {
         count(kind.was, bytes);
+        count(kind.was_judged[row.verdict], bytes);
         if (fate == Fate::Gone) count(kind.gone, bytes);
         if (!was_lost) return;
         count(kind.lost_before, bytes);
@@ -185,6 +186,7 @@ class Diffing {
       const bool was_lost = fate != Fate::Born && before_.rows[stayed_[stayed].before].is_lost();
       for_kinds(row.cluster, kind_after_, [&](KindChange& kind) {
         count(kind.is, bytes);
+        count(kind.is_judged[row.verdict], bytes);
         if (fate == Fate::Born) count(kind.born, bytes);
         if (fate == Fate::Unchanged) count(kind.unchanged, bytes);
         if (fate == Fate::Changed) count(kind.changed, bytes);

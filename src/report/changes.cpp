@@ -138,7 +138,8 @@ LookSummary summarize_look(const CaptureFacts& facts, const Analysis& analysis, 
   summary.ended_threads = describe_ended_threads(analysis);
   summary.is_resident = analysis.image.residency().has_value();
   for (size_t i = 0; i < analysis.clusters.rows.size(); ++i)
-    summary.groups.push_back({id_of(analysis, ClusterId(i)), label_of(analysis, ClusterId(i))});
+    summary.groups.push_back({id_of(analysis, ClusterId(i)), label_of(analysis, ClusterId(i)),
+                              kind_of_label(analysis, ClusterId(i))});
   summary.notes = escaped_notes(analysis.notes(), analysis.image, content);
   return summary;
 }
@@ -181,6 +182,7 @@ ChangeReport describe_changes(const LookSummary& before, const LookSummary& afte
   report.verbose = options.verbose;
   report.notes = after.notes;
   report.is_resident = before.is_resident && after.is_resident;
+  report.memory = after.account;
   report.causes = find_causes(before.account, after.account, report.is_resident);
   report.hoards = find_hoards(before, after, delta.is_same_process);
   report.ended_before = before.ended_threads;
@@ -189,12 +191,13 @@ ChangeReport describe_changes(const LookSummary& before, const LookSummary& afte
   for (const KindChange& change : delta.kinds) {
     if (options.new_only && change.was.blocks > 0) continue;
     const bool is_still = change.growth() == 0 && change.born.blocks + change.gone.blocks == 0;
-    if (is_still && !leaks(change)) continue;
+    if (is_still && !leaks(change) && !options.with_still) continue;
     ChangeRow row;
     const LookSummary::Group& named =
         change.after.valid() ? after.groups[change.after] : before.groups[change.before];
     row.cluster = named.id;
     row.label = named.label;
+    row.kind = named.kind;
     row.change = change;
     row.is_stale = delta.is_same_process && is_stale(change);
     row.grew = change.growth() > 0 ? 1 : 0;

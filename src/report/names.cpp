@@ -177,6 +177,11 @@ std::string label_of(const Analysis& analysis, ClusterId cluster) {
   return unknown_type(row);
 }
 
+std::string kind_of_label(const Analysis& analysis, ClusterId cluster) {
+  const Evidence* const naming = naming_evidence(analysis.identities.rows[cluster].evidence);
+  return naming == nullptr ? "" : name_of(naming->kind);
+}
+
 std::vector<IdentityRow> identity_of(const Analysis& analysis, ClusterId cluster, bool content) {
   std::vector<IdentityRow> rows;
   for (const Evidence& evidence : analysis.identities.rows[cluster].evidence) {

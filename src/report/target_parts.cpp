@@ -84,6 +84,7 @@ CaptureFacts escaped_facts(CaptureFacts facts) {
   facts.command = escaped(facts.command);
   facts.executable = escaped(facts.executable);
   facts.source = escaped(facts.source);
+  facts.unit = escaped(facts.unit);
   return facts;
 }
 

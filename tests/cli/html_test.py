@@ -180,8 +180,20 @@ class Pages(FileTest):
 
 
 class Lines(FileTest):
+    def lines_of(self, result):
+        """The line of the process, and those of its groups; each follows its schema."""
+        lines = [parse(line) for line in result.out.splitlines()]
+        self.assertGreater(len(lines), 0, result.err)
+        self.follows("process", lines[0])
+        for line in lines[1:]:
+            self.follows("groups", line)
+            for field in ("host", "unit", "program", "build_id", "captured_at", "pid"):
+                self.assertEqual(line[field], lines[0][field])
+        self.assertEqual(lines[0]["groups"], len(lines) - 1)
+        return lines[0], lines[1:]
+
     @needs_ptrace
-    def test_of_groups_follow_their_schema(self):
+    def test_of_looks_and_of_comparisons(self):
         with fixture(os.path.join(OPTIONS.fixtures, "fixture_growth")) as program:
             before = self.snapshot(program)
             program.process.stdin.write(b".")
@@ -190,17 +202,66 @@ class Lines(FileTest):
             look = self.heapscan("attach", program.pid, "--format", "jsonl")
             core = self.heapscan("core", before, "--format", "jsonl")
             diff = self.heapscan("diff", before, program.pid, "--format", "jsonl")
+            unit = open(f"/proc/{program.pid}/cgroup", encoding="utf-8").read()
         for result in (look, core, diff):
-            lines = [parse(line) for line in result.out.splitlines()]
-            self.assertGreater(len(lines), 0)
-            for line in lines:
-                self.follows("groups", line)
-                self.assertEqual((line["pid"], line["command"]), (program.pid, "fixture_growth"))
-                self.assertRegex(line["build_id"], "^[0-9a-f]{40}$")
-        self.assertEqual(parse(look.out.splitlines()[0])["host"], os.uname().nodename)
-        self.assertIsNone(parse(core.out.splitlines()[0])["host"])
-        jobs = [parse(line) for line in diff.out.splitlines() if '"struct job"' in line]
-        self.assertEqual(jobs[0]["growth_bytes"], 40000)
+            process, groups = self.lines_of(result)
+            self.assertGreater(len(groups), 0)
+            self.assertEqual((process["pid"], process["command"]), (program.pid, "fixture_growth"))
+            self.assertRegex(process["build_id"], "^[0-9a-f]{40}$")
+            self.assertIn("libc.so.6", [module["name"] for module in process["modules"]])
+            lost = [group for group in groups if group["verdict"] in ("definite", "indirect")]
+            self.assertEqual(sum(group["lost_bytes"] for group in groups), sum(group["bytes"] for group in lost))
+        live, _ = self.lines_of(look)
+        compared, _ = self.lines_of(diff)
+        for field in ("in_use_bytes", "in_use_blocks", "lost_bytes", "lost_blocks", "possible_bytes", "free_bytes"):
+            self.assertEqual(live[field], compared[field], field)
+        self.assertEqual(live["host"], os.uname().nodename)
+        self.assertGreater(live["rss_bytes"], 0)
+        self.assertIn(live["unit"] or "", unit)
+        dead, _ = self.lines_of(core)
+        self.assertEqual((dead["host"], dead["unit"]), (None, None))
+
+    @needs_ptrace
+    def test_of_comparisons_have_all_groups_and_add_up(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_growth")) as program:
+            before = self.snapshot(program)
+            program.process.stdin.write(b".")
+            program.process.stdin.flush()
+            program.read_truth()
+            diff = self.heapscan("diff", before, program.pid, "--format", "jsonl")
+            first = self.heapscan("diff", before, program.pid, "--format", "jsonl", "-n", "1")
+        process, groups = self.lines_of(diff)
+        keys = [(group["id"], group["verdict"]) for group in groups]
+        self.assertEqual(len(set(keys)), len(keys))
+        for whole, part in (("in_use_bytes", "bytes"), ("in_use_blocks", "blocks"), ("lost_bytes", "lost_bytes"),
+                            ("growth_bytes", "growth_bytes"), ("growth_blocks", "growth_blocks")):
+            self.assertEqual(sum(group[part] for group in groups), process[whole], part)
+        jobs = [group for group in groups if group["label"] == "struct job"]
+        self.assertEqual(sum(group["growth_bytes"] for group in jobs), 40000)
+        self.assertEqual(jobs[0]["growth_bytes_per_minute"], jobs[0]["growth_bytes"] * 60 / jobs[0]["seconds"])
+        few, groups = self.lines_of(first)
+        self.assertEqual(len({group["id"] for group in groups}), 1)
+        self.assertGreater(few["groups_left_out"], 0)
+
+    @needs_ptrace
+    def test_without_content_have_the_labels_that_json_has(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_strdup_loop")) as program:
+            path = self.snapshot(program)
+        words = ("core", path, "--kinds", "definite,possible,reachable", "--no-content", "-n", "1000")
+        leaks = parse(self.heapscan(*words, "--format", "json").out)["leaks"]
+        _, groups = self.lines_of(self.heapscan(*words, "--format", "jsonl"))
+        self.assertEqual([group["label"] for group in groups], [leak["label"] for leak in leaks])
+        self.assertEqual([group["bytes"] for group in groups], [leak["bytes"] for leak in leaks])
+
+    @needs_ptrace
+    def test_of_a_watch_are_written_at_its_end(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_growth")) as program:
+            result = self.heapscan("watch", program.pid, "0.01", "2", "--format", "jsonl")
+        process, groups = self.lines_of(result)
+        self.assertEqual(process["growth_bytes"], 0)
+        self.assertGreater(len(groups), 0)
+        self.assertEqual(sum(group["bytes"] for group in groups), process["in_use_bytes"])
+        self.assertEqual({group["growth_bytes"] for group in groups}, {0})
 
     @needs_ptrace
     def test_for_flame_graphs_add_up(self):

@@ -9,6 +9,7 @@
 // before of the kind that it is now.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -52,6 +53,9 @@ struct KindChange {
   VerdictTotal lost_before;
   VerdictTotal lost_now;
   LostChange lost;
+  // `was` and `is` by how the blocks were judged then.
+  std::array<VerdictTotal, kVerdictCount> was_judged{};
+  std::array<VerdictTotal, kVerdictCount> is_judged{};
 
   [[nodiscard]] int64_t growth() const {
     return static_cast<int64_t>(is.bytes) - static_cast<int64_t>(was.bytes);

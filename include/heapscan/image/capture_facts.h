@@ -29,6 +29,7 @@ struct CaptureFacts {
   std::string command;       // comm or NT_PRPSINFO name
   std::string executable;    // path as the target saw it
   std::string source;        // "pid 4711" or the core's path
+  std::string unit;  // of systemd, or the container: "nginx.service"; empty: unknown, or none
   double captured_at =
       0;  // seconds since the epoch: when the process was stopped; of a core its file's mtime
   std::optional<double> pause_seconds;  // how long the target stood still; unknown of a core

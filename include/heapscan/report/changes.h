@@ -44,6 +44,7 @@ struct HoardRow {
 struct ChangeRow {
   std::string cluster;  // the id in the later look, or, when all are gone, in the earlier one
   std::string label;
+  std::string kind;  // as LookSummary::Group::kind
   KindChange change;
   std::string holder;  // the root that holds most of what was born; empty: unknown
   // Nearly all of what was there before is still there and was never written to, and there is more
@@ -60,7 +61,8 @@ struct ChangeReport {
   bool is_same_process = false;
   std::string why_not_same;
   bool is_resident = false;  // the bytes of causes are resident ones, otherwise mapped ones
-  uint64_t intervals = 1;
+  MemoryAccount memory;      // of the later look
+  uint64_t intervals = 1;    // 0: there was one look only, which is both
   // What rows and the whole say of lost blocks is of the last two looks, all else of the first and
   // the last.
   bool loss_is_of_last_two = false;
@@ -85,7 +87,8 @@ struct ChangeReport {
 
 struct ChangesOptions {
   size_t top = 10;
-  bool new_only = false;  // only kinds that were not there before
+  bool new_only = false;    // only kinds that were not there before
+  bool with_still = false;  // also kinds of which nothing was born or is gone
   bool verbose = false;
   std::string command;
 };
@@ -96,6 +99,7 @@ struct LookSummary {
   struct Group {
     std::string id;
     std::string label;
+    std::string kind;  // name_of(EvidenceKind) of what the label comes from; empty: of nothing
   };
   CaptureFacts facts;
   MemoryAccount account;

@@ -26,6 +26,9 @@ struct IdentityRow {
 // shape and size.
 [[nodiscard]] std::string label_of(const Analysis& analysis, ClusterId cluster);
 
+// How that identity is known: name_of(EvidenceKind). Empty where there is none.
+[[nodiscard]] std::string kind_of_label(const Analysis& analysis, ClusterId cluster);
+
 // Escaped, strongest first. Without content, nothing that may quote it.
 [[nodiscard]] std::vector<IdentityRow> identity_of(const Analysis& analysis, ClusterId cluster,
                                                    bool content);

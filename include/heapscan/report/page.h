@@ -1,7 +1,6 @@
 // Reports as pages for a browser: one file each, which fetches nothing, can be read with scripts off, and carries its
-// figures as JSON (the elements with the ids `report` and `holds` hold what --format json prints).
-//
-// Also the formats in which a report goes to other programs line by line.
+// figures as JSON (the elements with the ids `report` and `holds` hold what --format json prints). And the lines that
+// programs which draw flame graphs read.
 #pragma once
 
 #include <iosfwd>
@@ -65,18 +64,7 @@ void keep_line(WatchPage& page, const LookLine& line);
 void keep_line(WatchPage& page, const WatchNote& line);
 void keep_line(WatchPage& page, const WatchReport& line);
 
-// ---- lines --------------------------------------------------------------------------------------
-
-// Where a look was made, for those who put many reports together.
-struct ReportOrigin {
-  std::string host;  // escaped; empty: unknown
-  std::string build_id;
-};
-[[nodiscard]] ReportOrigin origin_of(const Analysis& analysis, const std::string& host);
-
-// A JSON object a line, one for each group (docs/groups.schema.json).
-void render_jsonl(const Report& report, const ReportOrigin& origin, std::ostream& out);
-void render_jsonl(const ChangeReport& report, const ReportOrigin& origin, std::ostream& out);
+// ---- lines for flame graphs ---------------------------------------------------------------------
 
 // "owner;variable;group 1320000": a line for each row of the tree that has bytes of its own.
 void render_folded(const HoldsReport& report, std::ostream& out);

@@ -23,6 +23,26 @@ TEST(Cgroups, PlacesOfAProcess) {
   EXPECT_EQ(parse_cgroup_places("0::/../../elsewhere\nnonsense\n3:memory\n"), Places{});
 }
 
+TEST(Cgroups, UnitOfAProcess) {
+  const std::string id(64, 'a');
+  EXPECT_EQ(unit_of_cgroups("0::/system.slice/nginx.service\n"), "nginx.service");
+  EXPECT_EQ(unit_of_cgroups("0::/system.slice/system-job.slice/job@7.service/worker/3\n"),
+            "job@7.service");
+  EXPECT_EQ(unit_of_cgroups("0::/user.slice/user-1.slice/user@1.service/app.slice/app-x.scope\n"),
+            "app-x.scope");
+  EXPECT_EQ(unit_of_cgroups("0::/system.slice/docker-" + id + ".scope\n"), "docker-aaaaaaaaaaaa");
+  EXPECT_EQ(unit_of_cgroups("4:memory:/docker/" + id + "\n"), "aaaaaaaaaaaa");
+  EXPECT_EQ(unit_of_cgroups("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-" + id +
+                            ".scope/init\n"),
+            "cri-containerd-aaaaaaaaaaaa");
+  EXPECT_EQ(unit_of_cgroups("0::/lxc.payload.web/init\n"), "lxc-web");
+  EXPECT_EQ(unit_of_cgroups("4:memory:/a.service\n1:name=systemd:/b.service\n0::/c.service\n"),
+            "b.service");
+  for (const char* none : {"", "0::/\n", "0::/init\n", "nonsense", "0::", "0:x", "0::/a/b\n"})
+    EXPECT_EQ(unit_of_cgroups(none), "") << none;
+  EXPECT_EQ(unit_of_cgroups("0::/x" + id + "\n"), "");
+}
+
 constexpr const char* kMounts =
     "22 1 0:20 / /proc rw - proc proc rw\n"
     "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n"

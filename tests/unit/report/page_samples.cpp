@@ -167,6 +167,12 @@ ChangeReport hostile_changes() {
   row.change.was = {10, 1000};
   row.change.is = {90, 9000};
   row.change.lost_now = {20, 2000};
+  row.change.was_judged[static_cast<size_t>(Verdict::Reachable)] = {10, 1000};
+  row.change.is_judged[static_cast<size_t>(Verdict::Reachable)] = {70, 7000};
+  row.change.is_judged[static_cast<size_t>(Verdict::Definite)] = {20, 2000};
+  report.all.was = row.change.was;
+  report.all.is = row.change.is;
+  report.all.is_judged = row.change.is_judged;
   row.holder = hostile("holder");
   row.is_stale = true;
   row.grew = 2;

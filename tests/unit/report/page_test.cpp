@@ -230,32 +230,5 @@ TEST(Folded, OfALookIsByCallSite) {
   EXPECT_EQ(out.str(), "all groups;web;session_new+0x14 (web.c:8);struct session 400\n");
 }
 
-TEST(Jsonl, HasALineForEachGroup) {
-  std::ostringstream out;
-  render_jsonl(hostile_report(), {"host", "abcd"}, out);
-  std::istringstream lines(out.str());
-  std::vector<nlohmann::json> rows;
-  for (std::string line; std::getline(lines, line);) rows.push_back(nlohmann::json::parse(line));
-  ASSERT_EQ(rows.size(), 2U);
-  EXPECT_EQ(rows[0]["schema"], "heapscan.groups/1");
-  EXPECT_EQ(rows[0]["host"], "host");
-  EXPECT_EQ(rows[0]["build_id"], "abcd");
-  EXPECT_EQ(rows[0]["lost_bytes"], 3600);
-  EXPECT_EQ(rows[1]["verdict"], "possible");
-  EXPECT_EQ(rows[1]["lost_bytes"], 0);
-  EXPECT_EQ(rows[0]["growth_bytes"], nullptr);
-}
-
-TEST(Jsonl, OfChangesHasTheirGrowth) {
-  std::ostringstream out;
-  render_jsonl(hostile_changes(), {}, out);
-  const auto row = nlohmann::json::parse(out.str());
-  EXPECT_EQ(row["host"], nullptr);
-  EXPECT_EQ(row["bytes"], 9000);
-  EXPECT_EQ(row["growth_bytes"], 8000);
-  EXPECT_EQ(row["lost_bytes"], 2000);
-  EXPECT_EQ(row["seconds"], 60);
-}
-
 }  // namespace
 }  // namespace heapscan
