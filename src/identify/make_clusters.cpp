@@ -3,7 +3,7 @@
 // label are one cluster, whose fingerprint is made from that label. Any other family is a cluster
 // by itself, and is known by what it looks like. That is the same in many programs: text, or a
 // struct of two numbers, is in every one, and not the same thing there; so the program's name goes
-// in.
+// in. It does so without its version, which the next build changes.
 #include <algorithm>
 #include <tuple>
 #include <unordered_map>
@@ -80,10 +80,20 @@ Identity make_identity(const Union& united, FamilyEvidence& evidence) {
   return identity;
 }
 
+// Values that programs of one language or library are made of, whatever they are about. The types of
+// Python's own modules have a dot in their names, and those that a program defines have names of its own.
+bool is_value_of_library(const Evidence& naming) {
+  const std::string_view label = naming.label;
+  constexpr std::string_view kPython = "Python ";
+  if (label.starts_with(kPython)) return !naming.quotes_heap && label.find('.') == label.npos;
+  return label.starts_with("std::") || label.starts_with("array of std::") || label == "GVariant";
+}
+
 // Parts of the standard containers are in every program.
 bool is_general(const Identity& identity) {
-  const EvidenceKind kind = naming_evidence(identity.evidence)->kind;
-  return kind == EvidenceKind::Container || kind == EvidenceKind::Content;
+  const Evidence& naming = *naming_evidence(identity.evidence);
+  return naming.kind == EvidenceKind::Container || naming.kind == EvidenceKind::Content ||
+         is_value_of_library(naming);
 }
 
 // Gives those that nothing tells apart numbers, in an order that another run most probably has as
@@ -160,7 +170,39 @@ Clusters rows_of(const std::vector<Union>& unions, const std::vector<size_t>& or
   return clusters;
 }
 
+// How long what `name` ends with is, of these characters only.
+size_t tail_of(std::string_view name, std::string_view characters) {
+  const size_t before = name.find_last_not_of(characters);
+  return name.size() - (before == std::string_view::npos ? 0 : before + 1);
+}
+
+std::string_view without_commit(std::string_view name) {
+  constexpr size_t kShortest = 7;
+  constexpr size_t kLongest = 40;
+  const size_t length = tail_of(name, "0123456789abcdef");
+  if (length < kShortest || length > kLongest || length + 1 >= name.size()) return name;
+  const std::string_view tail = name.substr(name.size() - length);
+  const char before = name[name.size() - length - 1];
+  const bool is_commit = (before == '-' || before == '_' || before == '.') &&
+                         tail.find_first_of("0123456789") != std::string_view::npos;
+  return is_commit ? name.substr(0, name.size() - length - 1) : name;
+}
+
+std::string_view without_number(std::string_view name) {
+  std::string_view left = name.substr(0, name.size() - tail_of(name, "0123456789._-+~"));
+  const std::string_view tail = name.substr(left.size());
+  if (left.empty() || tail.find_first_of("0123456789") == std::string_view::npos) return name;
+  const bool has_v = left.size() > 2 && (left.ends_with("-v") || left.ends_with("_v"));
+  if (has_v) return left.substr(0, left.size() - 2);
+  // A number alone may be a part of the name: bzip2.
+  return tail.find_first_of("._-") == std::string_view::npos ? name : left;
+}
+
 }  // namespace
+
+std::string_view without_version(std::string_view name) {
+  return without_number(without_commit(name));
+}
 
 std::string_view name_of_program(const MemoryImage& image) {
   constexpr std::string_view kDeleted = " (deleted)";
@@ -168,7 +210,7 @@ std::string_view name_of_program(const MemoryImage& image) {
     if (!module.is_executable) continue;
     std::string_view name = module.file_name();
     if (name.ends_with(kDeleted)) name.remove_suffix(kDeleted.size());
-    return name;
+    return without_version(name);
   }
   return {};
 }

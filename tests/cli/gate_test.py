@@ -4,12 +4,15 @@
 usage: gate_test.py --heapscan PROGRAM --fixtures FOLDER [SUITE...]
 """
 
+import os
+import shutil
 import sys
 import xml.etree.ElementTree
 
 from jsonschema import Draft202012Validator
 
 from cli_test import OPTIONS, SCHEMA, CliTest, main, needs_ptrace
+from heapscan_cli import fixture
 from validate_json import parse, violations
 
 EVERYTHING = ("-n", "1000000000")
@@ -72,6 +75,26 @@ class Gates(GateTest):
                                   ("10000 blocks", 0), ("9999blocks", 1)):
                 text = self.looked_at(waiting, "-q", "--fail-above", allowed, code=code)
                 self.assertIn("\ngate        " + ("failed: " if code else "passed: "), text)
+
+    @needs_ptrace
+    def test_what_every_program_has_is_told_apart_by_program_and_not_by_build(self):
+        folder = self.folder()
+        baseline, rules = folder / "baseline.json", folder / "rules"
+        ids = {}
+        for name in ("shop-1.0", "shop-1.1", "bank"):
+            shutil.copy(os.path.join(OPTIONS.fixtures, "fixture_strdup_loop"), folder / name)
+            with fixture(str(folder / name)) as waiting:
+                leak = parse(self.looked_at(waiting, "--format", "json", code=1))["leaks"][0]
+                ids[name] = leak["id"]
+                if name == "shop-1.0":
+                    self.looked_at(waiting, "--format", "json", "-o", baseline, code=1)
+                    rules.write_text(f"id:{leak['id']}\n", encoding="utf-8")
+                is_other = name == "bank"
+                self.looked_at(waiting, "-q", "--baseline", baseline, code=int(is_other))
+                self.looked_at(waiting, "-q", "--suppressions", rules, code=int(is_other))
+        self.assertEqual(leak["label"], "text")
+        self.assertEqual(ids["shop-1.0"], ids["shop-1.1"])
+        self.assertNotEqual(ids["shop-1.0"], ids["bank"])
 
     def test_what_may_be_allowed(self):
         for value in ("x", "-1", "4 M", "blocks", "x blocks", "1.5 blocks", "10kk", "4Mblocks"):

@@ -115,13 +115,17 @@ struct Identities {
 
 // The clusters of these families, and what each is. Families whose evidence says that they are one
 // thing (the same type, class or container part) are one cluster. What every program has, such as
-// parts of standard containers, gets a fingerprint of this `program`.
+// text, parts of standard containers and strings of Python, gets a fingerprint of this `program`.
 [[nodiscard]] std::pair<Clusters, Identities> make_clusters(const HeapModel& heap,
                                                             Families families,
                                                             FamilyEvidence evidence,
                                                             std::string_view program);
 
-// The file name of the executable, also where that was replaced; empty when there is none.
+// "nginx" of "nginx-1.22.1", "python" of "python3.11", "app" of "app_v2-3f9c2d17": what the next build
+// of the program is called, too.
+[[nodiscard]] std::string_view without_version(std::string_view name);
+// The file name of the executable without its version, also where that was replaced; empty when
+// there is none.
 [[nodiscard]] std::string_view name_of_program(const MemoryImage& image);
 
 // The same identities without the words of labels and evidence that quote memory outside modules.

@@ -20,7 +20,7 @@ namespace heapscan {
 struct ReportOrigin {
   std::string host;
   std::string version;   // of heapscan
-  std::string program;   // the file name of the executable
+  std::string program;   // the file name of the executable, without its version
   std::string build_id;  // of the executable
   std::vector<std::pair<std::string, std::string>>
       modules;  // file name and build id of the others that have one

@@ -83,6 +83,45 @@ TEST_F(MakeClusters, PartsOfContainersAreThoseOfOneProgram) {
       << "a class is known by its name";
 }
 
+TEST_F(MakeClusters, ValuesOfALibraryAreThoseOfOneProgram) {
+  const auto is_of_program = [&](const char* label, bool is_named_in_heap = false) {
+    const auto id_in = [&](std::string_view program) {
+      clear();
+      add(label, true, 0, 1, 10, 40);
+      evidence_.rows[FamilyId(0)][0].kind = EvidenceKind::Library;
+      evidence_.rows[FamilyId(0)][0].quotes_heap = is_named_in_heap;
+      return fingerprint_of_first(program);
+    };
+    return id_in("shop") != id_in("bank");
+  };
+  for (const char* label : {"Python str", "Python dict", "GVariant", "std::pair<int, char*>",
+                            "std::shared_ptr<Row>[4]"})
+    EXPECT_TRUE(is_of_program(label)) << label;
+  for (const char* label : {"Python numpy.ndarray", "GtkButton", "struct session", "FILE"})
+    EXPECT_FALSE(is_of_program(label)) << label;
+  EXPECT_FALSE(is_of_program("Python Account", true)) << "a class that the program defines";
+}
+
+TEST(NameOfProgram, IsThatOfTheNextBuildToo) {
+  const std::vector<std::pair<const char*, const char*>> names = {{"nginx", "nginx"},
+                                                                  {"nginx-1.22.1", "nginx"},
+                                                                  {"python3.11", "python"},
+                                                                  {"app-v2", "app"},
+                                                                  {"app_v2.0-rc", "app_v2.0-rc"},
+                                                                  {"app_v2-3f9c2d17", "app"},
+                                                                  {"server-20260131", "server"},
+                                                                  {"bzip2", "bzip2"},
+                                                                  {"worker1", "worker1"},
+                                                                  {"ab12", "ab12"},
+                                                                  {"app-deadbeef", "app-deadbeef"},
+                                                                  {"1.2", "1.2"},
+                                                                  {"", ""},
+                                                                  {"-v1", "-v1"},
+                                                                  {"3f9c2d17", "3f9c2d17"},
+                                                                  {"-3f9c2d17", "-3f9c2d17"}};
+  for (const auto& [name, stable] : names) EXPECT_EQ(without_version(name), stable) << name;
+}
+
 TEST_F(MakeClusters, NoTwoGroupsHaveOneId) {
   for (size_t i = 0; i < 3; ++i) add("", false, i, 3, 100 + i, 40);
   for (Family& row : families_.rows) row.portrait = 7;
