@@ -12,6 +12,9 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "heapscan/acquire/capture.h"
+#include "heapscan/acquire/sample.h"
+#include "heapscan/base/text.h"
+#include "heapscan/diff/rate.h"
 #include "heapscan/report/report.h"
 #include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
@@ -19,6 +22,15 @@
 namespace heapscan {
 
 namespace {
+
+std::optional<MemoryLimit> nearest_limit_of(int pid) {
+  std::vector<MemoryLimit> limits = find_memory_limits(pid);
+  const auto nearest = nearest_limit(limits);
+  if (!nearest) return std::nullopt;
+  MemoryLimit limit = std::move(limits[*nearest]);
+  limit.name = escaped(limit.name);
+  return limit;
+}
 
 SymbolOptions symbol_options(const SharedOptions& options) {
   SymbolOptions symbols;
@@ -54,7 +66,9 @@ ReportOrigin origin_of(const Look& look) {
   std::array<char, HOST_NAME_MAX + 1> host{};
   const bool is_here = look.captured.facts.kind == CaptureFacts::Kind::Live &&
                        ::gethostname(host.data(), host.size() - 1) == 0;
-  return origin_of(look.analysis, is_here ? host.data() : "", HEAPSCAN_VERSION);
+  ReportOrigin origin = origin_of(look.analysis, is_here ? host.data() : "", HEAPSCAN_VERSION);
+  if (is_here) origin.limit = nearest_limit_of(look.captured.facts.pid);
+  return origin;
 }
 
 Look look_at(const SharedOptions& options, AnalysisOptions analysis,

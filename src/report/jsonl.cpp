@@ -97,6 +97,12 @@ Json json_of_memory(const MemoryAccount& memory) {
           {"lost_mapping_bytes", mapped(MemoryUse::LostMappings)}};
 }
 
+Json json_of_limit(const std::optional<MemoryLimit>& limit) {
+  return {{"limit_name", limit ? Json(limit->name) : Json(nullptr)},
+          {"limit_bytes", limit ? Json(limit->limit) : Json(nullptr)},
+          {"limit_used_bytes", limit ? Json(limit->used) : Json(nullptr)}};
+}
+
 struct ProcessLine {
   const CaptureFacts& target;
   const ReportOrigin& origin;
@@ -122,6 +128,7 @@ void write_process(const ProcessLine& process, std::ostream& out) {
                {"lost_blocks", lost.blocks},
                {"possible_bytes", total_of(process.judged, Verdict::Possible).bytes},
                {"suppressed_bytes", process.suppressed.bytes}});
+  line.update(json_of_limit(process.origin.limit));
   line.update(json_of_growth(process.growth));
   line.update({{"groups", process.groups},
                {"groups_left_out", process.left_out},

@@ -217,9 +217,10 @@ class Lines(FileTest):
             self.assertEqual(live[field], compared[field], field)
         self.assertEqual(live["host"], os.uname().nodename)
         self.assertGreater(live["rss_bytes"], 0)
+        self.assertGreater(live["limit_bytes"], live["limit_used_bytes"])
         self.assertIn(live["unit"] or "", unit)
         dead, _ = self.lines_of(core)
-        self.assertEqual((dead["host"], dead["unit"]), (None, None))
+        self.assertEqual((dead["host"], dead["unit"], dead["limit_name"]), (None, None, None))
 
     @needs_ptrace
     def test_of_comparisons_have_all_groups_and_add_up(self):

@@ -6,11 +6,13 @@
 #pragma once
 
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
+#include "heapscan/image/memory_sample.h"
 #include "heapscan/report/changes.h"
 #include "heapscan/report/report.h"
 
@@ -23,7 +25,8 @@ struct ReportOrigin {
   std::string program;   // the file name of the executable, without its version
   std::string build_id;  // of the executable
   std::vector<std::pair<std::string, std::string>>
-      modules;  // file name and build id of the others that have one
+      modules;                       // file name and build id of the others that have one
+  std::optional<MemoryLimit> limit;  // the nearest; of a process that runs
 };
 [[nodiscard]] ReportOrigin origin_of(const Analysis& analysis, const std::string& host,
                                      const std::string& version);

@@ -18,7 +18,14 @@ using Lines = std::vector<nlohmann::json>;
 template <typename ReportOf>
 std::string text_of_lines(const ReportOf& report) {
   std::ostringstream out;
-  render_jsonl(report, {"web3", "1.0", "nginx", "abcd", {{"libc.so.6", "ef01"}}}, out);
+  render_jsonl(report,
+               {"web3",
+                "1.0",
+                "nginx",
+                "abcd",
+                {{"libc.so.6", "ef01"}},
+                MemoryLimit{"the machine", 1000, 600}},
+               out);
   return out.str();
 }
 
@@ -59,6 +66,8 @@ TEST(Lines, OfALookBeginWithTheProcess) {
   EXPECT_EQ(process["groups"], 2);
   EXPECT_EQ(process["groups_left_out"], 7);
   EXPECT_EQ(process["modules"][0]["name"], "libc.so.6");
+  EXPECT_EQ(process["limit_name"], "the machine");
+  EXPECT_EQ(process["limit_used_bytes"], 600);
 }
 
 TEST(Lines, OfALookHaveOneForEachGroup) {
