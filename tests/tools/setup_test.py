@@ -26,11 +26,13 @@ done
 if [ -e "$MACHINE/no-network" ] && [ "$command" != update ]; then exit 100; fi
 case $command in
   install)
+    case "$*" in *nodejs*) printf '#!/bin/sh\\n' >"$BIN/node"; cp "$MACHINE/npm" "$BIN/npm"; chmod +x "$BIN/node" "$BIN/npm" ;; esac
+    case "$*" in *postgresql-client*) printf '#!/bin/sh\\n' >"$BIN/psql"; chmod +x "$BIN/psql" ;; esac
     case "$*" in *chromium*) [ ! -e "$MACHINE/no-browser" ] || exit 100 ;; esac
     for word; do echo "$word" >>"$MACHINE/installed"; done ;;
   download)
     for word; do
-      case $word in nginx | redis-*) echo "${word%%=*}" >"${word%%=*}_1.0_amd64.deb" ;; esac
+      case $word in nginx | redis-* | postgresql-15) echo "${word%%=*}" >"${word%%=*}_1.0_amd64.deb" ;; esac
     done ;;
 esac
 """
@@ -41,6 +43,7 @@ case $1 in
       */Version) echo 1.0 ;;
       redis-server/Depends) echo 'lsb-base (>= 3.2-14), redis-tools (= 1.0)' ;;
       redis-tools/Depends) echo 'adduser, libjemalloc2 (>= 3.5.0), libc6 (>= 2.34)' ;;
+      postgresql-15/Depends) echo 'postgresql-client-15, libc6 (>= 2.36)' ;;
       nginx/Depends) echo 'libc6 (>= 2.34), libcrypt1 (>= 1:4.1.0), nginx-common (<< 1.0.1~), zlib1g (>= 1:1.1.4)' ;;
     esac ;;
   --extract)
@@ -49,10 +52,20 @@ case $1 in
       nginx) program=usr/sbin/nginx ;;
       redis-server) ln -s redis-check-rdb "$3/usr/bin/redis-server"; exit ;;
       redis-tools) program=usr/bin/redis-check-rdb ;;
+      postgresql-15) mkdir -p "$3/usr/lib/postgresql/15/bin"; program=usr/lib/postgresql/15/bin/initdb ;;
     esac
     printf '#!/bin/sh\\n' >"$3/$program"
     chmod +x "$3/$program" ;;
 esac
+"""
+APT_CACHE = """#!/bin/sh
+printf 'postgresql\\n  Depends: postgresql-15\\n  Suggests: postgresql-doc\\n'
+"""
+NPM = """#!/bin/sh
+echo "npm $*" >>"$MACHINE/calls"
+[ ! -e "$MACHINE/no-network" ] || exit 1
+while [ "$1" != --prefix ]; do shift; done
+mkdir -p "$2/node_modules/@duckdb/node-api"
 """
 SUDO = """#!/bin/sh
 echo "sudo $*" >>"$MACHINE/calls"
@@ -76,6 +89,8 @@ class Setup(unittest.TestCase):
         self.stand_in("dpkg-deb", DPKG_DEB)
         self.stand_in("dpkg", "#!/bin/sh\nexit 0\n")
         self.stand_in("cmake", "#!/bin/sh\necho cmake version 3.25.1\n")
+        self.stand_in("apt-cache", APT_CACHE)
+        (self.machine / "npm").write_text(NPM)
         self.user(0)
         for tool in ("sh", "sed", "grep", "tr", "sort", "dirname", "mktemp", "mkdir", "cat", "ln", "chmod", "rm", "cp",
                      "wc", "env"):
@@ -108,7 +123,7 @@ class Setup(unittest.TestCase):
         script = self.machine / "tree/tools/setup"
         script.write_text(script.read_text().replace(":/usr/sbin:", ":"))
         return subprocess.run(["/bin/sh", script, *words], capture_output=True, text=True, check=False,
-                              env={"PATH": str(self.bin), "MACHINE": str(self.machine), **environment})
+                              env={"PATH": str(self.bin), "BIN": str(self.bin), "MACHINE": str(self.machine), **environment})
 
     def test_nothing_to_do(self):
         self.have_all()
@@ -120,15 +135,17 @@ class Setup(unittest.TestCase):
     def test_installs_what_is_missing_and_unpacks_servers(self):
         done = self.setup()
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stderr)
-        wanted = {package for package in self.packages() if package not in ("nginx", "redis-server")}
+        wanted = {package for package in self.packages() if package not in ("nginx", "redis-server", "postgresql", "@duckdb/node-api")}
         self.assertLessEqual(wanted, set((self.machine / "installed").read_text().split()))
         programs = self.machine / "tree/build/programs/usr"
         self.assertTrue((programs / "sbin/nginx").is_file())
         self.assertTrue((programs / "bin/redis-server").is_file(), "the package it is a link into is there too")
+        self.assertTrue((programs / "lib/postgresql/15/bin/initdb").is_file())
+        self.assertTrue((self.machine / "tree/build/duckdb/node_modules/@duckdb/node-api").is_dir())
         self.assertEqual(sorted(os.listdir(programs.parent)), ["usr"], "nothing is left over")
         installs = [call for call in self.calls() if " install " in call]
-        for never in ("nginx", "redis-server", "redis-tools", "nginx-common"):
-            self.assertNotIn(f" {never}", " ".join(installs), "a service would be started")
+        for never in ("nginx", "redis-server", "redis-tools", "nginx-common", "postgresql", "postgresql-15"):
+            self.assertNotIn(f" {never} ", " ".join(installs) + " ", "a service would be started")
         self.assertIn(" libjemalloc2", " ".join(installs))
         self.assertIn("nothing to do", self.setup().stdout, "the second time")
 
@@ -191,6 +208,23 @@ class Setup(unittest.TestCase):
         in_ci = self.setup(CI="true")
         self.assertEqual(in_ci.returncode, 1)
         self.assertIn("setup: could not install a browser", in_ci.stderr)
+
+    def test_databases_that_cannot_be_had_cost_a_test(self):
+        self.have_all()
+        (self.machine / "no-network").write_text("")
+        done = self.setup()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("setup: could not find PostgreSQL; the tests with postgresql will be skipped, or ask", done.stderr)
+        self.assertIn("setup: could not fetch DuckDB with npm (no network?); the tests with @duckdb/node-api will be skipped, "
+                      "or with network, run tools/setup again\n", done.stderr)
+
+    def test_an_npm_that_is_there_is_used(self):
+        self.have_all()
+        self.stand_in("npm", NPM)
+        self.stand_in("node", "#!/bin/sh\n")
+        self.assertEqual(self.setup().returncode, 0)
+        self.assertNotIn(" nodejs", "\n".join(self.calls()))
+        self.assertRegex("\n".join(self.calls()), r"npm install [^\n]* @duckdb/node-api@\d")
 
     def test_a_tree_that_is_read_only(self):
         self.have_all()
