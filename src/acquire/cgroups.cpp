@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "acquire/mountinfo.h"
 #include "acquire/proc_files.h"
 #include "heapscan/base/fd.h"
 
@@ -16,33 +17,9 @@ constexpr size_t kShownOfId = 12;    // of them, as container engines show it
 // Version 1 says "no limit" with the largest number of pages there can be.
 constexpr uint64_t kNoLimit = uint64_t{1} << 60;
 
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (size_t at = text.find(separator); at != std::string_view::npos; at = text.find(separator)) {
-    parts.push_back(text.substr(0, at));
-    text.remove_prefix(at + 1);
-  }
-  parts.push_back(text);
-  return parts;
-}
-
 bool has_word(std::string_view list, std::string_view word) {
   const std::vector<std::string_view> words = split(list, ',');
   return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-// "\040" is a blank: mountinfo writes what would part its fields as octal numbers.
-std::string without_octal(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    int value = 0;
-    const bool is_octal = text[i] == '\\' && i + 3 < text.size() &&
-                          std::from_chars(text.data() + i + 1, text.data() + i + 4, value, 8).ptr ==
-                              text.data() + i + 4;
-    out += is_octal ? static_cast<char>(value) : text[i];
-    if (is_octal) i += 3;
-  }
-  return out;
 }
 
 std::optional<uint64_t> number_in_file(const std::string& path) {
@@ -152,17 +129,11 @@ std::string unit_of_cgroups(std::string_view text) {
 
 std::vector<CgroupMount> parse_cgroup_mounts(std::string_view text) {
   std::vector<CgroupMount> mounts;
-  for_each_line(text, [&](std::string_view line) {
-    const size_t dash = line.find(" - ");
-    if (dash == std::string_view::npos) return;
-    const std::vector<std::string_view> before = split(line.substr(0, dash), ' ');
-    const std::vector<std::string_view> after = split(line.substr(dash + 3), ' ');
-    if (before.size() < 5 || after.size() < 3) return;
-    const bool is_two = after[0] == "cgroup2";
-    if (!is_two && (after[0] != "cgroup" || !has_word(after[2], "memory"))) return;
-    mounts.push_back({is_two ? CgroupVersion::Two : CgroupVersion::One, without_octal(before[3]),
-                      without_octal(before[4])});
-  });
+  for (const MountLine& mount : parse_mountinfo(text)) {
+    const bool is_two = mount.type == "cgroup2";
+    if (!is_two && (mount.type != "cgroup" || !has_word(mount.options, "memory"))) continue;
+    mounts.push_back({is_two ? CgroupVersion::Two : CgroupVersion::One, mount.root, mount.point});
+  }
   return mounts;
 }
 

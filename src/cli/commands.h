@@ -21,6 +21,7 @@ void setup_help(CLI::App& program, Run& run);  // and `version`
 void setup_run(CLI::App& program, Run& run);
 void setup_snapshot(CLI::App& program, Run& run);
 void setup_trace(CLI::App& program, Run& run);
+void setup_triage(CLI::App& program, Run& run);
 void setup_watch(CLI::App& program, Run& run);
 void setup_questions(CLI::App& program, Run& run);  // a command each: cli/questions.h
 

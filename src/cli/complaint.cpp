@@ -92,6 +92,7 @@ Operands operands_of(const std::string& command) {
       {"help", {"a command", "one command"}},
       {"holds", {"a process or a file", "one process or file, and what holds"}},
       {"snapshot", {"a process id or name", "one process id or name"}},
+      {"triage", {"no word", "no words"}},
       {"version", {"no word", "no words"}},
       {"why", {"a process or a file, and addresses", "one process or file, and addresses"}}};
   const auto known = kOperands.find(command);

@@ -110,6 +110,7 @@ int run_program(int argc, char** argv) {
   setup_watch(program, run);
   setup_trace(program, run);
   setup_run(program, run);
+  setup_triage(program, run);
   setup_explore(program, run);
   setup_questions(program, run);
   setup_help(program, run);

@@ -73,7 +73,7 @@ class Help(CliTest):
 
     def test_of_every_command(self):
         for command in ("assert", "attach", "blocks", "cluster", "completion", "core", "diff", "explore", "find", "grep", "help",
-                        "holds", "refs", "run", "snapshot", "trace", "version", "watch", "whatis", "why"):
+                        "holds", "refs", "run", "snapshot", "trace", "triage", "version", "watch", "whatis", "why"):
             result = self.heapscan(command, "--help")
             self.assertEqual((result.code, result.err), (0, ""))
             self.assert_golden(f"help_{command}.txt", result.out)
