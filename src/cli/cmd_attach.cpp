@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cli/commands.h"
+#include "cli/cost_limits.h"
 #include "cli/look.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -17,6 +18,7 @@ namespace {
 
 struct AttachOptions {
   ProcessWords process;
+  CostLimits limits;
   SharedOptions shared;
 };
 
@@ -33,11 +35,9 @@ std::string listed(const PauseEstimate& estimate) {
 }
 
 int report_on(int pid, const AttachOptions& options, const SharedOptions& shared) {
-  CaptureOptions capture;
-  capture.leave_calls = options.process.leave_calls;
-  if (options.shared.report.verbose) {
-    capture.on_estimate = [](const PauseEstimate& estimate) { say(listed(estimate)); };
-  }
+  const CaptureOptions capture = capture_within(
+      pid, options.process, options.limits,
+      options.shared.report.verbose ? listed : std::function<std::string(const PauseEstimate&)>());
   return run_report(
       shared,
       fmt::format("heapscan attach {}{}", pid, options.process.leave_calls ? " --leave-calls" : ""),
@@ -81,6 +81,7 @@ void add_attach_words(CLI::App& command, AttachOptions& options) {
       command, options.process, "the stop",
       "A report on each process of that name; with -o in a file each, FILE with the process id in "
       "its name");
+  add_cost_options(command, options.limits);
   add_shared_options(command, options.shared);
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cli/commands.h"
+#include "cli/cost_limits.h"
 #include "cli/keep_capture.h"
 #include "cli/look.h"
 #include "cli/options.h"
@@ -21,6 +22,7 @@ namespace {
 
 struct KeepOptions {
   ProcessWords process;
+  CostLimits limits;
   std::string output;
   KeepHow how;
   bool quiet = false;
@@ -44,10 +46,10 @@ void keep(int pid, const KeepOptions& options) {
   check_snapshot_path(path, options.how.force);
   std::optional<Progress> progress(std::in_place, !options.quiet);
   progress->stage("copying memory");
-  CaptureOptions how;
-  how.leave_calls = options.process.leave_calls;
-  if (options.verbose) how.on_estimate = [](const PauseEstimate& e) { say(cost_of(e)); };
-  const Capture capture = capture_process(pid, how);
+  const Capture capture = capture_process(
+      pid, capture_within(
+               pid, options.process, options.limits,
+               options.verbose ? cost_of : std::function<std::string(const PauseEstimate&)>()));
 
   const std::string summary = keep_capture(capture, path, options.how, *progress);
   progress.reset();
@@ -93,6 +95,7 @@ void add_snapshot_words(CLI::App& command, KeepOptions& options) {
   add_process_options(command, options.process, "the stop",
                       "A snapshot of each process of that name, in a file each, FILE with the "
                       "process id in its name");
+  add_cost_options(command, options.limits);
   add_file_options(command, options);
   add_reading_options(command, options.how.reading);
 }

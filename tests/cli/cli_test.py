@@ -331,6 +331,18 @@ class Usage(CliTest):
 
 @needs_ptrace
 class Output(CliTest):
+    @needs_ptrace
+    def test_what_would_cost_too_much_is_left_alone(self):
+        with healthy_process() as process:
+            for command, *more in (("attach",), ("snapshot", "-o", self.folder() / "look.core")):
+                for limit, part in (("--max-copy=1", "and --max-copy is 1 B"), ("--max-pause=0", "and --max-pause is 0")):
+                    result = self.heapscan(command, process.pid, limit, *more)
+                    self.assert_complains(result, 3, f"process {process.pid} was left alone: ", part)
+                    self.assertFalse(more and os.path.exists(more[-1]))
+            self.assertEqual(self.heapscan("attach", process.pid, "--max-copy", "64G", "--max-pause", "1e9").code, 0)
+        self.assert_complains(self.heapscan("attach", "1", "--max-copy=x"), 2, "--max-copy takes a size")
+        self.assert_complains(self.heapscan("attach", "1", "--max-pause=x"), 2, "--max-pause takes a number of milliseconds")
+
     """Of the strdup loop: 2000 lost blocks of 24 bytes."""
 
     def setUp(self):

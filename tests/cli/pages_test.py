@@ -161,11 +161,25 @@ class Installed(PagesTest):
         self.output_of("cmake", "--install", str(build), "--prefix", prefix, env={**os.environ, "DESTDIR": str(folder)})
         return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
+    def assert_unit_names_installed_paths(self, prefix):
+        folder = self.folder()
+        build = pathlib.Path(OPTIONS.heapscan).resolve().parent.parent
+        self.output_of("cmake", "--install", str(build), "--prefix", prefix, env={**os.environ, "DESTDIR": str(folder)})
+        unit = (folder / prefix[1:] / "share/doc/heapscan/examples/heapscan-fleet@.service").read_text(encoding="utf-8")
+        self.assertIn(f"\nEnvironment=HEAPSCAN={prefix}/bin/heapscan\n", unit)
+        self.assertIn(f"\nExecStart={prefix}/share/heapscan/fleet/look %i.service\n", unit)
+        self.assertTrue(os.access(folder / prefix[1:] / "share/heapscan/fleet/look", os.X_OK))
+
+    def test_units_name_installed_paths(self):
+        for prefix in ("/usr", "/usr/local"):
+            self.assert_unit_names_installed_paths(prefix)
+
     def test_below_usr(self):
         files = self.installed("/usr")
         for file in ("bin/heapscan", "share/man/man1/heapscan.1.gz", "share/man/man1/heapscan-attach.1.gz",
                      "share/bash-completion/completions/heapscan", "share/fish/vendor_completions.d/heapscan.fish",
-                     "share/doc/heapscan/copyright", "share/doc/heapscan/changelog.Debian.gz"):
+                     "share/doc/heapscan/examples/heapscan-fleet@.timer", "share/heapscan/fleet/fleet",
+                     "share/heapscan/fleet/queries/top-owners.sql", "share/doc/heapscan/copyright", "share/doc/heapscan/changelog.Debian.gz"):
             self.assertIn(f"usr/{file}", files)
         self.assertNotIn("usr/share/doc/heapscan/LICENSE", files)
         self.assertIn(f"usr/share/zsh/{'vendor-completions' if os.path.exists('/etc/debian_version') else 'site-functions'}/_heapscan",

@@ -19,6 +19,8 @@ pack(${PROJECT_SOURCE_DIR}/CHANGELOG.md ${package_files}/changelog.gz)
 file(WRITE ${package_files}/heapscan
 "# Nobody has asked Debian for it.
 heapscan: initial-upload-closes-no-bugs *
+# Of many hosts one puts the reports into a database; the others do without Python.
+heapscan: python3-script-but-no-python3-dep *
 ")
 # Below /usr, where packages are, as Debian asks for it.
 install(CODE "
@@ -45,6 +47,7 @@ set(CPACK_DEBIAN_PACKAGE_RELEASE ${package_release})
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION devel)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "python3, postgresql-client | nodejs")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "find leaked memory in running processes and core dumps")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
 "heapscan stops a running program for a moment, copies its memory, lets it run
