@@ -111,31 +111,35 @@ class Truth:
     def lost_by_unit(self, rows):
         hosts = collections.defaultdict(lambda: [0, 0])
         for look in self.latest():
-            hosts[look.unit, look.program, look.host_name][0] += look.lost
-            hosts[look.unit, look.program, look.host_name][1] += look.in_use
+            unit = "containers" if look.unit.startswith("docker-") else look.unit
+            hosts[unit, look.program, look.host_name][0] += look.lost
+            hosts[unit, look.program, look.host_name][1] += look.in_use
         found = []
         for unit, program in {key[:2] for key in hosts}:
             mine = {host: sums for (of, _, host), sums in hosts.items() if of == unit}
             most = max(lost for lost, _ in mine.values())
             found.append([unit, program, len(mine), sum(lost > 0 for lost, _ in mine.values()),
                           sum(lost for lost, _ in mine.values()), sum(used for _, used in mine.values()), most,
-                          min(host for host, (lost, _) in mine.items() if lost == most)])
+                          min(host for host, (lost, _) in mine.items() if lost == most) if most > 0 else None])
         return rows_of(sorted(found, key=lambda row: (-row[4], row[0]))[:rows])
 
     def nearest_limit(self, rows):
+        limits = collections.defaultdict(list)
+        for look in self.looks:
+            if look.time >= self.newest - DAY:
+                limits[look.host_name, look.limit[0]].append(look)
         found = []
-        for looks in self.processes.values():
-            recent = [look for look in looks if look.time >= self.newest - DAY]
-            if not recent:
-                continue
-            name, limit, used = recent[-1].limit
-            growth = used - recent[0].limit[2]
-            seconds = (recent[-1].time - recent[0].time).total_seconds()
+        for (host, name), looks in limits.items():
+            times = [look.time for look in looks]
+            at_first = [look.limit[2] for look in looks if look.time == min(times)]
+            at_last = [look.limit for look in looks if look.time == max(times)]
+            limit, used = at_last[0][1], max(used for _, _, used in at_last)
+            growth = used - max(at_first)
+            seconds = (max(times) - min(times)).total_seconds()
             left = int((limit - used) * seconds / growth / 3600) if growth > 0 else None
-            last = recent[-1]
-            found.append([last.host_name, last.unit, last.program, last.pid, name, used * 100 // limit, limit - used,
-                          last.lost, left, -used / limit])
-        found.sort(key=lambda row: (row[-1], *row[:4]))
+            largest = min((-look.in_use, look.program) for look in looks)[1]
+            found.append([host, name, used * 100 // limit, limit - used, left, largest, -used / limit])
+        found.sort(key=lambda row: (row[-1], *row[:2]))
         return rows_of([row[:-1] for row in found[:rows]])
 
     def new_groups(self, rows):
