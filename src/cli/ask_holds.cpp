@@ -74,10 +74,13 @@ Question question_holds() {
                "A page on which areas stand for what is held; open it in a browser."},
               {"heapscan holds 4711 --depth 8 --format folded | flamegraph.pl > holds.svg",
                "The tree for programs that draw flame graphs."},
+              {"heapscan holds 4711 --depth 8 --format pprof -o holds.pb.gz && pprof -http=: "
+               "holds.pb.gz",
+               "The same for pprof."},
           },
           HoldingWanted::Always,
           question_words<HoldsWords>(add_holds_words, any_words_will_do, answer_holds),
-          {Format::Html, Format::Folded}};
+          {Format::Html, Format::Folded, Format::Pprof}};
 }
 
 }  // namespace heapscan

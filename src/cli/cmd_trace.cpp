@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <utility>
@@ -22,11 +21,8 @@ constexpr uint64_t kMostStacksShown = 1'000'000;
 int run_trace(const TraceWords& words) {
   if (words.sizes && !words.shared.cluster.empty())
     throw Error(ErrorKind::Usage, "--size and --cluster both say which sizes are meant; give one");
-  if (words.format == TraceFormat::Pprof && !makes_file(words.shared.output) &&
-      isatty(STDOUT_FILENO) != 0) {
-    throw Error(ErrorKind::Usage,
-                "--format pprof is nothing to read on a terminal; write it to a file with -o FILE");
-  }
+  if (words.format == TraceFormat::Pprof)
+    require_no_terminal(words.shared.output, "--format pprof");
   check_output(words.shared.output);
   const ThreadLimit limit(words.shared.threads);
   return trace_process(pick_processes(words.process.target, words.process.pick).front(), words);

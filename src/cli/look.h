@@ -78,6 +78,9 @@ void render_report(const SharedOptions& options, const ReportOf& report, std::os
   if constexpr (requires { render_folded(report, out); }) {
     if (options.format == Format::Folded) return render_folded(report, out);
   }
+  if constexpr (requires { render_pprof(report, out); }) {
+    if (options.format == Format::Pprof) return render_pprof(report, out);
+  }
   render_text(report, wants_color(options), out);
 }
 

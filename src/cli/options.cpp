@@ -175,7 +175,9 @@ void add_top_option(CLI::App& command, uint64_t most, std::optional<uint64_t>& t
 
 uint64_t groups_to_list(std::optional<uint64_t> top, Format format) {
   constexpr uint64_t kForPeople = 10;
-  return top.value_or(format == Format::Jsonl ? ~uint64_t{0} : kForPeople);
+  const bool is_for_programs =
+      format == Format::Jsonl || format == Format::Folded || format == Format::Pprof;
+  return top.value_or(is_for_programs ? ~uint64_t{0} : kForPeople);
 }
 
 void add_target_word(CLI::App& command, std::string& target) {
@@ -233,6 +235,7 @@ void add_format_option(CLI::App& command, SharedOptions& options,
       {Format::Html, {"html", "html: a page for a browser, in one file"}},
       {Format::Jsonl, {"jsonl", "jsonl: lines for a database, of the process and of each group"}},
       {Format::Folded, {"folded", "folded: lines for flame graphs"}},
+      {Format::Pprof, {"pprof", "pprof: a profile, gzipped"}},
       {Format::Junit, {"junit", "junit, sarif: all groups for build servers"}},
       {Format::Sarif, {"sarif", ""}},
   };
@@ -293,8 +296,9 @@ void add_shared_options(CLI::App& command, SharedOptions& options) {
   add_content_option(command, options.report);
   add_cluster_options(command, options);
   add_gate_options(command, options);
-  add_output_options(command, options,
-                     {Format::Html, Format::Jsonl, Format::Folded, Format::Junit, Format::Sarif});
+  add_output_options(
+      command, options,
+      {Format::Html, Format::Jsonl, Format::Folded, Format::Pprof, Format::Junit, Format::Sarif});
   add_reading_options(command, options);
 }
 

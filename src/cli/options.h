@@ -18,7 +18,7 @@ class Option;
 
 namespace heapscan {
 
-enum class Format { Text, Json, Html, Jsonl, Folded, Junit, Sarif };
+enum class Format { Text, Json, Html, Jsonl, Folded, Pprof, Junit, Sarif };
 enum class ColorMode { Auto, Always, Never };
 
 // How to read a target: with how many threads, and where debug files are.

@@ -152,6 +152,12 @@ void check_output(const std::string& path) {
   }
 }
 
+void require_no_terminal(const std::string& path, const std::string& option, int descriptor) {
+  if (makes_file(path) || isatty(descriptor) == 0) return;
+  throw Error(ErrorKind::Usage,
+              option + " is nothing to read on a terminal; write it to a file with -o FILE");
+}
+
 bool write_to_standard_error(const std::function<void(std::ostream&)>& render) {
   return render_to(STDERR_FILENO, "standard error", render);
 }

@@ -1,6 +1,8 @@
 // What leaves the program: results, sentences on standard error, and progress.
 #pragma once
 
+#include <unistd.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -24,6 +26,11 @@ namespace heapscan {
 // Throws Error when a report could not be written to `path` for a reason that is known beforehand,
 // so that no process is stopped in vain. "" and "-" stand for standard output.
 void check_output(const std::string& path);
+
+// Throws Error (Usage) when what `option` writes to `path`, or without one to the descriptor, would land on a terminal,
+// where nobody can read it.
+void require_no_terminal(const std::string& path, const std::string& option,
+                         int descriptor = STDOUT_FILENO);
 
 // Runs `render` on a stream to `path`. A regular file is written beside its name, mode 0600, and
 // renamed when whole; a device or pipe is written to directly. A reader that closes the pipe early

@@ -16,6 +16,7 @@ namespace {
 int ask_once(const Question& question, const Ask& ask, const std::string& target,
              const SharedOptions& options) {
   ask.check();
+  if (options.format == Format::Pprof) require_no_terminal(options.output, "--format pprof");
   check_output(options.output);
   const Door door = find_door(target, options);
   const ThreadLimit limit(options.threads);

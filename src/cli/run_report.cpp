@@ -91,10 +91,9 @@ void check(const SharedOptions& options) {
   if (options.all_members && options.cluster.empty()) {
     throw Error(ErrorKind::Usage, "--all needs --cluster ID, the group whose blocks it lists");
   }
-  if (options.format == Format::Folded && !options.sites) {
-    throw Error(ErrorKind::Usage,
-                "--format folded needs --sites: its lines are the calls that allocated; for what "
-                "holds the live memory there is heapscan holds --format folded");
+  if (options.format == Format::Pprof) {
+    require_no_terminal(options.output, "--format pprof",
+                        options.beside_program ? STDERR_FILENO : STDOUT_FILENO);
   }
 }
 
@@ -179,6 +178,8 @@ void render(const SharedOptions& options, const Report& report, const MoreOfLook
         return render_jsonl(report, more.origin, out);
       case Format::Folded:
         return render_folded(report, out);
+      case Format::Pprof:
+        return render_pprof(report, out);
       case Format::Junit:
         return render_junit(report, out);
       case Format::Sarif:

@@ -1,47 +1,14 @@
-// A profile as pprof has it: perftools.profiles.Profile of profile.proto, written field by field as
-// protocol buffers encode it, in a gzip stream (RFC 1952) of blocks that are stored as they are
-// (RFC 1951, 3.2.4): profiles are small, and nothing has to be unpacked to be read.
-#include <algorithm>
+// A profile as pprof has it: perftools.profiles.Profile of profile.proto, gzipped.
 #include <map>
 #include <ostream>
-#include <span>
 #include <string_view>
 
-#include "heapscan/base/hash.h"
 #include "heapscan/report/trace.h"
+#include "report/proto_encoding.h"
 
 namespace heapscan {
 
 namespace {
-
-class Message {
- public:
-  // Zero is what a field is when it is not there.
-  void number(uint32_t field, uint64_t value) {
-    if (value == 0) return;
-    varint(uint64_t{field} << 3);
-    varint(value);
-  }
-  void text(uint32_t field, std::string_view bytes) {
-    varint(uint64_t{field} << 3 | 2);
-    varint(bytes.size());
-    bytes_ += bytes;
-  }
-  void message(uint32_t field, const Message& inner) { text(field, inner.bytes_); }
-  void packed(uint32_t field, const std::vector<uint64_t>& values) {
-    Message inner;
-    for (const uint64_t value : values) inner.varint(value);
-    message(field, inner);
-  }
-  [[nodiscard]] const std::string& bytes() const { return bytes_; }
-
- private:
-  void varint(uint64_t value) {
-    for (; value >= 0x80; value >>= 7) bytes_ += static_cast<char>((value & 0x7f) | 0x80);
-    bytes_ += static_cast<char>(value);
-  }
-  std::string bytes_;
-};
 
 class PprofProfile {
  public:
@@ -58,7 +25,7 @@ class PprofProfile {
     constexpr double kNanoseconds = 1e9;
     profile_.number(9, static_cast<uint64_t>(report_.began_at * kNanoseconds));
     profile_.number(10, static_cast<uint64_t>(report_.seconds * kNanoseconds));
-    Message period_type;
+    ProtoMessage period_type;
     period_type.number(1, text("addresses"));
     period_type.number(2, text("count"));
     profile_.message(11, period_type);
@@ -77,7 +44,7 @@ class PprofProfile {
   }
 
   void add_type(const std::string& what, const char* unit) {
-    Message type;
+    ProtoMessage type;
     type.number(1, text(what));
     type.number(2, text(unit));
     profile_.message(1, type);
@@ -93,7 +60,7 @@ class PprofProfile {
         values.push_back(fate.blocks);
         values.push_back(fate.bytes);
       }
-      Message sample;
+      ProtoMessage sample;
       sample.packed(1, places);
       sample.packed(2, values);
       profile_.message(2, sample);
@@ -103,7 +70,7 @@ class PprofProfile {
   void add_mappings() {
     for (size_t i = 0; i < report_.modules.size(); ++i) {
       const TraceModule& module = report_.modules[i];
-      Message mapping;
+      ProtoMessage mapping;
       mapping.number(1, i + 1);
       mapping.number(2, module.range.begin().value);
       mapping.number(3, module.range.end().value);
@@ -125,13 +92,13 @@ class PprofProfile {
   void add_locations() {
     for (size_t i = 0; i < report_.places.size(); ++i) {
       const TraceCall& call = report_.places[i];
-      Message location;
+      ProtoMessage location;
       location.number(1, i + 1);
       location.number(2, mapping_of(call.address));
       location.number(3, call.address.value);
       for (const TraceFrame& frame : call.frames) {
         if (frame.function.empty()) continue;
-        Message line;
+        ProtoMessage line;
         line.number(1, function_of(frame));
         line.number(2, frame.line);
         location.message(4, line);
@@ -144,7 +111,7 @@ class PprofProfile {
     const auto [at, is_new] =
         functions_.try_emplace({frame.function, frame.file}, functions_.size() + 1);
     if (is_new) {
-      Message function;
+      ProtoMessage function;
       function.number(1, at->second);
       function.number(2, text(frame.function));
       function.number(3, text(frame.function));
@@ -155,31 +122,10 @@ class PprofProfile {
   }
 
   const TraceReport& report_;
-  Message profile_;
+  ProtoMessage profile_;
   std::map<std::string, uint64_t> texts_;
   std::map<std::pair<std::string, std::string>, uint64_t> functions_;
 };
-
-void write_little_endian(uint64_t value, int bytes, std::ostream& out) {
-  for (int i = 0; i < bytes; ++i) out << static_cast<char>(value >> (8 * i) & 0xff);
-}
-
-void write_gzip(std::string_view bytes, std::ostream& out) {
-  constexpr size_t kLargestBlock = 65535;
-  constexpr std::string_view kHeader("\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
-  out << kHeader;
-  size_t at = 0;
-  do {
-    const std::string_view block = bytes.substr(at, kLargestBlock);
-    at += block.size();
-    out << static_cast<char>(at == bytes.size() ? 1 : 0);
-    write_little_endian(block.size(), 2, out);
-    write_little_endian(~block.size(), 2, out);
-    out << block;
-  } while (at < bytes.size());
-  write_little_endian(crc32_of(std::as_bytes(std::span(bytes))), 4, out);
-  write_little_endian(bytes.size(), 4, out);
-}
 
 }  // namespace
 

@@ -8,11 +8,13 @@ that is missing is a failure.
 
 import argparse
 import base64
+import gzip
 import hashlib
 import html.parser
 import json
 import os
 import pathlib
+import pty
 import re
 import subprocess
 import sys
@@ -21,6 +23,7 @@ import time
 import unittest
 
 from heapscan_cli import fixture, run, why_ptrace_is_refused
+from pprof_profile import Profile
 from validate_json import parse, violations
 
 try:
@@ -84,8 +87,13 @@ def policy_hash(text):
 class FileTest(unittest.TestCase):
     maxDiff = None
 
-    def heapscan(self, *words):
-        return run(OPTIONS.heapscan, *words)
+    def heapscan(self, *words, **more):
+        return run(OPTIONS.heapscan, *words, **more)
+
+    def folder(self):
+        folder = tempfile.TemporaryDirectory(prefix="heapscan-test-")
+        self.addCleanup(folder.cleanup)
+        return pathlib.Path(folder.name)
 
     def page(self, *words, code):
         result = self.heapscan(*words, "--format", "html")
@@ -274,10 +282,38 @@ class Lines(FileTest):
         self.assertEqual(sum(int(size) for _, size in rows), live["bytes"])
         self.assertIn("everything;fixture_growth;queue", folded.out)
 
-    def test_for_flame_graphs_of_a_look_take_sites(self):
-        result = self.heapscan("core", __file__, "--format", "folded")
-        self.assertEqual((result.code, result.out), (2, ""))
-        self.assertIn("--format folded needs --sites", result.err)
+    @needs_ptrace
+    def test_for_pprof_add_up(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_growth")) as program:
+            snapshot = self.snapshot(program)
+        path = self.folder() / "holds.pb.gz"
+        self.assertEqual(self.heapscan("holds", snapshot, "--format", "pprof", "-o", path).out, "")
+        profile = Profile(gzip.decompress(path.read_bytes()))
+        live = parse(self.heapscan("holds", snapshot, "--format", "json").out)["live"]
+        self.assertEqual((profile.types, profile.default), (["blocks/count", "bytes/bytes"], "bytes"))
+        self.assertEqual([sum(values[i] for _, values in profile.samples) for i in (0, 1)], [live["blocks"], live["bytes"]])
+        self.assertIn(["queue", "fixture_growth", "everything"], [stack[-3:] for stack, _ in profile.samples])
+
+    @needs_ptrace
+    def test_of_what_is_leaked(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_sessions")) as program:
+            snapshot = self.snapshot(program)
+        folded = self.heapscan("core", snapshot, "--format", "folded")
+        self.assertEqual(folded.out, "all blocks;leaked;struct session 1320000\nall blocks;leaked;struct session;char[] 200000\n")
+        path = self.folder() / "leaked.pb.gz"
+        self.assertEqual(self.heapscan("core", snapshot, "--format", "pprof", "-o", path).code, 1)
+        profile = Profile(gzip.decompress(path.read_bytes()))
+        self.assertEqual(profile.samples, [(["struct session", "leaked", "all blocks"], [5000, 1320000]),
+                                           (["char[]", "struct session", "leaked", "all blocks"], [5000, 200000])])
+
+    def test_for_pprof_is_not_for_a_terminal(self):
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        self.addCleanup(os.close, theirs)
+        for command in ("core", "holds"):
+            result = self.heapscan(command, __file__, "--format", "pprof", stdout=theirs)
+            self.assertEqual(result.code, 2)
+            self.assertIn("--format pprof is nothing to read on a terminal; write it to a file with -o FILE", result.err)
 
 
 class Browser(unittest.TestCase):

@@ -68,7 +68,12 @@ void keep_line(WatchPage& page, const WatchReport& line);
 
 // "owner;variable;group 1320000": a line for each row of the tree that has bytes of its own.
 void render_folded(const HoldsReport& report, std::ostream& out);
-// The same of the code that allocated what the groups are made of.
+// The same of the code that allocated what the groups are made of, where that is known; else of what is leaked, and what
+// hangs below it.
 void render_folded(const Report& report, std::ostream& out);
+
+// The same trees as a profile.proto (github.com/google/pprof), gzipped: blocks and bytes.
+void render_pprof(const HoldsReport& report, std::ostream& out);
+void render_pprof(const Report& report, std::ostream& out);
 
 }  // namespace heapscan

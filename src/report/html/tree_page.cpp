@@ -119,7 +119,7 @@ void render_folded(const HoldsReport& report, std::ostream& out) {
 }
 
 void render_folded(const Report& report, std::ostream& out) {
-  write_folded(tree_of_sites(report), out);
+  write_folded(tree_of_groups(report), out);
 }
 
 }  // namespace heapscan

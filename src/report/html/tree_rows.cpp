@@ -176,20 +176,27 @@ TreeRows tree_of_stacks(const TraceReport& report, TraceWeight weight) {
   return rows;
 }
 
-std::vector<uint64_t> own_bytes(const TreeRows& rows) {
-  std::vector<uint64_t> own(rows.size());
-  for (size_t i = 0; i < rows.size(); ++i) own[i] = rows[i].total.bytes;
+TreeRows tree_of_groups(const Report& report) {
+  TreeRows sites = tree_of_sites(report);
+  return sites.empty() ? tree_of_memory(report, nullptr) : sites;
+}
+
+std::vector<VerdictTotal> own_totals(const TreeRows& rows) {
+  std::vector<VerdictTotal> own(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) own[i] = rows[i].total;
   for (const TreeRow& row : rows) {
-    if (row.parent != TreeRow::kNoParent)
-      own[row.parent] -= std::min(own[row.parent], row.total.bytes);
+    if (row.parent == TreeRow::kNoParent) continue;
+    VerdictTotal& above = own[row.parent];
+    above.blocks -= std::min(above.blocks, row.total.blocks);
+    above.bytes -= std::min(above.bytes, row.total.bytes);
   }
   return own;
 }
 
 void write_folded(const TreeRows& rows, std::ostream& out) {
-  const std::vector<uint64_t> own = own_bytes(rows);
+  const std::vector<VerdictTotal> own = own_totals(rows);
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (own[i] > 0) out << fmt::format("{} {}\n", path_of(rows, i), own[i]);
+    if (own[i].bytes > 0) out << fmt::format("{} {}\n", path_of(rows, i), own[i].bytes);
   }
 }
 

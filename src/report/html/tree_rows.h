@@ -37,8 +37,12 @@ using TreeRows = std::vector<TreeRow>;
 // Functions, outermost first, and below the innermost one the group that its lost blocks are in.
 [[nodiscard]] TreeRows tree_of_stacks(const TraceReport& report, TraceWeight weight);
 
+// What formats for other programs have of a look: the code, where it is known, else what is leaked and what hangs
+// below it.
+[[nodiscard]] TreeRows tree_of_groups(const Report& report);
+
 // What the row itself has beside the rows below it.
-[[nodiscard]] std::vector<uint64_t> own_bytes(const TreeRows& rows);
+[[nodiscard]] std::vector<VerdictTotal> own_totals(const TreeRows& rows);
 
 // "main;serve;session_new 1320000" for each row that has bytes of its own; bytes.
 void write_folded(const TreeRows& rows, std::ostream& out);

@@ -197,7 +197,7 @@ TEST(TreeRows, AddUp) {
   const TreeRows rows = tree_of_memory(hostile_report(), &*parts.holds);
   EXPECT_EQ(rows.front().total.bytes, 6000U + 3600 + 400);
   uint64_t sum = 0;
-  for (const uint64_t own : own_bytes(rows)) sum += own;
+  for (const VerdictTotal& own : own_totals(rows)) sum += own.bytes;
   EXPECT_EQ(sum, rows.front().total.bytes);
 }
 
@@ -228,6 +228,36 @@ TEST(Folded, OfALookIsByCallSite) {
   std::ostringstream out;
   render_folded(report, out);
   EXPECT_EQ(out.str(), "all groups;web;session_new+0x14 (web.c:8);struct session 400\n");
+}
+
+TEST(Folded, OfALookWithoutCallSitesIsWhatIsLeaked) {
+  Report report;
+  LeakGroup group;
+  group.verdict = Verdict::Definite;
+  group.blocks = 2;
+  group.bytes = 400;
+  group.indirect = {1, 50};
+  group.label = "struct session";
+  group.below.resize(1);
+  group.below[0].label = "text";
+  group.below[0].blocks = 1;
+  group.below[0].bytes = 50;
+  report.leaks = {group};
+  std::ostringstream out;
+  render_folded(report, out);
+  EXPECT_EQ(out.str(),
+            "all blocks;leaked;struct session 400\nall blocks;leaked;struct session;text 50\n");
+}
+
+TEST(OwnTotals, OfBlocksAndBytes) {
+  TreeRows rows(2);
+  rows[0].total = {5, 500};
+  rows[1].parent = 0;
+  rows[1].total = {2, 600};
+  const std::vector<VerdictTotal> own = own_totals(rows);
+  EXPECT_EQ(own[0].blocks, 3U);
+  EXPECT_EQ(own[0].bytes, 0U) << "what is below has more, which is odd and no reason to wrap";
+  EXPECT_EQ(own[1].bytes, 600U);
 }
 
 }  // namespace
