@@ -40,22 +40,26 @@ std::optional<ProcessMemory> read_one(const std::string& folder, int pid, uint64
 }
 
 // Largest first, so that what is left out for want of time is small. The kernel walks all pages of a
-// process for this, and cannot be stopped halfway: one that would take too long at the rate seen so
-// far is not begun.
+// process for this, and cannot be stopped halfway: one that would take too long at the rate of those before
+// it is not begun.
 void walk_rollups(const std::vector<RollupWork>& work, const std::function<bool(Rollup)>& deliver) {
   using Clock = std::chrono::steady_clock;
+  const auto seconds_since = [](Clock::time_point then) {
+    return std::chrono::duration<double>(Clock::now() - then).count();
+  };
   const auto began = Clock::now();
   const double most = std::chrono::duration<double>(kRollupPatience).count();
-  double bytes_per_second = double{20} * (uint64_t{1} << 30);
+  // As if so much had been walked already, at 20 GiB a second: so one slow answer does not decide.
+  auto walked = static_cast<double>(uint64_t{2} << 30);
+  double took = 0.1;
   for (const RollupWork& one : work) {
+    const auto bytes = static_cast<double>(one.resident);
+    if (bytes * took / walked > most - seconds_since(began)) continue;
     const auto start = Clock::now();
-    const double left = most - std::chrono::duration<double>(start - began).count();
-    if (static_cast<double>(one.resident) / bytes_per_second > left) continue;
     const FileRead file = read_file(one.file, kProcessFile);
+    took += seconds_since(start);
+    walked += bytes;
     if (!deliver({one.process, file.outcome, parse_rollup(file.text)})) return;
-    const double took = std::chrono::duration<double>(Clock::now() - start).count();
-    constexpr double kEnoughToJudge = 0.001;
-    if (took > kEnoughToJudge) bytes_per_second = static_cast<double>(one.resident) / took;
   }
 }
 
