@@ -154,6 +154,20 @@ class Engine:
                 self.assertEqual(answer, rows)
         print(f"{type(self).__name__}: loaded in {self.seconds:.1f} s, asked in {time.monotonic() - began:.1f} s", file=sys.stderr)
 
+    def test_own_questions_are_one_statement_with_words(self):
+        with tempfile.TemporaryDirectory(prefix="heapscan-fleet-test-") as folder:
+            own = pathlib.Path(folder, "own.sql")
+            own.write_text("-- How many?\nselect count(*) as looks, :'word' as word, null as nothing\nfrom looks where program = :'program';\n")
+            answer = fleet("query", self.database, own, "program=mail", "word=it's", "--format", "json").stdout
+            mails = [look for look in Reports.get().fleet.looks() if look.program == "mail"]
+            self.assertEqual(json.loads(answer), {"looks": str(len(mails)), "word": "it's", "nothing": None})
+            self.assertIn("needs word=…", fleet("query", self.database, own, "program=mail", code=2).stderr)
+            own.write_text("select 1; drop table looks;")
+            self.assertIn("has 2 statements", fleet("query", self.database, own, code=2).stderr)
+            own.write_text("select nonsense")
+            self.assertIn(": ", fleet("query", self.database, own, code=3).stderr)
+        self.assertIn("cannot read", fleet("query", self.database, folder + "/gone.sql", code=2).stderr)
+
     def test_hostile_lines_are_left_out_or_are_only_data(self):
         good = [dict(line) for line in make_reports.lines_of(make_reports.shop(1, 20))]
         words = "'; drop table looks; -- \" \\ :'rows' $1 %s \\N,"
