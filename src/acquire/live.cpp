@@ -397,11 +397,24 @@ Capture capture_process(int pid, const CaptureOptions& options) {
   return finish_capture(freeze_on_own_thread(preparation), preparation, std::move(facts), notes);
 }
 
-Capture capture_ending_process(int pid, const std::vector<int>& tids) {
-  StoppedProcess process(pid, tids);
+namespace {
+
+Capture capture_held_process(int pid, const std::vector<int>& tids,
+                             StoppedProcess::Afterwards afterwards) {
+  StoppedProcess process(pid, tids, afterwards);
   CaptureFacts facts = describe_process(pid);
   Preparation preparation = prepare_by_any_thread(pid, {});
   return finish_capture(freeze(preparation, process), preparation, std::move(facts), {});
+}
+
+}  // namespace
+
+Capture capture_ending_process(int pid, const std::vector<int>& tids) {
+  return capture_held_process(pid, tids, StoppedProcess::Afterwards::LetGo);
+}
+
+Capture capture_stopped_process(int pid, const std::vector<int>& tids) {
+  return capture_held_process(pid, tids, StoppedProcess::Afterwards::StayStopped);
 }
 
 }  // namespace heapscan

@@ -11,4 +11,7 @@ namespace heapscan {
 // the calling thread, and stopped. They are let go in any case. Throws Error.
 [[nodiscard]] Capture capture_ending_process(int pid, const std::vector<int>& tids);
 
+// The same of a process that goes on: its threads stay traced and stopped.
+[[nodiscard]] Capture capture_stopped_process(int pid, const std::vector<int>& tids);
+
 }  // namespace heapscan

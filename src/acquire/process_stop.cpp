@@ -102,10 +102,11 @@ StoppedProcess::StoppedProcess(int pid, StopOptions options, std::map<int, TaskN
   }
 }
 
-StoppedProcess::StoppedProcess(int pid, const std::vector<int>& stopped)
+StoppedProcess::StoppedProcess(int pid, const std::vector<int>& stopped, Afterwards afterwards)
     : pid_(pid),
       ours_(true),
       leave_calls_(true),
+      afterwards_(afterwards),
       deadline_(steady_clock::now()),
       stopped_since_(steady_clock::now()) {
   for (const int tid : stopped) {
@@ -136,6 +137,9 @@ void StoppedProcess::continue_calls() {
 // ignores is not dropped when it is sent but wakes a thread, and ends its call: it must be one of
 // those whose call we continue.
 void StoppedProcess::release() {
+  if (afterwards_ == Afterwards::StayStopped) {
+    for (SeizedThread& thread : threads_) thread.forget();
+  }
   for (SeizedThread& thread : threads_) {
     if (thread.tid() == pid_) thread.release();
   }

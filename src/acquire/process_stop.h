@@ -45,6 +45,8 @@ class SeizedThread {
   // left for whoever waits for it here.
   State poll(bool leave_exit);
   void release();
+  // Leaves it as it is, to whoever stopped it.
+  void forget() { tid_ = 0; }
 
  private:
   int tid_ = 0;
@@ -69,8 +71,9 @@ class StoppedProcess {
   // known beforehand.
   StoppedProcess(int pid, StopOptions options, std::map<int, TaskName> names);
   // Of one whose threads the calling thread traces already, and has stopped where no call can be
-  // going on. They are let go as others are.
-  StoppedProcess(int pid, const std::vector<int>& stopped);
+  // going on. They are let go as others are, or stay traced and stopped.
+  enum class Afterwards { LetGo, StayStopped };
+  StoppedProcess(int pid, const std::vector<int>& stopped, Afterwards afterwards);
   ~StoppedProcess() { release(); }
   StoppedProcess(const StoppedProcess&) = delete;
   StoppedProcess& operator=(const StoppedProcess&) = delete;
@@ -98,6 +101,7 @@ class StoppedProcess {
   int pid_;
   bool ours_;
   bool leave_calls_;
+  Afterwards afterwards_ = Afterwards::LetGo;
   std::chrono::steady_clock::time_point deadline_;
   std::chrono::steady_clock::time_point stopped_since_;
   std::map<int, TaskName> names_;

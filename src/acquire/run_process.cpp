@@ -6,12 +6,18 @@
 // One thread may end by itself (system call exit) while others live on; the process ends with the
 // last of them. Otherwise all end together: one has called exit_group or takes a fatal signal, and the
 // kernel kills the others, each of which stops as well. When all stand still, the process is shown.
+//
+// Of a process that becomes another program (exec) the kernel tells when its memory is gone. To see it
+// before, every thread is stopped at every system call, which is why it has to be asked for. Where one is about
+// to call execve, the others are stopped too, and the process is captured; the capture is shown when
+// the call has succeeded, and dropped when it has failed.
 #include "heapscan/acquire/run_process.h"
 
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -21,7 +27,10 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -120,23 +129,43 @@ class PassedSignals {
 // ---- watching it --------------------------------------------------------------------------------
 
 struct Watched {
-  bool is_program = false;    // it has become the program, or is a copy of one
+  bool is_program = false;  // it has become the program, or is a copy of one
+  bool is_copy = false;
   bool is_ending = false;     // all of its threads are
   std::set<int> ended_alone;  // threads that went by themselves
   std::set<int> held;         // threads stopped at their end
   steady_clock::time_point ending_since;
+
+  int at_exec = 0;            // a thread that is about to call execve, or none
+  std::map<int, int> parked;  // others, stopped meanwhile; signals that they are to get
+  std::function<Capture()> before_exec;
 };
+
+// Whether there is what the thread is about to execute: shells and execvp try one folder after the other.
+bool is_there_to_execute(int pid, int tid, const user_regs_struct& registers) {
+  if (registers.orig_rax != SYS_execve) return true;
+  const Fd memory = Fd::open_read(process_folder(tid) + "/mem");
+  std::array<char, 4096> path{};
+  if (::pread(memory.get(), path.data(), path.size() - 1, static_cast<off_t>(registers.rdi)) <= 0)
+    return true;  // at the end of what is mapped; it is to be seen
+  const std::string folder = process_folder(pid) + (path[0] == '/' ? "/root" : "/cwd/");
+  struct stat status {};
+  const std::string file = folder + path.data();
+  return ::stat(file.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+         ::access(file.c_str(), X_OK) == 0;
+}
 
 class Run {
  public:
   Run(int first, const RunOptions& options, const std::function<void(const EndingProcess&)>& on_end)
-      : first_(first), follow_(options.follow), on_end_(on_end) {
+      : first_(first), follow_(options.follow), at_exec_(options.at_exec), on_end_(on_end) {
     processes_[first];
     tasks_[first] = first;
   }
 
   void seize() const {
     long wanted = PTRACE_O_TRACEEXIT | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE;
+    if (at_exec_) wanted |= PTRACE_O_TRACESYSGOOD;
     if (follow_) wanted |= PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK;
     if (::ptrace(PTRACE_SEIZE, first_, 0, wanted) != 0) throw_refused(first_, first_, errno);
   }
@@ -145,7 +174,7 @@ class Run {
   int wait() {
     while (!status_) {
       int status = 0;
-      const bool is_impatient = somebody_is_ending();
+      const bool is_impatient = somebody_is_awaited();
       const pid_t tid = ::waitpid(-1, &status, __WALL | (is_impatient ? WNOHANG : 0));
       if (tid > 0) {
         take(tid, status);
@@ -154,6 +183,7 @@ class Run {
       } else if (tid == 0) {
         std::this_thread::sleep_for(kNap);
       }
+      capture_those_at_exec();
       show_those_that_have_ended();
     }
     return *status_;
@@ -169,23 +199,26 @@ class Run {
     tasks_.erase(known);
     if (const auto process = processes_.find(pid); process != processes_.end()) {
       process->second.held.erase(tid);
+      process->second.parked.erase(tid);
       if (tid == pid && !process->second.is_ending) processes_.erase(process);
     }
   }
 
   void take_stop(int tid, int signal, int event) {
+    constexpr int kAtCall = SIGTRAP | 0x80;
+    if (event == PTRACE_EVENT_STOP && tasks_.count(tid) == 0 && !admit(tid)) return;
+    const bool is_signal = event == 0 && signal != kAtCall;
+    if (event != PTRACE_EVENT_EXIT && event != PTRACE_EVENT_EXEC &&
+        park(tid, is_signal ? signal : 0))
+      return;
     switch (event) {
       case 0:
-        return go_on(tid, signal);
+        return is_signal ? go_on(tid, signal) : take_call(tid);
       case PTRACE_EVENT_EXIT:
         return take_end(tid);
       case PTRACE_EVENT_EXEC:
-        tasks_[tid] = tid;
-        processes_[tid] = Watched{};
-        processes_[tid].is_program = true;
-        return go_on(tid);
+        return take_exec(tid);
       case PTRACE_EVENT_STOP:
-        if (tasks_.count(tid) == 0 && !admit(tid)) return;
         // A process that was told to stop stays so until it is told to go on.
         if (signal != SIGTRAP) {
           ::ptrace(PTRACE_LISTEN, tid, 0, 0);
@@ -197,7 +230,94 @@ class Run {
     }
   }
 
-  static void go_on(int tid, int signal = 0) { ::ptrace(PTRACE_CONT, tid, 0, signal); }
+  void go_on(int tid, int signal = 0) const {
+    ::ptrace(at_exec_ ? PTRACE_SYSCALL : PTRACE_CONT, tid, 0, signal);
+  }
+
+  // ---- becoming another program -----------------------------------------------------------------
+
+  // A thread that enters or leaves a system call.
+  void take_call(int tid) {
+    errno = 0;
+    const long number =
+        ::ptrace(PTRACE_PEEKUSER, tid, offsetof(user_regs_struct, orig_rax), nullptr);
+    const auto known = tasks_.find(tid);
+    if ((number != SYS_execve && number != SYS_execveat) || known == tasks_.end())
+      return go_on(tid);
+    const int pid = known->second;
+    const auto found = processes_.find(pid);
+    user_regs_struct registers{};
+    if (found == processes_.end() || ::ptrace(PTRACE_GETREGS, tid, 0, &registers) != 0)
+      return go_on(tid);
+    Watched& process = found->second;
+    process.before_exec = nullptr;
+    const bool is_entry = static_cast<int64_t>(registers.rax) == -ENOSYS;
+    if (!is_entry || !process.is_program || process.is_copy || process.is_ending ||
+        borrows_memory(pid) || !is_there_to_execute(pid, tid, registers)) {
+      return go_on(tid);
+    }
+    process.at_exec = tid;
+    process.ending_since = steady_clock::now();
+    for (const int other : list_threads(pid)) {
+      if (other != tid) ::ptrace(PTRACE_INTERRUPT, other, 0, 0);
+    }
+  }
+
+  // Whether the thread has to wait until its process was captured.
+  bool park(int tid, int signal) {
+    const auto known = tasks_.find(tid);
+    const auto found = known == tasks_.end() ? processes_.end() : processes_.find(known->second);
+    if (found == processes_.end() || found->second.at_exec == 0) return false;
+    found->second.parked[tid] = signal;
+    return true;
+  }
+
+  void capture_those_at_exec() {
+    for (auto& [pid, process] : processes_) {
+      if (process.at_exec == 0) continue;
+      const bool is_overdue = steady_clock::now() - process.ending_since > kMostPatience;
+      if (is_overdue || all_are_parked(pid, process)) capture_at_exec(pid, process);
+    }
+  }
+
+  static bool all_are_parked(int pid, const Watched& process) {
+    for (const int tid : list_threads(pid)) {
+      if (tid == process.at_exec || process.parked.count(tid) != 0) continue;
+      const auto stat = read_task_stat(pid, tid);
+      if (stat && !stat->is_dead() && !stat->is_kernel_worker()) return false;
+    }
+    return true;
+  }
+
+  void capture_at_exec(int pid, Watched& process) const {
+    std::vector<int> tids{process.at_exec};
+    for (const auto& [tid, signal] : process.parked) tids.push_back(tid);
+    try {
+      const auto capture = std::make_shared<Capture>(capture_stopped_process(pid, tids));
+      process.before_exec = [capture] { return std::move(*capture); };
+    } catch (const Error& error) {
+      process.before_exec = [error]() -> Capture { throw error; };
+    }
+    go_on(process.at_exec);
+    unpark(process);
+  }
+
+  void unpark(Watched& process) const {
+    for (const auto& [tid, signal] : process.parked) go_on(tid, signal);
+    process.at_exec = 0;
+    process.parked.clear();
+  }
+
+  void take_exec(int tid) {
+    tasks_[tid] = tid;
+    const std::function<Capture()> before = std::move(processes_[tid].before_exec);
+    processes_[tid] = Watched{};
+    processes_[tid].is_program = true;
+    go_on(tid);
+    if (before) on_end_({tid, tid == first_, true, before});
+  }
+
+  // ---- ends -------------------------------------------------------------------------------------
 
   // A new thread or process. False when it is none of ours: it is let go.
   bool admit(int tid) {
@@ -208,7 +328,10 @@ class Run {
       return false;
     }
     tasks_[tid] = pid;
-    if (pid == tid) processes_[pid].is_program = true;
+    if (pid == tid) {
+      processes_[pid].is_program = true;
+      processes_[pid].is_copy = true;
+    }
     return true;
   }
 
@@ -232,6 +355,7 @@ class Run {
     if (found == processes_.end() || !found->second.is_program || borrows_memory(pid))
       return go_on(tid);
     Watched& process = found->second;
+    if (process.at_exec == tid) unpark(process);  // killed at that call
     if (!process.is_ending && ends_alone(tid, process, pid)) {
       process.ended_alone.insert(tid);
       return go_on(tid);
@@ -247,9 +371,9 @@ class Run {
     return status && ::syscall(SYS_kcmp, pid, status->parent, KCMP_VM, 0, 0) == 0;
   }
 
-  [[nodiscard]] bool somebody_is_ending() const {
+  [[nodiscard]] bool somebody_is_awaited() const {
     for (const auto& [pid, process] : processes_) {
-      if (process.is_ending) return true;
+      if (process.is_ending || process.at_exec != 0) return true;
     }
     return false;
   }
@@ -266,7 +390,7 @@ class Run {
     return false;
   }
 
-  static void let_go(Watched& process) {
+  void let_go(Watched& process) const {
     for (const int tid : process.held) go_on(tid);
     process.held.clear();
     process.is_ending = false;
@@ -301,7 +425,7 @@ class Run {
     const std::vector<int> tids(held.begin(), held.end());
     bool is_captured = false;
     if (!tids.empty()) {
-      on_end_({pid, pid == first_, [&] {
+      on_end_({pid, pid == first_, false, [&] {
                  is_captured = true;
                  Capture capture = capture_ending_process(pid, tids);
                  if (pid == first_) program = 0;
@@ -314,6 +438,7 @@ class Run {
 
   const int first_;
   const bool follow_;
+  const bool at_exec_;
   const std::function<void(const EndingProcess&)>& on_end_;
   std::map<int, int> tasks_;  // process of each thread
   std::map<int, Watched> processes_;

@@ -25,6 +25,7 @@ struct RunWords {
   const CLI::App* command = nullptr;  // holds the program's words
   uint64_t exit_code = kDefinitelyLost;
   bool follow = false;
+  bool at_exec = false;
   SharedOptions shared;
 };
 
@@ -43,7 +44,10 @@ std::vector<std::string> program_of(const RunWords& words) {
 }
 
 std::string again(const RunWords& words, const std::vector<std::string>& program) {
-  std::string line = words.follow ? "heapscan run --follow --" : "heapscan run --";
+  std::string line = "heapscan run";
+  if (words.follow) line += " --follow";
+  if (words.at_exec) line += " --exec";
+  line += " --";
   for (const std::string& word : program) line += ' ' + shell_word(word);
   return line;
 }
@@ -61,8 +65,7 @@ class Verdicts {
 
   void judge(const EndingProcess& process) {
     SharedOptions shared = words_.shared;
-    if (!process.is_first && makes_file(shared.output))
-      shared.output = with_pid(shared.output, process.pid);
+    if (makes_file(shared.output)) shared.output = name_for(process);
     shared.follows_another = is_any_;
     try {
       worst_ = std::max(worst_, run_report(shared, again_, process.capture));
@@ -71,7 +74,7 @@ class Verdicts {
       say(fmt::format("no report on process {}: {}", process.pid, error.what()));
       worst_ = std::max(worst_, exit_code_of(error));
     }
-    is_first_judged_ |= process.is_first;
+    is_first_judged_ |= process.is_first && !process.goes_on;
   }
 
   // The program's exit code where that says more.
@@ -85,8 +88,17 @@ class Verdicts {
   }
 
  private:
+  // A file each: of a process that becomes another program "leaks.4711-exec1.json".
+  std::string name_for(const EndingProcess& process) {
+    const std::string& output = words_.shared.output;
+    if (process.goes_on)
+      return with_word(output, fmt::format("{}-exec{}", process.pid, ++programs_left_));
+    return process.is_first ? output : with_pid(output, process.pid);
+  }
+
   const RunWords& words_;
   const std::string again_;
+  int programs_left_ = 0;
   int worst_ = kNothingLost;
   bool is_any_ = false;
   bool is_first_judged_ = false;
@@ -96,7 +108,7 @@ int run_program_and_judge(const RunWords& words) {
   const std::vector<std::string> program = program_of(words);
   check_report(words.shared);
   Verdicts verdicts(words, again(words, program));
-  RunOptions options{program, words.follow};
+  RunOptions options{program, words.follow, words.at_exec};
   const int status =
       run_process(options, [&](const EndingProcess& process) { verdicts.judge(process); });
   return verdicts.exit_code(status);
@@ -114,6 +126,9 @@ void add_run_words(CLI::App& command, RunWords& words) {
   command.add_flag("--follow", words.follow,
                    "Judge the processes that it starts as well, each when it ends; with -o in a "
                    "file each, FILE with the process id in its name");
+  command.add_flag("--exec", words.at_exec,
+                   "Judge the program also before it becomes another one (exec); it stops at every "
+                   "system call for that, which takes some 20 microseconds");
   add_shared_options(command, words.shared);
 }
 
@@ -145,8 +160,9 @@ void setup_run(CLI::App& program, Run& run) {
        "changed or recompiled and runs at full speed. Its standard input and output are its own: "
        "the report goes to standard error, or to the file named with -o, and nothing is said "
        "when nothing is leaked.\n"
-       "When the program becomes another one (exec), what it had lost by then is not judged. A "
-       "program that it starts with the rights of another user (setuid) does not get them.",
+       "When the program becomes another one (exec), what it had lost by then is judged only with "
+       "--exec. A program that it starts with the rights of another user (setuid) does not get "
+       "them.",
        add_run_words,
        examples({
            {"heapscan run -- ./tests --filter parser",

@@ -151,6 +151,8 @@ enum class Pick { TheOnlyOne, Newest, Oldest, All };
 
 // "reports/nginx.4711.json" of "reports/nginx.json": a file for each of several processes.
 [[nodiscard]] std::string with_pid(std::string_view path, int pid);
+// The same with any word that has no dot.
+[[nodiscard]] std::string with_word(std::string_view path, std::string_view word);
 
 // What a command line says of the process to stop.
 struct ProcessWords {

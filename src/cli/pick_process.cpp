@@ -87,10 +87,14 @@ std::vector<int> pick_processes(const std::string& target, Pick pick) {
 }
 
 std::string with_pid(std::string_view path, int pid) {
+  return with_word(path, std::to_string(pid));
+}
+
+std::string with_word(std::string_view path, std::string_view word) {
   const size_t name = path.rfind('/') == std::string_view::npos ? 0 : path.rfind('/') + 1;
   const size_t dot = path.rfind('.');
   const size_t end = dot == std::string_view::npos || dot <= name ? path.size() : dot;
-  return fmt::format("{}.{}{}", path.substr(0, end), pid, path.substr(end));
+  return fmt::format("{}.{}{}", path.substr(0, end), word, path.substr(end));
 }
 
 }  // namespace heapscan

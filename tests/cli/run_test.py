@@ -59,6 +59,35 @@ class Ends(RunTest):
         self.assertEqual((result.out, result.err), ("exec are the words\nclean are the words\n", ""))
         self.assertLess(time.monotonic() - began, 8)
 
+    def test_before_it_becomes_another_program(self):
+        folder = self.folder()
+        result = self.run_program("exec", "-q", "--exec", code=1)
+        self.assertEqual((result.out, self.lost_blocks(result.err)), ("exec are the words\nclean are the words\n", [22]))
+        self.run_program("exec", "--exec", "--format", "json", "-o", folder / "r.json", code=1)
+        reports = {re.sub(r"\d+", "PID", path.name, count=1): parse(path.read_text(encoding="utf-8")) for path in folder.iterdir()}
+        self.assertEqual({name: report["totals"]["verdicts"]["definite"]["blocks"] for name, report in reports.items()},
+                         {"r.json": 0, "r.PID-exec1.json": 22})
+        self.assertEqual(len({report["target"]["pid"] for report in reports.values()}), 1)
+
+    def test_before_it_fails_to_become_another_program(self):
+        """Nothing is said twice: the program goes on, and is judged at its end."""
+        no_program = self.folder() / "no_program"
+        no_program.write_bytes(b"\x7fELF no")
+        no_program.chmod(0o755)
+        result = self.heapscan("run", "-q", "--exec", "--", self.ending(), "exec-fails", no_program)
+        self.assertEqual((result.code, self.lost_blocks(result.err)), (1, [10]))
+
+    def test_copies_that_become_another_program_are_not_judged(self):
+        """What they have lost their parent has."""
+        for options in (["--exec"], ["--exec", "--follow"]):
+            result = self.run_program("fork-exec", "-q", *options, code=1)
+            self.assertEqual(self.lost_blocks(result.err), [10])
+
+    def test_whatever_way_it_ends_when_every_call_is_seen(self):
+        for how, blocks in (("return", 10), ("kill", 10), ("vfork", 10), ("threads", 22), ("last-thread", 13)):
+            with self.subTest(how=how):
+                self.assertEqual(self.lost_blocks(self.run_program(how, "-q", "--exec", code=1).err), [blocks])
+
     def test_processes_below_it(self):
         folder = self.folder()
         text = self.run_program("fork", "-q", "--follow", code=1).err

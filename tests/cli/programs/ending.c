@@ -76,6 +76,14 @@ int main(int argc, char** argv) {
     start_threads(4);
     execl(argv[0], argv[0], "clean", (char*)NULL);
   }
+  if (strcmp(how, "exec-fails") == 0) {
+    execl("/no/such/program", "none", (char*)NULL);
+    execl(argv[2], argv[2], (char*)NULL); /* a file that can be executed, and is no program */
+  }
+  if (strcmp(how, "fork-exec") == 0) {
+    if (fork() == 0) execl(argv[0], argv[0], "clean", (char*)NULL);
+    wait(NULL);
+  }
   if (strcmp(how, "fork") == 0) {
     if (fork() == 0) {
       lose(7);
