@@ -217,7 +217,9 @@ std::string spelled_process(const ProcessMemory& process) {
 }
 
 std::string spelled_growth(int64_t bytes, double seconds) {
-  return signed_bytes(std::llround(static_cast<double>(bytes) * 60 / seconds)) + "/min";
+  constexpr double kMost = 1e18;  // what a damaged copy may say
+  const double per_minute = static_cast<double>(bytes) * 60 / seconds;
+  return signed_bytes(std::llround(std::clamp(per_minute, -kMost, kMost))) + "/min";
 }
 
 void add_summary(TriageReport& report) {
