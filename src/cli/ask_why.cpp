@@ -41,11 +41,14 @@ Question question_why() {
       {
           {"heapscan why 4711 0x5581e0a3c2a0", "Who holds the block at this address?"},
           {"heapscan why core.4711 0x5581e0a3c2a0 --paths 5", "The same, up to five ways to it."},
+          {"heapscan why 4711 0x5581e0a3c2a0 --format html -o why.html",
+           "A page with the chain; open it in a browser."},
           {"heapscan attach 4711 --blocks all --kinds reachable",
            "Where the addresses of live blocks come from."},
       },
       HoldingWanted::Always,
-      question_words<WhyWords>(add_why_words, check_why, answer_why)};
+      question_words<WhyWords>(add_why_words, check_why, answer_why),
+      {Format::Html}};
 }
 
 }  // namespace heapscan

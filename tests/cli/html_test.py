@@ -149,6 +149,19 @@ class Pages(FileTest):
             self.assertNotIn(text, hidden)
 
     @needs_ptrace
+    def test_shows_why_a_block_is_reachable(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_sessions")) as program:
+            path = self.snapshot(program)
+        blocks = parse(self.heapscan("find", path, "session", "reachable", "--format", "json").out)
+        address = re.search(r"0x[0-9a-f]{8,}", json.dumps(blocks["blocks"]))[0]
+        page = self.page("why", path, address, code=0)
+        carried = parse(page.texts["script", "why"])
+        self.follows("why", carried)
+        self.assertEqual(carried["answers"][0]["block"]["label"], "struct session")
+        self.assertIn("idle_list", page.text())
+        self.assertIn(f"{address}, struct session of 264 B, is reachable: idle_list of fixture_sessions leads to it.", page.text())
+
+    @needs_ptrace
     def test_shows_what_grew(self):
         with fixture(os.path.join(OPTIONS.fixtures, "fixture_growth")) as program:
             before = self.snapshot(program)
@@ -369,7 +382,7 @@ class Browser(unittest.TestCase):
         return [cell.get_attribute("aria-label") for cell in self.find("#tree-section .cell")]
 
     def test_nothing_of_the_target_runs_and_nothing_is_complained_of(self):
-        for name in ("look.html", "holds.html", "changes.html", "watch.html", "many.html"):
+        for name in ("look.html", "holds.html", "changes.html", "watch.html", "why.html", "many.html"):
             self.open(name)
             self.assertEqual(self.browser.get_log("browser"), [], name)
             self.assertIsNone(self.run_script("return window.__pwned ?? null"), name)

@@ -17,6 +17,7 @@
 #include "heapscan/report/report.h"
 #include "heapscan/report/trace.h"
 #include "heapscan/report/watch.h"
+#include "heapscan/report/why.h"
 
 namespace heapscan {
 
@@ -41,6 +42,7 @@ struct PageParts {
 
 void render_html(const Report& report, const PageParts& parts, std::ostream& out);
 void render_html(const HoldsReport& report, std::ostream& out);
+void render_html(const WhyReport& report, std::ostream& out);
 void render_html(const ChangeReport& report, std::ostream& out);
 
 // Draws the stacks by what counts by `weight`.

@@ -21,9 +21,10 @@ int main(int argc, char** argv) {
   };
   constexpr size_t kManyGroups = 10'000;
   const PageParts parts = hostile_parts();
-  const bool written =
-      write("look.html", hostile_report(), parts) && write("holds.html", *parts.holds) &&
-      write("changes.html", hostile_changes()) && write("watch.html", hostile_watch()) &&
-      write("many.html", report_of_groups(kManyGroups), PageParts());
+  const bool written = write("look.html", hostile_report(), parts) &&
+                       write("holds.html", *parts.holds) &&
+                       write("changes.html", hostile_changes()) &&
+                       write("watch.html", hostile_watch()) && write("why.html", hostile_why()) &&
+                       write("many.html", report_of_groups(kManyGroups), PageParts());
   return written ? 0 : 1;
 }

@@ -212,6 +212,36 @@ WatchPage hostile_watch() {
   return page;
 }
 
+WhyReport hostile_why() {
+  WhyReport report;
+  report.target.command = hostile("command");
+  report.command = hostile("heapscan why 4711 0x555500001010");
+  report.notes = {{NoteKind::Input, hostile("where"), hostile("note")}};
+  WhyAnswer reachable;
+  reachable.asked = Addr(0x555500001010);
+  reachable.block = Addr(0x555500001000);
+  reachable.size = 264;
+  reachable.state = "reachable";
+  reachable.label = hostile("label");
+  reachable.cluster = "00000000000000aa";
+  reachable.retained = VerdictTotal{3, 4096};
+  WhyPath path;
+  path.owner = hostile("owner");
+  path.root = hostile("root");
+  path.place = Addr(0x555500000040);
+  path.steps = {{8, hostile("member"), Addr(0x555500002000), 64, hostile("holder"), "", 7},
+                {16, "", Addr(0x555500001000), 264, hostile("label"), "", 1}};
+  reachable.paths = {path, path};
+  WhyAnswer lost;
+  lost.asked = lost.block.emplace(0x555500003000);
+  lost.state = "definite";
+  lost.reasons = {hostile("reason")};
+  WhyAnswer elsewhere;
+  elsewhere.place = hostile("place");
+  report.answers = {reachable, lost, elsewhere};
+  return report;
+}
+
 Report report_of_groups(size_t groups) {
   Report report = hostile_report();
   report.leaks.clear();

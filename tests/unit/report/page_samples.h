@@ -16,6 +16,7 @@ namespace heapscan {
 [[nodiscard]] PageParts hostile_parts();
 [[nodiscard]] ChangeReport hostile_changes();
 [[nodiscard]] WatchPage hostile_watch();
+[[nodiscard]] WhyReport hostile_why();
 
 // A report of so many groups, the first one the largest.
 [[nodiscard]] Report report_of_groups(size_t groups);

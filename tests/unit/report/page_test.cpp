@@ -48,7 +48,7 @@ std::string data_of(const std::string& page, const std::string& id) {
 std::vector<std::string> hostile_pages() {
   const PageParts parts = hostile_parts();
   return {page_of(hostile_report(), parts), page_of(*parts.holds), page_of(hostile_changes()),
-          page_of(hostile_watch())};
+          page_of(hostile_watch()), page_of(hostile_why())};
 }
 
 TEST(HtmlText, IsEscaped) {
@@ -190,6 +190,38 @@ TEST(WatchPage, KeepsTheShapeOfVeryManySamples) {
   EXPECT_GT(page.samples.size(), 1000U);
   EXPECT_EQ(page.samples.front().seconds, 0);
   EXPECT_GT(page.samples.back().seconds, 49'000);
+}
+
+TEST(WhyPage, HasTheChainFromTheTopDown) {
+  WhyReport report;
+  WhyAnswer answer;
+  answer.asked = answer.block.emplace(0x555500001000);
+  answer.size = 264;
+  answer.state = "reachable";
+  answer.label = "struct session";
+  WhyPath path;
+  path.owner = "nginx";
+  path.root = "sessions";
+  path.steps = {{8, "table.slots[3]", Addr(0x555500002000), 64, "struct slot", "", 1},
+                {16, "next", Addr(0x555500001000), 264, "struct session", "", 7}};
+  answer.paths = {path};
+  report.answers = {answer};
+  const std::string page = page_of(report);
+  EXPECT_NE(page.find("0x555500001000, struct session of 264 B, is reachable: sessions of nginx "
+                      "leads to it."),
+            std::string::npos);
+  const size_t root = page.find("<li class=\"root\"><span class=\"strong\">sessions</span>");
+  const size_t slot = page.find("<li><code>table.slots[3]</code> ");
+  const size_t next = page.find("<li><code>next</code>, 7 times ");
+  ASSERT_NE(next, std::string::npos);
+  EXPECT_LT(root, slot);
+  EXPECT_LT(slot, next);
+  EXPECT_EQ(page.find("<details"), std::string::npos) << "one chain is not folded";
+  EXPECT_NE(data_of(page, "why").find("\"heapscan.why/1\""), std::string::npos);
+}
+
+TEST(WhyPage, IsBadWhereABlockIsLost) {
+  EXPECT_NE(page_of(hostile_why()).find("<div class=\"verdict bad\">"), std::string::npos);
 }
 
 TEST(TreeRows, AddUp) {
