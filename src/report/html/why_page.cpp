@@ -63,8 +63,8 @@ Headline headline_of_why(const WhyReport& report) {
       std::count_if(report.answers.begin(), report.answers.end(),
                     [](const WhyAnswer& answer) { return answer.block.has_value(); });
   headline.verdict =
-      fmt::format("{} of {} are in a block of the heap.", grouped(static_cast<uint64_t>(found)),
-                  counted(report.answers.size(), "address"));
+      fmt::format("{} of {} addresses lie in blocks of the heap.",
+                  grouped(static_cast<uint64_t>(found)), grouped(report.answers.size()));
   return headline;
 }
 
@@ -124,7 +124,7 @@ class WhyPage {
   void write_path(const WhyPath& path, size_t number, size_t all) {
     if (all > 1) {
       out_ << fmt::format(
-          "<details class=\"list\"{}><summary>Chain {} of {}, from {} of {}</summary>\n",
+          "<details class=\"chains\"{}><summary>Chain {} of {}, from {} of {}</summary>\n",
           number < kPathsOpen ? " open" : "", number + 1, all, html(path.root), html(path.owner));
     }
     out_ << "<ol class=\"chain\">\n"
