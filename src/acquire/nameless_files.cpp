@@ -25,10 +25,13 @@ constexpr std::chrono::milliseconds kFilesPatience{200};
 constexpr uint64_t kSmallestFile = uint64_t{64} << 10;  // less is nobody's trouble
 constexpr std::string_view kDeletedMark = " (deleted)";
 
+// Device and inode.
+using FileKey = std::tuple<uint32_t, uint32_t, uint64_t>;
+
 struct NamelessSeen {
   int pid = 0;
   ReadOutcome outcome = ReadOutcome::Read;
-  std::vector<std::pair<std::tuple<uint32_t, uint32_t, uint64_t>, NamelessFile>> files;
+  std::vector<std::pair<FileKey, NamelessFile>> files;
 };
 
 bool is_in_memory(const std::string& link) {
@@ -59,8 +62,8 @@ void add_if_nameless(const std::string& folder, int descriptor, NamelessSeen& se
   file.bytes = bytes;
   file.pid = seen.pid;
   file.descriptor = descriptor;
-  seen.files.push_back(
-      {{status.stx_dev_major, status.stx_dev_minor, status.stx_ino}, std::move(file)});
+  seen.files.emplace_back(FileKey{status.stx_dev_major, status.stx_dev_minor, status.stx_ino},
+                          std::move(file));
 }
 
 NamelessSeen look_at_descriptors(int pid) {
@@ -91,10 +94,10 @@ void read_nameless_files(MachineFacts& facts) {
         }
       });
   facts.descriptors_skipped = pids.size() - looks.size();
-  std::map<std::tuple<uint32_t, uint32_t, uint64_t>, NamelessFile> files;
+  std::map<FileKey, NamelessFile> files;
   for (const NamelessSeen& look : looks) {
     if (look.outcome == ReadOutcome::Refused) ++facts.descriptors_refused;
-    std::set<std::tuple<uint32_t, uint32_t, uint64_t>> counted_here;
+    std::set<FileKey> counted_here;
     for (const auto& [key, file] : look.files) {
       if (!counted_here.insert(key).second) continue;
       const auto [at, is_new] = files.emplace(key, file);
