@@ -279,6 +279,13 @@ class Words(unittest.TestCase):
         for path in (ROOT / "tools/fleet/queries").glob("*.sql"):
             self.assertRegex(text, rf"(?m)^{path.stem} +\S.*\?$")
 
+    def test_a_reader_that_has_read_enough_is_no_error(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(["/usr/bin/python3", FLEET, "queries"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(writer)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_a_database_that_cannot_be_reached_is_said(self):
         if shutil.which("psql"):
             self.assertIn("PostgreSQL: ", fleet("query", "host=/nonexistent", "builds", code=3).stderr)

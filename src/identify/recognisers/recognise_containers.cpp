@@ -82,10 +82,10 @@ std::string label_of_place(const ContainerPlace& place,
   return label.empty() ? "" : fmt::format(" in {} at +{:#x}", label, place.offset);
 }
 
-std::optional<Evidence> evidence_for(
-    const ContainerAnswer& answer, const ContainerClaims& claims,
-    const Column<FamilyId, std::vector<Evidence>>& known,
-    const Column<FamilyId, std::optional<ContainerAnswer>>& answers) {
+// Without a label where the blocks do not agree.
+Evidence evidence_for(const ContainerAnswer& answer, const ContainerClaims& claims,
+                      const Column<FamilyId, std::vector<Evidence>>& known,
+                      const Column<FamilyId, std::optional<ContainerAnswer>>& answers) {
   Evidence evidence;
   evidence.kind = EvidenceKind::Container;
   evidence.samples = answer.samples;
@@ -94,7 +94,7 @@ std::optional<Evidence> evidence_for(
     uint32_t met = 0;
     for (const auto& [name, count] : claims.types) met += count;
     const std::string* const type = agreed(claims.types, met);
-    if (type == nullptr) return std::nullopt;
+    if (type == nullptr) return evidence;
     evidence.label = *type;
     evidence.detail = "a std::function that calls it points to these blocks";
     evidence.unites = true;
@@ -189,7 +189,9 @@ Column<FamilyId, std::optional<Evidence>> recognise_containers(
   Column<FamilyId, std::optional<Evidence>> result(count);
   for (size_t i = 0; i < count; ++i) {
     const FamilyId id(i);
-    if (answers[id]) result[id] = evidence_for(*answers[id], claims[id], known, answers);
+    if (!answers[id]) continue;
+    Evidence evidence = evidence_for(*answers[id], claims[id], known, answers);
+    if (!evidence.label.empty()) result[id] = std::move(evidence);
   }
   parallel_for(std::min(count, kMostIdentified), [&](size_t i) {
     const FamilyId id(i);
