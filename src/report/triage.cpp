@@ -189,8 +189,8 @@ void sum_processes(const MachineFacts& facts, TriageReport& report) {
   if (unseen > std::max(kWorthSaying, all / 20)) sums.unseen = unseen;
 }
 
-void add_processes(const MachineFacts& facts, const EarlierReading& before, size_t top,
-                   TriageReport& report) {
+void add_processes(const MachineFacts& facts, const EarlierReading& before,
+                   const TriageOptions& options, TriageReport& report) {
   sum_processes(facts, report);
   TriageProcesses& sums = report.processes;
   std::vector<TriageProcess> all;
@@ -203,7 +203,7 @@ void add_processes(const MachineFacts& facts, const EarlierReading& before, size
     }
     sums.begun = changes.begun;
     sums.ended = changes.ended.size();
-    if (changes.ended.size() > top) changes.ended.resize(top);
+    if (changes.ended.size() > options.top) changes.ended.resize(options.top);
     for (ProcessMemory& process : changes.ended)
       sums.largest_ended.push_back(escaped_process(std::move(process)));
   }
@@ -211,7 +211,13 @@ void add_processes(const MachineFacts& facts, const EarlierReading& before, size
     if (added_by(a) != added_by(b)) return added_by(a) > added_by(b);
     return a.memory.held() > b.memory.held();
   });
-  if (all.size() > top) all.resize(top);
+  for (const TriageProcess& process : all) {
+    const ProcessMemory& memory = process.memory;
+    if (memory.pid == options.own_pid) continue;
+    if (!sums.largest || memory.held() > sums.largest->held()) sums.largest = memory;
+  }
+  if (sums.largest) sums.largest = escaped_process(std::move(*sums.largest));
+  if (all.size() > options.top) all.resize(options.top);
   for (TriageProcess& process : all) {
     process.memory = escaped_process(std::move(process.memory));
     sums.top.push_back(std::move(process));
@@ -304,7 +310,7 @@ TriageReport describe_triage(const MachineFacts& facts, const EarlierReading& be
   if (before.facts != nullptr) add_grown_slab(facts, *before.facts, options.top, report);
   report.sockets = facts.sockets;
   for (SocketMemory& socket : report.sockets) socket.protocol = escaped(socket.protocol);
-  add_processes(facts, before, options.top, report);
+  add_processes(facts, before, options, report);
   add_shared(facts, options.top, report);
   add_nameless(facts, options.top, report);
   add_cgroups(facts, options.top, report);

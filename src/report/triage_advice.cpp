@@ -87,20 +87,14 @@ std::string amount(int64_t bytes, uint64_t total) {
                      human_bytes(shown));
 }
 
-const ProcessMemory* largest_process(const TriageReport& report) {
-  const auto& top = report.processes.top;
-  const auto largest =
-      std::max_element(top.begin(), top.end(), [](const TriageProcess& a, const TriageProcess& b) {
-        return a.memory.held() < b.memory.held();
-      });
-  return largest == top.end() ? nullptr : &largest->memory;
-}
-
 // ", most of it redis-server (1234) with 9.1 GiB"
 std::string who_has_it(const TriageReport& report, const TriageRow& row) {
   if (row.use == MachineUse::Anonymous) {
-    const ProcessMemory* const largest = largest_process(report);
-    if (largest == nullptr) return "";
+    const uint64_t unseen = report.processes.unseen;
+    if (2 * static_cast<int64_t>(unseen) > row.bytes)
+      return fmt::format(", {} of it processes that cannot be seen from here", human_bytes(unseen));
+    const auto& largest = report.processes.largest;
+    if (!largest) return "";
     return fmt::format(", {} the most with {}{}", spelled_process(*largest),
                        human_bytes(largest->held()),
                        largest->swapped == 0
@@ -145,15 +139,6 @@ const TriageProcess* fastest_process(const TriageReport& report, int own_pid) {
   return nullptr;
 }
 
-const ProcessMemory* process_to_look_at(const TriageReport& report, int own_pid) {
-  const ProcessMemory* best = nullptr;
-  for (const TriageProcess& process : report.processes.top) {
-    if (process.memory.pid == own_pid) continue;
-    if (best == nullptr || process.memory.held() > best->held()) best = &process.memory;
-  }
-  return best;
-}
-
 void advise_on_processes(const TriageOptions& options, TriageReport& report) {
   if (const TriageProcess* const fastest = fastest_process(report, options.own_pid)) {
     report.next.push_back({fmt::format("heapscan attach {}", fastest->memory.pid),
@@ -161,7 +146,7 @@ void advise_on_processes(const TriageOptions& options, TriageReport& report) {
                                        spelled_growth(*fastest->growth, *report.seconds))});
     return;
   }
-  if (const ProcessMemory* const largest = process_to_look_at(report, options.own_pid)) {
+  if (const auto& largest = report.processes.largest) {
     report.next.push_back({fmt::format("heapscan attach {}", largest->pid),
                            fmt::format("{} holds {}, the most of all processes", largest->name,
                                        human_bytes(largest->held()))});

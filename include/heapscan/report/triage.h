@@ -48,6 +48,7 @@ struct TriageProcesses {
   uint64_t anonymous = 0;    // of all of them together
   uint64_t unseen = 0;       // anonymous memory of processes that cannot be seen from here
   std::vector<TriageProcess> top;
+  std::optional<ProcessMemory> largest;  // by what it holds, whoever grew; not ours
   uint64_t begun = 0;
   uint64_t ended = 0;
   std::vector<ProcessMemory> largest_ended;
