@@ -12,6 +12,7 @@
 
 #include "diff/match_kinds.h"
 #include "heapscan/base/parallel.h"
+#include "heapscan/identify/clusters.h"
 
 namespace heapscan {
 
@@ -224,8 +225,10 @@ Delta diff(const Imprint& before, const Imprint& after, bool is_same_process,
 
 SameProcess compare_processes(const ProgramMark& before, const ProgramMark& after) {
   if (!before.is_known || !after.is_known) return {false, "the program of one of them is unknown"};
-  if (before.file_name != after.file_name) return {false, "they are of different programs"};
-  if (before.build_id != after.build_id) return {false, "they are of two builds of the program"};
+  if (without_version(before.file_name) != without_version(after.file_name))
+    return {false, "they are of different programs"};
+  if (before.file_name != after.file_name || before.build_id != after.build_id)
+    return {false, "they are of two builds of the program"};
   const bool is_elsewhere =
       before.random_at && after.random_at && *before.random_at != *after.random_at;
   const bool is_other_random =

@@ -16,6 +16,7 @@ import os
 import pathlib
 import pty
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -264,6 +265,21 @@ class Lines(FileTest):
         few, groups = self.lines_of(first)
         self.assertEqual(len({group["id"] for group in groups}), 1)
         self.assertGreater(few["groups_left_out"], 0)
+
+    @needs_ptrace
+    def test_of_two_builds_have_one_line_for_what_both_have(self):
+        folder = tempfile.TemporaryDirectory(prefix="heapscan-test-")
+        self.addCleanup(folder.cleanup)
+        paths = []
+        for name in ("shop-1.0", "shop-1.1"):
+            shutil.copy(os.path.join(OPTIONS.fixtures, "fixture_strdup_loop"), f"{folder.name}/{name}")
+            with fixture(f"{folder.name}/{name}") as program:
+                paths.append(self.snapshot(program))
+        process, groups = self.lines_of(self.heapscan("diff", *paths, "--format", "jsonl"))
+        self.assertEqual(process["program"], "shop")
+        texts = [group for group in groups if (group["label"], group["verdict"]) == ("text", "definite")]
+        self.assertEqual([group["growth_bytes"] for group in texts], [0])
+        self.assertIn("they are of two builds of the program", self.heapscan("diff", *paths, "--format", "json").out)
 
     @needs_ptrace
     def test_without_content_have_the_labels_that_json_has(self):

@@ -46,6 +46,8 @@ TEST(CompareProcesses, OneRunIsOneProcess) { EXPECT_EQ(why_not_same({}, {}), "")
 TEST(CompareProcesses, SaysWhatIsDifferent) {
   EXPECT_EQ(why_not_same({}, {.path = "/usr/bin/other"}), "they are of different programs");
   EXPECT_EQ(why_not_same({}, {.build_id = "ab13"}), "they are of two builds of the program");
+  EXPECT_EQ(why_not_same({.path = "/opt/server-1.0"}, {.path = "/opt/server-1.1"}),
+            "they are of two builds of the program");
   EXPECT_EQ(why_not_same({}, {.begin = 0x555555560000}), "they are of two runs of the program");
   EXPECT_EQ(why_not_same({}, {.random = 8}), "they are of two runs of the program");
 }
