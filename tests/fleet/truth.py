@@ -81,6 +81,28 @@ class Truth:
                 found.append([program, id_, label, site, len(grown), sum(grown), max(grown)])
         return rows_of(sorted(found, key=lambda row: (-row[4], -row[5], row[1]))[:rows])
 
+    def growing(self, rows):
+        sums = {}
+        for looks in self.processes.values():
+            recent = [look for look in looks if look.time >= self.newest - DAY]
+            if len(recent) < 2:
+                continue
+            first, last = kinds_of(recent[0]), kinds_of(recent[-1])
+            seconds = int((recent[-1].time - recent[0].time).total_seconds())
+            for id_ in first | last:
+                label, site, size, _, lost = last.get(id_, (*first[id_][:2], 0, 0, 0) if id_ in first else None)
+                growth = size - (first[id_][2] if id_ in first else 0)
+                if growth <= 0:
+                    continue
+                row = sums.setdefault((recent[0].program, id_), [label, site, set(), 0, 0, 0])
+                row[2].add(recent[0].host)
+                row[3] += growth
+                row[4] += growth * 3600 // seconds
+                row[5] += max(lost, first[id_][4] if id_ in first else 0)
+        found = [[program, id_, label, site, len(hosts), *numbers]
+                 for (program, id_), (label, site, hosts, *numbers) in sums.items()]
+        return rows_of(sorted(found, key=lambda row: (-row[6], row[0], row[1]))[:rows])
+
     def first_build(self, id_):
         order = sorted(self.first_seen().items(), key=lambda item: item[1])
         met = [look for look in self.looks if kinds_of(look).get(id_, (0, 0, 0))[2] > 0]
@@ -173,6 +195,7 @@ def what_is_asked(truth, rows):
     yield "builds", many, truth.builds(rows)
     for build in shop:
         yield "grew-since-build", (f"build={build}", *many), truth.grew_since_build(build, rows)
+    yield "growing", many, truth.growing(rows)
     for id_ in (make_reports.ORDER, make_reports.INVOICE, make_reports.SESSION, make_reports.TEXT, "ffffffffffffffff"):
         yield "first-build", (f"id={id_}",), truth.first_build(id_)
     yield "top-owners", many, truth.top_owners(rows)
