@@ -152,12 +152,14 @@ class Engine:
                 text = fleet("query", self.database, question, *words, "--format", "json").stdout
                 answer = [list(json.loads(line).values()) for line in text.splitlines()]
                 self.assertEqual(answer, rows)
-        print(f"{type(self).__name__}: loaded in {self.seconds:.1f} s, asked in {time.monotonic() - began:.1f} s", file=sys.stderr)
+        asked = time.monotonic() - began
+        print(f"{type(self).__name__}: loaded in {self.seconds:.1f} s, asked in {asked:.1f} s", file=sys.stderr)
 
     def test_own_questions_are_one_statement_with_words(self):
         with tempfile.TemporaryDirectory(prefix="heapscan-fleet-test-") as folder:
             own = pathlib.Path(folder, "own.sql")
-            own.write_text("-- How many?\nselect count(*) as looks, :'word' as word, null as nothing\nfrom looks where program = :'program';\n")
+            own.write_text("-- How many?\nselect count(*) as looks, :'word' as word, null as nothing\n"
+                           "from looks where program = :'program';\n")
             answer = fleet("query", self.database, own, "program=mail", "word=it's", "--format", "json").stdout
             mails = [look for look in Reports.get().fleet.looks() if look.program == "mail"]
             self.assertEqual(json.loads(answer), {"looks": str(len(mails)), "word": "it's", "nothing": None})
@@ -171,7 +173,8 @@ class Engine:
     def test_hostile_lines_are_left_out_or_are_only_data(self):
         good = [dict(line) for line in make_reports.lines_of(make_reports.shop(1, 20))]
         words = "'; drop table looks; -- \" \\ :'rows' $1 %s \\N,"
-        data = [json.dumps({**good[0], "host": words, "unit": ""}), json.dumps({**good[1], "host": words, "unit": "", "label": words})]
+        data = [json.dumps({**good[0], "host": words, "unit": ""}),
+                json.dumps({**good[1], "host": words, "unit": "", "label": words})]
         bad = ["", "{", "[]", "null", "7", '"heapscan.process/1"', "[" * 100000, json.dumps(good[0])[:-9],
                json.dumps({**good[0], "schema": "heapscan.process/2"}), json.dumps({**good[0], "schema": []}),
                json.dumps({**good[0], "in_use_bytes": 2**63}), json.dumps({**good[0], "in_use_bytes": 1.5}),
@@ -282,7 +285,8 @@ class Words(unittest.TestCase):
     def test_a_reader_that_has_read_enough_is_no_error(self):
         reader, writer = os.pipe()
         os.close(reader)
-        done = subprocess.run(["/usr/bin/python3", FLEET, "queries"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(["/usr/bin/python3", FLEET, "queries"], stdout=writer, stderr=subprocess.PIPE, text=True,
+                              check=False)
         os.close(writer)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
@@ -298,7 +302,8 @@ def main():
     parser.add_argument("--hosts", type=int, default=OPTIONS.hosts)
     parser.add_argument("suites", nargs="*")
     parser.parse_args(namespace=OPTIONS)
-    suite = unittest.defaultTestLoader.loadTestsFromNames(OPTIONS.suites or ["Words", "DuckDb", "Postgres"], sys.modules[__name__])
+    names = OPTIONS.suites or ["Words", "DuckDb", "Postgres"]
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__])
     result = unittest.TextTestRunner(verbosity=2).run(suite)
     if not result.wasSuccessful():
         return 1

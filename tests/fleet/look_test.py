@@ -52,7 +52,8 @@ class Host(unittest.TestCase):
     def look(self, *words, code=0, **settings):
         environment = {"PATH": f"{self.folder}/bin:/usr/bin:/bin", "HEAPSCAN": OPTIONS.heapscan,
                        "HEAPSCAN_SPOOL": str(self.spool), "HEAPSCAN_CGROUPS": str(self.folder / "cgroups"), **settings}
-        done = subprocess.run(["/bin/sh", str(TOOLS / "look"), *words], capture_output=True, text=True, check=False, env=environment)
+        done = subprocess.run(["/bin/sh", str(TOOLS / "look"), *words], capture_output=True, text=True, check=False,
+                              env=environment)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         self.assertEqual(done.stdout, "")
         return done.stderr
@@ -132,7 +133,8 @@ class Units(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="heapscan-units-") as name:
             folder = pathlib.Path(name)
             text = (TOOLS / "heapscan-fleet@.service.in").read_text(encoding="utf-8")
-            for variable, value in (("DOC_DIR", "/usr/share/doc/heapscan"), ("FLEET_DIR", str(TOOLS)), ("PROGRAM", OPTIONS.heapscan)):
+            for variable, value in (("DOC_DIR", "/usr/share/doc/heapscan"), ("FLEET_DIR", str(TOOLS)),
+                                    ("PROGRAM", OPTIONS.heapscan)):
                 self.assertIn(f"@HEAPSCAN_{variable}@", text)
                 text = text.replace(f"@HEAPSCAN_{variable}@", value)
             self.assertNotIn("@HEAPSCAN", text)

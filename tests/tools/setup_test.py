@@ -26,7 +26,9 @@ done
 if [ -e "$MACHINE/no-network" ] && [ "$command" != update ]; then exit 100; fi
 case $command in
   install)
-    case "$*" in *nodejs*) printf '#!/bin/sh\\n' >"$BIN/node"; cp "$MACHINE/npm" "$BIN/npm"; chmod +x "$BIN/node" "$BIN/npm" ;; esac
+    case "$*" in *nodejs*)
+      printf '#!/bin/sh\\n' >"$BIN/node"; cp "$MACHINE/npm" "$BIN/npm"; chmod +x "$BIN/node" "$BIN/npm" ;;
+    esac
     case "$*" in *postgresql-client*) printf '#!/bin/sh\\n' >"$BIN/psql"; chmod +x "$BIN/psql" ;; esac
     case "$*" in *chromium*) [ ! -e "$MACHINE/no-browser" ] || exit 100 ;; esac
     for word; do echo "$word" >>"$MACHINE/installed"; done ;;
@@ -135,7 +137,8 @@ class Setup(unittest.TestCase):
     def test_installs_what_is_missing_and_unpacks_servers(self):
         done = self.setup()
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stderr)
-        wanted = {package for package in self.packages() if package not in ("nginx", "redis-server", "postgresql", "@duckdb/node-api")}
+        others = {"nginx", "redis-server", "postgresql", "@duckdb/node-api"}
+        wanted = set(self.packages()) - others
         self.assertLessEqual(wanted, set((self.machine / "installed").read_text().split()))
         programs = self.machine / "tree/build/programs/usr"
         self.assertTrue((programs / "sbin/nginx").is_file())

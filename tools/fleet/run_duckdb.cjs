@@ -1,5 +1,5 @@
-// Runs SQL in DuckDB for tools/fleet/fleet: statements come in on standard input, a JSON list; what the last one answers goes out as JSON,
-// {"columns": [...], "rows": [[...]]}, every value as text or null.
+// Runs SQL in DuckDB for tools/fleet/fleet: statements come in on standard input, a JSON list; what the last one answers
+// goes out as JSON, {"columns": [...], "rows": [[...]]}, every value as text or null.
 //
 // usage: node run_duckdb.cjs DATABASE
 // Takes @duckdb/node-api from where Node looks for modules, NODE_PATH among that.

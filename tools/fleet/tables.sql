@@ -1,5 +1,5 @@
--- What `heapscan ... --format jsonl` says, as two tables. Plain SQL that DuckDB and PostgreSQL both take. Times are UTC, sizes bytes; what
--- is not known of a host or unit is '', so that it compares equal; of all else it is null.
+-- What `heapscan ... --format jsonl` says, as two tables. Plain SQL that DuckDB and PostgreSQL both take. Times are
+-- UTC, sizes bytes; what is not known of a host or unit is '', so that it compares equal; of all else it is null.
 
 -- A look at a process: docs/process.schema.json.
 create table if not exists looks (

@@ -1,6 +1,7 @@
 -- Which is the first build that has a group, and which was the last one without it?
 --
--- One row for each program that has it: the build, by when builds were first seen anywhere, and when and where it was met.
+-- One row for each program that has it: the build, by when builds were first seen anywhere, and when and where it was
+-- met.
 -- parameter id: of the group
 with met as (
   select program, build_id, min(captured_at) as met_at, count(distinct host) as hosts,

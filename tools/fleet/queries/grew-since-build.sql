@@ -1,7 +1,7 @@
 -- Which group grew on most hosts since build X?
 --
--- Counts processes of build X and of builds first seen after it, of the program that X is a build of: how much more of the group there was in
--- the last look at each than in the first. A process that was looked at once says nothing.
+-- Counts processes of build X and of builds first seen after it, of the program that X is a build of: how much more of
+-- the group there was in the last look at each than in the first. A process that was looked at once says nothing.
 -- parameter build: the build id, as in `builds`
 -- parameter rows: how many groups to list [10]
 with since as (

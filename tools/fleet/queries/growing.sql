@@ -1,7 +1,7 @@
 -- What grows now, on how many hosts, and how fast?
 --
--- How much more of a group there was in the newest look at each process than in the oldest, as far as these are not older than so many hours before
--- the newest of all. Groups that shrank elsewhere count for what they grew here.
+-- How much more of a group there was in the newest look at each process than in the oldest, as far as these are not
+-- older than so many hours before the newest of all. Groups that shrank elsewhere count for what they grew here.
 -- parameter hours: [24]
 -- parameter rows: how many groups to list [10]
 with spans as (

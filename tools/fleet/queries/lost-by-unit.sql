@@ -1,7 +1,7 @@
 -- Which unit has lost most, and on which host?
 --
--- Adds up the newest look at each process, as far as that is not older than so many hours before the newest of all. Containers have a name of their
--- own each time they start, so they are one unit here, by program.
+-- Adds up the newest look at each process, as far as that is not older than so many hours before the newest of all.
+-- Containers have a name of their own each time they start, so they are one unit here, by program.
 -- parameter hours: [24]
 -- parameter rows: how many units to list [10]
 with newest as (

@@ -1,12 +1,13 @@
 -- Which hosts are nearest to running out of memory?
 --
--- By the limit that is nearest to each process, which is that of a cgroup or of the machine. The hours left are by how much more was used in the
--- newest look than in the oldest, as far as these are not older than so many hours before the newest of all. `largest` is the program that took
--- most memory of its own.
+-- By the limit that is nearest to each process, which is that of a cgroup or of the machine. The hours left are by how
+-- much more was used in the newest look than in the oldest, as far as these are not older than so many hours before the
+-- newest of all. `largest` is the program that took most memory of its own.
 -- parameter hours: [24]
 -- parameter rows: how many limits to list [10]
 with recent as (
-  select *, row_number() over (partition by host, limit_name order by coalesce(rss_bytes, in_use_bytes) desc, program, pid, captured_at) as place
+  select *, row_number() over (partition by host, limit_name
+                               order by coalesce(rss_bytes, in_use_bytes) desc, program, pid, captured_at) as place
   from looks
   where limit_bytes > 0
     and captured_at >= (select max(captured_at) from looks) - cast(:'hours' as bigint) * interval '1 hour'

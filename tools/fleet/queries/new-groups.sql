@@ -1,7 +1,7 @@
 -- What is new this week?
 --
--- Groups of a program that no look at it had met until so many days before the newest look of all. Programs that were not looked at before that
--- are left out: all of theirs would be new.
+-- Groups of a program that no look at it had met until so many days before the newest look of all. Programs that were
+-- not looked at before that are left out: all of theirs would be new.
 -- parameter days: [7]
 -- parameter rows: how many groups to list [10]
 with bounds as (

@@ -1,6 +1,7 @@
 -- What holds most memory in the fleet now?
 --
--- Adds up the groups of the newest look at each process, as far as that is not older than so many hours before the newest of all.
+-- Adds up the groups of the newest look at each process, as far as that is not older than so many hours before the
+-- newest of all.
 -- parameter hours: [24]
 -- parameter rows: how many groups to list [10]
 with newest as (

@@ -1,6 +1,7 @@
 -- Which services have not been looked at lately?
 --
--- Those whose newest look is older than so many hours before the newest of all: a timer that does not run, or looks that are refused.
+-- Those whose newest look is older than so many hours before the newest of all: a timer that does not run, or looks
+-- that are refused.
 -- parameter hours: [24]
 -- parameter rows: how many to list [10]
 select host, unit, program, max(captured_at) as last_look
