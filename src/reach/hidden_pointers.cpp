@@ -3,9 +3,9 @@
 // answer is almost always "none here". Second, a user-space address has six bytes: the fifth and
 // sixth from below are the same for whole heaps (0x7f.., 0x55..) and the top two are zero.
 // Comparing sixteen positions at once for that sixth byte and the two zeros above it (SSE2, which
-// every x86-64 has; thirty-two with AVX2) leaves a position in thousands to look at. Tagged words have the sixth byte,
-// but for its top bit, and something else on top of it; they are looked for at aligned positions
-// only, since at odd ones any text would do.
+// every x86-64 has; thirty-two with AVX2, sixty-four with AVX-512) leaves a position in thousands to
+// look at. Tagged words have the sixth byte, but for its top bit, and something else on top of it;
+// they are looked for at aligned positions only, since at odd ones any text would do.
 #include "reach/why_possible.h"
 
 #include <immintrin.h>
@@ -27,7 +27,9 @@ constexpr uint64_t kMargin = 32;
 constexpr uint64_t kHeader = 16;       // of a block, before it
 constexpr size_t kWordsPerPart = 256;  // of a bitmap; ranges are not joined across parts
 constexpr uint32_t kAlignedPositions = 0x01010101;  // of byte positions from an aligned one on
-constexpr size_t kMostSixthBytes = 4;               // for which there is a faster way
+constexpr uint64_t kAlignedPositions64 = 0x0101010101010101;
+constexpr int64_t kTimerTag = int64_t{1} << (63 - kAddressBits);  // in the bits from 47 up
+constexpr size_t kMostSixthBytes = 4;                             // for which there is a faster way
 
 // The values that bits 40 to 46 of a candidate's address take, also where it is shifted as timers'
 // are.
@@ -58,16 +60,30 @@ class HiddenSearch {
  public:
   HiddenSearch(const HeapModel& heap, const BlockBitmap& candidates,
                const std::vector<uint8_t>& sixth, Vectors vectors)
-      : heap_(heap),
-        candidates_(candidates),
-        sixth_(sixth),
-        is_wide_(vectors == Vectors::Avx2 && !sixth.empty() && sixth.size() <= kMostSixthBytes) {}
+      : heap_(heap), candidates_(candidates), sixth_(sixth), vectors_(vectors) {
+    uint64_t end = 0;
+    candidates.for_each([&](BlockId id) {
+      const uint64_t begin = heap.block(id).begin().value;
+      if (end == 0) low_ = begin;
+      end = begin + kLowTags + 1;
+    });
+    span_ = end - low_;
+    // Blocks are sorted by address, and so are these bytes.
+    for (uint64_t at = low_ >> 40; at <= std::min<uint64_t>(end >> 40, 0x7f); ++at) {
+      if (std::find(sixth_.begin(), sixth_.end(), at) == sixth_.end()) continue;
+      if (sixth_count_ == kMostSixthBytes) {
+        vectors_ = Vectors::Sse2;
+        return;
+      }
+      sixth_of_plain_[sixth_count_++] = static_cast<char>(at);
+    }
+  }
 
   // All positions p in [0, count) of bytes that lie at address `at` (a multiple of 8); `bytes` may
   // reach further, which lets the last positions be compared at once too.
   void scan(Addr at, Bytes bytes, uint64_t count, std::vector<HiddenPointer>& found) const {
     const std::byte* const data = bytes.data();
-    uint64_t p = is_wide_ ? scan_wide(at, bytes, count, found) : 0;
+    uint64_t p = scan_wide(at, bytes, count, found);
     for (; p < count && p + 16 + 7 <= bytes.size(); p += 16) {
       const __m128i high = load16(data + p + 5);
       const __m128i sixth = _mm_and_si128(high, _mm_set1_epi8(0x7f));
@@ -89,40 +105,106 @@ class HiddenSearch {
   }
 
  private:
-  // From the first position on as far as whole steps go; comes back with the position that is next.
-  __attribute__((target("avx2"))) uint64_t scan_wide(Addr at, Bytes bytes, uint64_t count,
+  uint64_t scan_wide(Addr at, Bytes bytes, uint64_t count,
+                     std::vector<HiddenPointer>& found) const {
+    switch (vectors_) {
+      case Vectors::Sse2:
+        return 0;
+      case Vectors::Avx2:
+        return scan_avx2(at, bytes, count, found);
+      case Vectors::Avx512:
+        return scan_avx512(at, bytes, count, found);
+    }
+    return 0;
+  }
+
+  // Both begin at the first position, go as far as whole steps go and return the position that is
+  // next. Plain words are looked for at odd positions, by their sixth byte, tagged ones at aligned
+  // positions, by what is left of them without tags: an ordinary pointer is neither.
+
+  __attribute__((target("avx2"))) uint64_t scan_avx2(Addr at, Bytes bytes, uint64_t count,
                                                      std::vector<HiddenPointer>& found) const {
     const std::byte* const data = bytes.data();
-    __m256i wanted[kMostSixthBytes];
-    for (size_t i = 0; i < kMostSixthBytes; ++i)
-      wanted[i] = _mm256_set1_epi8(static_cast<char>(sixth_[std::min(i, sixth_.size() - 1)]));
+    const auto load_at = [data](uint64_t p) __attribute__((target("avx2"))) {
+      return _mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(data + p));
+    };
+    const __m256i plain_bits = _mm256_set1_epi64x(static_cast<int64_t>(kPlainMask));
+    const __m256i low = _mm256_set1_epi64x(static_cast<int64_t>(low_));
+    const __m256i span = _mm256_set1_epi64x(static_cast<int64_t>(span_));
+    const __m256i timer = _mm256_set1_epi64x(kTimerTag);
     uint64_t p = 0;
     for (; p + 32 <= count && p + 32 + 7 <= bytes.size(); p += 32) {
-      const auto* const from = reinterpret_cast<const __m256i_u*>(data + p + 5);
-      const __m256i high = _mm256_loadu_si256(from);
-      const __m256i sixth = _mm256_and_si256(high, _mm256_set1_epi8(0x7f));
+      const __m256i sixth = load_at(p + 5);
       __m256i match = _mm256_setzero_si256();
-      for (const __m256i& byte : wanted)
-        match = _mm256_or_si256(match, _mm256_cmpeq_epi8(sixth, byte));
-      const auto matches = static_cast<uint32_t>(_mm256_movemask_epi8(match));
-      if (matches == 0) continue;
-      const __m256i top =
-          _mm256_or_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(data + p + 6)),
-                          _mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(data + p + 7)));
-      const __m256i zeros = _mm256_cmpeq_epi8(top, _mm256_setzero_si256());
-      const auto plain = matches & static_cast<uint32_t>(_mm256_movemask_epi8(zeros)) &
-                         ~static_cast<uint32_t>(_mm256_movemask_epi8(high));
-      look_where_worth(at, data, p, matches, plain, found);
+      for (size_t i = 0; i < sixth_count_; ++i)
+        match =
+            _mm256_or_si256(match, _mm256_cmpeq_epi8(sixth, _mm256_set1_epi8(sixth_of_plain_[i])));
+      auto worth = static_cast<uint32_t>(_mm256_movemask_epi8(match)) & ~kAlignedPositions;
+      if (worth != 0) {
+        const __m256i top = _mm256_or_si256(load_at(p + 6), load_at(p + 7));
+        worth &= static_cast<uint32_t>(
+            _mm256_movemask_epi8(_mm256_cmpeq_epi8(top, _mm256_setzero_si256())));
+      }
+      const __m256i word = load_at(p);
+      // Below 2^47, so that a signed comparison will do.
+      const __m256i offset = _mm256_sub_epi64(_mm256_and_si256(word, plain_bits), low);
+      const __m256i is_inside = _mm256_andnot_si256(
+          _mm256_cmpgt_epi64(_mm256_setzero_si256(), offset), _mm256_cmpgt_epi64(span, offset));
+      const __m256i tag = _mm256_srli_epi64(word, kAddressBits);
+      const __m256i is_tagged = _mm256_or_si256(
+          _mm256_andnot_si256(_mm256_cmpeq_epi64(tag, _mm256_setzero_si256()), is_inside),
+          _mm256_cmpeq_epi64(tag, timer));
+      worth |= static_cast<uint32_t>(_mm256_movemask_epi8(is_tagged)) & kAlignedPositions;
+      look_at_each(at, data, p, worth, found);
     }
     return p;
+  }
+
+  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) uint64_t scan_avx512(
+      Addr at, Bytes bytes, uint64_t count, std::vector<HiddenPointer>& found) const {
+    const std::byte* const data = bytes.data();
+    const __m512i plain_bits = _mm512_set1_epi64(static_cast<int64_t>(kPlainMask));
+    const __m512i low = _mm512_set1_epi64(static_cast<int64_t>(low_));
+    const __m512i span = _mm512_set1_epi64(static_cast<int64_t>(span_));
+    const __m512i timer = _mm512_set1_epi64(kTimerTag);
+    uint64_t p = 0;
+    for (; p + 64 <= count && p + 64 + 7 <= bytes.size(); p += 64) {
+      const __m512i sixth = _mm512_loadu_si512(data + p + 5);
+      uint64_t plain = 0;
+      for (size_t i = 0; i < sixth_count_; ++i)
+        plain |= _mm512_cmpeq_epi8_mask(sixth, _mm512_set1_epi8(sixth_of_plain_[i]));
+      plain &= ~kAlignedPositions64;
+      if (plain != 0) {
+        const __m512i top =
+            _mm512_or_si512(_mm512_loadu_si512(data + p + 6), _mm512_loadu_si512(data + p + 7));
+        plain = _mm512_mask_testn_epi8_mask(plain, top, top);
+      }
+      const __m512i word = _mm512_loadu_si512(data + p);
+      const __m512i offset = _mm512_sub_epi64(_mm512_and_si512(word, plain_bits), low);
+      const __m512i tag = _mm512_maskz_srli_epi64(0xff, word, kAddressBits);
+      const unsigned tagged =
+          _mm512_mask_cmplt_epu64_mask(_mm512_test_epi64_mask(tag, tag), offset, span) |
+          _mm512_cmpeq_epi64_mask(tag, timer);
+      if (plain == 0 && tagged == 0) continue;
+      look_at_each(at, data, p, static_cast<uint32_t>(plain), found);
+      look_at_each(at, data, p + 32, static_cast<uint32_t>(plain >> 32), found);
+      for (unsigned rest = tagged; rest != 0; rest &= rest - 1)
+        look(at, data, p + 8 * static_cast<unsigned>(std::countr_zero(rest)), found);
+    }
+    return p;
+  }
+
+  void look_at_each(Addr at, const std::byte* data, uint64_t p, uint32_t worth,
+                    std::vector<HiddenPointer>& found) const {
+    for (uint32_t rest = worth; rest != 0; rest &= rest - 1)
+      look(at, data, p + static_cast<unsigned>(std::countr_zero(rest)), found);
   }
 
   // Of the positions from p on: `matches` have such a sixth byte, `plain` zeros above it.
   void look_where_worth(Addr at, const std::byte* data, uint64_t p, uint32_t matches,
                         uint32_t plain, std::vector<HiddenPointer>& found) const {
-    const uint32_t worth = (plain & ~kAlignedPositions) | (matches & ~plain & kAlignedPositions);
-    for (uint32_t rest = worth; rest != 0; rest &= rest - 1)
-      look(at, data, p + static_cast<unsigned>(std::countr_zero(rest)), found);
+    look_at_each(at, data, p, (plain & ~kAlignedPositions) | (matches & ~plain & kAlignedPositions),
+                 found);
   }
 
   static __m128i load16(const std::byte* at) {
@@ -150,7 +232,13 @@ class HiddenSearch {
   const HeapModel& heap_;
   const BlockBitmap& candidates_;
   const std::vector<uint8_t>& sixth_;
-  const bool is_wide_;
+  Vectors vectors_;
+  // Words that name a candidate lie in [low_, low_ + span_) without their high tags.
+  uint64_t low_ = 0;
+  uint64_t span_ = 0;
+  // Bits 40 to 47 of where they begin.
+  std::array<char, kMostSixthBytes> sixth_of_plain_{};
+  size_t sixth_count_ = 0;
 };
 
 void cut(AddrRange range, std::vector<AddrRange>& places) {
@@ -193,10 +281,6 @@ std::vector<AddrRange> join_blocks(const MemoryImage& image, const HeapModel& he
 }
 
 }  // namespace
-
-Vectors widest_vectors() {
-  return __builtin_cpu_supports("avx2") != 0 ? Vectors::Avx2 : Vectors::Sse2;
-}
 
 std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image, const HeapModel& heap,
                                                 const BlockBitmap& candidates,

@@ -10,6 +10,7 @@
 
 #include "heapscan/base/addr.h"
 #include "heapscan/base/id.h"
+#include "heapscan/base/vectors.h"
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/image/image.h"
@@ -57,10 +58,6 @@ struct HiddenWord {
   uint64_t value = 0;  // the block's address
   size_t word = 0;     // its place among the root words
 };
-
-// How many byte positions are compared at once. Both find the same.
-enum class Vectors : uint8_t { Sse2, Avx2 };
-[[nodiscard]] Vectors widest_vectors();  // that this processor has
 
 // Start pointers at blocks of `candidates` hidden in the saved bytes of `places`; sorted.
 [[nodiscard]] std::vector<HiddenPointer> find_hidden_pointers(const MemoryImage& image,

@@ -41,7 +41,8 @@ TEST(HiddenPointers, AreTheSameHoweverManyPositionsAreComparedAtOnce) {
   }
   for (size_t i = 0; i < kHidden; ++i) {
     const Addr block = blocks[random() % kBlocks];
-    const uint64_t tag = i % 3 == 0 ? (random() | 1) << 48 : 0;
+    // Of the tagged ones some have marks in the lowest bits, too.
+    const uint64_t tag = i % 3 == 0 ? (random() | 1) << 48 | random() % 8 : 0;
     const uint64_t at = random() % (kAreaBytes - 8);
     fake.process.poke(area + (tag != 0 ? at / 8 * 8 : at), block.value | tag);
   }
@@ -63,13 +64,10 @@ TEST(HiddenPointers, AreTheSameHoweverManyPositionsAreComparedAtOnce) {
       std::sort(unaligned.begin(), unaligned.end());
       EXPECT_EQ(unaligned, unaligned_starts(fake.image(), place, blocks));
       EXPECT_GT(tagged, kHidden / 6);
-      if (widest_vectors() != Vectors::Avx2) continue;
-      const auto wide = find_hidden_pointers(fake.image(), heap, candidates, places, Vectors::Avx2);
-      ASSERT_EQ(wide.size(), narrow.size()) << begin << ", " << cut;
-      for (size_t i = 0; i < wide.size(); ++i) {
-        EXPECT_EQ(wide[i].at, narrow[i].at);
-        EXPECT_EQ(wide[i].value, narrow[i].value);
-        EXPECT_EQ(wide[i].tagged, narrow[i].tagged);
+      for (const Vectors vectors : {Vectors::Avx2, Vectors::Avx512}) {
+        if (vectors > widest_vectors()) continue;
+        const auto wide = find_hidden_pointers(fake.image(), heap, candidates, places, vectors);
+        EXPECT_EQ(wide, narrow) << begin << ", " << cut;
       }
     }
   }
