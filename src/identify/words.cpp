@@ -132,11 +132,19 @@ AddressMap::AddressMap(const MemoryImage& image, const RuntimeFacts& runtime, co
 }
 
 WordKind AddressMap::kind_of(uint64_t word) const {
+  if (word >= kLowestAddress && word < kAddressLimit) {
+    const BlockId id = block_meant_by(word);
+    if (id.valid()) return kind_of_block_at(id, word);
+  }
+  return kind_outside_blocks(word);
+}
+
+WordKind AddressMap::kind_outside_blocks(uint64_t word) const {
   if (word == 0) return WordKind::Zero;
   if (word < kSmall) return WordKind::Small;
   if (word >= ~uint64_t{0} - (kSmall - 1)) return WordKind::Negative;
   if (word >= kLowestAddress && word < kAddressLimit) {
-    const WordKind kind = kind_of_pointer(word);
+    const WordKind kind = place_of(word);
     if (kind != WordKind::Random) return kind;
   }
   return kind_of_value(word);
@@ -160,9 +168,7 @@ int AddressMap::thread_of(Addr address) const {
   return 0;
 }
 
-WordKind AddressMap::kind_of_pointer(uint64_t word) const {
-  const BlockId id = block_meant_by(word);
-  if (!id.valid()) return place_of(word);
+WordKind AddressMap::kind_of_block_at(BlockId id, uint64_t word) const {
   const Block& block = heap_.block(id);
   if (!block.is_judged()) return WordKind::FreeBlock;
   return block.begin().value == word ? WordKind::BlockStart : WordKind::BlockInterior;

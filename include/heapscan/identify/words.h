@@ -62,6 +62,8 @@ class AddressMap {
   AddressMap(const MemoryImage& image, const RuntimeFacts& runtime, const HeapModel& heap);
 
   [[nodiscard]] WordKind kind_of(uint64_t word) const;
+  // The same of a word that is known to mean no block.
+  [[nodiscard]] WordKind kind_outside_blocks(uint64_t word) const;
   // The block that `word` points at or into, or whose end it is, as that of an array; none when
   // there is none. HeapModel::block_at() asks what lies at an address, and leaves the end out.
   [[nodiscard]] BlockId block_meant_by(uint64_t word) const;
@@ -76,8 +78,10 @@ class AddressMap {
     WordKind kind = WordKind::Mapped;
   };
   [[nodiscard]] static std::vector<Place> visible_parts(const std::vector<Place>& layers);
-  [[nodiscard]] WordKind kind_of_pointer(uint64_t word) const;  // Random when it is none
-  [[nodiscard]] WordKind place_of(uint64_t word) const;         // outside blocks
+  // `id` is the block that `word` means.
+  [[nodiscard]] WordKind kind_of_block_at(BlockId id, uint64_t word) const;
+  [[nodiscard]] WordKind place_of(
+      uint64_t word) const;  // outside blocks; Random when it is nowhere
 
   const RuntimeFacts& runtime_;
   const HeapModel& heap_;

@@ -205,7 +205,7 @@ bool SignatureMaker::is_zero_behind(BlockId id) {
 WordKind SignatureMaker::kind_of(uint64_t word, BlockId block) const {
   if (word == 0) return WordKind::Zero;
   if (!block.valid()) {
-    const WordKind kind = addresses_.kind_of(word);
+    const WordKind kind = addresses_.kind_outside_blocks(word);
     return kind == WordKind::FreeBlock ? WordKind::Zero : kind;
   }
   const Block& meant = heap_.block(block);
