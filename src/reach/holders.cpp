@@ -152,39 +152,25 @@ class HolderSearch {
         // Words that straddle a cut are read with the part below it.
         for (size_t at = 0; at < bytes.size(); at += kPiece)
           pieces.push_back(
-              {begin + at, bytes.subspan(at, std::min<size_t>(kPiece + 7, bytes.size() - at))});
+              {begin + at, bytes.subspan(at, std::min<size_t>(kPiece + 7, bytes.size() - at)), r});
       });
     }
-    parallel_for(pieces.size(), [&](size_t i) {
-      look(pieces[i].begin, pieces[i].bytes,
-           [this](Addr at, uint64_t value) { look_in_block(at, value); });
-    });
+    parallel_for(pieces.size(), [&](size_t i) { look_in_blocks(pieces[i]); });
   }
 
-  // Needed only where the verdict came from such a word.
-  void look_for_hidden() {
+  // Where the verdict came from such a word.
+  void add_hidden() {
+    for (const HiddenName& hidden : reach_.hidden) {
+      if (wanted_.test(hidden.block))
+        keep(hidden.block, pack(kWeak, true, hidden.tagged, false, false, hidden.at.value));
+    }
     BlockBitmap candidates(heap_.blocks.size());
-    bool any = false;
     for (const PossibleBlock& possible : reach_.possible) {
-      if (possible.reason != Reason::Unaligned && possible.reason != Reason::Tagged) continue;
-      if (!wanted_.test(possible.block)) continue;
-      candidates.set(possible.block);
-      any = true;
+      if (possible.reason == Reason::Tagged && wanted_.test(possible.block))
+        candidates.set(possible.block);
     }
-    if (!any) return;
-    BlockBitmap searched(heap_.blocks.size());
-    for (size_t i = 0; i < heap_.blocks.size(); ++i) {
-      const Verdict verdict = reach_.verdicts[i];
-      if (verdict == Verdict::Reachable || verdict == Verdict::Possible) searched.set(BlockId(i));
-    }
-    const auto places = places_to_search(image_, heap_, roots_, searched);
-    for (const HiddenWord& hidden : find_hidden_words(heap_, candidates, roots_.words)) {
+    for (const HiddenWord& hidden : find_hidden_words(heap_, candidates, roots_.words))
       keep(heap_.block_at(Addr(hidden.value)), pack(kWeak, true, true, false, true, hidden.word));
-    }
-    for (const HiddenPointer& hidden : find_hidden_pointers(image_, heap_, candidates, places)) {
-      keep(heap_.block_at(Addr(hidden.value)),
-           pack(kWeak, true, hidden.tagged, false, false, hidden.at.value));
-    }
   }
 
   [[nodiscard]] std::vector<std::optional<Holder>> holders() const {
@@ -368,7 +354,7 @@ std::vector<std::optional<Holder>> find_holders(const MemoryImage& image, const 
   HolderSearch search(image, heap, roots, reach, blocks);
   search.look_through_roots();
   search.look_through_blocks();
-  search.look_for_hidden();
+  search.add_hidden();
   return search.holders();
 }
 

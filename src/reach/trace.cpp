@@ -145,12 +145,16 @@ class Tracing {
     follow_loosely(addresses);
     marker_.set_hidden({});
 
-    for (const HiddenPointer& hidden : outside) note_hidden(hidden.value, hidden.tagged);
-    for (const HiddenWord& hidden : words) note_hidden(hidden.value, true);
+    for (const HiddenPointer& hidden : outside) note_hidden(hidden);
+    for (const HiddenWord& hidden : words) note_reason(hidden.value, true);
     for (const HiddenPointer& hidden : within) {
       const BlockId holder = heap_.block_at(hidden.at);
-      if (holder.valid() && !unheld_.test(holder)) note_hidden(hidden.value, hidden.tagged);
+      if (holder.valid() && !unheld_.test(holder)) note_hidden(hidden);
     }
+    std::sort(hidden_.begin(), hidden_.end());
+    hidden_.erase(std::unique(hidden_.begin(), hidden_.end(),
+                              [](const auto& a, const auto& b) { return a.block == b.block; }),
+                  hidden_.end());
     std::sort(reasons_.begin(), reasons_.end());
     reasons_.erase(std::unique(reasons_.begin(), reasons_.end(),
                                [](const auto& a, const auto& b) { return a.first == b.first; }),
@@ -304,7 +308,12 @@ class Tracing {
     return find_hidden_pointers(image_, heap_, unheld_, places);
   }
 
-  void note_hidden(uint64_t value, bool tagged) {
+  void note_hidden(const HiddenPointer& hidden) {
+    note_reason(hidden.value, hidden.tagged);
+    hidden_.push_back({heap_.block_at(Addr(hidden.value)), hidden.tagged, hidden.at});
+  }
+
+  void note_reason(uint64_t value, bool tagged) {
     reasons_.emplace_back(heap_.block_at(Addr(value)), tagged ? Reason::Tagged : Reason::Unaligned);
   }
 
@@ -428,6 +437,7 @@ class Tracing {
                      [](const auto& row, BlockId block) { return row.first < block; });
                  hidden != reasons_.end() && hidden->first == id) {
         reason = hidden->second;
+        add_hidden_name(id, result);
       } else if (const auto stack = std::lower_bound(
                      signal_stacks_.begin(), signal_stacks_.end(), id,
                      [](const PossibleBlock& row, BlockId block) { return row.block < block; });
@@ -442,6 +452,13 @@ class Tracing {
       }
       result.possible.push_back({id, reason});
     });
+  }
+
+  void add_hidden_name(BlockId id, Reachability& result) const {
+    const auto name =
+        std::lower_bound(hidden_.begin(), hidden_.end(), id,
+                         [](const HiddenName& row, BlockId block) { return row.block < block; });
+    if (name != hidden_.end() && name->block == id) result.hidden.push_back(*name);
   }
 
   [[nodiscard]] std::vector<FunnelRow> funnel_rows() const {
@@ -471,6 +488,7 @@ class Tracing {
       interior_;  // unexplained pointers from reachable memory at blocks not reachable; sorted
   std::vector<uint64_t> learnt_;  // addresses that were followed for what was learnt; sorted
   std::vector<std::pair<BlockId, Reason>> reasons_;  // of some possible blocks; sorted, each once
+  std::vector<HiddenName> hidden_;                   // likewise
   std::vector<StaleHeld> stale_held_;
   std::vector<RootRange> weak_mappings_;
   std::vector<PossibleBlock> signal_stacks_;  // sorted

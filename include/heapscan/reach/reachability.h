@@ -148,6 +148,15 @@ struct PossibleBlock {
   Reason reason = Reason::Interior;
 };
 
+// Where the word in memory lies that names a possible block without looking like its address: of
+// several an untagged one, else the lowest.
+struct HiddenName {
+  BlockId block;
+  bool tagged = false;
+  Addr at;
+  constexpr auto operator<=>(const HiddenName&) const = default;
+};
+
 // A block that, of all reachable memory, only words of this stale store name.
 struct StaleHeld {
   BlockId block;
@@ -179,6 +188,7 @@ struct Reachability {
   GrowingArray<Verdict> verdicts;       // one per block
   std::vector<LostBlock> lost;          // definite and indirect, sorted by block
   std::vector<PossibleBlock> possible;  // sorted by block
+  std::vector<HiddenName> hidden;       // of those that are possible for that reason; likewise
   LearntInterior learnt;
   StaleStores stale;
   std::vector<StaleHeld> stale_held;                 // lost and possible ones, sorted by block
