@@ -77,7 +77,8 @@ void MarkWorker::sweep(size_t words_per_part) {
 void MarkWorker::follow(std::span<const uint32_t> list) {
   row_ = &funnels_[kHeapRow];
   claimed_.assign(list.begin(), list.end());
-  while (!overflow_) {
+  // A table is worth more than what is left of the list: what it leads to can be swept.
+  while (!overflow_ && large_.empty()) {
     if (claimed_.empty()) {
       drain();
       if (claimed_.empty()) break;
