@@ -49,9 +49,10 @@ BlockId HeapModel::block_at(Addr address) const {
   return block(id).range().contains(address) ? id : BlockId::none();
 }
 
-BlockMemory::BlockMemory(const MemoryImage& image, const BlockIndex& index) : image_(image) {
-  bases_.reserve(index.ranges().size());
-  for (const BlockIndex::Range& range : index.ranges()) {
+BlockMemory::BlockMemory(const MemoryImage& image, const HeapModel& heap)
+    : image_(image), heap_(heap) {
+  bases_.reserve(heap.index.ranges().size());
+  for (const BlockIndex::Range& range : heap.index.ranges()) {
     const auto bytes = image.view({Addr(range.begin), Addr(range.end)});
     bases_.push_back({bytes ? bytes->data() : nullptr, range.begin});
   }

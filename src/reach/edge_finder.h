@@ -44,22 +44,21 @@ class EdgeFinder {
   // Before add_edges_of() is called for blocks[next], and so on up to `end`.
   void announce(std::span<const BlockId> blocks, size_t next, size_t end) {
     if (next + 2 * kAhead < end) reader_.announce_row(blocks[next + 2 * kAhead]);
-    if (next + kAhead < end) reader_.announce_bytes(blocks[next + kAhead]);
+    if (next + kAhead < end) reader_.announce_bytes_in_turn(blocks, next + kAhead);
   }
   void add_edges_of(uint32_t node, BlockId id) {
     const Block& block = heap_.block(id);
-    reader_.for_each_span(block.range(), [&](Addr begin, Bytes bytes) {
-      for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
-        const auto value = load<uint64_t>(bytes.data() + i);
-        const uint32_t range = heap_.index.range_at(value);
-        if (range == BlockIndex::kNoRange) continue;
-        if (strings_ == ShortStrings::PassOver && is_short_string(begin + i, bytes, i)) {
-          i += kShortString - 8;
-          continue;
-        }
-        if (!is_left_link(block.begin(), begin + i, value))
-          push({value, range, {node, id, begin + i}});
+    Addr next;  // behind the last short string
+    reader_.for_each_pointer(block.range(), [&](Addr begin, Bytes bytes, size_t i) {
+      const auto value = load<uint64_t>(bytes.data() + i);
+      const uint32_t range = heap_.index.range_at(value);
+      if (range == BlockIndex::kNoRange || begin + i < next) return;
+      if (strings_ == ShortStrings::PassOver && is_short_string(begin + i, bytes, i)) {
+        next = begin + i + kShortString;
+        return;
       }
+      if (!is_left_link(block.begin(), begin + i, value))
+        push({value, range, {node, id, begin + i}});
     });
   }
   // Sorted by node, then code; each once.

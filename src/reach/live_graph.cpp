@@ -46,7 +46,7 @@ class LiveGraphBuilder {
         heap_(heap),
         roots_(roots),
         reach_(reach),
-        memory_(image, heap.index),
+        memory_(image, heap),
         rules_(image),
         possible_(blocks_of(heap, reach, Verdict::Possible)),
         learnt_(bitmap_of(heap, reach.learnt.blocks)),

@@ -139,6 +139,23 @@ void MarkWorker::scan_but_links(Addr begin, Addr at, Bytes bytes) {
   scan(bytes.subspan(scanned));
 }
 
+// The same for a block whose words that may be pointers are known.
+void MarkWorker::scan_pointers(uint32_t range, AddrRange block) {
+  size_t inside = 0;
+  size_t links = 0;
+  walk_.memory.for_each_pointer(range, block, [&](Addr begin, Bytes bytes, size_t i) {
+    const auto value = load<uint64_t>(bytes.data() + i);
+    if (is_left_link(begin, begin + i, value)) {
+      ++links;
+    } else {
+      inside += offer(value);
+    }
+  });
+  const size_t words = block.size() / 8 - links;
+  row_->words += words;
+  row_->out_of_range += words - inside;
+}
+
 // False when the word is out of range.
 bool MarkWorker::offer(uint64_t value) {
   for (size_t s = 0; s < stretch_count_; ++s) {
@@ -251,12 +268,31 @@ void MarkWorker::drain() {
 
 MarkWorker::InFlight MarkWorker::arrive(BlockId id) {
   const AddrRange bytes = walk_.heap.block(id).range();
-  reader_.announce_bytes(id);
-  return {bytes, reader_.range_of(bytes.begin()), walk_.holed.test(id)};
+  const InFlight block{bytes, reader_.range_of(bytes.begin()), walk_.holed.test(id)};
+  const bool is_empty = is_known(block) && !walk_.memory.has_pointers(block.range, bytes);
+  if (!is_empty) {
+    reader_.announce_bytes(id);
+    return block;
+  }
+  if (!walk_.hidden.empty()) offer_hidden(bytes);
+  row_->words += bytes.size() / 8;
+  row_->out_of_range += bytes.size() / 8;
+  --in_flight_;
+  return {};
+}
+
+// Of larger blocks the parts that were never touched count for nothing.
+bool MarkWorker::is_known(const InFlight& block) const {
+  return !block.is_holed && block.bytes.size() <= BlockMemory::kDirect &&
+         walk_.memory.tells_of(block.range);
 }
 
 void MarkWorker::scan_block(const InFlight& block) {
   if (!walk_.hidden.empty()) offer_hidden(block.bytes);
+  if (is_known(block)) {
+    scan_pointers(block.range, block.bytes);
+    return;
+  }
   if (block.bytes.size() <= kMarkPieceBytes) {
     walk_.memory.for_each_span(block.range, block.bytes, [&](Addr at, Bytes bytes) {
       if (!block.is_holed) {

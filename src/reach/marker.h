@@ -147,6 +147,7 @@ class MarkWorker {
   void scan_piece(const MarkPiece& piece);
   void scan(Bytes bytes);
   void scan_but_links(Addr begin, Addr at, Bytes bytes);
+  void scan_pointers(uint32_t range, AddrRange block);
   [[nodiscard]] bool offer(uint64_t value);
   void enqueue(uint64_t value, uint32_t range);
   void flush_words();
@@ -160,6 +161,7 @@ class MarkWorker {
   void feed(BlockId id);
   void drain();
   [[nodiscard]] InFlight arrive(BlockId id);
+  [[nodiscard]] bool is_known(const InFlight& block) const;
   void scan_block(const InFlight& block);
   void offer_hidden(AddrRange block);
 

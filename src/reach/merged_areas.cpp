@@ -114,7 +114,7 @@ class PlaceSearch {
  public:
   PlaceSearch(const MemoryImage& image, const HeapModel& heap, const Reachability& reach,
               std::vector<Area>& areas)
-      : image_(image), heap_(heap), reach_(reach), areas_(areas), memory_(image, heap.index) {}
+      : image_(image), heap_(heap), reach_(reach), areas_(areas), memory_(image, heap) {}
 
   void run(const Roots& roots) {
     std::vector<Found> found;

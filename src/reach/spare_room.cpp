@@ -30,6 +30,7 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kRoomBlocksPerPiece = 4096;
+constexpr size_t kFetchedBlocks = 64;
 constexpr uint64_t kRoomPieceBytes = 4 << 20;
 constexpr uint64_t kRounding = 24;          // malloc hands out that much more than was asked for
 constexpr uint64_t kMostExact = 128 << 10;  // larger blocks may be mappings, which are whole pages
@@ -117,27 +118,24 @@ class Claims {
     }
   }
 
-  void look_through(Addr begin, Bytes bytes, const Block* holder) {
-    const size_t words = bytes.size() / 8;
-    const auto word = [&](size_t i) { return load<uint64_t>(bytes.data() + i * 8); };
-    for (size_t i = 0; i < words; ++i) {
-      const uint64_t pointer = word(i);
-      if (pointer - low_ >= span_ || pointer % 16 != 0) continue;
-      const uint64_t next = i + 1 < words ? word(i + 1) : 0;
-      const uint64_t after = i + 2 < words ? word(i + 2) : 0;
-      const uint64_t last = i >= 1 ? word(i - 1) : 0;
-      const uint64_t before = i >= 2 ? word(i - 2) : 0;
-      if (next >= pointer && after >= next && (next | after) % 8 == 0 && after - low_ <= span_ &&
-          may_be_room(pointer, after - pointer)) {
-        add({pointer, next, after, begin + i * 8, Claim::Kind::Pointers, 0}, holder);
-        continue;
-      }
-      consider(pointer, next, after, begin + i * 8, 1, holder);
-      consider(pointer, before, last, begin + i * 8, 2, holder);
-      consider(pointer, last, next, begin + i * 8, 3, holder);
-      consider(pointer, next & 0xffffffff, next >> 32, begin + i * 8, 4, holder);
-      consider(pointer, last & 0xffffffff, last >> 32, begin + i * 8, 5, holder);
+  // The word at bytes[at], which is the address begin + at, and its neighbours.
+  void look_at(Addr begin, Bytes bytes, size_t at, const Block* holder) {
+    const auto pointer = load<uint64_t>(bytes.data() + at);
+    if (pointer - low_ >= span_ || pointer % 16 != 0) return;
+    const uint64_t next = read_at<uint64_t>(bytes, at + 8).value_or(0);
+    const uint64_t after = read_at<uint64_t>(bytes, at + 16).value_or(0);
+    const uint64_t last = at >= 8 ? load<uint64_t>(bytes.data() + at - 8) : 0;
+    const uint64_t before = at >= 16 ? load<uint64_t>(bytes.data() + at - 16) : 0;
+    if (next >= pointer && after >= next && (next | after) % 8 == 0 && after - low_ <= span_ &&
+        may_be_room(pointer, after - pointer)) {
+      add({pointer, next, after, begin + at, Claim::Kind::Pointers, 0}, holder);
+      return;
     }
+    consider(pointer, next, after, begin + at, 1, holder);
+    consider(pointer, before, last, begin + at, 2, holder);
+    consider(pointer, last, next, begin + at, 3, holder);
+    consider(pointer, next & 0xffffffff, next >> 32, begin + at, 4, holder);
+    consider(pointer, last & 0xffffffff, last >> 32, begin + at, 5, holder);
   }
 
   [[nodiscard]] std::vector<Room> take() {
@@ -246,8 +244,9 @@ class Claims {
   std::vector<Room> rooms_;
 };
 
-// f(begin, bytes, holder) over all that can say something: f is called by several threads, each
-// with a part of its own.
+// f(part, begin, bytes, at, holder) for each word bytes[at] of all that can say something, at the
+// address begin + at, that may lead to a block. f is called by several threads, each with a part of
+// its own.
 template <typename Part, typename F>
 std::vector<Part> look_through_all(const MemoryImage& image, const HeapModel& heap,
                                    const BlockMemory& memory, const Roots& roots, const Part& empty,
@@ -268,21 +267,30 @@ std::vector<Part> look_through_all(const MemoryImage& image, const HeapModel& he
     Part& part = parts[piece];
     if (piece >= block_pieces) {
       image.for_each_span(pieces[piece - block_pieces], [&](Addr begin, Bytes bytes) {
-        const uint64_t skip = begin.align_up(8) - begin;
-        if (skip < bytes.size()) f(part, begin + skip, bytes.subspan(skip), nullptr);
+        for (size_t at = begin.align_up(8) - begin; at + 8 <= bytes.size(); at += 8) {
+          if (heap.index.is_near(load<uint64_t>(bytes.data() + at)))
+            f(part, begin, bytes, at, nullptr);
+        }
       });
       return;
     }
     uint32_t range = BlockIndex::kNoRange;
     const size_t end = std::min(heap.blocks.size(), (piece + 1) * kRoomBlocksPerPiece);
+    size_t fetched = 0;  // up to which row
     for (size_t i = piece * kRoomBlocksPerPiece; i < end; ++i) {
       const Block& block = heap.blocks[i];
-      if (!block.is_judged() || block.size() == 0) continue;
+      if (block.size() == 0) continue;
       const uint64_t address = block.begin().value;
       if (range == BlockIndex::kNoRange || address >= heap.index.ranges()[range].end)
         range = heap.index.range_at(address);
-      memory.for_each_span(range, block.range(),
-                           [&](Addr at, Bytes bytes) { f(part, at, bytes, &block); });
+      if (i >= fetched) {
+        fetched = std::min(end, i + kFetchedBlocks);
+        memory.fetch(range, i, fetched);
+      }
+      if (!block.is_judged()) continue;
+      memory.for_each_pointer(range, block.range(), [&](Addr begin, Bytes bytes, size_t at) {
+        f(part, begin, bytes, at, &block);
+      });
     }
   });
   return parts;
@@ -372,9 +380,8 @@ std::vector<SpareRoom> find_spare_rooms(const MemoryImage& image, const HeapMode
   {
     std::vector<Claims> parts =
         look_through_all(image, heap, memory, roots, Claims(heap, image),
-                         [](Claims& claims, Addr begin, Bytes bytes, const Block* holder) {
-                           claims.look_through(begin, bytes, holder);
-                         });
+                         [](Claims& claims, Addr begin, Bytes bytes, size_t at,
+                            const Block* holder) { claims.look_at(begin, bytes, at, holder); });
     std::vector<Room> claimed;
     for (Claims& part : parts) {
       const std::vector<Room> found = part.take();
@@ -410,7 +417,8 @@ std::vector<bool> find_disputed(const MemoryImage& image, const HeapModel& heap,
   if (rooms.empty()) return disputed;
   const uint64_t low = heap.block(rooms.front().block).begin().value;
   const uint64_t span = heap.block(rooms.back().block).range().end().value - low;
-  const auto judge = [&](uint64_t word, Addr at, bool is_on_stack, std::vector<size_t>& found) {
+  // `at` null: in a register.
+  const auto judge = [&](uint64_t word, Addr at, const Block* holder, std::vector<size_t>& found) {
     if (word - low >= span) return;
     const auto after =
         std::upper_bound(rooms.begin(), rooms.end(), word, [&](uint64_t a, const SpareRoom& room) {
@@ -421,18 +429,20 @@ std::vector<bool> find_disputed(const MemoryImage& image, const HeapModel& heap,
     const AddrRange block = heap.block(room.block).range();
     if (!block.contains(Addr(word)) || block.contains(at)) return;
     const bool is_in_spare = word > room.used_end && word < room.range.end().value;
-    const bool is_begin = word == block.begin().value && at != room.owner && !is_on_stack;
-    if (is_in_spare || is_begin) found.push_back(static_cast<size_t>(&room - rooms.data()));
+    const bool is_begin = word == block.begin().value && at != room.owner;
+    const auto is_on_stack = [&] {
+      return at.is_null() || (holder == nullptr && is_stack_at(roots, at));
+    };
+    if (is_in_spare || (is_begin && !is_on_stack()))
+      found.push_back(static_cast<size_t>(&room - rooms.data()));
   };
   const auto parts = look_through_all(
       image, heap, memory, roots, std::vector<size_t>(),
-      [&](std::vector<size_t>& found, Addr begin, Bytes bytes, const Block* holder) {
-        const bool is_on_stack = holder == nullptr && is_stack_at(roots, begin);
-        for (size_t i = 0; i + 8 <= bytes.size(); i += 8)
-          judge(load<uint64_t>(bytes.data() + i), begin + i, is_on_stack, found);
+      [&](std::vector<size_t>& found, Addr begin, Bytes bytes, size_t at, const Block* holder) {
+        judge(load<uint64_t>(bytes.data() + at), begin + at, holder, found);
       });
   std::vector<size_t> found;
-  for (const RootWord& word : roots.words) judge(word.value, Addr(), true, found);
+  for (const RootWord& word : roots.words) judge(word.value, Addr(), nullptr, found);
   for (const auto& part : parts) found.insert(found.end(), part.begin(), part.end());
   for (const size_t i : found) disputed[i] = true;
   return disputed;

@@ -261,6 +261,9 @@ StalePart look_through_blocks(const MemoryImage& image, const HeapModel& heap,
     const uint64_t address = block.begin().value;
     if (range == BlockIndex::kNoRange || address >= heap.index.ranges()[range].end)
       range = heap.index.range_at(address);
+    const bool has_few =
+        memory.tells_of(range) && memory.count_pointers(range, block.range()) < kFewestPointers;
+    if (has_few) continue;
     memory.for_each_span(range, block.range(), [&](Addr at, Bytes bytes) {
       Search(leads, block.range(), BlockId(i), part.found).look_through(at, bytes);
     });

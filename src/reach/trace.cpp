@@ -85,7 +85,7 @@ class Tracing {
         runtime_(runtime),
         heap_(heap),
         roots_(roots),
-        memory_(image, heap.index),
+        memory_(image, heap),
         rules_(image),
         stale_(image, runtime, heap, memory_, roots),
         marker_(image, heap, memory_, rules_, stale_.stores(), stale_.holed()),

@@ -30,7 +30,7 @@ class Linker {
   Linker(const MemoryImage& image, const HeapModel& heap, const std::vector<LostBlock>& lost)
       : heap_(heap),
         lost_(lost),
-        memory_(image, heap.index),
+        memory_(image, heap),
         bitmap_(bitmap_of(heap, lost)),
         numbers_(bitmap_) {}
 
@@ -89,17 +89,16 @@ class Linker {
   size_t link_children(uint32_t number, uint32_t head, size_t known, size_t end,
                        BlockReader& reader) {
     const AddrRange block = heap_.block(lost_[number].block).range();
-    reader.for_each_span(block, [&](Addr at, Bytes bytes) {
-      for (size_t i = 0; i + 8 <= bytes.size() && known < end; i += 8) {
-        const uint32_t child = lost_at(load<uint64_t>(bytes.data() + i));
-        // What belongs to other components is not even looked at: they are linked meanwhile.
-        if (child == LostLinks::kNone || child == head || head_of(child) != head) continue;
-        if (links_.parent[child] != LostLinks::kNone) continue;
-        links_.parent[child] = number;
-        links_.offset[child] = static_cast<uint32_t>(
-            std::min<uint64_t>(at + i - block.begin(), std::numeric_limits<uint32_t>::max()));
-        links_.order[known++] = child;
-      }
+    reader.for_each_pointer(block, [&](Addr at, Bytes bytes, size_t i) {
+      if (known == end) return;
+      const uint32_t child = lost_at(load<uint64_t>(bytes.data() + i));
+      // What belongs to other components is not even looked at: they are linked meanwhile.
+      if (child == LostLinks::kNone || child == head || head_of(child) != head) return;
+      if (links_.parent[child] != LostLinks::kNone) return;
+      links_.parent[child] = number;
+      links_.offset[child] = static_cast<uint32_t>(
+          std::min<uint64_t>(at + i - block.begin(), std::numeric_limits<uint32_t>::max()));
+      links_.order[known++] = child;
     });
     return known;
   }

@@ -128,7 +128,7 @@ class Suppression {
  public:
   Suppression(const MemoryImage& image, const HeapModel& heap, const Reachability& reach,
               size_t rules)
-      : heap_(heap), memory_(image, heap.index), open_(heap.blocks.size()), used_(rules) {
+      : heap_(heap), memory_(image, heap), open_(heap.blocks.size()), used_(rules) {
     for (const LostBlock& lost : reach.lost) open_.set(lost.block);
     for (const PossibleBlock& possible : reach.possible) open_.set(possible.block);
   }

@@ -62,7 +62,14 @@ class BlockIndex {
     }
     return kNoRange;
   }
-  // The same once it is known that `address` lies `offset` bytes into `stretch`.
+  // Whether `address` lies in a stretch.
+  [[nodiscard]] bool is_near(uint64_t address) const {
+    for (const Stretch& stretch : stretches_) {
+      if (address - stretch.begin < stretch.size) return true;
+    }
+    return false;
+  }
+  // As range_at(), once it is known that `address` lies `offset` bytes into `stretch`.
   [[nodiscard]] uint32_t range_in(const Stretch& stretch, uint64_t offset, uint64_t address) const {
     const uint32_t* const window =
         windows_.data() + stretch.first_window + (offset >> stretch.shift);

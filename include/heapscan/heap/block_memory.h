@@ -13,6 +13,15 @@
 
 namespace heapscan {
 
+// Brings bytes into the nearest cache, in ascending order: what comes next is seen by the processor
+// itself, so that this costs far less than waiting for some of it here and there. For a few pages of
+// which much will be read.
+inline void fetch(Bytes bytes) {
+  constexpr size_t kCacheLine = 64;
+  for (size_t i = 0; i < bytes.size(); i += kCacheLine)
+    static_cast<void>(*static_cast<const volatile std::byte*>(bytes.data() + i));
+}
+
 // ---- where it lies ------------------------------------------------------------------------------
 
 // Where the bytes of blocks lie in our own memory, so that scanning a block needs no search through
@@ -20,7 +29,8 @@ namespace heapscan {
 
 class BlockMemory {
  public:
-  BlockMemory(const MemoryImage& image, const BlockIndex& index);
+  // Refers to both, which must outlive it.
+  BlockMemory(const MemoryImage& image, const HeapModel& heap);
 
   // Blocks up to this many bytes are scanned as they lie; in larger ones stretches never touched
   // are left out.
@@ -49,12 +59,55 @@ class BlockMemory {
     });
   }
 
+  // Calls f(begin, bytes, i) for each aligned word of `part`, likewise, that may lead to a block: it
+  // lies at bytes[i], which is the address begin + i. Of blocks that have none only bits are read.
+  template <typename F>
+  void for_each_pointer(uint32_t range, AddrRange part, F&& f) const {
+    if (tells_of(range)) {
+      const Bytes bytes(at(range, part.begin().value), part.size());
+      heap_.pointers.for_each(range, part.begin().value, part.size(),
+                              [&](uint64_t i) { f(part.begin(), bytes, i); });
+      return;
+    }
+    for_each_span(range, part, [&](Addr begin, Bytes bytes) {
+      for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
+        if (heap_.index.is_near(load<uint64_t>(bytes.data() + i))) f(begin, bytes, i);
+      }
+    });
+  }
+  // Whether it is known, of every block in the range, if it has such words.
+  [[nodiscard]] bool tells_of(uint32_t range) const {
+    return bases_[range].host != nullptr && heap_.pointers.knows(range);
+  }
+  // Fetches the memory of a few dozen rows of which many will be read; `range` is that of the first.
+  // False when they do not lie near enough to each other, or are not saved in one piece.
+  bool fetch(uint32_t range, size_t first_row, size_t end_row) const {
+    constexpr uint64_t kMostFetched = 32 << 10;
+    const Addr begin = heap_.blocks[first_row].begin();
+    const Addr end = heap_.blocks[end_row - 1].range().end();
+    const std::byte* const bytes = at(range, begin.value);
+    const bool is_near =
+        end.value <= heap_.index.ranges()[range].end && end - begin <= kMostFetched;
+    if (bytes == nullptr || !is_near) return false;
+    heapscan::fetch(Bytes(bytes, end - begin));
+    return true;
+  }
+  // How many such words `part` has, where that is known.
+  [[nodiscard]] uint64_t count_pointers(uint32_t range, AddrRange part) const {
+    return heap_.pointers.count(range, part.begin().value, part.size());
+  }
+  // Whether `part` has such words, where that is known.
+  [[nodiscard]] bool has_pointers(uint32_t range, AddrRange part) const {
+    return heap_.pointers.any(range, part.begin().value, part.size());
+  }
+
  private:
   struct Base {
     const std::byte* host = nullptr;
     uint64_t begin = 0;
   };
   const MemoryImage& image_;
+  const HeapModel& heap_;
   std::vector<Base> bases_;
 };
 
@@ -140,6 +193,13 @@ class BlockReader {
     for (uint64_t i = 0; i < std::min(bytes.size(), most); i += kCacheLine)
       __builtin_prefetch(at + i);
   }
+  // The same for each of `blocks`, which ascend, one after the other: where they are most of the
+  // heap there, all of its memory is fetched instead.
+  void announce_bytes_in_turn(std::span<const BlockId> blocks, size_t at,
+                              uint64_t most = kAnnounced) {
+    if (at % kFetchedBlocks == 0) is_fetched_ = fetch(blocks.subspan(at));
+    if (!is_fetched_) announce_bytes(blocks[at], most);
+  }
 
   // The range of the index that the block lies in which begins at `begin`.
   [[nodiscard]] uint32_t range_of(Addr begin) {
@@ -158,14 +218,29 @@ class BlockReader {
   void for_each_span(AddrRange part, F&& f) {
     memory_.for_each_span(range_of(part.begin()), part, f);
   }
+  // Calls f(begin, bytes, i) for its words that may lead to a block; see BlockMemory.
+  template <typename F>
+  void for_each_pointer(AddrRange part, F&& f) {
+    memory_.for_each_pointer(range_of(part.begin()), part, f);
+  }
 
  private:
   static constexpr uint64_t kCacheLine = 64;
+  static constexpr size_t kFetchedBlocks = 32;
+
+  bool fetch(std::span<const BlockId> blocks) {
+    const auto next = blocks.first(std::min(blocks.size(), kFetchedBlocks));
+    const size_t first = next.front().index();
+    const size_t last = next.back().index();
+    if (last - first >= 2 * next.size()) return false;
+    return memory_.fetch(range_of(heap_.blocks[first].begin()), first, last + 1);
+  }
 
   const HeapModel& heap_;
   const BlockMemory& memory_;
   BlockIndex::Range range_;
   uint32_t range_number_ = BlockIndex::kNoRange;
+  bool is_fetched_ = false;  // the memory of the next blocks in turn
 };
 
 }  // namespace heapscan

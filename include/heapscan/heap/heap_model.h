@@ -16,6 +16,7 @@
 #include "heapscan/base/note.h"
 #include "heapscan/heap/block.h"
 #include "heapscan/heap/block_index.h"
+#include "heapscan/heap/pointer_words.h"
 #include "heapscan/image/image.h"
 #include "heapscan/runtime/runtime_facts.h"
 #include "heapscan/symbols/symbols.h"
@@ -68,6 +69,7 @@ struct HeapModel {
 
   GrowingArray<Block> blocks;
   BlockIndex index;
+  PointerWords pointers;  // words of the blocks that can lead to blocks
   std::vector<Arena> arenas;
   std::vector<HeapRange> ranges;  // sorted, disjoint
   std::vector<AddrRange>

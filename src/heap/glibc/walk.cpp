@@ -52,6 +52,7 @@ std::optional<HeapModel> walk(const HeapInputs& inputs, ModuleId module) {
 
   walk_areas(image, found, raw_mappings(image, inputs.runtime, memory_of(found)), heap);
   heap.index = BlockIndex(heap.blocks.rows(), grids_of(heap));
+  heap.pointers = PointerWords(image, heap.index);
   mark_free_blocks(inputs, found, heap);
   mark_ended_storage(inputs.runtime, heap);
 

@@ -55,7 +55,7 @@ class Rounds {
         heap_(heap),
         blocks_(blocks),
         addresses_(image, runtime, heap),
-        memory_(image, heap.index),
+        memory_(image, heap),
         wanted_(bitmap_of(heap, blocks)),
         numbers_(wanted_),
         round_pointers_(find_round_pointers(heap, addresses_, memory_, blocks)),

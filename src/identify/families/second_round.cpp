@@ -92,34 +92,31 @@ class SecondRound {
     for (size_t i = begin + 2 * kBatch; i < std::min(blocks.size(), begin + 3 * kBatch); ++i)
       reader_.announce_row(blocks[i]);
     for (size_t i = begin + kBatch; i < std::min(blocks.size(), begin + 2 * kBatch); ++i)
-      reader_.announce_bytes(blocks[i]);
+      reader_.announce_bytes_in_turn(blocks, i);
   }
 
   void collect(BlockId id, uint32_t group, uint32_t place) {
     const AddrRange block = heap_.block(id).range();
     const bool is_record = shapes_[group] == Shape::Record;
     const AddrRange part = AddrRange::sized(block.begin(), std::min(block.size(), kSearched));
-    reader_.for_each_span(part, [&](Addr at, Bytes bytes) {
-      for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
-        const auto word = load<uint64_t>(bytes.data() + i);
-        if (word == 0) continue;
-        const uint32_t range = heap_.index.range_at(word);
-        if (range == BlockIndex::kNoRange) continue;
-        heap_.index.prefetch(heap_.index.ranges()[range], word);
-        const uint64_t offset = at + i - block.begin();
-        const uint64_t told = is_record ? std::min(offset, kOwnerFields) : kOwnerFields;
-        const uint64_t field = std::min<uint64_t>(offset / 8, Signature::kFields);
-        pending_[waiting_++] = {word,
-                                range,
-                                place,
-                                group,
-                                static_cast<uint32_t>(told),
-                                static_cast<uint32_t>(field),
-                                id,
-                                BlockId::none(),
-                                0};
-        if (waiting_ == kMostPending) follow();
-      }
+    reader_.for_each_pointer(part, [&](Addr at, Bytes bytes, size_t i) {
+      const auto word = load<uint64_t>(bytes.data() + i);
+      const uint32_t range = heap_.index.range_at(word);
+      if (range == BlockIndex::kNoRange) return;
+      heap_.index.prefetch(heap_.index.ranges()[range], word);
+      const uint64_t offset = at + i - block.begin();
+      const uint64_t told = is_record ? std::min(offset, kOwnerFields) : kOwnerFields;
+      const uint64_t field = std::min<uint64_t>(offset / 8, Signature::kFields);
+      pending_[waiting_++] = {word,
+                              range,
+                              place,
+                              group,
+                              static_cast<uint32_t>(told),
+                              static_cast<uint32_t>(field),
+                              id,
+                              BlockId::none(),
+                              0};
+      if (waiting_ == kMostPending) follow();
     });
   }
 

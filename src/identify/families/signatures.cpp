@@ -115,7 +115,7 @@ uint64_t Signature::hash() const {
 void SignatureMaker::announce(std::span<const BlockId> blocks, size_t next) {
   if (next + 4 * kStep < blocks.size()) reader_.announce_row(blocks[next + 4 * kStep]);
   if (next + 3 * kStep < blocks.size())
-    reader_.announce_bytes(blocks[next + 3 * kStep], kAnnounced);
+    reader_.announce_bytes_in_turn(blocks, next + 3 * kStep, kAnnounced);
   static_assert(kAhead > 2 * kStep);
   now_ = next % kAhead;
   if (next + 2 * kStep < blocks.size())

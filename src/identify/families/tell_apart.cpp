@@ -74,7 +74,7 @@ bool is_node(ContainerPart part) {
 std::vector<uint64_t> first_words(const FamilyInputs& inputs) {
   const std::vector<BlockId>& blocks = inputs.families.blocks;
   std::vector<uint64_t> words(blocks.size());
-  const BlockMemory memory(inputs.image, inputs.heap.index);
+  const BlockMemory memory(inputs.image, inputs.heap);
   parallel_for_pieces(blocks.size(), kApartGrain, [&](size_t begin, size_t end) {
     BlockReader reader(inputs.heap, memory);
     for (size_t i = begin; i < end; ++i) {

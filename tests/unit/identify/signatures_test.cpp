@@ -12,7 +12,7 @@ namespace {
 // What the first word of a 24-byte block is taken for in the first round.
 TraitKind first_trait(FakeProgram::World world, Addr block) {
   const AddressMap addresses(world.image, world.runtime, world.heap);
-  const BlockMemory memory(world.image, world.heap.index);
+  const BlockMemory memory(world.image, world.heap);
   BlockBitmap wanted(world.heap.blocks.size());
   for (size_t i = 0; i < world.heap.blocks.size(); ++i) wanted.set(BlockId(i));
   const BlockNumbers numbers(wanted);
