@@ -179,10 +179,15 @@ void describe_rules(const Analysis& analysis, const ReportOptions& options, Repo
   for (size_t i = 0; i < uses.size(); ++i) {
     const SuppressionRule& rule = options.suppressions[i];
     SuppressionRow row{escaped(fmt::format("{}:{}", name_of(rule.kind), rule.pattern)),
-                       escaped(rule.source), rule.reason, 0, 0};
+                       escaped(rule.source),
+                       rule.reason,
+                       0,
+                       0,
+                       false};
     if (uses[i] != nullptr) {
       row.blocks = uses[i]->blocks;
       row.bytes = uses[i]->bytes;
+      row.is_by_code = uses[i]->is_by_code;
       report.suppressions.push_back(std::move(row));
     } else if (rule.reason.empty()) {
       report.unused_suppressions.push_back(std::move(row));

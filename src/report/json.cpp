@@ -86,11 +86,8 @@ Json area_json(const AreaRow& row) {
 }
 
 Json suppression_json(const SuppressionRow& row) {
-  return {{"rule", row.rule},
-          {"source", row.source},
-          {"reason", or_null(row.reason)},
-          {"blocks", row.blocks},
-          {"bytes", row.bytes}};
+  return {{"rule", row.rule},     {"source", row.source}, {"reason", or_null(row.reason)},
+          {"blocks", row.blocks}, {"bytes", row.bytes},   {"by_allocating_code", row.is_by_code}};
 }
 
 Json gate_json(const Gate& gate) {

@@ -40,9 +40,10 @@ void write_suppressions(const Report& report, std::ostream& out) {
   out << '\n';
   if (report.options.quiet) return;
   for (const SuppressionRow& row : report.suppressions) {
+    const std::string reason = row.is_by_code ? "matches the code that allocated them" : row.reason;
     out << fmt::format("  {:>14}  {:>10}  {} ({}){}\n", counted(row.blocks, "block"),
                        human_bytes(row.bytes), row.rule, row.source,
-                       row.reason.empty() ? "" : ": " + row.reason);
+                       reason.empty() ? "" : ": " + reason);
   }
   const size_t shown =
       report.options.verbose ? unused.size() : std::min(unused.size(), kBriefUnusedRules);

@@ -28,6 +28,12 @@ struct Mentions {
   std::vector<std::string> modules;
 };
 
+// The first rule that all blocks of a cluster match.
+struct ClusterRule {
+  size_t rule = kNoRule;
+  bool is_by_code = false;  // for nothing but the code that allocated them
+};
+
 Mentions mentions_of(const MemoryImage& image, const Symbols& symbols, const Profile& profile) {
   Mentions mentions;
   for (const Field& field : profile.fields) {
@@ -53,13 +59,15 @@ class Rules {
       return rule.kind == SuppressionKind::Leak || rule.kind == SuppressionKind::Module;
     });
   }
-  // The first rule that all blocks of such a cluster match.
-  [[nodiscard]] size_t match(const std::string& id, const std::string& label,
-                             const Mentions& mentions) const {
+  // For blocks of such a cluster. `code`: names of what allocated them.
+  [[nodiscard]] ClusterRule match(const std::string& id, const std::string& label,
+                                  const Mentions& mentions,
+                                  const std::vector<std::string>& code) const {
     for (size_t i = 0; i < rules_.size(); ++i) {
-      if (matches(i, id, label, mentions)) return i;
+      if (matches(i, id, label, mentions)) return {i, false};
+      if (rules_[i].kind == SuppressionKind::Leak && matches_any(i, code)) return {i, true};
     }
-    return kNoRule;
+    return {};
   }
   // The first rule that asks for blocks of that size.
   [[nodiscard]] size_t match(uint64_t size) const {
@@ -74,17 +82,14 @@ class Rules {
  private:
   [[nodiscard]] bool matches(size_t i, const std::string& id, const std::string& label,
                              const Mentions& mentions) const {
-    const auto any = [&](const std::vector<std::string>& names) {
-      return std::any_of(names.begin(), names.end(),
-                         [&](const std::string& name) { return patterns_[i].matches(name); });
-    };
     switch (rules_[i].kind) {
       case SuppressionKind::Leak:
-        return patterns_[i].matches(label) || any(mentions.names) || any(mentions.modules);
+        return patterns_[i].matches(label) || matches_any(i, mentions.names) ||
+               matches_any(i, mentions.modules);
       case SuppressionKind::Type:
         return patterns_[i].matches(label);
       case SuppressionKind::Module:
-        return any(mentions.modules);
+        return matches_any(i, mentions.modules);
       case SuppressionKind::Id:
         return id.starts_with(rules_[i].pattern);
       case SuppressionKind::Size:
@@ -93,16 +98,23 @@ class Rules {
     return false;
   }
 
+  [[nodiscard]] bool matches_any(size_t i, const std::vector<std::string>& names) const {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return patterns_[i].matches(name); });
+  }
+
   const std::vector<SuppressionRule>& rules_;
   std::vector<NamePattern> patterns_;
 };
 
-// One rule per cluster, or kNoRule.
-Column<ClusterId, size_t> match_clusters(const Rules& rules, const MemoryImage& image,
-                                         const Symbols& symbols, const RuntimeFacts& runtime,
-                                         const HeapModel& heap, const Clusters& clusters,
-                                         const Identities& identities) {
-  Column<ClusterId, size_t> matched(clusters.rows.size(), kNoRule);
+using ClusterRules = Column<ClusterId, ClusterRule>;
+
+ClusterRules match_clusters(const Rules& rules, const MemoryImage& image, const Symbols& symbols,
+                            const RuntimeFacts& runtime, const HeapModel& heap,
+                            const Clusters& clusters, const Identities& identities,
+                            const AllocatingCode& code) {
+  ClusterRules matched(clusters.rows.size());
+  const std::vector<std::string> unknown;
   const bool with_mentions = rules.ask_for_mentions();
   const AddressMap addresses(image, runtime, heap);
   parallel_for(clusters.rows.size(), [&](size_t i) {
@@ -112,8 +124,9 @@ Column<ClusterId, size_t> match_clusters(const Rules& rules, const MemoryImage& 
       mentions = mentions_of(image, symbols,
                              make_profile(image, addresses, heap, clusters.rows[id].samples));
     }
-    matched[id] = rules.match(fmt::format("{:016x}", clusters.rows[id].fingerprint),
-                              identities.rows[id].label, mentions);
+    matched[id] =
+        rules.match(fmt::format("{:016x}", clusters.rows[id].fingerprint),
+                    identities.rows[id].label, mentions, i < code.size() ? code[id] : unknown);
   });
   return matched;
 }
@@ -121,6 +134,7 @@ Column<ClusterId, size_t> match_clusters(const Rules& rules, const MemoryImage& 
 struct Match {
   BlockId block;
   size_t rule = 0;
+  bool is_by_code = false;
 };
 
 // Takes blocks out of those that are lost or possibly lost, for one rule after the other.
@@ -138,6 +152,7 @@ class Suppression {
     result_.blocks.push_back(match.block);
     ++used_[match.rule].blocks;
     used_[match.rule].bytes += heap_.block(match.block).size();
+    used_[match.rule].is_by_code |= match.is_by_code;
   }
 
   void take_what_hangs_below(const Match& match) {
@@ -146,7 +161,7 @@ class Suppression {
       const BlockId block = unsearched.back();
       unsearched.pop_back();
       for_each_target(block, [&](BlockId target) {
-        take({target, match.rule});
+        take({target, match.rule, false});
         unsearched.push_back(target);
       });
     }
@@ -155,7 +170,9 @@ class Suppression {
   [[nodiscard]] Suppressed result() {
     std::sort(result_.blocks.begin(), result_.blocks.end());
     for (size_t i = 0; i < used_.size(); ++i) {
-      if (used_[i].blocks > 0) result_.used.push_back({i, used_[i].blocks, used_[i].bytes});
+      if (used_[i].blocks == 0) continue;
+      result_.used.push_back(used_[i]);
+      result_.used.back().rule = i;
     }
     return std::move(result_);
   }
@@ -187,16 +204,20 @@ bool may_be_suppressed(Verdict verdict) {
          verdict == Verdict::Possible;
 }
 
-std::vector<Match> match_blocks(const Rules& rules, const Column<ClusterId, size_t>& of_clusters,
+std::vector<Match> match_blocks(const Rules& rules, const ClusterRules& of_clusters,
                                 const HeapModel& heap, const Reachability& reach,
                                 const Clusters& clusters) {
   std::vector<Match> matches;
   for (size_t i = 0; i < clusters.blocks.size(); ++i) {
     const BlockId block = clusters.blocks[i];
     if (!may_be_suppressed(reach.verdict(block))) continue;
-    const size_t rule =
-        std::min(of_clusters[clusters.cluster_of[i]], rules.match(heap.block(block).size()));
-    if (rule != kNoRule) matches.push_back({block, rule});
+    const ClusterRule& of_cluster = of_clusters[clusters.cluster_of[i]];
+    const size_t by_size = rules.match(heap.block(block).size());
+    if (by_size < of_cluster.rule) {
+      matches.push_back({block, by_size, false});
+    } else if (of_cluster.rule != kNoRule) {
+      matches.push_back({block, of_cluster.rule, of_cluster.is_by_code});
+    }
   }
   std::stable_sort(matches.begin(), matches.end(),
                    [](const Match& a, const Match& b) { return a.rule < b.rule; });
@@ -212,11 +233,11 @@ bool Suppressed::has(BlockId block) const {
 Suppressed suppress(const std::vector<SuppressionRule>& rules, const MemoryImage& image,
                     const Symbols& symbols, const RuntimeFacts& runtime, const HeapModel& heap,
                     const Reachability& reach, const Clusters& clusters,
-                    const Identities& identities) {
+                    const Identities& identities, const AllocatingCode& code) {
   if (rules.empty() || clusters.blocks.empty()) return {};
   const Rules compiled(rules);
   const auto of_clusters =
-      match_clusters(compiled, image, symbols, runtime, heap, clusters, identities);
+      match_clusters(compiled, image, symbols, runtime, heap, clusters, identities, code);
   const std::vector<Match> matches = match_blocks(compiled, of_clusters, heap, reach, clusters);
   if (matches.empty()) return {};
   Suppression suppression(image, heap, reach, rules.size());

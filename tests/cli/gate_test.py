@@ -162,6 +162,24 @@ class Suggestions(GateTest):
             self.assertIn(f"leak:no_such_thing ({rules}:1): matches nothing\n",
                           self.looked_at(waiting, "--suppressions", rules, code=1))
 
+    @needs_ptrace
+    def test_leak_rules_are_held_against_the_code_that_allocated(self):
+        rules = self.folder() / "rules"
+        rules.write_text("leak:^make_channel$\nleak:wrap_header\n")
+        with self.fixture("call_sites") as waiting:
+            makers = {int(address, 16): label for address, label in waiting.labels()}
+            options = ("--suppressions", rules, "--sites")
+            report = parse(self.looked_at(waiting, *options, "--format", "json", code=1))
+            text = self.looked_at(waiting, *options, code=1)
+            without = parse(self.looked_at(waiting, "--suppressions", rules, "--format", "json", code=1))
+        self.assertEqual([(row["rule"], row["by_allocating_code"]) for row in report["suppressions"]],
+                         [("leak:^make_channel$", True), ("leak:wrap_header", True)])
+        left = {makers[int(group["example"], 16)] for group in report["leaks"]}
+        self.assertFalse(left & {"make_channel", "make_record"})
+        self.assertIn("make_list", left)
+        self.assertIn(f"leak:wrap_header ({rules}:2): matches the code that allocated them\n", text)
+        self.assertEqual(len(without["unused_suppressions"]), 2)
+
 
 class Formats(GateTest):
     @needs_ptrace

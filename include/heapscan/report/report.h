@@ -185,6 +185,7 @@ struct SuppressionRow {
   std::string reason;  // of a built-in one
   uint64_t blocks = 0;
   uint64_t bytes = 0;
+  bool is_by_code = false;  // it matched some for nothing but the code that allocated them
 };
 
 struct MappingRow {

@@ -2,8 +2,8 @@
 //
 // The file format is LeakSanitizer's: one rule a line, `kind:pattern`; a line that begins with `#`
 // is a comment. Patterns match anywhere in a name; `^` and `$` anchor them, `*` stands for
-// anything. Kinds: leak (labels, and the names of functions, objects and modules that most blocks
-// of the cluster point at), type (labels only), module, size (usable bytes: `256`, `1k-4k`), id (a
+// anything. Kinds: leak (labels, the names of functions, objects and modules that most blocks of the
+// cluster point at, and those of the code that allocated them), type (labels only), module, size (usable bytes: `256`, `1k-4k`), id (a
 // cluster's, or how it begins). A suppressed block is treated as a root: what hangs below it is
 // suppressed with it.
 #pragma once
@@ -56,7 +56,12 @@ struct UsedSuppression {
   size_t rule = 0;  // index into the rules given
   uint64_t blocks = 0;
   uint64_t bytes = 0;
+  bool is_by_code = false;  // it matched some for nothing but the code that allocated them
 };
+
+// Names of the code that allocated a cluster's blocks, where that is known: functions as in the file
+// and demangled, source files, modules. One row per cluster, or none when nobody looked for it.
+using AllocatingCode = Column<ClusterId, std::vector<std::string>>;
 
 struct Suppressed {
   // Sorted: matched ones that are lost or possibly lost, and all such blocks and mappings they lead
@@ -73,6 +78,6 @@ struct Suppressed {
                                   const MemoryImage& image, const Symbols& symbols,
                                   const RuntimeFacts& runtime, const HeapModel& heap,
                                   const Reachability& reach, const Clusters& clusters,
-                                  const Identities& identities);
+                                  const Identities& identities, const AllocatingCode& code);
 
 }  // namespace heapscan

@@ -54,7 +54,7 @@ class Suppress : public ::testing::Test {
     const ParsedSuppressions parsed = parse_suppressions(rules, "file");
     EXPECT_FALSE(parsed.problem);
     return suppress(parsed.rules, world_.image, symbols_, world_.runtime, world_.heap, reach_,
-                    clusters_, identities_);
+                    clusters_, identities_, code_);
   }
   [[nodiscard]] std::vector<Addr> addresses(std::string_view rules) const {
     std::vector<Addr> result;
@@ -71,6 +71,7 @@ class Suppress : public ::testing::Test {
   Reachability reach_;
   Clusters clusters_;
   Identities identities_;
+  AllocatingCode code_;
 };
 
 TEST_F(Suppress, MatchesLabels) {
@@ -107,6 +108,31 @@ TEST_F(Suppress, MatchesWhatMostBlocksPointAt) {
   EXPECT_THAT(addresses("leak:_ZN2ns8callback"), ElementsAre(one, two, odd));
   EXPECT_THAT(addresses("module:/fake/prog*m"), ElementsAre(one, two, odd));
   EXPECT_THAT(addresses("type:callback"), IsEmpty()) << "only labels are types";
+}
+
+TEST_F(Suppress, MatchesTheCodeThatAllocated) {
+  const Addr one = block(24, 0);
+  const Addr child = block(40, 1);
+  const Addr other = block(56, 2);
+  program_.poke(one, child);
+  label(0, "struct session");
+  build();
+  EXPECT_THAT(addresses("leak:session_new"), IsEmpty()) << "nobody looked for it";
+  code_ = AllocatingCode(3);
+  code_[ClusterId(0)] = {"_ZN3net11session_newEi", "net::session_new(int)", "/src/session.cpp"};
+  code_[ClusterId(2)] = {"main"};
+  EXPECT_THAT(addresses("leak:^net::session_new"), ElementsAre(one, child));
+  EXPECT_THAT(addresses("leak:session.cpp$"), ElementsAre(one, child));
+  EXPECT_THAT(addresses("leak:main"), ElementsAre(other));
+  EXPECT_THAT(addresses("type:session_new"), IsEmpty()) << "only labels are types";
+  const auto by_code = [&](std::string_view rules) {
+    std::vector<bool> result;
+    for (const UsedSuppression& used : suppressed(rules).used) result.push_back(used.is_by_code);
+    return result;
+  };
+  EXPECT_THAT(by_code("leak:session_new\nleak:main"), ElementsAre(true, true));
+  EXPECT_THAT(by_code("leak:struct session"), ElementsAre(false)) << "its label is enough";
+  EXPECT_THAT(by_code("size:56\nleak:main"), ElementsAre(false)) << "the first rule counts";
 }
 
 TEST_F(Suppress, TakesWhatHangsBelowAlong) {
