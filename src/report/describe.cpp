@@ -102,7 +102,7 @@ LeakGroup describe_group(const Analysis& analysis, const AddressMap& addresses,
   group.share = share_of(report, group);
   group.label = label_of(analysis, from.cluster);
   group.identity = identity_of(analysis, from.cluster, report.options.content);
-  group.sites = sites_of(analysis, from.cluster);
+  group.sites = sites_of(analysis, from.cluster, report.options.verbose);
   group.reasons = explain_group(analysis, from, holders);
   group.pointers = common_pointers(analysis, addresses, from.cluster, report.options.content);
   describe_below(analysis, from, group);

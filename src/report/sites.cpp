@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "heapscan/base/text.h"
 #include "heapscan/report/names.h"
+#include "heapscan/sites/code_listing.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
@@ -13,6 +16,8 @@ namespace {
 constexpr size_t kLongestSiteFunction = 60;
 constexpr size_t kMostSiteFacts = 4;
 constexpr size_t kDeepestChain = 8;
+constexpr size_t kListedBefore = 6;  // instructions
+constexpr size_t kListedAfter = 16;
 
 // "&idle_list", "vtable for Conn", "&libfoo.so+0x40".
 std::string spelled_address(const Analysis& analysis, Addr at) {
@@ -117,6 +122,44 @@ SiteRow row_of(const Analysis& analysis, const SiteMatch& match) {
   return row;
 }
 
+// What an instruction says of the blocks: the call what it calls and how much that asks for, a store
+// which field it sets. Of other calls, whom they call.
+std::string fact_of_instruction(const Analysis& analysis, const SiteMatch& match,
+                                const CallSite& site, const ListedInstruction& insn) {
+  std::string fact;
+  if (insn.at == site.call) {
+    fact = spelled_chain(analysis, analysis.call_sites.allocators[site.allocator]);
+  } else if (insn.text.starts_with("call") && !insn.target.is_null()) {
+    fact = name_of_place(analysis, insn.target);
+  }
+  for (const SiteFact& each : match.facts) {
+    const bool is_of_call = each.kind == SiteFact::Kind::Size && insn.at == site.call;
+    const bool is_of_store =
+        (each.kind == SiteFact::Kind::Field || each.kind == SiteFact::Kind::OwnAddress) &&
+        std::any_of(site.fields.begin(), site.fields.end(), [&](const StoredField& field) {
+          return field.at == insn.at && field.offset == each.offset;
+        });
+    if (!is_of_call && !is_of_store) continue;
+    const std::string words = spelled_fact(analysis, each, site);
+    if (!words.empty()) fact += (fact.empty() ? "" : ", ") + words;
+  }
+  return fact;
+}
+
+std::vector<CodeRow> code_around(const Analysis& analysis, const SiteMatch& match) {
+  const CallSite& site = analysis.call_sites.rows[match.site];
+  const auto function = analysis.symbols.ref_at(site.call);
+  std::vector<CodeRow> rows;
+  for (const ListedInstruction& insn :
+       list_code_around(analysis.image, site, kListedBefore, kListedAfter)) {
+    const auto within = analysis.symbols.ref_at(insn.at);
+    if (function && within && within->name != function->name) continue;
+    rows.push_back({name_of_place(analysis, insn.at), escaped(insn.text),
+                    fact_of_instruction(analysis, match, site, insn)});
+  }
+  return rows;
+}
+
 }  // namespace
 
 std::string SiteRow::place() const {
@@ -127,13 +170,15 @@ std::string SiteRow::place() const {
   return text;
 }
 
-GroupSites sites_of(const Analysis& analysis, ClusterId cluster) {
+GroupSites sites_of(const Analysis& analysis, ClusterId cluster, bool with_code) {
   GroupSites sites;
   if (analysis.site_matches.size() <= cluster.index()) return sites;
   const ClusterSites& matches = analysis.site_matches[cluster];
   sites.candidates = matches.candidates;
   sites.is_answered = matches.is_answered();
   for (const SiteMatch& match : matches.best) sites.rows.push_back(row_of(analysis, match));
+  if (with_code && sites.is_answered)
+    sites.rows.front().code = code_around(analysis, matches.best.front());
   return sites;
 }
 

@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kLongestGroupLabel = 64;
 constexpr size_t kLongestTarget = 48;
 constexpr size_t kLongestFacts = 120;
+constexpr size_t kUsualInstruction = 40;  // columns
 constexpr const char* kIndent = "      ";
 
 std::string spelled(const GroupPointer& pointer, bool verbose) {
@@ -106,6 +107,19 @@ void GroupWriter::write_sites(const LeakGroup& group) {
                         row.place(), row.callee);
     for (size_t i = 0; i < row.facts.size(); ++i) out_ << (i == 0 ? ": " : "; ") << row.facts[i];
     out_ << '\n';
+    write_code(row);
+  }
+}
+
+void GroupWriter::write_code(const SiteRow& row) {
+  size_t longest = 0;
+  for (const CodeRow& line : row.code) longest = std::max(longest, line.place.size());
+  for (const CodeRow& line : row.code) {
+    out_ << kIndent << fmt::format("    {:<{}}  ", line.place, longest);
+    out_ << (line.fact.empty()
+                 ? line.text
+                 : fmt::format("{:<{}}  <- {}", line.text, kUsualInstruction, line.fact))
+         << '\n';
   }
 }
 

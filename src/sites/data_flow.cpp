@@ -124,7 +124,8 @@ class Flow {
         (value.points_into(Value::Of::Allocation) && value.offset == 0 &&
          (address.points_into(Value::Of::Opaque) || address.of == Value::Of::Loaded));
     if (is_recording_ && is_followed && found_.writes.size() < kMostFacts) {
-      found_.writes.push_back({address, static_cast<uint8_t>(bytes), value});
+      found_.writes.push_back(
+          {address, static_cast<uint8_t>(bytes), value, instructions_[index_].at});
     }
   }
 

@@ -71,6 +71,7 @@ struct PointerWrite {
   Value to;  // Allocation or Parameter, plus the offset; of a new block's address also Opaque
   uint8_t width = 8;
   Value value;
+  Addr at;  // of the instruction
 };
 
 struct FunctionFlow {

@@ -232,6 +232,7 @@ class RowMaker {
     StoredField field;
     field.offset = static_cast<uint64_t>(offset);
     field.width = write.width;
+    field.at = write.at;
     if (write.value.is_one_number()) {
       field.kind = StoredField::Kind::Constant;
       field.value = static_cast<uint64_t>(write.value.offset);

@@ -666,6 +666,13 @@ class JsonReports(CliTest):
                 self.assertTrue(site["evidence"])
                 self.assertRegex(site["source"], r"^call_sites\.c:\d+$")
 
+    def test_code_around_a_site_is_shown_beside_what_it_says(self):
+        with self.fixture("call_sites") as waiting:
+            text = self.heapscan("attach", waiting.pid, "--sites", "-v").out
+        self.assertRegex(text, r"\n +make_channel\+0x[0-9a-f]+ +call .* <- malloc, asks for 184 bytes\n")
+        self.assertRegex(text, r"\n +make_channel\+0x[0-9a-f]+ +mov .* <- sets \+0x10 to &socket_operations ")
+        self.assertRegex(text, r"\n +make_watcher\+0x[0-9a-f]+ +ret\n +\+0x0 -> close_quietly", "no other function's code")
+
     def test_sites_need_no_symbols(self):
         named = self.sites_of("call_sites")
         for maker, site in self.sites_of("call_sites_stripped").items():

@@ -9,6 +9,13 @@
 
 namespace heapscan {
 
+// An instruction near the call.
+struct CodeRow {
+  std::string place;  // "session_new+0x18"
+  std::string text;   // "mov edi, 0x100"
+  std::string fact;   // what it says of the blocks, of SiteRow::facts; empty: nothing
+};
+
 struct SiteRow {
   std::string module;    // its file name
   Addr call_address;     // of the call instruction, as in the ELF file
@@ -18,6 +25,7 @@ struct SiteRow {
   std::string callee;    // the allocator it calls, and what that calls: "xmalloc -> malloc"
   double probability = 0;
   std::vector<std::string> facts;  // what speaks for it, heaviest first; no content of the target
+  std::vector<CodeRow> code;       // around the call; of the likeliest, where it is asked for
 
   // "session_new+0x2c (session.c:88)", "libfoo.so+0x12f0".
   [[nodiscard]] std::string place() const;
@@ -29,8 +37,8 @@ struct GroupSites {
   bool is_answered = false;   // the first is likelier than all else together
 };
 
-// Everything escaped.
-[[nodiscard]] GroupSites sites_of(const Analysis& analysis, ClusterId cluster);
+// Everything escaped. `with_code`: the likeliest, if it is an answer, with the code around its call.
+[[nodiscard]] GroupSites sites_of(const Analysis& analysis, ClusterId cluster, bool with_code);
 
 // How sure a probability of at least a half is: "almost certainly", "likely", "perhaps".
 [[nodiscard]] const char* spelled_probability(double probability);

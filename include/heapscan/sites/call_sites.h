@@ -48,6 +48,7 @@ struct StoredField {
   uint8_t width = 8;    // bytes: 1, 2, 4 or 8
   Kind kind = Kind::Other;
   uint64_t value = 0;
+  Addr at;  // of the instruction that writes it, in the site's function or in one that it calls
 };
 
 // A function that hands out memory, whoever wrote it.

@@ -31,7 +31,8 @@ LeakGroup hostile_group(Verdict verdict, const std::string& id) {
                        hostile("source"),
                        hostile("callee"),
                        0.9,
-                       {hostile("fact")}}};
+                       {hostile("fact")},
+                       {{hostile("place"), hostile("text"), hostile("fact")}}}};
   group.sites.candidates = 1;
   group.sites.is_answered = true;
   group.child_of = {hostile("parent")};

@@ -256,7 +256,7 @@ TEST(Folded, OfALookIsByCallSite) {
   group.bytes = 400;
   group.label = "struct session";
   group.sites.is_answered = true;
-  group.sites.rows = {{"web", Addr(), "session_new", 20, "web.c:8", "malloc", 0.9, {}}};
+  group.sites.rows = {{"web", Addr(), "session_new", 20, "web.c:8", "malloc", 0.9, {}, {}}};
   report.leaks = {group, group};
   report.leaks[1].sites.is_answered = false;
   std::ostringstream out;

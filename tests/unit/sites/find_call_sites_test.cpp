@@ -6,6 +6,7 @@
 
 #include "heapscan/image/image.h"
 #include "heapscan/sites/call_sites.h"
+#include "heapscan/sites/code_listing.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
@@ -81,6 +82,36 @@ class FindCallSites : public testing::Test {
   std::vector<uint8_t> heap_;
   MemoryImage image_;
 };
+
+TEST_F(FindCallSites, TheCodeAroundACallIsListed) {
+  constexpr uint64_t kMaker = kBase + 0xc0;
+  put(kMaker, {0x55, 0xbf, 0x20, 0, 0, 0});  // push rbp; mov edi, 0x20
+  put(kMaker + 6, call(kMaker + 6, kMalloc));
+  put(kMaker + 11, {0x48, 0xc7, 0x40, 0x08, 7, 0, 0, 0, 0xc3});  // mov qword [rax + 8], 7; ret
+  put(kBase + 0x100, call(kBase + 0x100, kMaker));
+  const CallSites sites = find();
+  ASSERT_EQ(sites.rows.size(), 1U);
+  CallSite site = sites.rows[CallSiteId(0)];
+  ASSERT_EQ(site.fields.size(), 1U);
+  EXPECT_EQ(site.fields[0].at, Addr(kMaker + 11)) << "the instruction that writes it";
+  const auto listed = [&](size_t before, size_t after) {
+    std::vector<std::string> texts;
+    for (const ListedInstruction& insn : list_code_around(image_, site, before, after))
+      texts.push_back(insn.text);
+    return texts;
+  };
+  EXPECT_EQ(listed(1, 1), (std::vector<std::string>{"mov edi, 0x20", "call 0x400010",
+                                                    "mov qword ptr [rax + 8], 7"}));
+  EXPECT_EQ(listed(9, 0).size(), 3U) << "from where the function begins";
+  EXPECT_EQ(list_code_around(image_, site, 0, 0).front().target, Addr(kMalloc));
+  site.function = Addr();
+  EXPECT_EQ(listed(9, 0), (std::vector<std::string>{"call 0x400010"})) << "nothing can be told";
+  site.function = Addr(kMaker - 0x20);
+  site.call = Addr(kMaker + 3);
+  EXPECT_EQ(listed(9, 9), std::vector<std::string>()) << "in the middle of an instruction";
+  site.call = site.function = Addr(0x10000);
+  EXPECT_EQ(listed(9, 9), std::vector<std::string>()) << "nothing is saved";
+}
 
 TEST_F(FindCallSites, LooksThroughWrappersAndTheirHeaders) {
   constexpr uint64_t kWrapper = kBase + 0x40;
