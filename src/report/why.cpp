@@ -56,6 +56,7 @@ class WhyDescriber {
     const Block& block = analysis_.heap.block(id);
     answer.block = block.begin();
     answer.size = block.size();
+    answer.resident = resident_bytes(block);
     answer.label = label_of_block(analysis_, id);
     answer.cluster = id_of_block(analysis_, id);
     answer.state = state_of_block(analysis_, id);
@@ -69,6 +70,10 @@ class WhyDescriber {
   }
 
  private:
+  // Where it is not known what is resident, all of it counts.
+  [[nodiscard]] uint64_t resident_bytes(const Block& block) const {
+    return analysis_.image.residency() ? held_bytes(analysis_.image, block) : block.size();
+  }
   void describe_paths(BlockId id, WhyAnswer& answer) const {
     if (const auto row = holding_.retained.row_of(id)) {
       answer.retained = {holding_.retained.blocks(*row), holding_.retained.bytes(*row)};
@@ -122,6 +127,7 @@ class WhyDescriber {
     WhyStep step;
     step.address = analysis_.heap.block(to).begin();
     step.size = analysis_.heap.block(to).size();
+    step.resident = resident_bytes(analysis_.heap.block(to));
     step.label = label_of_block(analysis_, to);
     step.cluster = id_of_block(analysis_, to);
     return step;
@@ -155,7 +161,7 @@ void write_step(const WhyStep& step, std::string_view before, std::ostream& out)
                                             : shortened(step.member, kLongestStep);
   if (step.times > 1) pointer += fmt::format(", {} times", grouped(step.times));
   out << fmt::format("    {}{} → {}, {}{}\n", before, pointer, hex(step.address),
-                     human_bytes(step.size),
+                     spelled_extent(step.size, step.resident),
                      step.label.empty() ? "" : ", " + shortened(step.label, kLongestStep));
 }
 
@@ -171,7 +177,7 @@ void write_answer(const WhyAnswer& answer, const Style& style, std::ostream& out
                        answer.place);
     return;
   }
-  std::string line = human_bytes(answer.size);
+  std::string line = spelled_extent(answer.size, answer.resident);
   if (!answer.label.empty()) line += ", " + shortened(answer.label, kLongestStep);
   line += ", " + answer.state;
   if (*answer.block != answer.asked)
@@ -188,9 +194,13 @@ void write_answer(const WhyAnswer& answer, const Style& style, std::ostream& out
 }
 
 Json json_of_step(const WhyStep& step) {
-  return {{"offset", step.offset},        {"member", or_null(step.member)},
-          {"address", hex(step.address)}, {"size", step.size},
-          {"label", or_null(step.label)}, {"cluster", or_null(step.cluster)},
+  return {{"offset", step.offset},
+          {"member", or_null(step.member)},
+          {"address", hex(step.address)},
+          {"size", step.size},
+          {"resident", step.resident},
+          {"label", or_null(step.label)},
+          {"cluster", or_null(step.cluster)},
           {"times", step.times}};
 }
 
@@ -208,6 +218,7 @@ Json json_of_answer(const WhyAnswer& answer) {
   if (answer.block) {
     block = {{"address", hex(*answer.block)},
              {"size", answer.size},
+             {"resident", answer.resident},
              {"state", answer.state},
              {"label", or_null(answer.label)},
              {"cluster", or_null(answer.cluster)},
@@ -224,6 +235,12 @@ Json json_of_answer(const WhyAnswer& answer) {
 }
 
 }  // namespace
+
+std::string spelled_extent(uint64_t size, uint64_t resident) {
+  return resident >= size
+             ? human_bytes(size)
+             : fmt::format("{}, {} of it resident", human_bytes(size), human_bytes(resident));
+}
 
 WhyReport describe_why(const CaptureFacts& target, const Analysis& analysis,
                        std::span<const Addr> addresses, const WhyOptions& options) {

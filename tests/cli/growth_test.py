@@ -313,10 +313,15 @@ class Holds(GrowthTest):
                                if words[0] == "mapping" and words[3] == "live")
             live = self.json_of("holds", "holds", program.pid, "-n", 50)
             snapshot = self.snapshot_of(program, self.folder() / "look")
+            (why,) = self.json_of("why", "why", program.pid, hex(begin))["answers"]
+            text = self.heapscan("why", program.pid, hex(begin)).out
             touched = resident_bytes(program.pid, begin, begin + size)
         row = next(row for row in live["tree"] if row["address"] and int(row["address"], 16) == begin)
         self.assertLess(touched, size)
         self.assertEqual(row["own"], {"blocks": 1, "bytes": touched})
+        for block in (why["block"], why["paths"][0]["steps"][-1]):
+            self.assertEqual((block["size"], block["resident"]), (size, touched))
+        self.assertRegex(text, r"(?m)^0x[0-9a-f]+  [\d.]+ \w+, [\d.]+ \w+ of it resident, .*reachable")
         self.assertEqual(live["tree"][row["parent"]]["name"], "arena_base")
         again = self.json_of("holds", "holds", snapshot, "-n", 50)
         self.assertEqual([(row["name"], row["own"], row["retained"]) for row in again["tree"]],

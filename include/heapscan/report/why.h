@@ -22,6 +22,7 @@ struct WhyStep {
   std::string member;   // its name there: "table.slots[3]"; empty: unknown
   Addr address;         // of the block
   uint64_t size = 0;
+  uint64_t resident = 0;  // of them; of blocks that are no mappings all of them
   std::string label;
   std::string cluster;  // the id of its group; empty: none
   uint64_t times = 1;   // steps alike that the row stands for; the block is the last one's
@@ -40,7 +41,8 @@ struct WhyAnswer {
   // Of the block, if there is one:
   std::optional<Addr> block;
   uint64_t size = 0;
-  std::string state;  // "reachable", "definite", "freed"
+  uint64_t resident = 0;  // of them, as in WhyStep
+  std::string state;      // "reachable", "definite", "freed"
   std::string label;
   std::string cluster;
   std::optional<VerdictTotal> retained;  // of a reachable block
@@ -60,6 +62,9 @@ struct WhyOptions : AnswerOptions {
 // The analysis must hold who holds what.
 [[nodiscard]] WhyReport describe_why(const CaptureFacts& target, const Analysis& analysis,
                                      std::span<const Addr> addresses, const WhyOptions& options);
+
+// "264 B", "2.0 GiB, 353.0 MiB of it resident".
+[[nodiscard]] std::string spelled_extent(uint64_t size, uint64_t resident);
 
 void render_text(const WhyReport& report, bool color, std::ostream& out);
 // Schema "heapscan.why/1" (docs/why.schema.json).

@@ -32,7 +32,7 @@ Tone tone_of(const WhyReport& report) {
 // "struct session of 264 B", "a block of 264 B".
 std::string block_text(const WhyAnswer& answer) {
   return fmt::format("{} of {}", answer.label.empty() ? "a block" : answer.label,
-                     human_bytes(answer.size));
+                     spelled_extent(answer.size, answer.resident));
 }
 
 std::string state_text(const WhyAnswer& answer) {
@@ -146,7 +146,7 @@ class WhyPage {
         "{}</span></li>\n",
         html_code(pointer),
         step.times > 1 ? fmt::format(", {} times", grouped(step.times)) : std::string(),
-        html(step.label.empty() ? "block" : step.label), human_bytes(step.size),
+        html(step.label.empty() ? "block" : step.label), spelled_extent(step.size, step.resident),
         html_code(hex(step.address)));
   }
 

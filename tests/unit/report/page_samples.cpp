@@ -221,7 +221,7 @@ WhyReport hostile_why() {
   WhyAnswer reachable;
   reachable.asked = Addr(0x555500001010);
   reachable.block = Addr(0x555500001000);
-  reachable.size = 264;
+  reachable.size = reachable.resident = 264;
   reachable.state = "reachable";
   reachable.label = hostile("label");
   reachable.cluster = "00000000000000aa";
@@ -230,8 +230,8 @@ WhyReport hostile_why() {
   path.owner = hostile("owner");
   path.root = hostile("root");
   path.place = Addr(0x555500000040);
-  path.steps = {{8, hostile("member"), Addr(0x555500002000), 64, hostile("holder"), "", 7},
-                {16, "", Addr(0x555500001000), 264, hostile("label"), "", 1}};
+  path.steps = {{8, hostile("member"), Addr(0x555500002000), 64, 64, hostile("holder"), "", 7},
+                {16, "", Addr(0x555500001000), 264, 264, hostile("label"), "", 1}};
   reachable.paths = {path, path};
   WhyAnswer lost;
   lost.asked = lost.block.emplace(0x555500003000);

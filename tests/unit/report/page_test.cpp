@@ -196,14 +196,14 @@ TEST(WhyPage, HasTheChainFromTheTopDown) {
   WhyReport report;
   WhyAnswer answer;
   answer.asked = answer.block.emplace(0x555500001000);
-  answer.size = 264;
+  answer.size = answer.resident = 264;
   answer.state = "reachable";
   answer.label = "struct session";
   WhyPath path;
   path.owner = "nginx";
   path.root = "sessions";
-  path.steps = {{8, "table.slots[3]", Addr(0x555500002000), 64, "struct slot", "", 1},
-                {16, "next", Addr(0x555500001000), 264, "struct session", "", 7}};
+  path.steps = {{8, "table.slots[3]", Addr(0x555500002000), 64, 64, "struct slot", "", 1},
+                {16, "next", Addr(0x555500001000), 264, 264, "struct session", "", 7}};
   answer.paths = {path};
   report.answers = {answer};
   const std::string page = page_of(report);
