@@ -26,6 +26,7 @@
 #include "heapscan/heap/block_bitmap.h"
 #include "heapscan/heap/block_memory.h"
 #include "heapscan/reach/reachability.h"
+#include "reach/hidden_tracing.h"
 #include "reach/interior_rules.h"
 #include "reach/marker.h"
 #include "reach/stale_words.h"
@@ -89,6 +90,7 @@ class Tracing {
         rules_(image),
         stale_(image, runtime, heap, memory_, roots),
         marker_(image, heap, memory_, rules_, stale_.stores(), stale_.holed()),
+        hidden_(image, heap, roots, marker_),
         judged_(judged_blocks(heap)),
         unreached_(judged_),
         unheld_(0) {}
@@ -124,50 +126,17 @@ class Tracing {
     stale_held_ = std::move(leftovers.held);
   }
 
-  // Words hidden in blocks that are not held count as soon as those are. They are looked for once,
-  // and the marker takes them for words of their blocks: a chain of such words is one walk, however
-  // long it is.
   void mark_hidden() {
     if (!unheld_.any()) return;
-    const std::vector<HiddenPointer> outside =
-        hidden_in(places_to_search(image_, heap_, roots_, without(judged_, unheld_)));
-    const std::vector<HiddenWord> words = find_hidden_words(heap_, unheld_, roots_.words);
-    if (outside.empty() && words.empty()) return;
-    std::vector<HiddenPointer> within =
-        hidden_in(places_to_search(image_, heap_, Roots(), unheld_));
-    std::sort(within.begin(), within.end(),
-              [](const HiddenPointer& a, const HiddenPointer& b) { return a.at < b.at; });
-
-    std::vector<uint64_t> addresses;
-    for (const HiddenPointer& hidden : outside) addresses.push_back(hidden.value);
-    for (const HiddenWord& hidden : words) addresses.push_back(hidden.value);
-    marker_.set_hidden(within);
-    follow_loosely(addresses);
-    marker_.set_hidden({});
-
-    for (const HiddenPointer& hidden : outside) note_hidden(hidden);
-    for (const HiddenWord& hidden : words) note_reason(hidden.value, true);
-    for (const HiddenPointer& hidden : within) {
-      const BlockId holder = heap_.block_at(hidden.at);
-      if (holder.valid() && !unheld_.test(holder)) note_hidden(hidden);
-    }
-    std::sort(hidden_.begin(), hidden_.end());
-    hidden_.erase(std::unique(hidden_.begin(), hidden_.end(),
-                              [](const auto& a, const auto& b) { return a.block == b.block; }),
-                  hidden_.end());
-    std::sort(reasons_.begin(), reasons_.end());
-    reasons_.erase(std::unique(reasons_.begin(), reasons_.end(),
-                               [](const auto& a, const auto& b) { return a.first == b.first; }),
-                   reasons_.end());
+    hidden_.mark(judged_, unheld_,
+                 [this](const std::vector<uint64_t>& addresses) { follow_loosely(addresses); });
   }
 
   void mark_beside_reservations() {
-    const std::vector<BlockId> beside = beside_reservations(image_, heap_, unheld_);
+    beside_ = beside_reservations(image_, heap_, unheld_);
+    std::sort(beside_.begin(), beside_.end());
     std::vector<uint64_t> addresses;
-    for (const BlockId id : beside) {
-      reasons_.emplace_back(id, Reason::BesideReserved);
-      addresses.push_back(heap_.block(id).begin().value);
-    }
+    for (const BlockId id : beside_) addresses.push_back(heap_.block(id).begin().value);
     if (!addresses.empty()) follow_loosely(addresses);
   }
 
@@ -304,19 +273,6 @@ class Tracing {
         marker_.run(Marker::Mode::Loose, unheld_, unreached_, {}, {}, addresses, funnels));
   }
 
-  [[nodiscard]] std::vector<HiddenPointer> hidden_in(std::span<const AddrRange> places) const {
-    return find_hidden_pointers(image_, heap_, unheld_, places);
-  }
-
-  void note_hidden(const HiddenPointer& hidden) {
-    note_reason(hidden.value, hidden.tagged);
-    hidden_.push_back({heap_.block_at(Addr(hidden.value)), hidden.tagged, hidden.at});
-  }
-
-  void note_reason(uint64_t value, bool tagged) {
-    reasons_.emplace_back(heap_.block_at(Addr(value)), tagged ? Reason::Tagged : Reason::Unaligned);
-  }
-
   void keep_weak_rows(const Funnels& funnels) {
     for (size_t i = 0; i < kRootKinds; ++i) {
       if (funnels[i].words != 0) funnels_[i] = funnels[i];
@@ -432,12 +388,11 @@ class Tracing {
         reason = Reason::WeakRoot;
       } else if (in(queued, id)) {
         reason = Reason::HeldByKernel;
-      } else if (const auto hidden = std::lower_bound(
-                     reasons_.begin(), reasons_.end(), id,
-                     [](const auto& row, BlockId block) { return row.first < block; });
-                 hidden != reasons_.end() && hidden->first == id) {
-        reason = hidden->second;
-        add_hidden_name(id, result);
+      } else if (std::binary_search(beside_.begin(), beside_.end(), id)) {
+        reason = Reason::BesideReserved;
+      } else if (const auto hidden = hidden_.reason_of(id)) {
+        reason = *hidden;
+        if (const auto name = hidden_.name_of(id)) result.hidden.push_back(*name);
       } else if (const auto stack = std::lower_bound(
                      signal_stacks_.begin(), signal_stacks_.end(), id,
                      [](const PossibleBlock& row, BlockId block) { return row.block < block; });
@@ -452,13 +407,6 @@ class Tracing {
       }
       result.possible.push_back({id, reason});
     });
-  }
-
-  void add_hidden_name(BlockId id, Reachability& result) const {
-    const auto name =
-        std::lower_bound(hidden_.begin(), hidden_.end(), id,
-                         [](const HiddenName& row, BlockId block) { return row.block < block; });
-    if (name != hidden_.end() && name->block == id) result.hidden.push_back(*name);
   }
 
   [[nodiscard]] std::vector<FunnelRow> funnel_rows() const {
@@ -479,6 +427,7 @@ class Tracing {
   InteriorRules rules_;
   StaleTracing stale_;
   Marker marker_;
+  HiddenTracing hidden_;
   const BlockBitmap judged_;
   BlockBitmap unreached_;  // judged, not reachable
   BlockBitmap unheld_;     // judged, neither reachable nor possible
@@ -487,8 +436,7 @@ class Tracing {
   std::vector<uint64_t>
       interior_;  // unexplained pointers from reachable memory at blocks not reachable; sorted
   std::vector<uint64_t> learnt_;  // addresses that were followed for what was learnt; sorted
-  std::vector<std::pair<BlockId, Reason>> reasons_;  // of some possible blocks; sorted, each once
-  std::vector<HiddenName> hidden_;                   // likewise
+  std::vector<BlockId> beside_;   // mappings beside reservations; sorted
   std::vector<StaleHeld> stale_held_;
   std::vector<RootRange> weak_mappings_;
   std::vector<PossibleBlock> signal_stacks_;  // sorted
