@@ -218,4 +218,9 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   return a;
 }
 
+HeldContainers find_held_containers(const Analysis& a) {
+  return find_held_containers(a.image, a.symbols, a.heap, a.types, a.clusters, a.identities,
+                              a.holding->roots, a.holding->graph, a.holding->retained);
+}
+
 }  // namespace heapscan

@@ -1,7 +1,6 @@
 #include <optional>
 
 #include "cli/questions.h"
-#include "heapscan/identify/held_containers.h"
 #include "heapscan/report/holds.h"
 #include "heapscan/report/page.h"
 
@@ -29,10 +28,8 @@ Answer answer_holds(const HoldsWords& words, const Asked& asked) {
     options.fold.by = find_holder(a, words.holder);
     options.command += " " + shell_word(words.holder);
   }
-  const HeldContainers containers = asked.stage("find containers", [&] {
-    return find_held_containers(a.image, a.symbols, a.heap, a.types, a.clusters, a.identities,
-                                a.holding->roots, a.holding->graph, a.holding->retained);
-  });
+  const HeldContainers containers =
+      asked.stage("find containers", [&] { return find_held_containers(a); });
   const bool fills_page = asked.options.format == Format::Html && !words.depth && !words.top;
   return asked.stage("report", [&] {
     const CaptureFacts& target = asked.look.captured.facts;

@@ -15,7 +15,6 @@
 #include "heapscan/base/fd.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
-#include "heapscan/identify/held_containers.h"
 #include "heapscan/report/holds.h"
 #include "heapscan/report/names.h"
 #include "heapscan/report/page.h"
@@ -142,11 +141,7 @@ HoldsReport describe_holds_of(const Look& look, const ReportOptions& options) {
   holds.content = options.content;
   holds.verbose = options.verbose;
   holds.command = options.holds_command;
-  return describe_holds_for_page(
-      look.captured.facts, a,
-      find_held_containers(a.image, a.symbols, a.heap, a.types, a.clusters, a.identities,
-                           a.holding->roots, a.holding->graph, a.holding->retained),
-      holds);
+  return describe_holds_for_page(look.captured.facts, a, find_held_containers(a), holds);
 }
 
 MoreOfLook describe_more(const SharedOptions& options, const Look& look, const Report& report) {

@@ -23,7 +23,6 @@
 #include "heapscan/analysis/analysis.h"
 #include "heapscan/base/error.h"
 #include "heapscan/base/parallel.h"
-#include "heapscan/identify/held_containers.h"
 #include "heapscan/report/find.h"
 #include "heapscan/report/grep.h"
 #include "heapscan/report/holds.h"
@@ -85,6 +84,16 @@ void check_text(const std::string& text, bool color) {
   }
 }
 
+template <typename Answered>
+void show(const Answered& report, const Input& input) {
+  const bool color = (input.choices & kColor) != 0;
+  std::ostringstream text;
+  render_text(report, color, text);
+  check_text(text.str(), color);
+  std::ostringstream json;
+  render_json(report, json);
+}
+
 void report_on(const Capture& capture, const Analysis& analysis, const Input& input,
                std::optional<ClusterId> cluster) {
   ReportOptions options;
@@ -98,12 +107,7 @@ void report_on(const Capture& capture, const Analysis& analysis, const Input& in
         VerdictSet{Verdict::Definite, Verdict::Possible, Verdict::Indirect, Verdict::Reachable};
   if (cluster) options.cluster = *cluster;
   const Report report = describe(capture.facts, analysis, options);
-  const bool color = (input.choices & kColor) != 0;
-  std::ostringstream text;
-  render_text(report, color, text);
-  check_text(text.str(), color);
-  std::ostringstream json;
-  render_json(report, json);
+  show(report, input);
   std::ostringstream page;
   render_html(report, {std::nullopt, map_groups(analysis, report)}, page);
 }
@@ -115,16 +119,6 @@ Options answer_options(const Input& input, const char* question) {
   options.verbose = true;
   options.command = std::string("heapscan ") + question + " fuzz";
   return options;
-}
-
-template <typename Answered>
-void show(const Answered& report, const Input& input) {
-  const bool color = (input.choices & kColor) != 0;
-  std::ostringstream text;
-  render_text(report, color, text);
-  check_text(text.str(), color);
-  std::ostringstream json;
-  render_json(report, json);
 }
 
 // A few blocks all over the heap, what lies behind them, where the first region begins, and two
@@ -144,9 +138,7 @@ std::vector<Addr> addresses_to_ask_about(const Analysis& analysis) {
 }
 
 void ask_what_holds(const Capture& capture, const Analysis& a, const Input& input) {
-  const HeldContainers containers =
-      find_held_containers(a.image, a.symbols, a.heap, a.types, a.clusters, a.identities,
-                           a.holding->roots, a.holding->graph, a.holding->retained);
+  const HeldContainers containers = find_held_containers(a);
   auto options = answer_options<HoldsOptions>(input, "holds");
   options.fold.depth = 8;
   options.fold.most_children = 20;
