@@ -13,7 +13,6 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kLongestNotes = uint64_t{1} << 20;
-constexpr uint64_t kLongestHeader = uint64_t{64} << 10;
 constexpr uint64_t kMostUses =
     64;  // of one file's bytes: as often as glibc can place it, and then some
 constexpr size_t kNamedInNotes = 3;

@@ -23,6 +23,9 @@ namespace heapscan {
 
 inline constexpr Addr kVsyscall(0xffffffffff600000);
 
+// Bytes at the begin of a module in which its ELF header and what that leads to are looked for.
+inline constexpr uint64_t kLongestHeader = uint64_t{64} << 10;
+
 // One PT_LOAD. Its bytes in the core are the first `saved` of `range`; `promised` counts those that
 // the headers speak of.
 struct CoreLoad {

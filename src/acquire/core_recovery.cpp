@@ -24,7 +24,6 @@ namespace {
 
 constexpr size_t kMostObjects = 65536;
 constexpr uint64_t kMostDynamicEntries = 4096;
-constexpr uint64_t kLongestHeader = uint64_t{64} << 10;
 constexpr uint64_t kLongestPath = 4096;
 
 struct SavedObject {
