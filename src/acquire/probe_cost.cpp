@@ -4,6 +4,9 @@
 
 #include <array>
 #include <ctime>
+#include <filesystem>
+#include <string>
+#include <system_error>
 
 #include "acquire/proc_files.h"
 #include "heapscan/acquire/allocation_trace.h"
@@ -45,6 +48,14 @@ struct PretendedBlock {
 constexpr SizeRange kWanted = {0x108, 0x108};
 constexpr uint64_t kOtherSize = 8192;
 
+// How to open the file that we run from, mapped under `path`: also when it was replaced meanwhile. What
+// was started by a loader of its own is not what the kernel takes for the executable.
+std::string own_file(const std::string& path) {
+  std::error_code error;
+  const auto executable = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error || executable == path ? "/proc/self/exe" : path;
+}
+
 AllocatorInProcess ourselves(Pretended function) {
   Notes notes;
   const auto address = Addr(reinterpret_cast<uint64_t>(function));
@@ -52,7 +63,7 @@ AllocatorInProcess ourselves(Pretended function) {
     if (!mapping.range.contains(address)) continue;
     const uint64_t offset = mapping.file_offset + (address - mapping.range.begin());
     return {mapping.path,
-            "/proc/self/exe",
+            own_file(mapping.path),
             {{AllocationFunction::Malloc, offset, "a function of its own", false}}};
   }
   throw Error(ErrorKind::Acquire, "cannot find heapscan's own code in /proc/self/maps");

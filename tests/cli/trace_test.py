@@ -215,6 +215,14 @@ class TraceStacks(TraceTest):
         self.assert_fates(forgotten, TICKET, definite=ROUND - below - possible, indirect=below, possible=possible)
         self.assert_fates(self.stack(report, "use_ticket"), TICKET, freed=ROUND)
 
+    def test_by_a_heapscan_that_a_loader_of_its_own_has_started(self):
+        with self.traced() as program:
+            done = subprocess.run(["/lib64/ld-linux-x86-64.so.2", OPTIONS.heapscan, "trace", str(program.pid), "1"],
+                                  capture_output=True, text=True, check=False)
+        self.assertIn(f"tracing pid {program.pid} ", done.stderr)
+        self.assertNotIn("no probe on a function of its own", done.stderr)
+        self.assertIn("recorded ", done.stdout)
+
     def test_of_a_program_below_another_root_whose_files_are_gone(self):
         if os.geteuid() != 0:
             self.skipTest("chroot takes root")
