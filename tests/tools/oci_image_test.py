@@ -92,6 +92,19 @@ class OciImage(unittest.TestCase):
         inside = run(*enter, root, "/usr/bin/heapscan", "version")
         self.assertEqual((inside.stdout, inside.stderr, inside.returncode), (run(HEAPSCAN, "version").stdout, "", 0))
 
+    def test_a_folder_runs_wherever_it_lies(self):
+        made = Path(self.folder.name) / "made"
+        self.assertEqual(run(OCI_IMAGE, "--folder", HEAPSCAN, made).returncode, 0)
+        moved = made.rename(Path(self.folder.name) / "with space")
+        version = run(HEAPSCAN, "version").stdout
+        self.assertEqual(run(moved / "heapscan", "version").stdout, version)
+        (Path(self.folder.name) / "link").symlink_to(moved / "heapscan")
+        self.assertEqual(run(Path(self.folder.name) / "link", "version").stdout, version)
+        again = run(OCI_IMAGE, "--folder", HEAPSCAN, moved)
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("File exists", again.stderr)
+        self.assertFalse((moved / "etc").exists())
+
     def test_what_is_no_heapscan_is_refused(self):
         for program, why in (("/bin/true", "is not heapscan"), ("/nonexistent", "/nonexistent does not run here")):
             done = run(OCI_IMAGE, program, Path(self.folder.name) / "refused.tar")
