@@ -27,7 +27,10 @@ class TriageTest(CliTest):
     def report(self, *words, **more):
         result = self.heapscan("triage", "--format", "json", *words, **more)
         self.assertEqual((result.code, result.err), (0, ""))
-        report = parse(result.out)
+        return self.checked(result.out)
+
+    def checked(self, text):
+        report = parse(text)
         schema = parse((ROOT / "docs" / "triage.schema.json").read_text(encoding="utf-8"))
         self.assertEqual(violations(schema, report), [])
         uses = self.uses(report)
@@ -124,14 +127,13 @@ class Usage(TriageTest):
         self.assertIn("\nmemory ", path.read_text(encoding="utf-8"))
 
 
-# Grows as long as it runs, by a mebibyte at a time.
+# Grows by a mebibyte for each line that it reads, and says when it has.
 GROW = """
-import time
+import sys
 kept = []
-print("ready", flush=True)
-while len(kept) < 2000:
+for line in sys.stdin:
     kept.append(bytearray(b"x" * 2**20))
-    time.sleep(0.002)
+    print("grown", flush=True)
 """
 
 
@@ -154,14 +156,18 @@ class Live(TriageTest):
         self.assertGreater(uses["left-over"], -slack)
 
     def test_a_process_that_grows_comes_first(self):
-        with subprocess.Popen([sys.executable, "-c", GROW], stdout=subprocess.PIPE) as growing:
-            try:
+        with subprocess.Popen([sys.executable, "-c", GROW], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as growing, \
+                subprocess.Popen([OPTIONS.heapscan, "triage", "--format", "json", "--seconds", "1.5", "-n", ALL],
+                                 stdout=subprocess.PIPE) as looking:
+            self.wait_between_readings(looking)
+            for _ in range(40):
+                growing.stdin.write(b"\n")
+                growing.stdin.flush()
                 growing.stdout.readline()
-                report = self.report("--seconds", "0.3", "-n", ALL)
-            finally:
-                growing.kill()
+            report = self.checked(looking.communicate()[0].decode())
+            growing.stdin.close()
         row = next(row for row in report["processes"]["largest"] if row["pid"] == growing.pid)
-        self.assertGreater(row["growth_bytes"], MIB)
+        self.assertGreater(row["growth_bytes"], 30 * MIB)
         grown = [row["growth_bytes"] for row in report["processes"]["largest"] if row["growth_bytes"] is not None]
         self.assertEqual(grown, sorted(grown, reverse=True))
         self.assertFalse(row["new"])
