@@ -18,7 +18,8 @@ import sys
 import tempfile
 import unittest
 
-from heapscan_cli import fixture, healthy_process, normalised, run, run_until_mapped, traced, why_ptrace_is_refused
+from heapscan_cli import (fixture, healthy_process, normalised, run, run_suites, run_until_mapped, traced,
+                          why_ptrace_is_refused)
 from validate_json import parse, repeated_keys, violations
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -811,18 +812,7 @@ class Cores(CliTest):
 
 
 def main(suites, module):
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--heapscan", required=True)
-    parser.add_argument("--fixtures", required=True)
-    parser.add_argument("--regenerate", action="store_true")
-    parser.add_argument("suites", nargs="*")
-    parser.parse_args(namespace=OPTIONS)
-    names = OPTIONS.suites or suites
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names, module)
-    result = unittest.TextTestRunner(verbosity=2).run(suite)
-    if not result.wasSuccessful():
-        return 1
-    return 77 if result.skipped else 0
+    return run_suites(OPTIONS, __doc__, module, suites, regenerate={"action": "store_true"})
 
 
 if __name__ == "__main__":

@@ -300,5 +300,5 @@ class OnATerminal(LookedAt):
 
 
 if __name__ == "__main__":
-    sys.exit(growth_test.run_suites(__doc__, __name__,
+    sys.exit(growth_test.main(__doc__, __name__,
                                     ["Find", "Whatis", "Refs", "Grep", "Session", "OnATerminal"]))

@@ -17,7 +17,7 @@ import tempfile
 import unittest
 import unittest.mock
 
-from heapscan_cli import fixture, run, why_ptrace_is_refused
+from heapscan_cli import fixture, run, run_suites, why_ptrace_is_refused
 from validate_json import parse, violations
 
 DOCS = pathlib.Path(__file__).resolve().parent.parent.parent / "docs"
@@ -543,19 +543,9 @@ class Why(GrowthTest):
         self.assertIn('"main" is no address', result.err)
 
 
-def run_suites(usage, module, names):
-    """Parses the command line and runs what it names, or else all of `names`. The exit code."""
-    parser = argparse.ArgumentParser(usage=usage)
-    parser.add_argument("--heapscan", required=True)
-    parser.add_argument("--fixtures", required=True)
-    parser.add_argument("suites", nargs="*")
-    parser.parse_args(namespace=OPTIONS)
-    suite = unittest.defaultTestLoader.loadTestsFromNames(OPTIONS.suites or names, sys.modules[module])
-    result = unittest.TextTestRunner(verbosity=2).run(suite)
-    if not result.wasSuccessful():
-        return 1
-    return 77 if result.skipped else 0
+def main(usage, module, names):
+    return run_suites(OPTIONS, usage, sys.modules[module], names)
 
 
 if __name__ == "__main__":
-    sys.exit(run_suites(__doc__, __name__, ["Diff", "Holds", "Containers", "OtherContainers", "Words", "Why"]))
+    sys.exit(main(__doc__, __name__, ["Diff", "Holds", "Containers", "OtherContainers", "Words", "Why"]))

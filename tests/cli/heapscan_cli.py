@@ -1,5 +1,6 @@
-"""Starts heapscan and the programs it looks at, and makes what it prints comparable."""
+"""Starts heapscan and the programs it looks at, makes what it prints comparable, and runs test suites."""
 
+import argparse
 import contextlib
 import ctypes
 import os
@@ -7,6 +8,7 @@ import re
 import select
 import subprocess
 import time
+import unittest
 
 PATIENCE = 60
 
@@ -186,3 +188,21 @@ def normalised(text):
     for pattern, replacement in rules:
         text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
     return text
+
+
+def run_suites(options, usage, module, names, **more):
+    """Parses the command line into `options` and runs the suites of `module` that it names, or else those called
+    `names`. `more`: further words of it, each with what argparse is to know. The exit code: 77 when something
+    was skipped and nothing failed."""
+    parser = argparse.ArgumentParser(usage=usage)
+    parser.add_argument("--heapscan", required=True)
+    parser.add_argument("--fixtures", required=True)
+    for name, how in more.items():
+        parser.add_argument("--" + name.replace("_", "-"), **how)
+    parser.add_argument("suites", nargs="*")
+    parser.parse_args(namespace=options)
+    suite = unittest.defaultTestLoader.loadTestsFromNames(options.suites or names, module)
+    result = unittest.TextTestRunner(verbosity=2).run(suite)
+    if not result.wasSuccessful():
+        return 1
+    return 77 if result.skipped else 0

@@ -23,7 +23,7 @@ import tempfile
 import time
 import unittest
 
-from heapscan_cli import fixture, run, why_ptrace_is_refused
+from heapscan_cli import fixture, run, run_suites, why_ptrace_is_refused
 from pprof_profile import Profile
 from validate_json import parse, violations
 
@@ -490,18 +490,8 @@ class Browser(unittest.TestCase):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--heapscan", required=True)
-    parser.add_argument("--fixtures", required=True)
-    parser.add_argument("--make-html-pages", required=True)
-    parser.add_argument("suites", nargs="*")
-    parser.parse_args(namespace=OPTIONS)
-    names = OPTIONS.suites or ["Pages", "Lines", "Browser"]
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__])
-    result = unittest.TextTestRunner(verbosity=2).run(suite)
-    if not result.wasSuccessful():
-        return 1
-    return 77 if result.skipped else 0
+    return run_suites(OPTIONS, __doc__, sys.modules[__name__], ["Pages", "Lines", "Browser"],
+                      make_html_pages={"required": True})
 
 
 if __name__ == "__main__":

@@ -228,4 +228,4 @@ class Threads(GrowthTest):
 
 
 if __name__ == "__main__":
-    sys.exit(growth_test.run_suites(__doc__, __name__, ["Hoarding", "Mappings", "Areas", "Shared", "Threads"]))
+    sys.exit(growth_test.main(__doc__, __name__, ["Hoarding", "Mappings", "Areas", "Shared", "Threads"]))

@@ -438,5 +438,5 @@ class TraceUsage(TraceTest):
 
 
 if __name__ == "__main__":
-    sys.exit(growth_test.run_suites(__doc__, __name__,
+    sys.exit(growth_test.main(__doc__, __name__,
                                     ["TraceStacks", "TraceSelection", "TraceFormats", "TraceEnds", "TraceUsage"]))

@@ -485,5 +485,5 @@ class WatchUsage(WatchTest):
 
 
 if __name__ == "__main__":
-    sys.exit(growth_test.run_suites(__doc__, __name__,
+    sys.exit(growth_test.main(__doc__, __name__,
                                     ["WatchGrowth", "WatchEnds", "WatchLooks", "WatchSnapshots", "WatchUsage"]))

@@ -7,7 +7,6 @@ A host has 104 reports. An engine that is not there is a reason to skip, with CI
 Exit code 77: everything that ran passed, but something had to be skipped.
 """
 
-import argparse
 import csv
 import glob
 import io
@@ -30,7 +29,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FLEET = str(ROOT / "tools/fleet/fleet")
 sys.path.insert(0, str(HERE.parent / "cli"))
-from heapscan_cli import fixture, run, why_ptrace_is_refused  # noqa: E402
+from heapscan_cli import fixture, run, run_suites, why_ptrace_is_refused  # noqa: E402
 
 OPTIONS = types.SimpleNamespace(heapscan=None, fixtures=None, hosts=12)
 ROWS = 40
@@ -93,14 +92,9 @@ class PostgresServer:
             shutil.chown(self.folder, "nobody")
         data = os.path.join(self.folder, "data")
         self.as_user("initdb", "--pgdata", data, "--no-sync", "--no-locale", "--encoding", "UTF8", "--auth", "trust", check=True)
-        self.process = subprocess.Popen(
-            [*self.prefix(), os.path.join(self.bin, "postgres"), "-D", data, "-k", self.folder, "-h", "", "-F",
-             "-c", "logging_collector=off"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
-        deadline = time.monotonic() + PATIENCE
-        while self.as_user("pg_isready", "-q", "-h", self.folder, check=False).returncode != 0:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError("PostgreSQL did not start")
-            time.sleep(0.02)  # between questions, not for an answer
+        # Comes back when the server says that it is ready.
+        self.control("start", "--timeout", str(PATIENCE), "--log", os.path.join(self.folder, "log"),
+                     "--options", f"-k {self.folder} -h '' -F -c logging_collector=off")
         os.environ["PATH"] = self.bin + os.pathsep + os.environ["PATH"]
 
     @staticmethod
@@ -114,13 +108,15 @@ class PostgresServer:
         return subprocess.run([*self.prefix(), os.path.join(self.bin, program), *words], check=check, cwd="/",
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    def control(self, what, *words):
+        self.as_user("pg_ctl", what, "--wait", "--silent", "--pgdata", os.path.join(self.folder, "data"), *words, check=True)
+
     def new_database(self, name):
         self.as_user("createdb", "-h", self.folder, name, check=True)
         return f"host={self.folder} user={self.user} dbname={name}"
 
     def end(self):
-        self.process.terminate()
-        self.process.wait(PATIENCE)
+        self.control("stop", "--mode", "fast")
         shutil.rmtree(self.folder)
 
 
@@ -298,18 +294,8 @@ class Words(unittest.TestCase):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--heapscan", required=True)
-    parser.add_argument("--fixtures", required=True)
-    parser.add_argument("--hosts", type=int, default=OPTIONS.hosts)
-    parser.add_argument("suites", nargs="*")
-    parser.parse_args(namespace=OPTIONS)
-    names = OPTIONS.suites or ["Words", "DuckDb", "Postgres"]
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__])
-    result = unittest.TextTestRunner(verbosity=2).run(suite)
-    if not result.wasSuccessful():
-        return 1
-    return 77 if result.skipped else 0
+    return run_suites(OPTIONS, __doc__, sys.modules[__name__], ["Words", "DuckDb", "Postgres"],
+                      hosts={"type": int, "default": OPTIONS.hosts})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ usage: look_test.py --heapscan PROGRAM --fixtures FOLDER [SUITE...]
 Exit code 77: everything that ran passed, but something had to be skipped.
 """
 
-import argparse
 import gzip
 import json
 import os
@@ -21,7 +20,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 TOOLS = HERE.parent.parent / "tools/fleet"
 sys.path.insert(0, str(HERE.parent / "cli"))
-from heapscan_cli import fixture, healthy_process, why_ptrace_is_refused  # noqa: E402
+from heapscan_cli import fixture, healthy_process, run_suites, why_ptrace_is_refused  # noqa: E402
 
 OPTIONS = types.SimpleNamespace()
 SYSTEMCTL = """#!/bin/sh
@@ -150,16 +149,7 @@ class Units(unittest.TestCase):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--heapscan", required=True)
-    parser.add_argument("--fixtures", required=True)
-    parser.add_argument("suites", nargs="*")
-    parser.parse_args(namespace=OPTIONS)
-    suite = unittest.defaultTestLoader.loadTestsFromNames(OPTIONS.suites or ["Looks", "Words", "Units"], sys.modules[__name__])
-    result = unittest.TextTestRunner(verbosity=2).run(suite)
-    if not result.wasSuccessful():
-        return 1
-    return 77 if result.skipped else 0
+    return run_suites(OPTIONS, __doc__, sys.modules[__name__], ["Looks", "Words", "Units"])
 
 
 if __name__ == "__main__":
