@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -52,6 +53,15 @@ int next_character(FILE* /*in*/) {
   }
 }
 
+// Before the prompt is shown, for libedit does it after that, and a terminal that is not prepared yet
+// takes a Ctrl-D typed at the prompt for itself. And the kernel is to drop nothing when Ctrl-C is
+// typed: it sends the signal first, and the prompt that answers would be among what it drops.
+int prepare_terminal() {
+  rl_parse_and_bind("setty -d +noflsh");
+  rl_prep_terminal(1);
+  return 0;
+}
+
 // libedit asks for one candidate after the other, and frees each.
 char* next_candidate(const char* /*text*/, int number) {
   const auto index = static_cast<size_t>(number);
@@ -92,9 +102,9 @@ LineEditor::LineEditor(std::string prompt, Complete complete)
   the_complete = std::move(complete);
   std::setlocale(LC_CTYPE, "");  // for letters beyond ASCII, as they are typed
   rl_readline_name = "heapscan";
+  rl_pre_input_hook = prepare_terminal;
   rl_getc_function = next_character;
   rl_initialize();
-  rl_catch_signals = 0;
   rl_attempted_completion_function = complete_word;
   rl_basic_word_break_characters = " \t\n";
   stifle_history(kLinesKept);
@@ -133,6 +143,7 @@ std::optional<std::string> LineEditor::edit() {
   sigaction(SIGINT, &old, nullptr);
   sigprocmask(SIG_SETMASK, &before, nullptr);
   if (was_interrupted != 0) {
+    tcflush(STDIN_FILENO, TCIFLUSH);  // the rest of the line that was given up
     std::cout << '\n';
     return "";
   }

@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -261,16 +262,20 @@ class Terminal:
     def end(self):
         """Reads what is left, for a terminal is given back only when nothing is; the exit code."""
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            if select.select([self.fd], [], [], 1)[0]:
-                try:
-                    if not os.read(self.fd, 65536):
-                        break
-                except OSError:
-                    break
+        try:
+            while time.monotonic() < deadline:
+                if select.select([self.fd], [], [], 1)[0]:
+                    self.seen += os.read(self.fd, 65536).decode(errors="replace")
+        except OSError:  # EIO: nobody has the other side open any more
+            pass
+        else:
+            os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
         os.close(self.fd)
-        return os.waitstatus_to_exitcode(status)
+        code = os.waitstatus_to_exitcode(status)
+        if code == -signal.SIGKILL:
+            raise TimeoutError(f"the session did not end after {self.seen!r}")
+        return code
 
 
 class OnATerminal(LookedAt):
@@ -301,4 +306,4 @@ class OnATerminal(LookedAt):
 
 if __name__ == "__main__":
     sys.exit(growth_test.main(__doc__, __name__,
-                                    ["Find", "Whatis", "Refs", "Grep", "Session", "OnATerminal"]))
+                              ["Find", "Whatis", "Refs", "Grep", "Session", "OnATerminal"]))

@@ -2,9 +2,11 @@
 // thread count.
 #pragma once
 
+#include <signal.h>
 #include <tbb/blocked_range.h>
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
+#include <tbb/task_scheduler_observer.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,6 +16,26 @@
 #include <vector>
 
 namespace heapscan {
+
+// Called on a worker: signals are for the thread that called the loop, which is the one that waits
+// for them. Faults are the business of the thread that makes them.
+inline void leave_signals_to_caller() {
+  sigset_t signals;
+  sigfillset(&signals);
+  for (const int fault : {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) {
+    sigdelset(&signals, fault);
+  }
+  ::pthread_sigmask(SIG_SETMASK, &signals, nullptr);
+}
+
+class WorkersWithoutSignals : public tbb::task_scheduler_observer {
+ public:
+  WorkersWithoutSignals() { observe(true); }
+  ~WorkersWithoutSignals() override { observe(false); }
+  void on_scheduler_entry(bool is_worker) override {
+    if (is_worker) leave_signals_to_caller();
+  }
+};
 
 // While alive, limits the threads all parallel loops may use; 0 means one per processor.
 class ThreadLimit {
@@ -29,6 +51,7 @@ class ThreadLimit {
     return threads != 0 ? threads : std::max(1U, std::thread::hardware_concurrency());
   }
   tbb::global_control control_;
+  WorkersWithoutSignals workers_;
 };
 
 #if defined(__SANITIZE_THREAD__)
@@ -44,7 +67,12 @@ void parallel_for(size_t count, F&& f) {
     }
   };
   std::vector<std::thread> threads;
-  for (size_t i = 1; i < ThreadLimit::current(); ++i) threads.emplace_back(work);
+  for (size_t i = 1; i < ThreadLimit::current(); ++i) {
+    threads.emplace_back([&] {
+      leave_signals_to_caller();
+      work();
+    });
+  }
   work();
   for (std::thread& thread : threads) thread.join();
 }
