@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "acquire/kernel_files.h"
 #include "acquire/mountinfo.h"
 #include "acquire/proc_files.h"
 #include "heapscan/base/fd.h"
@@ -20,14 +21,6 @@ constexpr uint64_t kNoLimit = uint64_t{1} << 60;
 bool has_word(std::string_view list, std::string_view word) {
   const std::vector<std::string_view> words = split(list, ',');
   return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-std::optional<uint64_t> number_in_file(const std::string& path) {
-  const std::string text = read_text_file(path, kFileLimit);
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end == text.data()) return std::nullopt;  // "max"
-  return value;
 }
 
 // The number behind `key` at the beginning of a line; 0: there is no such line.
@@ -153,9 +146,9 @@ std::vector<CgroupFolder> folders_of(const std::vector<CgroupPlace>& places,
 std::optional<MemoryLimit> read_memory_limit(const CgroupFolder& cgroup) {
   const bool is_two = cgroup.version == CgroupVersion::Two;
   const auto limit =
-      number_in_file(cgroup.folder + (is_two ? "/memory.max" : "/memory.limit_in_bytes"));
+      number_of_file(cgroup.folder + (is_two ? "/memory.max" : "/memory.limit_in_bytes"));
   const auto used =
-      number_in_file(cgroup.folder + (is_two ? "/memory.current" : "/memory.usage_in_bytes"));
+      number_of_file(cgroup.folder + (is_two ? "/memory.current" : "/memory.usage_in_bytes"));
   if (!limit || !used || *limit >= kNoLimit) return std::nullopt;
   const std::string stat = read_text_file(cgroup.folder + "/memory.stat", kFileLimit);
   // Cached files that nobody has used lately go before anything is killed.

@@ -12,20 +12,12 @@
 #include <utility>
 #include <vector>
 
+#include "acquire/kernel_files.h"
 #include "heapscan/machine/machine.h"
 
 namespace heapscan {
 
-// ---- reading files that may be missing, refused or slow -----------------------------------------
-
-struct FileRead {
-  std::string text;
-  ReadOutcome outcome = ReadOutcome::Read;
-};
-[[nodiscard]] FileRead read_file(const std::string& path, size_t limit);
-
-// The number that a file begins with.
-[[nodiscard]] std::optional<uint64_t> number_of_file(const std::string& path);
+// ---- what may take too long ---------------------------------------------------------------------
 
 // Calls work(deliver) in a thread of its own, and returns what it has delivered when it has ended, or
 // when `patience` is over. The kernel may let a read wait for ever (for the lock of a process that

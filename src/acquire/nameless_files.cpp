@@ -71,7 +71,7 @@ NamelessSeen look_at_descriptors(int pid) {
   seen.pid = pid;
   const std::string folder = process_folder(pid) + "/fd";
   if (const Fd open = Fd::open_read(folder); !open.valid()) {
-    seen.outcome = errno == EACCES || errno == EPERM ? ReadOutcome::Refused : ReadOutcome::Absent;
+    seen.outcome = outcome_of_errno(errno);
     return seen;
   }
   for (const int descriptor : numbered_entries(folder)) add_if_nameless(folder, descriptor, seen);

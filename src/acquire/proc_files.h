@@ -11,22 +11,13 @@
 
 #include "heapscan/base/addr.h"
 #include "heapscan/base/note.h"
+#include "heapscan/base/text_lines.h"
 #include "heapscan/image/image.h"
 #include "heapscan/image/memory_sample.h"
 
 namespace heapscan {
 
 // ---- the two ways in which /proc speaks: lines of text, and links -------------------------------
-
-// Calls f(line) for each line, without its newline.
-template <typename F>
-void for_each_line(std::string_view text, F&& f) {
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    f(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-}
 
 // Where the link points; empty when it cannot be read.
 [[nodiscard]] std::string link_target(const std::string& path);

@@ -1,7 +1,6 @@
 #include "heapscan/acquire/read_machine.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -10,9 +9,9 @@
 #include <charconv>
 #include <memory>
 
+#include "acquire/kernel_files.h"
 #include "acquire/machine_parts.h"
 #include "heapscan/base/error.h"
-#include "heapscan/base/fd.h"
 #include "heapscan/base/text.h"
 
 namespace heapscan {
@@ -21,10 +20,6 @@ namespace {
 
 constexpr size_t kSmallFile = 65536;
 constexpr size_t kLargeFile = size_t{16} << 20;
-
-ReadOutcome outcome_of_errno(int error) {
-  return error == EACCES || error == EPERM ? ReadOutcome::Refused : ReadOutcome::Absent;
-}
 
 // A file whose outcome is told.
 std::string read_told(const std::string& root, const std::string& path, MachineFacts& facts) {
@@ -122,30 +117,6 @@ void read_the_rest(const std::string& root, MachineFacts& facts) {
 }
 
 }  // namespace
-
-FileRead read_file(const std::string& path, size_t limit) {
-  FileRead file;
-  // What was copied from another machine may hold anything, a FIFO too.
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd.valid()) return {"", outcome_of_errno(errno)};
-  char buffer[16384];
-  while (file.text.size() < limit) {
-    const ssize_t got = ::read(fd.get(), buffer, std::min(sizeof buffer, limit - file.text.size()));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && file.text.empty()) file.outcome = outcome_of_errno(errno);
-    if (got <= 0) break;
-    file.text.append(buffer, static_cast<size_t>(got));
-  }
-  return file;
-}
-
-std::optional<uint64_t> number_of_file(const std::string& path) {
-  const std::string text = read_file(path, kSmallFile).text;
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end == text.data()) return std::nullopt;
-  return value;
-}
 
 MachineFacts read_machine(const std::string& root, MachineWanted wanted) {
   MachineFacts facts;

@@ -2,7 +2,7 @@
 
 #include <tuple>
 
-#include "machine/lines.h"
+#include "machine/kernel_text.h"
 
 namespace heapscan {
 
@@ -59,7 +59,7 @@ bool is_in_sockstat(std::string_view name) {
 
 std::vector<SlabCache> parse_slabinfo(std::string_view text, uint64_t page_size) {
   std::vector<SlabCache> caches;
-  each_line(text, [&](std::string_view line) {
+  for_each_line(text, [&](std::string_view line) {
     if (line.starts_with('#')) return;
     if (auto cache = cache_of(line, page_size)) caches.push_back(std::move(*cache));
   });
@@ -72,13 +72,13 @@ std::vector<SlabCache> parse_slabinfo(std::string_view text, uint64_t page_size)
 std::vector<SocketMemory> parse_socket_memory(std::string_view sockstat, std::string_view protocols,
                                               uint64_t page_size) {
   std::vector<SocketMemory> sockets;
-  each_line(sockstat, [&](std::string_view line) {
+  for_each_line(sockstat, [&](std::string_view line) {
     std::string_view name = take_word(line);
     if (name.ends_with(':')) name.remove_suffix(1);
     if (name == "FRAG") return add_protocol(name, value_in(line, "memory"), sockets);
     add_protocol(name, page_bytes_of(value_in(line, "mem"), page_size), sockets);
   });
-  each_line(protocols, [&](std::string_view line) {
+  for_each_line(protocols, [&](std::string_view line) {
     const std::string_view name = take_word(line);
     if (is_in_sockstat(name)) return;
     (void)take_word(line);                 // size of a socket
@@ -104,7 +104,7 @@ std::optional<ZramDevice> parse_zram(std::string_view name, std::string_view mm_
 uint64_t parse_free_lists(std::string_view zoneinfo) {
   uint64_t pages = 0;
   bool in_lists = false;
-  each_line(zoneinfo, [&](std::string_view line) {
+  for_each_line(zoneinfo, [&](std::string_view line) {
     const std::string_view key = take_word(line);
     if (key == "pagesets") in_lists = true;
     if (key == "Node") in_lists = false;

@@ -11,7 +11,7 @@
 #include <array>
 
 #include "heapscan/machine/kernel_memory.h"
-#include "machine/lines.h"
+#include "machine/kernel_text.h"
 
 namespace heapscan {
 
@@ -68,7 +68,7 @@ KmemleakReport parse_kmemleak(std::string_view text) {
   KmemleakObject* object = &ignored;
   bool in_stack = false;
   report.first.reserve(KmemleakReport::kMostShown);
-  each_line(text, [&](std::string_view line) {
+  for_each_line(text, [&](std::string_view line) {
     if (!line.starts_with("unreferenced object")) return read_line(line, in_stack, *object);
     const uint64_t size = size_in(line).value_or(0);
     ++report.objects;

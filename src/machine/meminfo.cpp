@@ -1,6 +1,6 @@
 #include "heapscan/machine/meminfo.h"
 
-#include "machine/lines.h"
+#include "machine/kernel_text.h"
 
 namespace heapscan {
 
@@ -18,7 +18,7 @@ std::optional<uint64_t> MemInfo::find(std::string_view key) const {
 
 MemInfo parse_meminfo(std::string_view text) {
   MemInfo info;
-  each_line(text, [&](std::string_view line) {
+  for_each_line(text, [&](std::string_view line) {
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos || info.values.size() >= kMostLines) return;
     const std::string_view key = line.substr(0, colon);

@@ -3,7 +3,7 @@
 #include <map>
 #include <utility>
 
-#include "machine/lines.h"
+#include "machine/kernel_text.h"
 
 namespace heapscan {
 
@@ -42,7 +42,7 @@ ProcessKey key_of(const ProcessMemory& process) { return {process.pid, process.s
 std::optional<ProportionalMemory> parse_rollup(std::string_view text) {
   std::optional<uint64_t> anonymous;
   ProportionalMemory memory;
-  each_line(text, [&](std::string_view line) {
+  for_each_line(text, [&](std::string_view line) {
     if (const auto bytes = kib_line(line, "Pss_Anon")) anonymous = bytes;
     if (const auto bytes = kib_line(line, "Pss_File")) memory.files = *bytes;
     if (const auto bytes = kib_line(line, "Pss_Shmem")) memory.shared = *bytes;
@@ -58,7 +58,7 @@ std::optional<ProcessMemory> parse_process_memory(std::string_view status, std::
   ProcessMemory memory;
   std::optional<uint64_t> resident;
   std::optional<uint64_t> anonymous;
-  each_line(status, [&](std::string_view line) {
+  for_each_line(status, [&](std::string_view line) {
     if (line.starts_with("Name:")) memory.name = name_in(line.substr(5));
     if (const auto bytes = kib_line(line, "VmRSS")) resident = bytes;
     if (const auto bytes = kib_line(line, "RssAnon")) anonymous = bytes;

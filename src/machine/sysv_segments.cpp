@@ -1,7 +1,7 @@
 #include <array>
 
 #include "heapscan/machine/machine.h"
-#include "machine/lines.h"
+#include "machine/kernel_text.h"
 
 namespace heapscan {
 
@@ -12,7 +12,7 @@ SysvSegments parse_sysv_segments(std::string_view text) {
   constexpr size_t kResident = 14;
   constexpr size_t kSwapped = 15;
   SysvSegments sum;
-  each_line(text, [&](std::string_view line) {
+  for_each_line(text, [&](std::string_view line) {
     std::array<std::optional<uint64_t>, kSwapped + 1> columns;
     for (auto& column : columns) column = take_number(line);
     const auto bytes_at = [&](size_t column) {

@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "heapscan/machine/kernel_memory.h"
-#include "machine/lines.h"
+#include "machine/kernel_text.h"
 
 namespace heapscan {
 
@@ -45,7 +45,7 @@ bool makes_stacks(std::string_view caller) {
 std::optional<VmallocUse> parse_vmallocinfo(std::string_view text, uint64_t page_size) {
   VmallocUse use;
   std::map<std::string, VmallocCaller> callers;
-  each_line(text, [&](std::string_view line) {
+  for_each_line(text, [&](std::string_view line) {
     const auto area = area_of(line);
     const auto bytes = area ? bytes_of(area->pages, page_size) : std::nullopt;
     if (!bytes) return;

@@ -7,20 +7,12 @@
 #include <optional>
 #include <string_view>
 
+#include "heapscan/base/text_lines.h"
+
 namespace heapscan {
 
 // The largest number of bytes that is believed: sums of a few dozen such cannot overflow.
 inline constexpr uint64_t kMostBytes = uint64_t{1} << 56;
-
-// Calls f(line) for each line, without its newline.
-template <typename F>
-void each_line(std::string_view text, F&& f) {
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    f(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-}
 
 // Takes the next word that blanks part off the front; empty when there is none.
 [[nodiscard]] inline std::string_view take_word(std::string_view& text) {
