@@ -1,55 +1,40 @@
-// A profile as pprof has it: perftools.profiles.Profile of profile.proto, gzipped.
+// What was recorded of allocations, as a profile for pprof.
 #include <map>
 #include <ostream>
-#include <string_view>
 
 #include "heapscan/report/trace.h"
-#include "report/proto_encoding.h"
+#include "report/pprof_profile.h"
 
 namespace heapscan {
 
 namespace {
 
-class PprofProfile {
+class TraceProfile {
  public:
-  explicit PprofProfile(const TraceReport& report) : report_(report) { (void)text(""); }
+  explicit TraceProfile(const TraceReport& report) : report_(report) {}
 
-  std::string write() {
+  void write(std::ostream& out) {
     for (const char* const fate : {"lost", "possible", "reachable", "freed"}) {
-      add_type(std::string(fate) + "_blocks", "count");
-      add_type(std::string(fate) + "_bytes", "bytes");
+      profile_.add_type(std::string(fate) + "_blocks", "count");
+      profile_.add_type(std::string(fate) + "_bytes", "bytes");
     }
     add_samples();
     add_mappings();
     add_locations();
     constexpr double kNanoseconds = 1e9;
-    profile_.number(9, static_cast<uint64_t>(report_.began_at * kNanoseconds));
+    profile_.set_time(report_.began_at);
     profile_.number(10, static_cast<uint64_t>(report_.seconds * kNanoseconds));
     ProtoMessage period_type;
-    period_type.number(1, text("addresses"));
-    period_type.number(2, text("count"));
+    period_type.number(1, profile_.text("addresses"));
+    period_type.number(2, profile_.text("count"));
     profile_.message(11, period_type);
     profile_.number(12, report_.one_in);
-    for (const std::string& note : report_.notes) profile_.number(13, text(note));
-    profile_.number(14, text("lost_bytes"));
-    std::vector<std::string_view> ordered(texts_.size());
-    for (const auto& [string, index] : texts_) ordered[index] = string;
-    for (const std::string_view string : ordered) profile_.text(6, string);
-    return profile_.bytes();
+    for (const std::string& note : report_.notes) profile_.number(13, profile_.text(note));
+    profile_.number(14, profile_.text("lost_bytes"));
+    profile_.write(out);
   }
 
  private:
-  uint64_t text(const std::string& string) {
-    return texts_.try_emplace(string, texts_.size()).first->second;
-  }
-
-  void add_type(const std::string& what, const char* unit) {
-    ProtoMessage type;
-    type.number(1, text(what));
-    type.number(2, text(unit));
-    profile_.message(1, type);
-  }
-
   void add_samples() {
     for (const TraceRow& row : report_.rows) {
       std::vector<uint64_t> places;
@@ -60,10 +45,7 @@ class PprofProfile {
         values.push_back(fate.blocks);
         values.push_back(fate.bytes);
       }
-      ProtoMessage sample;
-      sample.packed(1, places);
-      sample.packed(2, values);
-      profile_.message(2, sample);
+      profile_.add_sample(places, values);
     }
   }
 
@@ -75,8 +57,8 @@ class PprofProfile {
       mapping.number(2, module.range.begin().value);
       mapping.number(3, module.range.end().value);
       mapping.number(4, module.range.begin().value - module.bias);
-      mapping.number(5, text(module.path));
-      mapping.number(6, text(module.build_id));
+      mapping.number(5, profile_.text(module.path));
+      mapping.number(6, profile_.text(module.build_id));
       mapping.number(7, 1);  // functions are named already
       profile_.message(3, mapping);
     }
@@ -113,24 +95,21 @@ class PprofProfile {
     if (is_new) {
       ProtoMessage function;
       function.number(1, at->second);
-      function.number(2, text(frame.function));
-      function.number(3, text(frame.function));
-      function.number(4, text(frame.file));
+      function.number(2, profile_.text(frame.function));
+      function.number(3, profile_.text(frame.function));
+      function.number(4, profile_.text(frame.file));
       profile_.message(5, function);
     }
     return at->second;
   }
 
   const TraceReport& report_;
-  ProtoMessage profile_;
-  std::map<std::string, uint64_t> texts_;
+  PprofProfile profile_;
   std::map<std::pair<std::string, std::string>, uint64_t> functions_;
 };
 
 }  // namespace
 
-void render_pprof(const TraceReport& report, std::ostream& out) {
-  write_gzip(PprofProfile(report).write(), out);
-}
+void render_pprof(const TraceReport& report, std::ostream& out) { TraceProfile(report).write(out); }
 
 }  // namespace heapscan

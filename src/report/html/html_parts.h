@@ -14,7 +14,7 @@
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/report/changes.h"
 #include "heapscan/report/report.h"
-#include "report/html/tree_rows.h"
+#include "report/tree_rows.h"
 
 namespace heapscan {
 

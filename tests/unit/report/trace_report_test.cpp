@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "heapscan/report/page.h"
-#include "report/html/tree_rows.h"
+#include "report/tree_rows.h"
 #include "unit/report/judged_program.h"
 
 namespace heapscan {

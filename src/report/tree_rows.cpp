@@ -1,4 +1,4 @@
-#include "report/html/tree_rows.h"
+#include "report/tree_rows.h"
 
 #include <fmt/format.h>
 

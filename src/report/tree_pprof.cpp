@@ -7,8 +7,8 @@
 #include <ostream>
 
 #include "heapscan/report/page.h"
-#include "report/html/tree_rows.h"
-#include "report/proto_encoding.h"
+#include "report/pprof_profile.h"
+#include "report/tree_rows.h"
 
 namespace heapscan {
 
@@ -17,34 +17,16 @@ namespace {
 class TreeProfile {
  public:
   TreeProfile(const TreeRows& rows, double captured_at) : rows_(rows) {
-    (void)text("");
-    constexpr double kNanoseconds = 1e9;
-    add_type("blocks", "count");
-    add_type("bytes", "bytes");
+    profile_.add_type("blocks", "count");
+    profile_.add_type("bytes", "bytes");
     add_samples();
-    if (captured_at > 0) profile_.number(9, static_cast<uint64_t>(captured_at * kNanoseconds));
-    profile_.number(14, text("bytes"));
+    profile_.set_time(captured_at);
+    profile_.number(14, profile_.text("bytes"));
   }
 
-  std::string write() {
-    std::vector<std::string_view> ordered(texts_.size());
-    for (const auto& [string, index] : texts_) ordered[index] = string;
-    for (const std::string_view string : ordered) profile_.text(6, string);
-    return profile_.bytes();
-  }
+  void write(std::ostream& out) { profile_.write(out); }
 
  private:
-  uint64_t text(const std::string& string) {
-    return texts_.try_emplace(string, texts_.size()).first->second;
-  }
-
-  void add_type(const char* what, const char* unit) {
-    ProtoMessage type;
-    type.number(1, text(what));
-    type.number(2, text(unit));
-    profile_.message(1, type);
-  }
-
   void add_samples() {
     const std::vector<VerdictTotal> own = own_totals(rows_);
     for (size_t i = 0; i < rows_.size(); ++i) {
@@ -52,10 +34,7 @@ class TreeProfile {
       std::vector<uint64_t> stack;  // innermost first
       for (size_t at = i; at != TreeRow::kNoParent; at = rows_[at].parent)
         stack.push_back(place_of(rows_[at].name));
-      ProtoMessage sample;
-      sample.packed(1, stack);
-      sample.packed(2, {own[i].blocks, own[i].bytes});
-      profile_.message(2, sample);
+      profile_.add_sample(stack, {own[i].blocks, own[i].bytes});
     }
   }
 
@@ -64,8 +43,8 @@ class TreeProfile {
     if (!is_new) return at->second;
     ProtoMessage function;
     function.number(1, at->second);
-    function.number(2, text(name));
-    function.number(3, text(name));
+    function.number(2, profile_.text(name));
+    function.number(3, profile_.text(name));
     profile_.message(5, function);
     ProtoMessage line;
     line.number(1, at->second);
@@ -77,19 +56,18 @@ class TreeProfile {
   }
 
   const TreeRows& rows_;
-  ProtoMessage profile_;
-  std::map<std::string, uint64_t> texts_;
+  PprofProfile profile_;
   std::map<std::string, uint64_t> places_;
 };
 
 }  // namespace
 
 void render_pprof(const HoldsReport& report, std::ostream& out) {
-  write_gzip(TreeProfile(tree_of_holds(report), report.target.captured_at).write(), out);
+  TreeProfile(tree_of_holds(report), report.target.captured_at).write(out);
 }
 
 void render_pprof(const Report& report, std::ostream& out) {
-  write_gzip(TreeProfile(tree_of_groups(report), report.target.captured_at).write(), out);
+  TreeProfile(tree_of_groups(report), report.target.captured_at).write(out);
 }
 
 }  // namespace heapscan
