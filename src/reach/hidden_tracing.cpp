@@ -13,14 +13,6 @@ namespace {
 
 constexpr int kMostHiddenRounds = 4;
 
-// Bits of `before` that are not in `after`.
-BlockBitmap cleared(const BlockBitmap& before, const BlockBitmap& after) {
-  BlockBitmap result(before);
-  for (size_t i = 0; i < result.word_count(); ++i)
-    result.set_word(i, before.word(i) & ~after.word(i));
-  return result;
-}
-
 std::vector<uint64_t> values_of(const std::vector<HiddenPointer>& found) {
   std::vector<uint64_t> values;
   for (const HiddenPointer& hidden : found) values.push_back(hidden.value);
@@ -32,7 +24,7 @@ std::vector<uint64_t> values_of(const std::vector<HiddenPointer>& found) {
 void HiddenTracing::mark(const BlockBitmap& judged, const BlockBitmap& unheld,
                          const std::function<void(const std::vector<uint64_t>&)>& follow) {
   candidates_ = BlockBitmap(unheld);
-  std::vector<HiddenPointer> found = find(roots_, cleared(judged, unheld));
+  std::vector<HiddenPointer> found = find(roots_, without(judged, unheld));
   note(found);
   std::vector<uint64_t> addresses = values_of(found);
   for (const HiddenWord& hidden : find_hidden_words(heap_, candidates_, roots_.words)) {
@@ -42,7 +34,7 @@ void HiddenTracing::mark(const BlockBitmap& judged, const BlockBitmap& unheld,
   for (int round = 0; !addresses.empty() && round < kMostHiddenRounds; ++round) {
     const BlockBitmap before(unheld);
     follow(addresses);
-    found = find(Roots(), cleared(before, unheld));
+    found = find(Roots(), without(before, unheld));
     note(found);
     addresses = values_of(found);
   }

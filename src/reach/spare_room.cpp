@@ -118,10 +118,10 @@ class Claims {
     }
   }
 
-  // The word at bytes[at], which is the address begin + at, and its neighbours.
+  // The word at bytes[at], which lies near a heap, and its neighbours. Its address is begin + at.
   void look_at(Addr begin, Bytes bytes, size_t at, const Block* holder) {
     const auto pointer = load<uint64_t>(bytes.data() + at);
-    if (pointer - low_ >= span_ || pointer % 16 != 0) return;
+    if (pointer % 16 != 0) return;
     const uint64_t next = read_at<uint64_t>(bytes, at + 8).value_or(0);
     const uint64_t after = read_at<uint64_t>(bytes, at + 16).value_or(0);
     const uint64_t last = at >= 8 ? load<uint64_t>(bytes.data() + at - 8) : 0;

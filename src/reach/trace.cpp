@@ -58,19 +58,6 @@ std::vector<RootWord> words_of(const Roots& roots, RootStrength strength) {
   return chosen;
 }
 
-// Bits of `a` that are not in `b`.
-BlockBitmap without(const BlockBitmap& a, const BlockBitmap& b) {
-  BlockBitmap result(a);
-  for (size_t i = 0; i < a.word_count(); ++i) result.set_word(i, a.word(i) & ~b.word(i));
-  return result;
-}
-
-BlockBitmap intersection(const BlockBitmap& a, const BlockBitmap& b) {
-  BlockBitmap result(a);
-  for (size_t i = 0; i < a.word_count(); ++i) result.set_word(i, a.word(i) & b.word(i));
-  return result;
-}
-
 void merge(std::vector<uint64_t>& into, const std::vector<uint64_t>& more) {
   std::vector<uint64_t> merged;
   merged.reserve(into.size() + more.size());

@@ -69,6 +69,19 @@ class BlockBitmap {
   mutable GrowingArray<uint64_t> words_;
 };
 
+// The blocks of `a` that are not in `b`, and those that are; of one heap.
+
+[[nodiscard]] inline BlockBitmap without(const BlockBitmap& a, const BlockBitmap& b) {
+  BlockBitmap result(a);
+  for (size_t i = 0; i < a.word_count(); ++i) result.set_word(i, a.word(i) & ~b.word(i));
+  return result;
+}
+[[nodiscard]] inline BlockBitmap intersection(const BlockBitmap& a, const BlockBitmap& b) {
+  BlockBitmap result(a);
+  for (size_t i = 0; i < a.word_count(); ++i) result.set_word(i, a.word(i) & b.word(i));
+  return result;
+}
+
 // ---- columns for some blocks only ---------------------------------------------------------------
 
 // Counts the blocks of a bitmap, so that columns need rows only for those blocks: a block's number
