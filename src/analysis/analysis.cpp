@@ -4,6 +4,7 @@
 #include <chrono>
 #include <tuple>
 
+#include "analysis/allocating_code.h"
 #include "analysis/interpreters.h"
 #include "heapscan/base/error.h"
 #include "heapscan/identify/debug_wanted.h"
@@ -14,7 +15,6 @@ namespace {
 
 // Than lost: then what is held is worth more of somebody's time.
 constexpr uint64_t kTimesMoreHeld = 10;
-constexpr int kMostAllocators = 8;  // one inside the other
 
 // Runs one stage and books its time.
 class Stages {
@@ -64,36 +64,6 @@ std::vector<CodeLine> find_lines(const Analysis& a, const DebugInfo& debug_info)
     if (found[i]) lines.push_back({code[i], *found[i]});
   }
   return lines;
-}
-
-// Of answered clusters: the function that holds the call, and the program's own allocators that it
-// goes through. What lies below those, malloc above all, would match whatever there is.
-AllocatingCode names_of_allocating_code(const Analysis& a) {
-  AllocatingCode code(a.site_matches.size());
-  for (size_t i = 0; i < code.size(); ++i) {
-    const ClusterSites& matches = a.site_matches[ClusterId(i)];
-    if (!matches.is_answered()) continue;
-    std::vector<std::string>& names = code[ClusterId(i)];
-    const auto add_function = [&](const std::string& name) {
-      if (name.empty()) return;
-      names.push_back(name);
-      names.push_back(name_of_symbol(name));
-    };
-    const CallSite& site = a.call_sites.rows[matches.best.front().site];
-    if (const auto symbol = a.symbols.ref_at(site.call)) add_function(std::string(symbol->name));
-    if (site.module.valid()) names.push_back(a.image.modules()[site.module].path);
-    if (const SourceLine* const line = a.line_of(site.call)) names.push_back(line->file);
-    const auto& allocators = a.call_sites.allocators;
-    Addr function = allocators[site.allocator].function;
-    for (int depth = 0; depth < kMostAllocators && !function.is_null(); ++depth) {
-      const auto found = std::find_if(allocators.begin(), allocators.end(),
-                                      [&](const auto& row) { return row.function == function; });
-      if (found == allocators.end() || found->inner.is_null()) break;
-      add_function(found->name);
-      function = found->inner;
-    }
-  }
-  return code;
 }
 
 bool wants_holding(const Analysis& a, HoldingWanted wanted) {
@@ -198,7 +168,7 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
   // Which losses are known already, and what hangs below the others.
   a.suppressed = stages.run("suppress", [&] {
     return suppress(options.suppressions, a.image, a.symbols, a.runtime, a.heap, a.reach,
-                    a.clusters, a.identities, names_of_allocating_code(a));
+                    a.clusters, a.identities, name_allocating_code(a));
   });
   a.forest = stages.run("fold trees", [&] {
     return fold_lost_trees(a.image, a.heap, a.reach, a.clusters, a.suppressed);

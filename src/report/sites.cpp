@@ -15,7 +15,6 @@ namespace {
 
 constexpr size_t kLongestSiteFunction = 60;
 constexpr size_t kMostSiteFacts = 4;
-constexpr size_t kDeepestChain = 8;
 constexpr size_t kListedBefore = 6;  // instructions
 constexpr size_t kListedAfter = 16;
 
@@ -77,18 +76,10 @@ std::string name_of_function(const Analysis& analysis, const AllocatorFunction& 
 }
 
 // The allocator, and those it passes the request on to.
-std::string spelled_chain(const Analysis& analysis, const AllocatorFunction& allocator) {
-  std::string chain = name_of_function(analysis, allocator);
-  Addr inner = allocator.inner;
-  for (size_t depth = 0; depth < kDeepestChain && !inner.is_null(); ++depth) {
-    const AllocatorFunction* next = nullptr;
-    for (const AllocatorFunction& a : analysis.call_sites.allocators) {
-      if (a.function == inner) next = &a;
-    }
-    if (next == nullptr) break;
-    chain += " -> " + name_of_function(analysis, *next);
-    inner = next->inner;
-  }
+std::string spelled_chain(const Analysis& analysis, const CallSite& site) {
+  std::string chain;
+  for (const AllocatorFunction* const allocator : analysis.call_sites.chain_of(site))
+    chain += (chain.empty() ? "" : " -> ") + name_of_function(analysis, *allocator);
   return chain;
 }
 
@@ -112,7 +103,7 @@ SiteRow row_of(const Analysis& analysis, const SiteMatch& match) {
   if (const SourceLine* line = analysis.line_of(site.call)) {
     row.source = spelled_line(*line);
   }
-  row.callee = spelled_chain(analysis, analysis.call_sites.allocators[site.allocator]);
+  row.callee = spelled_chain(analysis, site);
   for (const SiteFact& fact : match.facts) {
     if (row.facts.size() >= kMostSiteFacts) break;
     if (fact.weight < 0) continue;
@@ -128,7 +119,7 @@ std::string fact_of_instruction(const Analysis& analysis, const SiteMatch& match
                                 const CallSite& site, const ListedInstruction& insn) {
   std::string fact;
   if (insn.at == site.call) {
-    fact = spelled_chain(analysis, analysis.call_sites.allocators[site.allocator]);
+    fact = spelled_chain(analysis, site);
   } else if (insn.text.starts_with("call") && !insn.target.is_null()) {
     fact = name_of_place(analysis, insn.target);
   }

@@ -95,6 +95,10 @@ struct CallSites {
   std::vector<Mention> mentions;              // by functions with sites only; sorted, each once
   std::vector<AllocatorFunction> allocators;  // known ones and wrappers
   Notes notes;
+
+  // The allocator that a site calls, then those that it goes through, the last one known to the C
+  // library or to C++ where all are known. Bounded.
+  [[nodiscard]] std::vector<const AllocatorFunction*> chain_of(const CallSite& site) const;
 };
 
 // Damaged code costs what it touches: every function, module and round is bounded. Functions that
