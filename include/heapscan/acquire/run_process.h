@@ -28,9 +28,10 @@ struct EndingProcess {
 
 // Starts the program and comes back when it has ended. `on_end` is called for it, and with `follow`
 // for each process below it that ends before; not for one that is only borrowing another's memory
-// (vfork). With `at_exec` it is called as well for a process that becomes another program, unless it is a
-// copy of the one that started it and was never a program of its own. The processes are traced, not changed, and live on if we are killed. SIGTERM and the like
-// that somebody sends to us go to the program. Its status as waitpid says it. Throws Error (Acquire):
+// (vfork). With `at_exec` it is called as well for a process that becomes another program, unless it
+// is a copy of the one that started it and was never a program of its own. The processes are traced,
+// not changed, and live on if we are killed. SIGTERM and the like that somebody sends to us go to the
+// program. Its status as waitpid says it. Throws Error (Acquire):
 // it cannot be run or traced.
 [[nodiscard]] int run_process(const RunOptions& options,
                               const std::function<void(const EndingProcess&)>& on_end);

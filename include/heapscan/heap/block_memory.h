@@ -123,8 +123,8 @@ class BlockMemory {
 //   PointerStream<uint32_t> pointers(heap.index);
 //   for (size_t i = 0; i < blocks.size(); ++i) {
 //     if (i + kAhead < blocks.size()) reader.announce_bytes(blocks[i + kAhead]);
-//     reader.for_each_span(heap.block(blocks[i]).range(), [&](Addr, Bytes bytes) {
-//       ... for each word:
+//     reader.for_each_pointer(heap.block(blocks[i]).range(), [&](Addr, Bytes bytes, size_t at) {
+//       const auto word = load<uint64_t>(bytes.data() + at);
 //       const uint32_t range = heap.index.range_at(word);
 //       if (range != BlockIndex::kNoRange) pointers.push({word, range, i}, found);
 //     });

@@ -187,7 +187,7 @@ TEST_F(Trace, HiddenPointersMakePossible) {
   EXPECT_EQ(verdict(tagged_interior), Verdict::Definite);
 }
 
-// One pass over memory serves a chain of any length.
+// A few rounds, and one pass over what is left, serve a chain of any length.
 TEST_F(Trace, ChainOfTaggedWordsIsFollowedToItsEnd) {
   constexpr uint64_t kCounter = uint64_t{0x0123} << 48;
   std::vector<Addr> chain;
