@@ -30,18 +30,23 @@ inline void leave_signals_to_caller() {
 
 class WorkersWithoutSignals : public tbb::task_scheduler_observer {
  public:
-  WorkersWithoutSignals() { observe(true); }
-  ~WorkersWithoutSignals() override { observe(false); }
+  // Of the loops of this thread. For as long as the process lives, as workers do.
+  static void begin() { [[maybe_unused]] static auto* const observer = new WorkersWithoutSignals; }
   void on_scheduler_entry(bool is_worker) override {
     if (is_worker) leave_signals_to_caller();
   }
+
+ private:
+  WorkersWithoutSignals() { observe(true); }
 };
 
 // While alive, limits the threads all parallel loops may use; 0 means one per processor.
 class ThreadLimit {
  public:
   explicit ThreadLimit(unsigned threads)
-      : control_(tbb::global_control::max_allowed_parallelism, resolve(threads)) {}
+      : control_(tbb::global_control::max_allowed_parallelism, resolve(threads)) {
+    WorkersWithoutSignals::begin();
+  }
   [[nodiscard]] static size_t current() {
     return tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
   }
@@ -51,7 +56,6 @@ class ThreadLimit {
     return threads != 0 ? threads : std::max(1U, std::thread::hardware_concurrency());
   }
   tbb::global_control control_;
-  WorkersWithoutSignals workers_;
 };
 
 #if defined(__SANITIZE_THREAD__)
