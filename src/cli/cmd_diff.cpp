@@ -42,7 +42,7 @@ std::vector<Door> find_doors(const DiffWords& words) {
 std::string again(const DiffWords& words, const std::vector<Door>& doors) {
   std::string command = "heapscan diff";
   for (const Door& door : doors) command += " " + door.word;
-  return command + (words.new_only ? " --new-only" : "");
+  return command + (words.new_only ? " --new-only" : "") + (words.shared.sites ? " --sites" : "");
 }
 
 // What is kept of a look. Its memory is a part of it for the sake of looks that left numbers out.
@@ -88,10 +88,11 @@ int run_diff(const DiffWords& words) {
   Delta delta;
   HoldersOfBorn holders;
   for (size_t i = 0; i < doors.size(); ++i) {
-    // Who holds what is new is asked of the last look.
+    // Who holds what is new, and which code allocated it, is asked of the last look.
     const bool is_last = i + 1 == doors.size();
     Look look = look_at_live_memory(shared, doors[i].capture, *progress,
-                                    is_last ? HoldingWanted::Always : HoldingWanted::Never);
+                                    is_last ? HoldingWanted::Always : HoldingWanted::Never,
+                                    shared.sites && is_last);
     append_times(look, i + 1, timing);
     progress->stage("comparing");
     const MemoryImage& memory = look.analysis.image;
@@ -147,6 +148,7 @@ void add_diff_words(CLI::App& command, DiffWords& words) {
   add_top_option(command, kMostGroups, words.top,
                  "Show the N groups that grew most [10; with jsonl all groups]");
   command.add_flag("--new-only", words.new_only, "Only groups that were not there before");
+  add_sites_option(command, words.shared);
   add_look_options(command, words.shared, {Format::Html, Format::Jsonl});
 }
 

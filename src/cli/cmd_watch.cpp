@@ -93,6 +93,7 @@ void add_snapshot_words(CLI::App& command, WatchWords& words) {
 void add_report_words(CLI::App& command, WatchWords& words) {
   add_top_option(command, kMostGroupsNamed, words.top,
                  "Report the N groups that grew most [10; with jsonl all groups]");
+  add_sites_option(command, words.shared);
   add_content_option(command, words.shared.report);
   add_format_option(command, words.shared, {Format::Html, Format::Jsonl});
   add_color_option(command, words.shared);

@@ -89,11 +89,12 @@ Look look_at(const SharedOptions& options, AnalysisOptions analysis,
 }
 
 Look look_at_live_memory(const SharedOptions& options, const std::function<Capture()>& capture,
-                         Progress& progress, HoldingWanted holding) {
+                         Progress& progress, HoldingWanted holding, bool sites) {
   AnalysisOptions wanted;
   wanted.heap_names = options.report.content;
   wanted.clustered.add(Verdict::Reachable);
   wanted.holding = holding;
+  wanted.sites = sites;
   Timing timing;
   Look look = look_at(options, wanted, capture, progress, timing);
   timing.insert(timing.end(), look.analysis.timing.begin(), look.analysis.timing.end());

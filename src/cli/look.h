@@ -53,11 +53,12 @@ struct Look {
                            const std::function<Capture()>& capture, Progress& progress,
                            Timing& timing);
 
-// The same for commands that ask about live memory: its blocks are grouped, too. `holding`: whether
-// anybody will ask who holds it.
+// The same for commands that ask about live memory: its blocks are grouped, too. `holding`, `sites`:
+// whether anybody will ask who holds it, and which code allocated it.
 [[nodiscard]] Look look_at_live_memory(const SharedOptions& options,
                                        const std::function<Capture()>& capture, Progress& progress,
-                                       HoldingWanted holding = HoldingWanted::Always);
+                                       HoldingWanted holding = HoldingWanted::Always,
+                                       bool sites = false);
 
 // Where the debug information of the modules that were looked at is.
 [[nodiscard]] DebugInfo debug_info_of(const SharedOptions& options, const Look& look);

@@ -81,9 +81,7 @@ void add_cluster_options(CLI::App& command, SharedOptions& options) {
   add_text(command, "--cluster", "ID",
            "Inspect one group in detail: what every word of a typical block means",
            [&options](const std::string& text) { options.cluster = cluster_id_from(text); });
-  command.add_flag("--sites", options.sites,
-                   "Read the machine code and name the call that can have allocated each group, "
-                   "where the evidence is enough");
+  add_sites_option(command, options);
   command.add_flag("--all", options.all_members, "With --cluster: list every block of the group");
   command
       .add_option("--suppressions", options.suppression_files,
@@ -98,6 +96,12 @@ void add_cluster_options(CLI::App& command, SharedOptions& options) {
 }
 
 }  // namespace
+
+void add_sites_option(CLI::App& command, SharedOptions& options) {
+  command.add_flag("--sites", options.sites,
+                   "Read the machine code and name the call that can have allocated each group, "
+                   "where the evidence is enough");
+}
 
 size_t choice_index(const std::string& option, const std::vector<std::string>& words,
                     const std::string& text) {

@@ -64,6 +64,7 @@ void add_gate_options(CLI::App& command, SharedOptions& options);
 void add_output_option(CLI::App& command, std::string& output);
 void add_color_option(CLI::App& command, SharedOptions& options);
 void add_content_option(CLI::App& command, ReportOptions& report);
+void add_sites_option(CLI::App& command, SharedOptions& options);
 
 // -n, and how many groups that means: all of them in lines for other programs, otherwise ten.
 void add_top_option(CLI::App& command, uint64_t most, std::optional<uint64_t>& top,

@@ -249,10 +249,11 @@ class Watch {
     Progress progress(!words_.quiet);
     LookLine line;
     {
-      // Nothing is new in the first look, so nobody asks what holds it.
-      const Look look =
-          look_at_live_memory(words_.shared, door, progress,
-                              history_.looks() == 0 ? HoldingWanted::Never : HoldingWanted::Always);
+      // Nothing is new in the first look, so nobody asks what holds it or which code allocated it.
+      const bool is_first = history_.looks() == 0;
+      const Look look = look_at_live_memory(words_.shared, door, progress,
+                                            is_first ? HoldingWanted::Never : HoldingWanted::Always,
+                                            words_.shared.sites && !is_first);
       line.seconds = began;
       line.number = history_.looks() + 1;
       line.reason = reason;

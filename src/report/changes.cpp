@@ -139,7 +139,8 @@ LookSummary summarize_look(const CaptureFacts& facts, const Analysis& analysis, 
   summary.is_resident = analysis.image.residency().has_value();
   for (size_t i = 0; i < analysis.clusters.rows.size(); ++i)
     summary.groups.push_back({id_of(analysis, ClusterId(i)), label_of(analysis, ClusterId(i)),
-                              kind_of_label(analysis, ClusterId(i))});
+                              kind_of_label(analysis, ClusterId(i)),
+                              answered_site(analysis, ClusterId(i))});
   summary.notes = escaped_notes(analysis.notes(), analysis.image, content);
   return summary;
 }
@@ -198,6 +199,7 @@ ChangeReport describe_changes(const LookSummary& before, const LookSummary& afte
     row.cluster = named.id;
     row.label = named.label;
     row.kind = named.kind;
+    row.site = named.site;
     row.change = change;
     row.is_stale = delta.is_same_process && is_stale(change);
     row.grew = change.growth() > 0 ? 1 : 0;

@@ -29,6 +29,7 @@ Json json_of_row(const ChangeRow& row) {
                {"growth_bytes", row.change.growth()},
                {"change", json_of_change(row.change)},
                {"holder", or_null(row.holder)},
+               {"site", row.site ? json_of_site(*row.site) : Json(nullptr)},
                {"suspect", row.is_stale},
                {"grew_in_intervals", row.grew}};
   if (!row.history.empty()) json["history"] = row.history;

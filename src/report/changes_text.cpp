@@ -173,6 +173,7 @@ class ChangesText {
     if (change.lost_now.blocks > 0)
       out_ << fmt::format("       {} of them leaked\n", grouped(change.lost_now.blocks));
     if (!row.holder.empty()) out_ << fmt::format("       new ones are held by {}\n", row.holder);
+    if (row.site) out_ << fmt::format("       allocated by {}\n", spelled_site(*row.site));
     if (row.is_stale)
       out_ << "       suspect: held, growing, and what was there was not written to since\n";
   }

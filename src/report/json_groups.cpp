@@ -64,18 +64,18 @@ std::vector<std::string> all_strings(const LeakGroup& group) {
   return all;
 }
 
+Json json_of_site(const SiteRow& site) {
+  return {{"module", site.module},           {"call_address", hex(site.call_address)},
+          {"function", site.function},       {"offset", site.offset},
+          {"source", or_null(site.source)},  {"callee", site.callee},
+          {"probability", site.probability}, {"evidence", site.facts}};
+}
+
 static Json json_of_sites(const GroupSites& sites) {
   Json rows = Json::array();
   for (const SiteRow& row : sites.rows) {
-    rows.push_back({{"rank", rows.size() + 1},
-                    {"module", row.module},
-                    {"call_address", hex(row.call_address)},
-                    {"function", row.function},
-                    {"offset", row.offset},
-                    {"source", or_null(row.source)},
-                    {"callee", row.callee},
-                    {"probability", row.probability},
-                    {"evidence", row.facts}});
+    rows.push_back({{"rank", rows.size() + 1}});
+    rows.back().update(json_of_site(row));
   }
   return rows;
 }

@@ -142,6 +142,8 @@ Json site_of(const GroupSites& sites) {
   return sites.is_answered ? Json(sites.rows.front().place()) : Json(nullptr);
 }
 
+Json site_of(const ChangeRow& row) { return row.site ? Json(row.site->place()) : Json(nullptr); }
+
 uint64_t leaked_bytes(Verdict verdict, uint64_t bytes) {
   return verdict == Verdict::Definite || verdict == Verdict::Indirect ? bytes : 0;
 }
@@ -188,7 +190,7 @@ void write_change(const ChangeRow& row, const ChangeReport& report, const Report
                  {"verdict", name_of(verdict)},
                  {"label", row.label},
                  {"kind", or_null(row.kind)},
-                 {"site", nullptr},
+                 {"site", site_of(row)},
                  {"bytes", is.bytes},
                  {"blocks", is.blocks},
                  {"indirect_bytes", nullptr},

@@ -50,6 +50,7 @@ template <typename T>
 [[nodiscard]] Json json_of_addresses(const std::vector<Addr>& addresses);
 [[nodiscard]] Json json_of_sizes(const std::vector<std::pair<uint64_t, uint64_t>>& sizes);
 [[nodiscard]] Json json_of_identity(const std::vector<IdentityRow>& rows);
+[[nodiscard]] Json json_of_site(const SiteRow& site);
 [[nodiscard]] Json json_of_group(const LeakGroup& group);
 [[nodiscard]] Json json_of_map_row(const MapRow& row);
 [[nodiscard]] Json json_of_cluster(const ClusterMap& map);

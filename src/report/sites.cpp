@@ -173,6 +173,16 @@ GroupSites sites_of(const Analysis& analysis, ClusterId cluster, bool with_code)
   return sites;
 }
 
+std::optional<SiteRow> answered_site(const Analysis& analysis, ClusterId cluster) {
+  GroupSites sites = sites_of(analysis, cluster, false);
+  if (!sites.is_answered) return std::nullopt;
+  return std::move(sites.rows.front());
+}
+
+std::string spelled_site(const SiteRow& site) {
+  return fmt::format("{}, {}", site.place(), spelled_probability(site.probability));
+}
+
 const char* spelled_probability(double probability) {
   if (probability >= 0.95) return "almost certainly";
   if (probability >= 0.8) return "very likely";

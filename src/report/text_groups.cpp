@@ -94,9 +94,7 @@ void GroupWriter::write_detail(const LeakGroup& group) {
 void GroupWriter::write_sites(const LeakGroup& group) {
   const GroupSites& sites = group.sites;
   if (sites.is_answered) {
-    const SiteRow& best = sites.rows[0];
-    out_ << fmt::format("{}allocated by {}, {}\n", kIndent, best.place(),
-                        spelled_probability(best.probability));
+    out_ << fmt::format("{}allocated by {}\n", kIndent, spelled_site(sites.rows[0]));
   } else if (options_.verbose && sites.candidates > 0) {
     out_ << fmt::format("{}allocated by: no idea, {} would do\n", kIndent,
                         counted(sites.candidates, "call site"));

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "heapscan/diff/imprint.h"
 #include "heapscan/image/capture_facts.h"
 #include "heapscan/report/report.h"
+#include "heapscan/report/sites.h"
 
 namespace heapscan {
 
@@ -47,6 +49,8 @@ struct ChangeRow {
   std::string kind;  // as LookSummary::Group::kind
   KindChange change;
   std::string holder;  // the root that holds most of what was born; empty: unknown
+  std::optional<SiteRow>
+      site;  // the call that can have allocated them, as LookSummary::Group::site
   // Nearly all of what was there before is still there and was never written to, and there is more
   // of it: nobody seems to need it.
   bool is_stale = false;
@@ -100,6 +104,8 @@ struct LookSummary {
     std::string id;
     std::string label;
     std::string kind;  // name_of(EvidenceKind) of what the label comes from; empty: of nothing
+    // The call that can have allocated the blocks, where that was asked and the evidence is enough.
+    std::optional<SiteRow> site;
   };
   CaptureFacts facts;
   MemoryAccount account;

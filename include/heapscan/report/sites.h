@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,12 @@ struct GroupSites {
 
 // Everything escaped. `with_code`: the likeliest, if it is an answer, with the code around its call.
 [[nodiscard]] GroupSites sites_of(const Analysis& analysis, ClusterId cluster, bool with_code);
+
+// Its first row, where that is an answer.
+[[nodiscard]] std::optional<SiteRow> answered_site(const Analysis& analysis, ClusterId cluster);
+
+// "session_new+0x2c (session.c:88), very likely".
+[[nodiscard]] std::string spelled_site(const SiteRow& site);
 
 // How sure a probability of at least a half is: "almost certainly", "likely", "perhaps".
 [[nodiscard]] const char* spelled_probability(double probability);
