@@ -77,6 +77,7 @@ class Finder {
       const ModuleId module(m);
       if (!is_worth_reading(module)) return;
       code_[m] = read_module_code(image_, symbols_, module);
+      if (const auto library = c_library_in(module)) leave_out_from(*library, code_[m]);
       slots_[m] = slots_of(code_[m]);
       data_slots_[m] = data_slots_of(code_[m]);
       pointers_[m] = code_pointers_of(image_, module);
@@ -88,6 +89,17 @@ class Finder {
   [[nodiscard]] bool is_worth_reading(ModuleId module) const {
     return runtime_.roles.is(module, ModuleRole::Program) ||
            (!runtime_.roles.is_c_library_or_loader(module) && !symbols_.exports(module, "malloc"));
+  }
+
+  // Where the C library begins in a static program: behind the program's own objects, with what calls
+  // main (glibc: csu/libc-start.o, the first member of its archive).
+  [[nodiscard]] std::optional<Addr> c_library_in(ModuleId module) const {
+    std::optional<Addr> first;
+    for (const char* const name : {"__libc_start_call_main", "__libc_start_main"}) {
+      const auto at = symbols_.address_of(module, name);
+      if (at && (!first || *at < *first)) first = at;
+    }
+    return first;
   }
 
   struct Slot {

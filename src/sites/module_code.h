@@ -23,7 +23,7 @@ namespace heapscan {
 
 enum class ReferenceKind : uint8_t {
   Call,      // call rel32
-  Jump,      // jmp rel32 out of the reach of a short one: perhaps a tail call
+  Jump,      // jmp rel32, or jmp rel8 to where a function begins: perhaps a tail call
   CallSlot,  // call [rip + x]
   JumpSlot,  // jmp [rip + x]: a stub of the procedure linkage table, or a tail call
   LoadSlot,  // mov reg, [rip + x]
@@ -57,5 +57,7 @@ struct ModuleCode {
 // Of a module without code in the image: nothing.
 [[nodiscard]] ModuleCode read_module_code(const MemoryImage& image, const Symbols& symbols,
                                           ModuleId module);
+// The functions that begin at `begin` or above, and what they refer to.
+void leave_out_from(Addr begin, ModuleCode& code);
 
 }  // namespace heapscan

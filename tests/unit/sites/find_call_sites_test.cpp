@@ -146,6 +146,25 @@ TEST_F(FindCallSites, LooksThroughWrappersAndTheirHeaders) {
   EXPECT_EQ(jumper.header_bytes, 16U);
 }
 
+TEST_F(FindCallSites, LooksThroughAWrapperThatJumpsToItsNeighbour) {
+  constexpr uint64_t kWrapper = kBase + 0x40;
+  constexpr uint64_t kJumper = kBase + 0x50;
+  constexpr uint64_t kMaker = kBase + 0xc0;
+  put(kWrapper, call(kWrapper, kMalloc));
+  put(kWrapper + 5, {0xc3});
+  put(kJumper, {0xeb, static_cast<uint8_t>(kWrapper - (kJumper + 2))});
+  put(kMaker, {0xbf, 0x20, 0, 0, 0});  // mov edi, 0x20
+  put(kMaker + 5, call(kMaker + 5, kJumper));
+  put(kMaker + 10, {0xc3});
+  put(kBase + 0x100, call(kBase + 0x100, kMaker));
+  // Nobody gets here; it tells where the wrapper begins.
+  put(kBase + 0x120, call(kBase + 0x120, kWrapper));
+  const CallSites sites = find();
+  ASSERT_EQ(sites.rows.size(), 1U);
+  EXPECT_EQ(sites.rows[CallSiteId(0)].call, Addr(kMaker + 5));
+  EXPECT_EQ(sites.rows[CallSiteId(0)].bytes.constants, (std::vector<uint64_t>{0x20}));
+}
+
 TEST_F(FindCallSites, AFunctionThatMakesSomethingIsTheSiteItself) {
   constexpr uint64_t kMaker = kBase + 0x40;
   constexpr uint64_t kUser = kBase + 0x80;
