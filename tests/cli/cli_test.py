@@ -634,59 +634,6 @@ class JsonReports(CliTest):
         self.assertEqual([group["label"] for group in report["leaks"]], ["struct parcel"])
         self.assertIn("struct address", {row["label"] for row in report["leaks"][0]["below"]})
 
-    def sites_of(self, name, *words):
-        """{type as the fixture says it: the first site, or None} of each group."""
-        with self.fixture(name) as waiting:
-            report = self.report(waiting, "--sites", "-n", 100, *words)
-            makers = {int(address, 16): label for address, label in waiting.labels()}
-        found = {}
-        for group in report["leaks"]:
-            maker = makers[int(group["example"], 16)]
-            found[maker] = group["sites"][0] if group["sites"] else None
-        return found
-
-    def test_names_the_function_that_allocated(self):
-        for name, function, callee in (("strdup_loop", "leak_one", "strdup"),
-                                       ("new_int_loop", "leak_one()", "operator new[](unsigned long)"),
-                                       ("fibonacci_thread", "fibonacci", "calloc")):
-            with self.subTest(fixture=name):
-                (site,) = self.sites_of(name).values()
-                self.assertEqual((site["function"], site["callee"]), (function, callee))
-                self.assertGreaterEqual(site["probability"], 0.5)
-
-    def test_sites_are_found_behind_wrappers_and_by_what_they_write(self):
-        sites = self.sites_of("call_sites")
-        wrapped = "wrap_twice -> wrap_malloc -> malloc"
-        for maker, callee in (("make_channel", "malloc"), ("make_watcher", "wrap_malloc -> malloc"),
-                              ("make_record", "wrap_header -> wrap_malloc -> malloc"),
-                              ("make_list", "wrap_array -> " + wrapped), ("make_either", "wrap_malloc -> malloc")):
-            with self.subTest(maker=maker):
-                site = sites[maker]
-                self.assertEqual((site["function"], site["callee"]), (maker, callee))
-                self.assertGreaterEqual(site["probability"], 0.5)
-                self.assertTrue(site["evidence"])
-                self.assertRegex(site["source"], r"^call_sites\.c:\d+$")
-
-    def test_code_around_a_site_is_shown_beside_what_it_says(self):
-        with self.fixture("call_sites") as waiting:
-            text = self.heapscan("attach", waiting.pid, "--sites", "-v").out
-        self.assertRegex(text, r"\n +make_channel\+0x[0-9a-f]+ +call .* <- malloc, asks for 184 bytes\n")
-        self.assertRegex(text, r"\n +make_channel\+0x[0-9a-f]+ +mov .* <- sets \+0x10 to &socket_operations ")
-        self.assertRegex(text, r"\n +make_watcher\+0x[0-9a-f]+ +ret\n +\+0x0 -> close_quietly", "no other function's code")
-
-    def test_sites_need_no_symbols(self):
-        named = self.sites_of("call_sites")
-        for maker, site in self.sites_of("call_sites_stripped").items():
-            if maker not in ("make_channel", "make_watcher", "make_record", "make_list"):
-                continue
-            with self.subTest(maker=maker):
-                self.assertEqual((site["module"], site["function"]), ("fixture_call_sites_stripped", ""))
-                self.assertEqual(site["call_address"], named[maker]["call_address"])
-
-    def test_no_sites_unless_asked_for(self):
-        with self.fixture("strdup_loop") as waiting:
-            self.assertEqual([group["sites"] for group in self.report(waiting)["leaks"]], [[]])
-
     def test_of_a_healthy_process(self):
         with healthy_process() as process:
             report = self.report(process)

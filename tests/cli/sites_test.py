@@ -1,0 +1,142 @@
+#!/usr/bin/python3
+"""Which code allocated it: --sites.
+
+usage: sites_test.py --heapscan PROGRAM --fixtures FOLDER [SUITE...]
+Exit code 77: everything that ran passed, but something had to be skipped.
+"""
+
+import os
+import sys
+import unittest
+
+import growth_test
+from growth_test import OPTIONS, PTRACE_REFUSED, GrowthTest
+from heapscan_cli import fixture
+from validate_json import parse
+
+# fixtures/programs/call_sites.c, whose makers are told apart; and through what each asks malloc.
+WRAPPED = "wrap_twice -> wrap_malloc -> malloc"
+CALLEES = {"make_channel": "malloc", "make_watcher": "wrap_malloc -> malloc", "make_list": "wrap_array -> " + WRAPPED,
+           "make_record": "wrap_header -> wrap_malloc -> malloc", "make_either": "wrap_malloc -> malloc"}
+# A line of fixtures/programs/sessions.c
+SESSION = r"session_new\+0x[0-9a-f]+ \(sessions\.c:38\)"
+
+
+class SitesTest(GrowthTest):
+    def program(self, name, *words):
+        return fixture(os.path.join(OPTIONS.fixtures, "fixture_" + name), *words)
+
+    def sites_of(self, name, *words):
+        """{what the fixture says that made it: the first site, or None} of each group."""
+        with self.program(name) as waiting:
+            report = parse(self.heapscan("attach", waiting.pid, "--sites", "-n", 1000, "--format", "json", *words).out)
+            makers = {int(address, 16): label for address, label in waiting.labels()}
+        found = {}
+        for group in report["leaks"]:
+            maker = makers.get(int(group["example"], 16))
+            if maker is not None:
+                found[maker] = group["sites"][0] if group["sites"] else None
+        return found
+
+
+@unittest.skipIf(PTRACE_REFUSED, PTRACE_REFUSED)
+class Sites(SitesTest):
+    def test_names_the_function_that_allocated(self):
+        for name, function, callee in (("strdup_loop", "leak_one", "strdup"),
+                                       ("new_int_loop", "leak_one()", "operator new[](unsigned long)"),
+                                       ("fibonacci_thread", "fibonacci", "calloc")):
+            with self.subTest(fixture=name):
+                (site,) = self.sites_of(name).values()
+                self.assertEqual((site["function"], site["callee"]), (function, callee))
+                self.assertGreaterEqual(site["probability"], 0.5)
+
+    def test_are_found_behind_wrappers_and_by_what_they_write(self):
+        sites = self.sites_of("call_sites")
+        for maker, callee in CALLEES.items():
+            with self.subTest(maker=maker):
+                site = sites[maker]
+                self.assertEqual((site["function"], site["callee"]), (maker, callee))
+                self.assertGreaterEqual(site["probability"], 0.5)
+                self.assertTrue(site["evidence"])
+                self.assertRegex(site["source"], r"^call_sites\.c:\d+$")
+
+    def test_are_found_however_the_program_was_compiled_and_linked(self):
+        for name in ("call_sites_o0", "call_sites_o3", "call_sites_static"):
+            # Whether a stale word still names a block is not what this is about.
+            sites = self.sites_of(name, "--kinds", "definite,possible,reachable,indirect")
+            for maker in CALLEES:
+                with self.subTest(fixture=name, maker=maker):
+                    self.assertEqual(sites[maker]["function"], maker)
+                    self.assertGreaterEqual(sites[maker]["probability"], 0.5)
+
+    def test_code_around_a_site_is_shown_beside_what_it_says(self):
+        with self.program("call_sites") as waiting:
+            text = self.heapscan("attach", waiting.pid, "--sites", "-v").out
+        self.assertRegex(text, r"\n +make_channel\+0x[0-9a-f]+ +call .* <- malloc, asks for 184 bytes\n")
+        self.assertRegex(text, r"\n +make_channel\+0x[0-9a-f]+ +mov .* <- sets \+0x10 to &socket_operations ")
+        self.assertRegex(text, r"\n +make_watcher\+0x[0-9a-f]+ +ret\n +\+0x0 -> close_quietly", "no other function's code")
+
+    def test_need_no_symbols(self):
+        named = self.sites_of("call_sites")
+        for maker, site in self.sites_of("call_sites_stripped").items():
+            if maker not in ("make_channel", "make_watcher", "make_record", "make_list"):
+                continue
+            with self.subTest(maker=maker):
+                self.assertEqual((site["module"], site["function"]), ("fixture_call_sites_stripped", ""))
+                self.assertEqual(site["call_address"], named[maker]["call_address"])
+
+    def test_are_not_looked_for_unless_asked_for(self):
+        with self.program("strdup_loop") as waiting:
+            leaks = parse(self.heapscan("attach", waiting.pid, "--format", "json").out)["leaks"]
+        self.assertEqual([group["sites"] for group in leaks], [[]])
+
+
+@unittest.skipIf(PTRACE_REFUSED, PTRACE_REFUSED)
+class SitesOfGrowth(SitesTest):
+    def grown(self):
+        """Of two runs, the second with more sessions."""
+        with self.program("sessions", "100") as program:
+            before = self.snapshot_of(program, self.folder() / "before")
+        with self.program("sessions", "300") as program:
+            return before, self.snapshot_of(program, self.folder() / "after")
+
+    def test_of_a_diff_are_those_of_the_later_look(self):
+        before, after = self.grown()
+        text = self.heapscan("diff", before, after, "--sites")
+        self.assertEqual((text.code, text.err), (1, ""))
+        self.assertRegex(
+            text.out, rf"(?m)  struct session  .*\n(?: {{7}}.*\n)* {{7}}allocated by {SESSION}, almost certainly$")
+
+        report = self.json_of("diff", "diff", before, after, "--sites", code=1)
+        of_core = parse(self.heapscan("core", after, "--sites", "--kinds", "definite", "--format", "json").out)["leaks"]
+        (session,) = [group for group in report["groups"] if group["label"] == "struct session"]
+        (leak,) = [leak for leak in of_core if leak["label"] == "struct session"]
+        for name in ("function", "source", "callee", "call_address"):
+            self.assertEqual(session["site"][name], leak["sites"][0][name], name)
+
+    def test_without_the_option_no_code_is_read(self):
+        before, after = self.grown()
+        report = self.json_of("diff", "diff", before, after, code=1)
+        self.assertEqual({str(group["site"]) for group in report["groups"]}, {"None"})
+        self.assertNotIn("allocated by", self.heapscan("diff", before, after).out)
+
+    def test_lines_and_pages_have_them(self):
+        before, after = self.grown()
+        lines = [parse(line) for line in self.heapscan("diff", before, after, "--sites", "--format", "jsonl").out.splitlines()]
+        sites = {line["site"] for line in lines if line.get("label") == "struct session"}
+        self.assertEqual(len(sites), 1)
+        self.assertRegex(sites.pop(), "^" + SESSION + "$")
+        page = self.heapscan("diff", before, after, "--sites", "--format", "html").out
+        self.assertRegex(page, "allocated by " + SESSION + ", ")
+
+    def test_of_a_watch_are_in_its_report(self):
+        with self.program("sessions", "100") as program:
+            result = self.heapscan("watch", program.pid, "0.01", "2", "--sites", "--format", "jsonl")
+        groups = [line for line in map(parse, result.out.splitlines()) if line.get("label") == "struct session"]
+        self.assertGreater(len(groups), 0)
+        for group in groups:
+            self.assertRegex(group["site"], SESSION)
+
+
+if __name__ == "__main__":
+    sys.exit(growth_test.main(__doc__, __name__, ["Sites", "SitesOfGrowth"]))
