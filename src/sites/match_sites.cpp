@@ -19,6 +19,7 @@
 #include "heapscan/symbols/symbols.h"
 #include "sites/name_words.h"
 #include "sites/request_fit.h"
+#include "sites/site_odds.h"
 #include "sites/site_weights.h"
 #include "sites/traces.h"
 #include "sites/written_fields.h"
@@ -223,7 +224,7 @@ class Matcher {
       matches.push_back(std::move(match));
     }
     result.candidates = static_cast<uint32_t>(matches.size());
-    weigh(question.cluster, matches);
+    weigh(question.cluster.sizes.size(), sites_, matches);
     result.best = best_of(std::move(matches));
     return result;
   }
@@ -435,32 +436,6 @@ class Matcher {
         std::lower_bound(sites_.rows.begin(), sites_.rows.end(), place - reach, is_below);
     const auto last = std::lower_bound(first, sites_.rows.end(), place + reach, is_below);
     return (static_cast<double>(last - first) + 1) / (static_cast<double>(sites_.rows.size()) + 2);
-  }
-
-  // Turns the facts' weights into probabilities.
-  void weigh(const Cluster& cluster, std::vector<SiteMatch>& matches) const {
-    const double sizes = std::min<double>(static_cast<double>(cluster.sizes.size()), 3);
-    double total = (kNoneOfThem + kNonePerCandidate * static_cast<double>(matches.size())) *
-                   std::exp(sizes * std::log(kAnySize));
-    for (SiteMatch& match : matches) {
-      std::sort(match.facts.begin(), match.facts.end(), [](const SiteFact& a, const SiteFact& b) {
-        return std::abs(a.weight) > std::abs(b.weight);
-      });
-      const bool is_named = sites_.rows[match.site].bytes.kind == RequestedBytes::Kind::Constant;
-      double sum = is_named ? 0 : kUnnamedSize;
-      double discount = 1;
-      for (const SiteFact& fact : match.facts) {
-        if (fact.kind == SiteFact::Kind::Size) {
-          sum += factor_of(fact.kind) * fact.weight;
-          continue;
-        }
-        sum += factor_of(fact.kind) * discount * fact.weight;
-        discount *= kDiscount;
-      }
-      match.probability = std::exp(sum);
-      total += match.probability;
-    }
-    for (SiteMatch& match : matches) match.probability /= total;
   }
 
   // Sites of one function that say the same are one answer: their probabilities add up.

@@ -119,17 +119,25 @@ TEST_F(MatchSites, AlikeCallsAreNoAnswer) {
   EXPECT_EQ(matches[blocks].best.size(), ClusterSites::kMostShown);
 }
 
-TEST_F(MatchSites, TheHeadOfAnEmptyListPointsAtItself) {
-  Cluster row;
-  row.blocks = 20;
-  row.bytes = 20 * 104;
-  row.sizes = {{104, 20}};
-  const ClusterId blocks = clusters_.rows.push_back(row);
+// Where one word of a block is zero, others mostly are: that all of them agree is no more than one fact.
+TEST_F(MatchSites, ManyZerosAreOneFact) {
+  const ClusterId blocks = cluster(20, 104);
   for (int i = 0; i < 20; ++i) {
     const Addr block = program_.block(104);
-    program_.poke(block + 8, block + 8);
-    members_.emplace_back(block, blocks);
+    for (uint64_t at = 0; at < 96; at += 8) program_.poke(block + at, 0x1234567);
   }
+  const CallSiteId one = site(100, {field(16, 0)});
+  const CallSiteId many =
+      site(100, {field(0, 0), field(8, 0), field(16, 0), field(24, 0), field(32, 0), field(40, 0)});
+  const CallSiteId none = site(100);
+  const SiteMatches matches = match();
+  EXPECT_GT(probability_of(matches[blocks], one), probability_of(matches[blocks], none));
+  EXPECT_LT(probability_of(matches[blocks], many), 1.1 * probability_of(matches[blocks], one));
+}
+
+TEST_F(MatchSites, TheHeadOfAnEmptyListPointsAtItself) {
+  const ClusterId blocks = cluster(20, 104);
+  for (const auto& [block, cluster] : members_) program_.poke(block + 8, block + 8);
   site(100);
   const CallSiteId right = site(100, {field(8, 8, StoredField::Kind::OwnAddress)});
   const SiteMatches matches = match();
