@@ -55,6 +55,7 @@ std::vector<CodeLine> find_lines(const Analysis& a, const DebugInfo& debug_info)
   }
   for (const ClusterSites& sites : a.site_matches) {
     for (const SiteMatch& match : sites.best) code.push_back(a.call_sites.rows[match.site].call);
+    for (const SiteShare& share : sites.shares) code.push_back(a.call_sites.rows[share.site].call);
   }
   std::sort(code.begin(), code.end());
   code.erase(std::unique(code.begin(), code.end()), code.end());

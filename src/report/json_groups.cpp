@@ -64,11 +64,26 @@ std::vector<std::string> all_strings(const LeakGroup& group) {
   return all;
 }
 
+// What is said of the call itself.
+static Json json_of_call(const SiteRow& site) {
+  return {{"module", site.module},          {"call_address", hex(site.call_address)},
+          {"function", site.function},      {"offset", site.offset},
+          {"source", or_null(site.source)}, {"callee", site.callee}};
+}
+
 Json json_of_site(const SiteRow& site) {
-  return {{"module", site.module},           {"call_address", hex(site.call_address)},
-          {"function", site.function},       {"offset", site.offset},
-          {"source", or_null(site.source)},  {"callee", site.callee},
-          {"probability", site.probability}, {"evidence", site.facts}};
+  Json json = json_of_call(site);
+  json.update({{"probability", site.probability}, {"evidence", site.facts}});
+  return json;
+}
+
+static Json json_of_shared_sites(const GroupSites& sites) {
+  Json rows = Json::array();
+  for (const SharedSite& share : sites.shared) {
+    rows.push_back(json_of_call(share.site));
+    rows.back().update({{"agreeing", share.claimed}, {"samples", share.samples}});
+  }
+  return rows;
 }
 
 static Json json_of_sites(const GroupSites& sites) {
@@ -105,6 +120,7 @@ Json json_of_group(const LeakGroup& group) {
           {"child_of", group.child_of},
           {"sites", json_of_sites(group.sites)},
           {"site_candidates", group.sites.candidates},
+          {"shared_sites", json_of_shared_sites(group.sites)},
           {"example", hex(group.example)},
           {"members_shown", json_of_addresses(group.members_shown)},
           {"since_baseline", json_of_since(group.since)}};

@@ -83,10 +83,8 @@ std::string spelled_chain(const Analysis& analysis, const CallSite& site) {
   return chain;
 }
 
-SiteRow row_of(const Analysis& analysis, const SiteMatch& match) {
-  const CallSite& site = analysis.call_sites.rows[match.site];
+SiteRow row_of(const Analysis& analysis, const CallSite& site) {
   SiteRow row;
-  row.probability = match.probability;
   if (site.module.valid()) {
     const Module& module = analysis.image.modules()[site.module];
     row.module = escaped(module.file_name());
@@ -104,6 +102,13 @@ SiteRow row_of(const Analysis& analysis, const SiteMatch& match) {
     row.source = spelled_line(*line);
   }
   row.callee = spelled_chain(analysis, site);
+  return row;
+}
+
+SiteRow row_of(const Analysis& analysis, const SiteMatch& match) {
+  const CallSite& site = analysis.call_sites.rows[match.site];
+  SiteRow row = row_of(analysis, site);
+  row.probability = match.probability;
   for (const SiteFact& fact : match.facts) {
     if (row.facts.size() >= kMostSiteFacts) break;
     if (fact.weight < 0) continue;
@@ -168,6 +173,9 @@ GroupSites sites_of(const Analysis& analysis, ClusterId cluster, bool with_code)
   sites.candidates = matches.candidates;
   sites.is_answered = matches.is_answered();
   for (const SiteMatch& match : matches.best) sites.rows.push_back(row_of(analysis, match));
+  for (const SiteShare& share : matches.shares)
+    sites.shared.push_back(
+        {row_of(analysis, analysis.call_sites.rows[share.site]), share.claimed, share.samples});
   if (with_code && sites.is_answered)
     sites.rows.front().code = code_around(analysis, matches.best.front());
   return sites;

@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kLongestGroupLabel = 64;
 constexpr size_t kLongestTarget = 48;
 constexpr size_t kLongestFacts = 120;
+constexpr size_t kSharedSites = 4;
 constexpr size_t kUsualInstruction = 40;  // columns
 constexpr const char* kIndent = "      ";
 
@@ -95,6 +96,8 @@ void GroupWriter::write_sites(const LeakGroup& group) {
   const GroupSites& sites = group.sites;
   if (sites.is_answered) {
     out_ << fmt::format("{}allocated by {}\n", kIndent, spelled_site(sites.rows[0]));
+  } else if (!sites.shared.empty()) {
+    write_shared_sites(sites);
   } else if (options_.verbose && sites.candidates > 0) {
     out_ << fmt::format("{}allocated by: no idea, {} would do\n", kIndent,
                         counted(sites.candidates, "call site"));
@@ -107,6 +110,19 @@ void GroupWriter::write_sites(const LeakGroup& group) {
     out_ << '\n';
     write_code(row);
   }
+}
+
+void GroupWriter::write_shared_sites(const GroupSites& sites) {
+  out_ << fmt::format("{}allocated by {}, which store different constants:\n", kIndent,
+                      counted(sites.shared.size(), "call"));
+  const size_t shown = options_.verbose ? sites.shared.size() : kSharedSites;
+  for (size_t i = 0; i < sites.shared.size() && i < shown; ++i) {
+    const SharedSite& share = sites.shared[i];
+    out_ << fmt::format("{}  {} ({} of {} samples)\n", kIndent, share.site.place(), share.claimed,
+                        share.samples);
+  }
+  if (sites.shared.size() > shown)
+    out_ << fmt::format("{}  and {} more\n", kIndent, sites.shared.size() - shown);
 }
 
 void GroupWriter::write_code(const SiteRow& row) {

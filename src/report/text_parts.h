@@ -77,6 +77,7 @@ class GroupWriter {
   void write_headline(const LeakGroup& group);
   void write_detail(const LeakGroup& group);
   void write_sites(const LeakGroup& group);
+  void write_shared_sites(const GroupSites& sites);
   void write_code(const SiteRow& row);
   void write_facts(const LeakGroup& group);
   void write_identity(const LeakGroup& group);

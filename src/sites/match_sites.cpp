@@ -20,6 +20,7 @@
 #include "sites/name_words.h"
 #include "sites/request_fit.h"
 #include "sites/site_odds.h"
+#include "sites/site_shares.h"
 #include "sites/site_weights.h"
 #include "sites/traces.h"
 #include "sites/written_fields.h"
@@ -225,6 +226,7 @@ class Matcher {
     }
     result.candidates = static_cast<uint32_t>(matches.size());
     weigh(question.cluster.sizes.size(), sites_, matches);
+    result.shares = find_shares(matches, question.samples, question.others, written_);
     result.best = best_of(std::move(matches));
     return result;
   }

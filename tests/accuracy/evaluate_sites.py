@@ -9,6 +9,8 @@ block listed. Of each lost group of at least ten blocks the truth knows:
   top 1      of the answered: the first site is right for most of the group's blocks
   top 3      of the answered: one of the three sites named is
   sure       of the sites said with more than 0.9: the share that is wrong
+  several    groups that several calls are named for; right: each of these calls made some of the blocks,
+             and together they made nine tenths
 
 A site is right for a block when its return address is one of the block's first four frames above the
 C and C++ libraries. `by function` compares functions instead of calls, where symbols tell.
@@ -82,6 +84,16 @@ def is_right(site, chains):
     return 2 * right >= chains.total()
 
 
+def are_right(sites, chains):
+    made = Counter()  # blocks by which site
+    for chain, count in chains.items():
+        for i, site in enumerate(sites):
+            if any(is_frame(site, frame) for frame in chain):
+                made[i] += count
+                break
+    return len(made) == len(sites) and 10 * made.total() >= 9 * chains.total()
+
+
 def most_common(chains):
     chain, count = chains.most_common(1)[0]
     return " < ".join(f"{module}+{offset:#x}" for module, offset in chain), count / chains.total()
@@ -98,6 +110,10 @@ def judge(report, truth, show):
         figures["answered"] += answered
         figures["first"] += first
         figures["third"] += third
+        shared = leak.get("shared_sites", [])
+        if shared:
+            figures["several"] += 1
+            figures["several and right"] += are_right(shared, chains)
         if answered and sites[0]["probability"] > SURE:
             figures["sure"] += 1
             figures["sure and wrong"] += not first
@@ -107,6 +123,9 @@ def judge(report, truth, show):
             chain, share = most_common(chains)
             print(f"{say:5} among {among} of {leak['site_candidates']} {leak['blocks']}x "
                   f"{leak['sizes'][0]['size']} {leak['label'][:40]!r} truth {share:.2f} {chain}")
+            for site in shared:
+                print(f"      {'among right' if are_right(shared, chains) else 'among WRONG'} {site['agreeing']} of {site['samples']}: "
+                      f"{site['module']}+{site['call_address']} {site['function'][:40]} <- {site['callee'][:40]}")
             for site in sites:
                 print(f"      {site['probability']:.2f} {site['module']}+{site['call_address']} "
                       f"{site['function'][:40]} <- {site['callee'][:40]} {site['evidence']}")
@@ -125,8 +144,8 @@ def main():
                         help="each with a core and its truth, as tests/accuracy/run makes them")
     options = parser.parse_args()
     total = Counter()
-    print("| program | groups | answered | top 1 | top 3 | sure | sure and wrong |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| program | groups | answered | top 1 | top 3 | sure | sure and wrong | several | right |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for folder in options.folders:
         with open(folder / "truth", encoding="utf-8", errors="replace") as lines:
             truth = read_truth(lines)
@@ -144,7 +163,8 @@ def print_row(name, figures):
     print(f"| {name} | {figures['groups']} | {share(figures['answered'], figures['groups'])} "
           f"| {share(figures['first'], figures['answered'])} "
           f"| {share(figures['third'], figures['answered'])} | {figures['sure']} "
-          f"| {share(figures['sure and wrong'], figures['sure'])} |", flush=True)
+          f"| {share(figures['sure and wrong'], figures['sure'])} | {figures['several']} "
+          f"| {share(figures['several and right'], figures['several'])} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,21 @@ class Sites(SitesTest):
                     self.assertEqual(sites[maker]["function"], maker)
                     self.assertGreaterEqual(sites[maker]["probability"], 0.5)
 
+    def test_of_blocks_that_a_tag_tells_apart_are_several(self):
+        with self.program("call_sites") as waiting:
+            words = ("attach", waiting.pid, "--sites", "-n", 100)
+            groups = self.json_of("report", *words, code=1)["leaks"]
+            text = self.heapscan(*words).out
+            page = self.heapscan(*words, "--format", "html").out
+        (shared,) = [group["shared_sites"] for group in groups if group["shared_sites"]]
+        makers = ["make_reader", "make_signal", "make_timer", "make_writer"]
+        self.assertEqual(sorted(site["function"] for site in shared), makers)
+        for site in shared:
+            self.assertEqual((site["callee"], site["agreeing"] * 4), (WRAPPED, site["samples"]))
+        self.assertRegex(text, r"\n +allocated by 4 calls, which store different constants:\n"
+                         r"(?: +make_\w+\+0x[0-9a-f]+ \(call_sites\.c:\d+\) \(8 of 32 samples\)\n){4}")
+        self.assertIn("Allocated by several calls, which store different constants", page)
+
     def test_code_around_a_site_is_shown_beside_what_it_says(self):
         with self.program("call_sites") as waiting:
             text = self.heapscan("attach", waiting.pid, "--sites", "-v").out

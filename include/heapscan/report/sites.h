@@ -32,10 +32,18 @@ struct SiteRow {
   [[nodiscard]] std::string place() const;
 };
 
+// One of several calls that made the blocks of a group.
+struct SharedSite {
+  SiteRow site;          // without probability and facts
+  uint32_t claimed = 0;  // of the samples: they hold what it stores
+  uint32_t samples = 0;
+};
+
 struct GroupSites {
-  std::vector<SiteRow> rows;  // likeliest first
-  uint64_t candidates = 0;    // call sites whose sizes would do
-  bool is_answered = false;   // the first is likelier than all else together
+  std::vector<SiteRow> rows;       // likeliest first
+  std::vector<SharedSite> shared;  // largest share first; of blocks that come from several calls
+  uint64_t candidates = 0;         // call sites whose sizes would do
+  bool is_answered = false;        // the first is likelier than all else together
 };
 
 // Everything escaped. `with_code`: the likeliest, if it is an answer, with the code around its call.

@@ -49,9 +49,19 @@ struct SiteMatch {
   std::vector<SiteFact> facts;  // heaviest first
 };
 
+// One of several calls that made the blocks of a cluster: those that hold what it stores, and no other
+// does.
+struct SiteShare {
+  CallSiteId site;
+  uint32_t claimed = 0;  // of the samples
+  uint32_t samples = 0;
+};
+
 struct ClusterSites {
   std::vector<SiteMatch> best;  // likeliest first, at most kMostShown
-  uint32_t candidates = 0;      // sites whose sizes would do
+  std::vector<SiteShare>
+      shares;               // largest first; of blocks that come from several calls, else empty
+  uint32_t candidates = 0;  // sites whose sizes would do
   static constexpr size_t kMostShown = 3;
 
   // Whether the likeliest is likelier than all else together.

@@ -73,6 +73,7 @@ class GroupPage {
   }
 
   void write_sites() {
+    if (!group_.sites.shared.empty()) return write_shared_sites();
     std::string rows;
     for (const SiteRow& site : group_.sites.rows) {
       if (site.probability < kLeastLikely) continue;
@@ -84,6 +85,15 @@ class GroupPage {
     }
     if (!rows.empty())
       entry(group_.sites.is_answered ? "Allocated by" : "May be allocated by", rows);
+  }
+
+  void write_shared_sites() {
+    std::string rows;
+    for (const SharedSite& share : group_.sites.shared)
+      rows += fmt::format("<p>{} <span class=\"more\">{} of {}, through {}</span></p>",
+                          html_code(share.site.place()), share.claimed,
+                          counted(share.samples, "sample"), html(share.site.callee));
+    entry("Allocated by several calls, which store different constants", rows);
   }
 
   void write_identity() {

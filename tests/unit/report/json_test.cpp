@@ -61,11 +61,12 @@ TEST_F(JsonTest, HasTheMembersOfTheSchemaInOrder) {
   EXPECT_THAT(keys_of(json["target"]),
               ElementsAre("kind", "pid", "command", "executable", "threads", "captured_at",
                           "pause_seconds", "snapshot", "content"));
-  EXPECT_THAT(keys_of(json["leaks"][0]),
-              ElementsAre("id", "verdict", "blocks", "bytes", "indirect", "kind_total", "share",
-                          "sizes", "label", "identified_by", "evidence", "content", "strings",
-                          "pointers", "below", "below_left_out", "child_of", "sites",
-                          "site_candidates", "example", "members_shown", "since_baseline"));
+  EXPECT_THAT(
+      keys_of(json["leaks"][0]),
+      ElementsAre("id", "verdict", "blocks", "bytes", "indirect", "kind_total", "share", "sizes",
+                  "label", "identified_by", "evidence", "content", "strings", "pointers", "below",
+                  "below_left_out", "child_of", "sites", "site_candidates", "shared_sites",
+                  "example", "members_shown", "since_baseline"));
   EXPECT_THAT(keys_of(json["totals"]["verdicts"]),
               ElementsAre("reachable", "possible", "indirect", "definite", "suppressed"));
 }

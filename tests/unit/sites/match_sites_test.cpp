@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "sites/name_words.h"
 #include "support/fake_program.h"
@@ -25,6 +26,13 @@ class MatchSites : public testing::Test {
       program_.poke(block + offset, value);
       members_.emplace_back(block, id);
     }
+    return id;
+  }
+  // A cluster of 20 blocks of 104 bytes, with a word of its own each at `offset`.
+  ClusterId cluster_of(uint64_t offset, const std::function<uint64_t(size_t)>& value) {
+    const ClusterId id = cluster(20, 104);
+    for (size_t i = 0; i < 20; ++i)
+      program_.poke(members_[members_.size() - 20 + i].first + offset, value(i));
     return id;
   }
   // Blocks in use that are in no cluster.
@@ -133,6 +141,40 @@ TEST_F(MatchSites, ManyZerosAreOneFact) {
   const SiteMatches matches = match();
   EXPECT_GT(probability_of(matches[blocks], one), probability_of(matches[blocks], none));
   EXPECT_LT(probability_of(matches[blocks], many), 1.1 * probability_of(matches[blocks], one));
+}
+
+TEST_F(MatchSites, CallsThatStoreDifferentTagsShareTheBlocks) {
+  const ClusterId blocks = cluster_of(16, [](size_t i) { return i % 2 == 0 ? 0x5245 : 0x5752; });
+  const CallSiteId reader = site(100, {field(8, 0), field(16, 0x5245)});
+  const CallSiteId writer = site(100, {field(8, 0), field(16, 0x5752)});
+  site(100, {field(16, 0x544d)});
+  const SiteMatches matches = match();
+  ASSERT_FALSE(matches[blocks].is_answered());
+  const std::vector<SiteShare>& shares = matches[blocks].shares;
+  ASSERT_EQ(shares.size(), 2U);
+  EXPECT_EQ(shares[0].site, reader);
+  EXPECT_EQ(shares[1].site, writer);
+  for (const SiteShare& share : shares) {
+    EXPECT_EQ(share.claimed, 10U);
+    EXPECT_EQ(share.samples, 20U);
+  }
+}
+
+TEST_F(MatchSites, NobodySharesBlocksOfWhichManyHaveNoTagThatIsKnown) {
+  const ClusterId blocks = cluster_of(16, [](size_t i) { return 0x1000 + i % 4; });
+  site(100, {field(16, 0x1000)});
+  site(100, {field(16, 0x1001)});
+  const SiteMatches matches = match();
+  EXPECT_FALSE(matches[blocks].is_answered());
+  EXPECT_TRUE(matches[blocks].shares.empty());
+}
+
+TEST_F(MatchSites, NobodySharesBlocksThatTwoCallsCanHaveMade) {
+  const ClusterId blocks = cluster_of(16, [](size_t i) { return i % 2 == 0 ? 0x5245 : 0x5752; });
+  site(100, {field(16, 0x5245)});
+  site(100, {field(16, 0x5752)});
+  site(100, {field(16, 0x5752)});
+  EXPECT_TRUE(match()[blocks].shares.empty());
 }
 
 TEST_F(MatchSites, TheHeadOfAnEmptyListPointsAtItself) {
