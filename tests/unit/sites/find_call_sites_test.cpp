@@ -42,6 +42,12 @@ class FindCallSites : public testing::Test {
     return bytes;
   }
 
+  // The begin of a function that asks `allocator` for `size` bytes; ten bytes of code.
+  void put_request(uint64_t at, uint8_t size, uint64_t allocator) {
+    put(at, {0xbf, size, 0, 0, 0});  // mov edi, size
+    put(at + 5, call(at + 5, allocator));
+  }
+
   CallSites find() {
     ImageBuilder builder;
     Module module;
@@ -122,8 +128,7 @@ TEST_F(FindCallSites, LooksThroughWrappersAndTheirHeaders) {
   put(kWrapper + 4, call(kWrapper + 4, kMalloc));
   put(kWrapper + 9, {0x48, 0x83, 0xc0, 0x10, 0xc3});  // add rax, 16; ret
   put(kJumper, call(kJumper, kWrapper, 0xe9));
-  put(kMaker, {0xbf, 0x20, 0, 0, 0});  // mov edi, 0x20
-  put(kMaker + 5, call(kMaker + 5, kJumper));
+  put_request(kMaker, 0x20, kJumper);
   put(kMaker + 10, {0x48, 0xc7, 0x40, 0x08, 7, 0, 0, 0, 0xc3});  // mov qword [rax + 8], 7; ret
   put(kMain, call(kMain, kMaker));
   put(kMain + 5, call(kMain + 5, kMain));
@@ -153,8 +158,7 @@ TEST_F(FindCallSites, LooksThroughAWrapperThatJumpsToItsNeighbour) {
   put(kWrapper, call(kWrapper, kMalloc));
   put(kWrapper + 5, {0xc3});
   put(kJumper, {0xeb, static_cast<uint8_t>(kWrapper - (kJumper + 2))});
-  put(kMaker, {0xbf, 0x20, 0, 0, 0});  // mov edi, 0x20
-  put(kMaker + 5, call(kMaker + 5, kJumper));
+  put_request(kMaker, 0x20, kJumper);
   put(kMaker + 10, {0xc3});
   put(kBase + 0x100, call(kBase + 0x100, kMaker));
   // Nobody gets here; it tells where the wrapper begins.
@@ -168,8 +172,7 @@ TEST_F(FindCallSites, LooksThroughAWrapperThatJumpsToItsNeighbour) {
 TEST_F(FindCallSites, AFunctionThatMakesSomethingIsTheSiteItself) {
   constexpr uint64_t kMaker = kBase + 0x40;
   constexpr uint64_t kUser = kBase + 0x80;
-  put(kMaker, {0xbf, 0x20, 0, 0, 0});  // mov edi, 0x20
-  put(kMaker + 5, call(kMaker + 5, kMalloc));
+  put_request(kMaker, 0x20, kMalloc);
   put(kMaker + 10, {0xc3});
   // Two of them, the second at +0x10 of the first.
   put(kUser, {0x53});  // push rbx
@@ -197,19 +200,15 @@ TEST_F(FindCallSites, CodeBehindACallThatTheLoaderNeverBoundHasNotRun) {
   put(kStub, {0xff, 0x25, 0x1a, 0, 0, 0});                // jmp [rip + 0x1a], the slot
   put(kAskLoader, {0x68, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0});  // push 0; jmp
   put(kSlot, {0x50, 0, 0x40, 0, 0, 0, 0, 0});             // as the linker left it
-  const auto put_call = [&](uint64_t at, uint64_t target) {
-    put(at, {0xbf, 0x20, 0, 0, 0});  // mov edi, 0x20
-    put(at + 5, call(at + 5, target));
-  };
-  put_call(kBefore, kMalloc);
-  put_call(kBefore + 10, kStub);
+  put_request(kBefore, 0x20, kMalloc);
+  put_request(kBefore + 10, 0x20, kStub);
   put(kBefore + 20, {0xc3});
-  put_call(kBehind, kStub);
-  put_call(kBehind + 10, kMalloc);
+  put_request(kBehind, 0x20, kStub);
+  put_request(kBehind + 10, 0x20, kMalloc);
   put(kBehind + 20, {0xc3});
   put(kBeside, {0x85, 0xff, 0x74, 0x0a});  // test edi, edi; je +10
-  put_call(kBeside + 4, kStub);
-  put_call(kBeside + 14, kMalloc);
+  put_request(kBeside + 4, 0x20, kStub);
+  put_request(kBeside + 14, 0x20, kMalloc);
   put(kBeside + 24, {0xc3});
   put(kBase + 0x140, call(kBase + 0x140, kBefore));
   put(kBase + 0x145, call(kBase + 0x145, kBehind));
@@ -232,8 +231,7 @@ TEST_F(FindCallSites, AllocatorsAreCalledThroughMembersOfStructs) {
   const auto offset = static_cast<uint32_t>(kMethods - (kUser + 7));
   for (unsigned i = 0; i < 4; ++i) put(kUser + 3 + i, {static_cast<uint8_t>(offset >> (8 * i))});
   put(kUser + 7, {0xff, 0x60, 0x20});  // jmp [rax + 0x20]
-  put(kMain, {0xbf, 0x18, 0, 0, 0});   // mov edi, 0x18
-  put(kMain + 5, call(kMain + 5, kUser));
+  put_request(kMain, 0x18, kUser);
   put(kMain + 10, {0xc3});
   put(kBase + 0x100, call(kBase + 0x100, kMain));
   put(kBase + 0x105, call(kBase + 0x105, kWrapper));
