@@ -3,17 +3,25 @@
 #pragma once
 
 #include <signal.h>
-#include <tbb/blocked_range.h>
-#include <tbb/global_control.h>
-#include <tbb/parallel_for.h>
-#include <tbb/task_scheduler_observer.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <exception>
 #include <thread>
 #include <utility>
 #include <vector>
+
+// ThreadSanitizer cannot see how oneTBB, which is not built with it, hands work from thread to thread,
+// and takes all of it for races. And a static program cannot have oneTBB, of which there is no archive.
+#if defined(__SANITIZE_THREAD__) || defined(HEAPSCAN_STATIC)
+#define HEAPSCAN_OWN_THREADS 1
+#else
+#include <tbb/blocked_range.h>
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_scheduler_observer.h>
+#endif
 
 namespace heapscan {
 
@@ -28,6 +36,70 @@ inline void leave_signals_to_caller() {
   ::pthread_sigmask(SIG_SETMASK, &signals, nullptr);
 }
 
+[[nodiscard]] inline size_t threads_meant(unsigned threads) {
+  return threads != 0 ? threads : std::max(1U, std::thread::hardware_concurrency());
+}
+
+#if defined(HEAPSCAN_OWN_THREADS)
+
+class OwnThreadsLimit {
+ public:
+  explicit OwnThreadsLimit(size_t threads) : before_(limit().exchange(threads)) {}
+  ~OwnThreadsLimit() { limit() = before_; }
+  OwnThreadsLimit(const OwnThreadsLimit&) = delete;
+  OwnThreadsLimit& operator=(const OwnThreadsLimit&) = delete;
+  [[nodiscard]] static size_t current() { return limit(); }
+
+ private:
+  static std::atomic<size_t>& limit() {
+    static std::atomic<size_t> threads{threads_meant(0)};
+    return threads;
+  }
+  size_t before_;
+};
+using LimitOfLoops = OwnThreadsLimit;
+
+// The threads of one loop take indices by the piece. A loop within a loop has no threads of its own.
+template <typename F>
+void parallel_for(size_t count, F&& f) {
+  constexpr size_t kPiecesPerThread = 32;
+  static thread_local bool is_within_loop = false;
+  const size_t threads = is_within_loop ? 1 : std::min(LimitOfLoops::current(), count);
+  if (threads <= 1) {
+    for (size_t i = 0; i < count; ++i) f(i);
+    return;
+  }
+  const size_t piece = std::max<size_t>(1, count / (threads * kPiecesPerThread));
+  std::atomic<size_t> next{0};
+  std::atomic_flag has_failed = ATOMIC_FLAG_INIT;
+  std::exception_ptr failure;
+  const auto work = [&] {
+    is_within_loop = true;
+    try {
+      for (size_t begin = next.fetch_add(piece, std::memory_order_relaxed); begin < count;
+           begin = next.fetch_add(piece, std::memory_order_relaxed)) {
+        for (size_t i = begin; i < std::min(begin + piece, count); ++i) f(i);
+      }
+    } catch (...) {
+      if (!has_failed.test_and_set()) failure = std::current_exception();
+      next = count;
+    }
+    is_within_loop = false;
+  };
+  std::vector<std::thread> workers;
+  for (size_t i = 1; i < threads; ++i) {
+    workers.emplace_back([&] {
+      leave_signals_to_caller();
+      work();
+    });
+  }
+  work();
+  for (std::thread& worker : workers) worker.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+#else
+
 class WorkersWithoutSignals : public tbb::task_scheduler_observer {
  public:
   // Of the loops of this thread. For as long as the process lives, as workers do.
@@ -40,11 +112,10 @@ class WorkersWithoutSignals : public tbb::task_scheduler_observer {
   WorkersWithoutSignals() { observe(true); }
 };
 
-// While alive, limits the threads all parallel loops may use; 0 means one per processor.
-class ThreadLimit {
+class OneTbbLimit {
  public:
-  explicit ThreadLimit(unsigned threads)
-      : control_(tbb::global_control::max_allowed_parallelism, resolve(threads)) {
+  explicit OneTbbLimit(size_t threads)
+      : control_(tbb::global_control::max_allowed_parallelism, threads) {
     WorkersWithoutSignals::begin();
   }
   [[nodiscard]] static size_t current() {
@@ -52,40 +123,26 @@ class ThreadLimit {
   }
 
  private:
-  static size_t resolve(unsigned threads) {
-    return threads != 0 ? threads : std::max(1U, std::thread::hardware_concurrency());
-  }
   tbb::global_control control_;
 };
+using LimitOfLoops = OneTbbLimit;
 
-#if defined(__SANITIZE_THREAD__)
-// ThreadSanitizer cannot see how oneTBB, which is not built with it, hands work from thread to
-// thread, and takes all of it for races. Threads of our own it can judge.
-template <typename F>
-void parallel_for(size_t count, F&& f) {
-  std::atomic<size_t> next{0};
-  const auto work = [&] {
-    for (size_t i = next.fetch_add(1, std::memory_order_relaxed); i < count;
-         i = next.fetch_add(1, std::memory_order_relaxed)) {
-      f(i);
-    }
-  };
-  std::vector<std::thread> threads;
-  for (size_t i = 1; i < ThreadLimit::current(); ++i) {
-    threads.emplace_back([&] {
-      leave_signals_to_caller();
-      work();
-    });
-  }
-  work();
-  for (std::thread& thread : threads) thread.join();
-}
-#else
 template <typename F>
 void parallel_for(size_t count, F&& f) {
   tbb::parallel_for(size_t{0}, count, std::forward<F>(f));
 }
+
 #endif
+
+// While alive, limits the threads all parallel loops may use; 0 means one per processor.
+class ThreadLimit {
+ public:
+  explicit ThreadLimit(unsigned threads) : limit_(threads_meant(threads)) {}
+  [[nodiscard]] static size_t current() { return LimitOfLoops::current(); }
+
+ private:
+  LimitOfLoops limit_;
+};
 
 // f(begin, end) over consecutive pieces of [0, count), each `grain` long but the last.
 template <typename F>

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <stdexcept>
 #include <thread>
+#include <vector>
 
 namespace heapscan {
 namespace {
@@ -39,6 +42,37 @@ TEST(ParallelFor, LeavesSignalsToTheThreadThatCalled) {
     EXPECT_EQ(blocked.interrupt, blocked.is_worker);
     EXPECT_FALSE(blocked.fault);
   }
+}
+
+TEST(ParallelFor, DoesEachIndexOnceOnAnyNumberOfThreads) {
+  for (const unsigned threads : {1U, 2U, 5U}) {
+    const ThreadLimit limit(threads);
+    EXPECT_EQ(ThreadLimit::current(), threads);
+    for (const size_t count : {0, 1, 2, 1000, 100'003}) {
+      std::vector<std::atomic<int>> done(count);
+      parallel_for(count, [&](size_t i) { ++done[i]; });
+      EXPECT_EQ(std::count(done.begin(), done.end(), 1), static_cast<ptrdiff_t>(count));
+    }
+  }
+}
+
+TEST(ParallelFor, HandsOnWhatALoopThrows) {
+  const ThreadLimit limit(2);
+  EXPECT_THROW(parallel_for(1000,
+                            [](size_t i) {
+                              if (i == 700) throw std::out_of_range("700");
+                            }),
+               std::out_of_range);
+  std::atomic<size_t> done{0};
+  parallel_for(1000, [&](size_t) { ++done; });
+  EXPECT_EQ(done, 1000U) << "the next loop is as any other";
+}
+
+TEST(ParallelFor, WorksWithinALoop) {
+  const ThreadLimit limit(2);
+  std::atomic<size_t> done{0};
+  parallel_for(20, [&](size_t) { parallel_for(30, [&](size_t) { ++done; }); });
+  EXPECT_EQ(done, 600U);
 }
 
 }  // namespace
