@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <exception>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -59,12 +60,18 @@ class OwnThreadsLimit {
 };
 using LimitOfLoops = OwnThreadsLimit;
 
+// One for all loops of the thread, whatever they call.
+inline bool& is_within_loop() {
+  static thread_local bool is_within = false;
+  return is_within;
+}
+
 // The threads of one loop take indices by the piece. A loop within a loop has no threads of its own.
+// Where the system gives no more threads, those that are there do the work.
 template <typename F>
 void parallel_for(size_t count, F&& f) {
   constexpr size_t kPiecesPerThread = 32;
-  static thread_local bool is_within_loop = false;
-  const size_t threads = is_within_loop ? 1 : std::min(LimitOfLoops::current(), count);
+  const size_t threads = is_within_loop() ? 1 : std::min(LimitOfLoops::current(), count);
   if (threads <= 1) {
     for (size_t i = 0; i < count; ++i) f(i);
     return;
@@ -74,7 +81,7 @@ void parallel_for(size_t count, F&& f) {
   std::atomic_flag has_failed = ATOMIC_FLAG_INIT;
   std::exception_ptr failure;
   const auto work = [&] {
-    is_within_loop = true;
+    is_within_loop() = true;
     try {
       for (size_t begin = next.fetch_add(piece, std::memory_order_relaxed); begin < count;
            begin = next.fetch_add(piece, std::memory_order_relaxed)) {
@@ -84,14 +91,18 @@ void parallel_for(size_t count, F&& f) {
       if (!has_failed.test_and_set()) failure = std::current_exception();
       next = count;
     }
-    is_within_loop = false;
+    is_within_loop() = false;
   };
   std::vector<std::thread> workers;
-  for (size_t i = 1; i < threads; ++i) {
-    workers.emplace_back([&] {
-      leave_signals_to_caller();
-      work();
-    });
+  workers.reserve(threads);
+  try {
+    for (size_t i = 1; i < threads; ++i) {
+      workers.emplace_back([&] {
+        leave_signals_to_caller();
+        work();
+      });
+    }
+  } catch (const std::system_error&) {
   }
   work();
   for (std::thread& worker : workers) worker.join();

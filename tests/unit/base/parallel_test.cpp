@@ -1,6 +1,8 @@
 #include "heapscan/base/parallel.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -74,6 +76,37 @@ TEST(ParallelFor, WorksWithinALoop) {
   parallel_for(20, [&](size_t) { parallel_for(30, [&](size_t) { ++done; }); });
   EXPECT_EQ(done, 600U);
 }
+
+#if defined(HEAPSCAN_OWN_THREADS)
+TEST(ParallelFor, MakesNoThreadsWithinALoop) {
+  const ThreadLimit limit(4);
+  std::atomic<size_t> elsewhere{0};
+  parallel_for(8, [&](size_t) {
+    const auto outer = std::this_thread::get_id();
+    parallel_for(100, [&](size_t) { elsewhere += std::this_thread::get_id() != outer; });
+  });
+  EXPECT_EQ(elsewhere, 0U);
+}
+
+// AddressSanitizer ends the program when it cannot have what a thread takes.
+#if !defined(__SANITIZE_ADDRESS__)
+// A process that may have no further thread, as in a container with a limit.
+TEST(ParallelFor, DoesWithoutThreadsThatCannotBeHad) {
+  const ThreadLimit limit(4);
+  const auto loop_without_threads = [] {
+    // An address space that has no room for a stack.
+    rlimit space{};
+    ::getrlimit(RLIMIT_AS, &space);
+    space.rlim_cur = 1;
+    ::setrlimit(RLIMIT_AS, &space);
+    std::atomic<size_t> done{0};
+    parallel_for(100, [&](size_t) { ++done; });
+    ::_exit(done == 100 ? 0 : 1);
+  };
+  EXPECT_EXIT(loop_without_threads(), testing::ExitedWithCode(0), "");
+}
+#endif
+#endif
 
 }  // namespace
 }  // namespace heapscan
