@@ -3,6 +3,7 @@
 #include <elf.h>
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 
 namespace heapscan {
@@ -98,43 +99,45 @@ void make_disjoint(std::vector<AddrRange>& functions) {
   }
 }
 
-// f(where, target) for what may be jumps of two bytes.
-template <typename F>
-void for_each_short_jump(const ModuleCode::Span& span, F&& f) {
+// What may be jumps of two bytes. One is a tail call where it leads to the begin of a function nearby;
+// nearly all others stay within theirs.
+std::vector<CodeReference> short_jumps_in(const std::vector<ModuleCode::Span>& spans) {
   constexpr uint8_t kShortJump = 0xeb;
-  const auto* bytes = reinterpret_cast<const uint8_t*>(span.bytes.data());
-  for (size_t i = 0; i + 1 < span.bytes.size(); ++i) {
-    if (bytes[i] != kShortJump) continue;
-    const auto offset = int64_t{static_cast<int8_t>(bytes[i + 1])};
-    const Addr behind = span.begin + i + 2;
-    f(span.begin + i, Addr(behind.value + static_cast<uint64_t>(offset)));
+  std::vector<CodeReference> jumps;
+  for (const ModuleCode::Span& span : spans) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(span.bytes.data());
+    for (size_t i = 0; i + 1 < span.bytes.size(); ++i) {
+      if (bytes[i] != kShortJump) continue;
+      const auto offset = int64_t{static_cast<int8_t>(bytes[i + 1])};
+      const Addr behind = span.begin + i + 2;
+      jumps.push_back({Addr(behind.value + static_cast<uint64_t>(offset)), span.begin + i,
+                       ReferenceKind::Jump});
+    }
   }
+  return jumps;
 }
 
 // For code that no frame describes: from each target of a call, and each target of a jump that has a
 // name, to the next.
 void add_undescribed(std::vector<AddrRange>& functions, const std::vector<ModuleCode::Span>& spans,
-                     const Symbols& symbols, const std::vector<CodeReference>& references) {
+                     const Symbols& symbols, const std::vector<CodeReference>& references,
+                     const std::vector<CodeReference>& short_jumps) {
   std::vector<Addr> begins;
   const auto described = [&](Addr a) {
     const auto after = std::upper_bound(functions.begin(), functions.end(), a,
                                         [](Addr x, AddrRange f) { return x < f.begin(); });
     return after != functions.begin() && std::prev(after)->contains(a);
   };
-  const auto add_target = [&](ReferenceKind kind, Addr target) {
-    if (described(target)) return;
-    const auto symbol = symbols.ref_at(target);
+  const auto add_target_of = [&](const CodeReference& r) {
+    if (r.kind != ReferenceKind::Call && r.kind != ReferenceKind::Jump) return;
+    if (described(r.target)) return;
+    const auto symbol = symbols.ref_at(r.target);
     const bool is_inside = symbol && symbol->size != 0 && symbol->offset != 0;
     const bool is_named = symbol && symbol->offset == 0;
-    if (kind == ReferenceKind::Call ? !is_inside : is_named) begins.push_back(target);
+    if (r.kind == ReferenceKind::Call ? !is_inside : is_named) begins.push_back(r.target);
   };
-  for (const CodeReference& r : references) {
-    if (r.kind == ReferenceKind::Call || r.kind == ReferenceKind::Jump)
-      add_target(r.kind, r.target);
-  }
-  for (const ModuleCode::Span& span : spans) {
-    for_each_short_jump(span, [&](Addr, Addr target) { add_target(ReferenceKind::Jump, target); });
-  }
+  for (const CodeReference& r : references) add_target_of(r);
+  for (const CodeReference& r : short_jumps) add_target_of(r);
   std::sort(begins.begin(), begins.end());
   begins.erase(std::unique(begins.begin(), begins.end()), begins.end());
   std::vector<AddrRange> more;
@@ -193,23 +196,10 @@ void find_references(const Module& module, const ModuleCode::Span& span,
   }
 }
 
-// A jump of two bytes is a tail call where it leads to the begin of a function nearby; nearly all others
-// stay within theirs, and are no references.
-void find_short_tail_calls(const ModuleCode::Span& span, const std::vector<AddrRange>& functions,
-                           std::vector<CodeReference>& references) {
-  for_each_short_jump(span, [&](Addr from, Addr target) {
-    const auto function = std::lower_bound(functions.begin(), functions.end(), target,
-                                           [](AddrRange f, Addr a) { return f.begin() < a; });
-    if (function != functions.end() && function->begin() == target)
-      references.push_back({target, from, ReferenceKind::Jump});
-  });
-}
-
-void sort_references(std::vector<CodeReference>& references) {
-  std::sort(references.begin(), references.end(),
-            [](const CodeReference& a, const CodeReference& b) {
-              return a.target != b.target ? a.target < b.target : a.from < b.from;
-            });
+bool is_begin(const std::vector<AddrRange>& functions, Addr at) {
+  const auto function = std::lower_bound(functions.begin(), functions.end(), at,
+                                         [](AddrRange f, Addr a) { return f.begin() < a; });
+  return function != functions.end() && function->begin() == at;
 }
 
 }  // namespace
@@ -242,13 +232,16 @@ ModuleCode read_module_code(const MemoryImage& image, const Symbols& symbols, Mo
   code.module = id;
   code.spans = code_spans(image, module);
   for (const ModuleCode::Span& span : code.spans) find_references(module, span, code.references);
-  sort_references(code.references);
+  const std::vector<CodeReference> short_jumps = short_jumps_in(code.spans);
   code.functions = functions_of_frames(image, module);
   make_disjoint(code.functions);
-  add_undescribed(code.functions, code.spans, symbols, code.references);
-  for (const ModuleCode::Span& span : code.spans)
-    find_short_tail_calls(span, code.functions, code.references);
-  sort_references(code.references);
+  add_undescribed(code.functions, code.spans, symbols, code.references, short_jumps);
+  std::copy_if(short_jumps.begin(), short_jumps.end(), std::back_inserter(code.references),
+               [&](const CodeReference& jump) { return is_begin(code.functions, jump.target); });
+  std::sort(code.references.begin(), code.references.end(),
+            [](const CodeReference& a, const CodeReference& b) {
+              return a.target != b.target ? a.target < b.target : a.from < b.from;
+            });
   return code;
 }
 
