@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "sites/site_weights.h"
 
@@ -47,7 +46,7 @@ std::vector<SiteShare> find_shares(const std::vector<SiteMatch>& candidates,
                                    const std::vector<BlockBytes>& others,
                                    const std::vector<std::vector<Written>>& written) {
   const bool is_answered = std::any_of(candidates.begin(), candidates.end(),
-                                       [](const SiteMatch& m) { return m.probability >= 0.5; });
+                                       [](const SiteMatch& m) { return m.is_answer(); });
   if (is_answered || samples.size() < kFewestSamples) return {};
   std::vector<uint32_t> claimed_by(samples.size(), kNobody);
   for (uint32_t c = 0; c < candidates.size(); ++c) {

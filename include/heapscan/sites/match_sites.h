@@ -47,6 +47,9 @@ struct SiteMatch {
   CallSiteId site;
   double probability = 0;
   std::vector<SiteFact> facts;  // heaviest first
+
+  // Likelier than all else together.
+  [[nodiscard]] bool is_answer() const { return probability >= 0.5; }
 };
 
 // One of several calls that made the blocks of a cluster: those that hold what it stores, and no other
@@ -64,8 +67,7 @@ struct ClusterSites {
   uint32_t candidates = 0;  // sites whose sizes would do
   static constexpr size_t kMostShown = 3;
 
-  // Whether the likeliest is likelier than all else together.
-  [[nodiscard]] bool is_answered() const { return !best.empty() && best[0].probability >= 0.5; }
+  [[nodiscard]] bool is_answered() const { return !best.empty() && best[0].is_answer(); }
 };
 
 using SiteMatches = Column<ClusterId, ClusterSites>;
