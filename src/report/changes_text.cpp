@@ -12,8 +12,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr double kMinute = 60;
-
 std::string signed_count(int64_t count) {
   return (count < 0 ? "-" : "+") + grouped(static_cast<uint64_t>(std::abs(count)));
 }

@@ -12,8 +12,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr double kMinute = 60;  // seconds
-
 void write_jsonl(const Json& line, std::ostream& out) { out << dumped(line) << '\n'; }
 
 Json line_of_look(const char* schema, const CaptureFacts& target, const ReportOrigin& origin) {

@@ -27,6 +27,8 @@ namespace heapscan {
 using Json = nlohmann::ordered_json;
 
 // In one line, ASCII only.
+inline constexpr double kMinute = 60;  // seconds, for what grows per minute
+
 [[nodiscard]] inline std::string dumped(const Json& value) {
   return value.dump(-1, ' ', true, Json::error_handler_t::replace);
 }

@@ -48,9 +48,8 @@ struct ChangeRow {
   std::string label;
   std::string kind;  // as LookSummary::Group::kind
   KindChange change;
-  std::string holder;  // the root that holds most of what was born; empty: unknown
-  std::optional<SiteRow>
-      site;  // the call that can have allocated them, as LookSummary::Group::site
+  std::string holder;           // the root that holds most of what was born; empty: unknown
+  std::optional<SiteRow> site;  // as LookSummary::Group::site
   // Nearly all of what was there before is still there and was never written to, and there is more
   // of it: nobody seems to need it.
   bool is_stale = false;
