@@ -18,16 +18,18 @@ constexpr std::array<uint8_t, 9> kCallerSaved{kRax, kRcx, kRdx, kRsi, kRdi, kR8,
 
 class Flow {
  public:
-  Flow(const FlowContext& context, Bytes code, Addr at)
-      : context_(context),
+  Flow(FlowQuestions& questions, Bytes code, Addr at)
+      : questions_(questions),
         instructions_(decode(code, at)),
         range_(AddrRange::sized(at, code.size())),
         blocks_(split(instructions_, range_)) {}
 
-  FunctionFlow run(bool is_running) {
+  FunctionFlow run() {
     if (blocks_.empty()) return {};
     settle();
-    if (!is_running) mark_never_ran(instructions_, range_, blocks_);
+    if (meets_no_call() && !questions_.is_running()) {
+      mark_never_ran(instructions_, range_, blocks_);
+    }
     found_.never_ran = blocks_[0].never_ran;
     is_recording_ = true;
     for (BasicBlock& block : blocks_) {
@@ -39,6 +41,11 @@ class Flow {
   }
 
  private:
+  [[nodiscard]] bool meets_no_call() const {
+    return std::any_of(blocks_.begin(), blocks_.end(),
+                       [](const BasicBlock& b) { return b.ends_in_no_call; });
+  }
+
   // Adds `state` to what may hold where `block` begins.
   void enter(size_t block, const MachineState& state) {
     BasicBlock& to = blocks_[block];
@@ -111,7 +118,7 @@ class Flow {
 
   [[nodiscard]] Value read(const Value& address, unsigned bytes, const MachineState& state,
                            uint32_t part) const {
-    return word_in(context_.image, address, bytes, state, fresh(part));
+    return word_in(questions_, address, bytes, state, fresh(part));
   }
 
   void write(const Value& address, unsigned bytes, const Value& value, MachineState& state) {
@@ -365,28 +372,26 @@ class Flow {
     const Value value = get(operand, state, 0);
     if (value.is_one_number()) return Addr(static_cast<uint64_t>(value.offset));
     if (value.points_into(Value::Of::Loaded) && value.offset == 0) {
-      return context_.image.read_addr(value.place()).value_or(Addr());
+      return questions_.pointer_at(value.place()).value_or(Addr());
     }
     return Addr();
   }
 
   [[nodiscard]] Callee callee_of(const Operand& operand, const MachineState& state) const {
     const Addr target = target_of(operand, state);
-    return target.is_null() ? handed_callee(operand, state) : context_.callee_at(target);
+    return target.is_null() ? handed_callee(operand, state) : questions_.callee_at(target);
   }
 
   // An allocator that is called through a member of something, with a parameter as the size.
   [[nodiscard]] Callee handed_callee(const Operand& operand, const MachineState& state) const {
-    if (context_.handed == nullptr || operand.kind != Operand::Kind::Memory ||
-        operand.base == kNoRegister || operand.index != kNoRegister || operand.is_segment) {
+    if (operand.kind != Operand::Kind::Memory || operand.base == kNoRegister ||
+        operand.index != kNoRegister || operand.is_segment) {
       return {};
     }
-    const auto handed = context_.handed->find(operand.number);
-    if (handed == context_.handed->end()) return {};
-    const AllocatorFunction& allocator = context_.allocators[handed->second];
-    const size_t size = kParameterRegisters[static_cast<size_t>(allocator.size_parameter)];
-    if (state.general[size].of != Value::Of::Parameter) return {};
-    return {Callee::Kind::Allocator, allocator.function, handed->second};
+    const Callee callee = questions_.handed_at(operand.number);
+    if (callee.kind != Callee::Kind::Allocator) return {};
+    const size_t size = kParameterRegisters[static_cast<size_t>(callee.size_parameter)];
+    return state.general[size].of == Value::Of::Parameter ? callee : Callee();
   }
 
   [[nodiscard]] static std::array<Value, kParameters> arguments_in(const MachineState& state) {
@@ -448,9 +453,8 @@ class Flow {
       found_.allocations[id] = {insn.at, insn.end(), callee.allocator, arguments};
     }
     const Value block = allocation(id);
-    const AllocatorFunction& allocator = context_.allocators[callee.allocator];
-    if (allocator.result_parameter < 0) return block;
-    write(arguments[static_cast<size_t>(allocator.result_parameter)], 8, block, state);
+    if (callee.result_parameter < 0) return block;
+    write(arguments[static_cast<size_t>(callee.result_parameter)], 8, block, state);
     return opaque(fresh(3));
   }
 
@@ -476,7 +480,7 @@ class Flow {
     if (found_.results.size() < kMostFacts) found_.results.push_back(state.general[kRax]);
   }
 
-  const FlowContext& context_;
+  FlowQuestions& questions_;
   std::vector<Instruction> instructions_;
   AddrRange range_;
   std::vector<BasicBlock> blocks_;
@@ -491,8 +495,29 @@ class Flow {
 
 }  // namespace
 
-FunctionFlow follow_function(const FlowContext& context, Bytes code, Addr at, bool is_running) {
-  return Flow(context, code, at).run(is_running);
+FunctionFlow follow_function(FlowQuestions& questions, Bytes code, Addr at) {
+  return Flow(questions, code, questions.own(at)).run();
+}
+
+FunctionFlow in_process(FunctionFlow flow, const FlowQuestions& questions) {
+  const auto move = [&](Addr& address) { address = Addr(questions.in_process(address.value)); };
+  const auto move_value = [&](Value& value) { value = questions.in_process(value); };
+  for (AllocatingCall& call : flow.allocations) {
+    move(call.at);
+    move(call.after);
+    for (Value& argument : call.arguments) move_value(argument);
+  }
+  for (PointerWrite& write : flow.writes) {
+    move_value(write.to);
+    move_value(write.value);
+    move(write.at);
+  }
+  for (FillingCall& call : flow.fills) {
+    move(call.function);
+    move_value(call.first);
+  }
+  for (Value& result : flow.results) move_value(result);
+  return flow;
 }
 
 }  // namespace heapscan

@@ -13,41 +13,15 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
-#include <map>
-#include <optional>
 #include <vector>
 
 #include "heapscan/base/addr.h"
-#include "heapscan/image/image.h"
-#include "heapscan/sites/call_sites.h"
+#include "sites/flow_context.h"
+#include "sites/flow_questions.h"
 #include "sites/instructions.h"
 #include "sites/values.h"
 
 namespace heapscan {
-
-// Whom a call goes to, behind stubs and pointers; made by whoever knows all modules.
-struct Callee {
-  enum class Kind : uint8_t {
-    Plain,
-    Allocator,
-    NoReturn,
-    NeverCalled,   // as the image shows: code behind the call has not run
-    ReturnsFirst,  // its first parameter, as memset and memcpy do
-  };
-  Kind kind = Kind::Plain;
-  Addr function;
-  uint32_t allocator = 0;  // of Allocator
-};
-
-struct FlowContext {
-  const MemoryImage& image;
-  const std::vector<AllocatorFunction>& allocators;
-  std::function<Callee(Addr)> callee_at;  // of the first instruction that is called
-  // By how far behind what a register points at the pointer lies that is called through; null: such
-  // calls lead nobody knows where.
-  const std::map<int64_t, uint32_t>* handed = nullptr;
-};
 
 // Those in registers (System V ABI).
 constexpr size_t kParameters = 6;
@@ -82,8 +56,9 @@ struct FunctionFlow {
   bool never_ran = false;      // every way through the function leads to what was never called
 };
 
-// `is_running`: a thread may be in the middle of it, so that what comes later says nothing.
-[[nodiscard]] FunctionFlow follow_function(const FlowContext& context, Bytes code, Addr at,
-                                           bool is_running = false);
+// The function at `at`, all addresses its own.
+[[nodiscard]] FunctionFlow follow_function(FlowQuestions& questions, Bytes code, Addr at);
+// The same with addresses of the process.
+[[nodiscard]] FunctionFlow in_process(FunctionFlow flow, const FlowQuestions& questions);
 
 }  // namespace heapscan

@@ -10,10 +10,8 @@
 
 #include <algorithm>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
-#include <shared_mutex>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -21,8 +19,10 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/base/text.h"
 #include "heapscan/sites/call_sites.h"
+#include "sites/callees.h"
 #include "sites/code_pointers.h"
 #include "sites/data_flow.h"
+#include "sites/flow_questions.h"
 #include "sites/handed_allocators.h"
 #include "sites/known_allocators.h"
 #include "sites/module_code.h"
@@ -44,7 +44,7 @@ constexpr size_t kMostAllocators = 20'000;
 class Finder {
  public:
   Finder(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime)
-      : image_(image), symbols_(symbols), runtime_(runtime) {}
+      : image_(image), symbols_(symbols), runtime_(runtime), callees_(image, symbols) {}
 
   CallSites run() {
     read_modules();
@@ -158,7 +158,6 @@ class Finder {
     for (unsigned round = 0; round < kMostRounds && known < found_.allocators.size(); ++round) {
       const std::vector<AddrRange> functions = functions_that_refer_to(known);
       known = found_.allocators.size();
-      callees_.clear();
       follow(functions);
       find_wrappers(functions);
     }
@@ -175,14 +174,10 @@ class Finder {
         if (flows_.count(f.begin()) == 0 && f.size() <= kLongestFollowed) functions.push_back(f);
       }
     }
-    FlowContext context{image_, found_.allocators, [this](Addr a) { return callee_at(a); }};
-    context.handed = &handed;
     std::vector<FunctionFlow> flows(functions.size());
-    parallel_for(functions.size(), [&](size_t i) {
-      const ModuleCode* code = code_at(functions[i].begin());
-      if (code == nullptr) return;
-      flows[i] = follow_function(context, code->bytes_of(functions[i]), functions[i].begin());
-    });
+    const FlowContext context = flow_context(&handed);
+    parallel_for(functions.size(),
+                 [&](size_t i) { flows[i] = flow_of(context, functions[i], false); });
     for (size_t i = 0; i < functions.size(); ++i) {
       auto wrapper = wrapper_in(flows[i], found_.allocators);
       if (wrapper) add_allocator(functions[i].begin(), std::move(*wrapper));
@@ -272,16 +267,27 @@ class Finder {
     return &code_[region->module.index()];
   }
 
+  [[nodiscard]] FlowContext flow_context(const HandedAllocators* handed) const {
+    return {image_, found_.allocators,
+            [this](Addr target) { return callees_.at(target, allocator_of_, never_ran_); }, handed};
+  }
+
+  [[nodiscard]] FunctionFlow flow_of(const FlowContext& context, AddrRange function,
+                                     bool is_running) const {
+    const ModuleCode* code = code_at(function.begin());
+    if (code == nullptr || !code->module.valid()) return {};
+    FlowQuestions questions(context, &image_.modules()[code->module], is_running);
+    return in_process(follow_function(questions, code->bytes_of(function), function.begin()),
+                      questions);
+  }
+
   // A function that was followed before gets a new answer: more allocators are known now.
   void follow(const std::vector<AddrRange>& functions) {
     std::vector<FunctionFlow> flows(functions.size());
-    const FlowContext context{image_, found_.allocators, [this](Addr a) { return callee_at(a); }};
+    const FlowContext context = flow_context(nullptr);
     parallel_for(functions.size(), [&](size_t i) {
       if (functions[i].size() > kLongestFollowed) return;  // noted below
-      const ModuleCode* code = code_at(functions[i].begin());
-      if (code == nullptr) return;
-      flows[i] = follow_function(context, code->bytes_of(functions[i]), functions[i].begin(),
-                                 is_on_stack(functions[i]));
+      flows[i] = flow_of(context, functions[i], is_on_stack(functions[i]));
     });
     for (size_t i = 0; i < functions.size(); ++i) {
       if (flows_.size() >= kMostFollowed && flows_.count(functions[i].begin()) == 0) {
@@ -318,7 +324,6 @@ class Finder {
                                        return flow == flows_.end() || flow->second.never_ran;
                                      }),
                       functions.end());
-      callees_.clear();
       follow(functions);
     }
   }
@@ -336,41 +341,6 @@ class Finder {
          fmt::format("{} that may allocate memory {} longer than {} KiB and {} not read",
                      counted(too_long_.size(), "function"), too_long_.size() == 1 ? "is" : "are",
                      kLongestFollowed / 1024, too_long_.size() == 1 ? "was" : "were")});
-  }
-
-  Callee callee_at(Addr target) {
-    {
-      const std::shared_lock lock(callees_lock_);
-      const auto known = callees_.find(target);
-      if (known != callees_.end()) return known->second;
-    }
-    const Callee callee = make_callee(target);
-    const std::unique_lock lock(callees_lock_);
-    callees_.emplace(target, callee);
-    return callee;
-  }
-
-  [[nodiscard]] Callee make_callee(Addr target) const {
-    Callee callee;
-    callee.function = behind_stubs(image_, target);
-    if (asks_loader(image_, callee.function) || never_ran_.count(callee.function) != 0) {
-      callee.kind = Callee::Kind::NeverCalled;
-      return callee;
-    }
-    const auto allocator = allocator_of_.find(callee.function);
-    if (allocator != allocator_of_.end()) {
-      callee.kind = Callee::Kind::Allocator;
-      callee.allocator = allocator->second;
-      return callee;
-    }
-    if (only_returns_first_parameter(image_, callee.function)) {
-      callee.kind = Callee::Kind::ReturnsFirst;
-    }
-    const auto symbol = symbols_.ref_at(callee.function);
-    if (!symbol || symbol->offset != 0) return callee;
-    if (never_returns(symbol->name)) callee.kind = Callee::Kind::NoReturn;
-    if (returns_first_parameter(symbol->name)) callee.kind = Callee::Kind::ReturnsFirst;
-    return callee;
   }
 
   // ---- wrappers ----------------------------------------------------------------------------------
@@ -436,8 +406,7 @@ class Finder {
   std::vector<uint64_t> code_on_stacks_;  // words of stacks that point into code; sorted
   std::set<Addr> too_long_;               // functions that were not followed for that
   bool is_cut_ = false;                   // more functions than are followed
-  std::shared_mutex callees_lock_;
-  std::unordered_map<Addr, Callee> callees_;
+  Callees callees_;
 };
 
 }  // namespace

@@ -1,25 +1,6 @@
 #include "sites/memory_values.h"
 
-#include <array>
-#include <optional>
-#include <span>
-
 namespace heapscan {
-
-namespace {
-
-// What the image has there, when nobody can write there any more.
-std::optional<uint64_t> constant_at(const MemoryImage& image, Addr at, unsigned bytes) {
-  const Region* region = image.region_at(at);
-  if (region == nullptr || region->perms.write || !region->module.valid()) return std::nullopt;
-  std::array<std::byte, 8> buffer{};
-  if (bytes > buffer.size() || !image.read_bytes(at, std::span<std::byte>(buffer).first(bytes))) {
-    return std::nullopt;
-  }
-  return load<uint64_t>(buffer.data());
-}
-
-}  // namespace
 
 Value address_in(const Operand& memory, const MachineState& state, uint32_t id) {
   if (memory.is_segment) return opaque(id);
@@ -31,7 +12,7 @@ Value address_in(const Operand& memory, const MachineState& state, uint32_t id) 
   return address;
 }
 
-Value word_in(const MemoryImage& image, const Value& address, unsigned bytes,
+Value word_in(FlowQuestions& questions, const Value& address, unsigned bytes,
               const MachineState& state, uint32_t id) {
   if (address.points_into(Value::Of::Stack)) {
     if (const Value* word = state.word_at(address.offset)) return cut_to(*word, bytes, false);
@@ -39,13 +20,13 @@ Value word_in(const MemoryImage& image, const Value& address, unsigned bytes,
   }
   if (address.is_one_number()) {
     const Addr place(static_cast<uint64_t>(address.offset));
-    if (const auto constant = constant_at(image, place, bytes)) {
+    if (const auto constant = questions.constant_at(place, bytes)) {
       return number(static_cast<int64_t>(*constant));
     }
     if (bytes == 8) return loaded(place);
   }
   if (bytes == 8 && address.points_into(Value::Of::Loaded)) {
-    if (const auto object = image.read_addr(address.place())) {
+    if (const auto object = questions.pointer_at(address.place())) {
       return loaded(*object + static_cast<uint64_t>(address.offset));
     }
   }

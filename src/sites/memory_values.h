@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "heapscan/image/image.h"
+#include "sites/flow_questions.h"
 #include "sites/instructions.h"
 #include "sites/machine_state.h"
 #include "sites/values.h"
@@ -15,7 +15,7 @@ namespace heapscan {
 [[nodiscard]] Value address_in(const Operand& memory, const MachineState& state, uint32_t id);
 
 // The `bytes` bytes at `address`; `id` stands for them when they are not known.
-[[nodiscard]] Value word_in(const MemoryImage& image, const Value& address, unsigned bytes,
+[[nodiscard]] Value word_in(FlowQuestions& questions, const Value& address, unsigned bytes,
                             const MachineState& state, uint32_t id);
 
 }  // namespace heapscan

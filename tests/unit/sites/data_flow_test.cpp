@@ -48,7 +48,8 @@ class DataFlow : public testing::Test {
                                 if (target == Addr(kAbort)) callee.kind = Callee::Kind::NoReturn;
                                 return callee;
                               }};
-    return follow_function(context, std::as_bytes(std::span(code_)), Addr(kFunction));
+    FlowQuestions questions(context, nullptr, false);
+    return follow_function(questions, std::as_bytes(std::span(code_)), Addr(kFunction));
   }
 
   MemoryImage image_ = ImageBuilder().freeze();

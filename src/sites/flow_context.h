@@ -1,0 +1,40 @@
+// What is known of a process when its functions are followed.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "heapscan/base/addr.h"
+#include "heapscan/image/image.h"
+#include "heapscan/sites/call_sites.h"
+
+namespace heapscan {
+
+// Whom a call goes to, behind stubs and pointers; made by whoever knows all modules.
+struct Callee {
+  enum class Kind : uint8_t {
+    Plain,
+    Allocator,
+    NoReturn,
+    NeverCalled,   // as the image shows: code behind the call has not run
+    ReturnsFirst,  // its first parameter, as memset and memcpy do
+  };
+  Kind kind = Kind::Plain;
+  Addr function;
+  uint32_t allocator = 0;        // of Allocator
+  int8_t size_parameter = -1;    // likewise, as in AllocatorFunction
+  int8_t result_parameter = -1;  // likewise
+};
+
+struct FlowContext {
+  const MemoryImage& image;
+  const std::vector<AllocatorFunction>& allocators;
+  std::function<Callee(Addr)> callee_at;  // of the first instruction that is called
+  // By how far behind what a register points at the pointer lies that is called through; null: such
+  // calls lead nobody knows where.
+  const std::map<int64_t, uint32_t>* handed = nullptr;
+};
+
+}  // namespace heapscan
