@@ -157,8 +157,9 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
 
   // Which code can have allocated them.
   if (options.sites && !a.clusters.rows.empty()) {
-    a.call_sites = stages.run("find call sites",
-                              [&] { return find_call_sites(a.image, a.symbols, a.runtime); });
+    a.call_sites = stages.run("find call sites", [&] {
+      return find_call_sites(a.image, a.symbols, a.runtime, options.code_store);
+    });
     a.site_matches = stages.run("match call sites", [&] {
       return match_sites({a.image, a.symbols, a.types, a.runtime, a.heap, a.clusters, a.identities},
                          a.call_sites);

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "cli/code_folder.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "heapscan/acquire/capture.h"
@@ -83,6 +84,7 @@ Look look_at(const SharedOptions& options, AnalysisOptions analysis,
   });
   Symbols symbols = timed("symbols", timing,
                           [&] { return load_symbols(captured.image, captured.files, debug_info); });
+  if (analysis.sites && options.code_cache) analysis.code_store = open_code_folder();
   analysis.on_stage = [&](const std::string& name) { progress.stage(name); };
   Analysis result = analyze(std::move(captured.image), std::move(symbols), debug_info, analysis);
   return {std::move(captured), std::move(result), {}};

@@ -101,6 +101,10 @@ void add_sites_option(CLI::App& command, SharedOptions& options) {
   command.add_flag("--sites", options.sites,
                    "Read the machine code and name the call that can have allocated each group, "
                    "where the evidence is enough");
+  command.add_flag_callback(
+      "--no-cache", [&options] { options.code_cache = false; },
+      "With --sites: read all code anew; neither use nor keep what is known of it from earlier "
+      "runs");
 }
 
 size_t choice_index(const std::string& option, const std::vector<std::string>& words,

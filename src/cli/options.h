@@ -36,6 +36,7 @@ struct SharedOptions : ReadingOptions {
   bool builtin_suppressions = true;
   std::string cluster;          // the id, or how it begins; empty: no single one
   bool sites = false;           // look for the code that can have allocated each group
+  bool code_cache = true;       // with `sites`: use and keep what earlier runs know of the code
   std::optional<uint64_t> top;  // groups to list; nothing: as the format has it
   std::optional<Allowance> fail_above;
   std::string baseline;               // a file; empty: none

@@ -13,7 +13,6 @@ namespace heapscan {
 namespace {
 
 constexpr unsigned kMostVisits = 6;  // of a block; behind half of them, what differs is unknown
-constexpr size_t kMostFacts = 4096;  // of each kind, of one function
 constexpr std::array<uint8_t, 9> kCallerSaved{kRax, kRcx, kRdx, kRsi, kRdi, kR8, kR9, kR10, kR11};
 
 class Flow {

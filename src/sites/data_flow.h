@@ -48,6 +48,8 @@ struct PointerWrite {
   Addr at;  // of the instruction
 };
 
+constexpr size_t kMostFacts = 4096;  // of each kind, of one function
+
 struct FunctionFlow {
   std::vector<AllocatingCall> allocations;  // Value::id of Allocation counts these
   std::vector<PointerWrite> writes;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -21,8 +22,10 @@
 #include "heapscan/sites/call_sites.h"
 #include "sites/callees.h"
 #include "sites/code_pointers.h"
+#include "sites/code_table.h"
 #include "sites/data_flow.h"
 #include "sites/flow_questions.h"
+#include "sites/flow_record.h"
 #include "sites/handed_allocators.h"
 #include "sites/known_allocators.h"
 #include "sites/module_code.h"
@@ -35,6 +38,11 @@ namespace heapscan {
 
 namespace {
 
+CodeTable::Function in_table(const Module& module, AddrRange function) {
+  return {static_cast<uint32_t>(function.begin() - module.range.begin()),
+          static_cast<uint32_t>(function.size())};
+}
+
 constexpr unsigned kMostRounds = 8;
 constexpr size_t kMostFollowed = 400'000;          // functions, in all rounds
 constexpr uint64_t kLongestFollowed = 256 * 1024;  // bytes of one function
@@ -43,8 +51,13 @@ constexpr size_t kMostAllocators = 20'000;
 
 class Finder {
  public:
-  Finder(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime)
-      : image_(image), symbols_(symbols), runtime_(runtime), callees_(image, symbols) {}
+  Finder(const MemoryImage& image, const Symbols& symbols, const RuntimeFacts& runtime,
+         const CodeStore& store)
+      : image_(image),
+        symbols_(symbols),
+        runtime_(runtime),
+        callees_(image, symbols),
+        store_(store) {}
 
   CallSites run() {
     read_modules();
@@ -60,6 +73,7 @@ class Finder {
     follow_fills();
     follow_callers_of_dead();
     note_left_out();
+    keep_tables();
     make_site_rows({image_, runtime_, code_, flows_, allocator_of_}, found_);
     return std::move(found_);
   }
@@ -73,6 +87,7 @@ class Finder {
     slots_.resize(count);
     data_slots_.resize(count);
     pointers_.resize(count);
+    tables_.resize(count);
     parallel_for(count, [&](size_t m) {
       const ModuleId module(m);
       if (!is_worth_reading(module)) return;
@@ -81,6 +96,20 @@ class Finder {
       slots_[m] = slots_of(code_[m]);
       data_slots_[m] = data_slots_of(code_[m]);
       pointers_[m] = code_pointers_of(image_, module);
+      if (store_.exists()) tables_[m] = table_of(module);
+    });
+  }
+
+  [[nodiscard]] std::unique_ptr<CodeTable> table_of(ModuleId module) const {
+    const std::string name = name_of_code(image_, image_.modules()[module]);
+    return name.empty() ? nullptr : std::make_unique<CodeTable>(name, store_.get(name));
+  }
+
+  void keep_tables() const {
+    parallel_for(tables_.size(), [&](size_t m) {
+      if (tables_[m] == nullptr || !tables_[m]->has_news()) return;
+      const std::vector<std::byte> bytes = tables_[m]->bytes();
+      if (!bytes.empty()) store_.put(tables_[m]->name(), bytes);
     });
   }
 
@@ -272,13 +301,31 @@ class Finder {
             [this](Addr target) { return callees_.at(target, allocator_of_, never_ran_); }, handed};
   }
 
+  // What an earlier run found out, where the process gives the same answers to all that it asked.
   [[nodiscard]] FunctionFlow flow_of(const FlowContext& context, AddrRange function,
-                                     bool is_running) const {
+                                     bool is_running) {
     const ModuleCode* code = code_at(function.begin());
     if (code == nullptr || !code->module.valid()) return {};
-    FlowQuestions questions(context, &image_.modules()[code->module], is_running);
-    return in_process(follow_function(questions, code->bytes_of(function), function.begin()),
-                      questions);
+    const Module* module = &image_.modules()[code->module];
+    CodeTable* table = tables_[code->module.index()].get();
+    if (table == nullptr) return follow_in(context, *code, function, is_running, table);
+    for (const Bytes record : table->records_of(in_table(*module, function))) {
+      FlowQuestions questions(context, module, is_running);
+      if (auto flow = recall_flow(record, function, questions)) return std::move(*flow);
+    }
+    return follow_in(context, *code, function, is_running, table);
+  }
+
+  [[nodiscard]] FunctionFlow follow_in(const FlowContext& context, const ModuleCode& code,
+                                       AddrRange function, bool is_running,
+                                       CodeTable* table) const {
+    const Module& module = image_.modules()[code.module];
+    FlowQuestions questions(context, &module, is_running);
+    FunctionFlow flow = follow_function(questions, code.bytes_of(function), function.begin());
+    if (table != nullptr) {
+      table->add(in_table(module, function), record_flow(questions, flow));
+    }
+    return in_process(std::move(flow), questions);
   }
 
   // A function that was followed before gets a new answer: more allocators are known now.
@@ -407,13 +454,15 @@ class Finder {
   std::set<Addr> too_long_;               // functions that were not followed for that
   bool is_cut_ = false;                   // more functions than are followed
   Callees callees_;
+  const CodeStore& store_;
+  std::vector<std::unique_ptr<CodeTable>> tables_;  // null of those that are not kept
 };
 
 }  // namespace
 
 CallSites find_call_sites(const MemoryImage& image, const Symbols& symbols,
-                          const RuntimeFacts& runtime) {
-  return Finder(image, symbols, runtime).run();
+                          const RuntimeFacts& runtime, const CodeStore& store) {
+  return Finder(image, symbols, runtime, store).run();
 }
 
 }  // namespace heapscan

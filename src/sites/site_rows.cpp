@@ -13,6 +13,11 @@ namespace {
 constexpr size_t kMostMade = 8;      // sites that one maker's block may be of
 constexpr size_t kMostFields = 128;  // of one site
 
+// Code can name any offset.
+int64_t moved_by(int64_t offset, int64_t bytes) {
+  return static_cast<int64_t>(static_cast<uint64_t>(offset) + static_cast<uint64_t>(bytes));
+}
+
 class RowMaker {
  public:
   RowMaker(const SiteInputs& in, CallSites& found) : in_(in), found_(found) {}
@@ -177,7 +182,8 @@ class RowMaker {
       return bytes;
     }
     bytes.kind = RequestedBytes::Kind::Linear;
-    bytes.step = static_cast<uint64_t>(std::max<int64_t>(std::abs(size.scale), 1));
+    const auto scale = static_cast<uint64_t>(size.scale);
+    bytes.step = std::max<uint64_t>(size.scale < 0 ? -scale : scale, 1);
     bytes.base = size.offset >= 0 ? static_cast<uint64_t>(size.offset)
                                   : static_cast<uint64_t>(size.offset) % bytes.step;
     return bytes;
@@ -192,8 +198,8 @@ class RowMaker {
     }
     for (const FillingCall& call : flow.fills) {
       if (call.first.of != Value::Of::Allocation || call.first.id != id) continue;
-      add_filled(call.function, call.first.offset + static_cast<int64_t>(header), kFillDepth,
-                 fields);
+      add_filled(call.function, moved_by(call.first.offset, static_cast<int64_t>(header)),
+                 kFillDepth, fields);
     }
     std::stable_sort(fields.begin(), fields.end(), [](const StoredField& a, const StoredField& b) {
       return a.offset < b.offset;
@@ -216,7 +222,7 @@ class RowMaker {
         }
         for (const FillingCall& call : flow->second.fills) {
           if (call.first.of == Value::Of::Parameter && call.first.id == 0) {
-            next.emplace_back(call.function, offset + call.first.offset);
+            next.emplace_back(call.function, moved_by(offset, call.first.offset));
           }
         }
       }
@@ -226,7 +232,7 @@ class RowMaker {
 
   static void add_field(const PointerWrite& write, int64_t shift,
                         std::vector<StoredField>& fields) {
-    const int64_t offset = write.to.offset + shift;
+    const int64_t offset = moved_by(write.to.offset, shift);
     if (offset < 0 || fields.size() >= kMostFields) return;
     const bool is_own = write.width == 8;
     StoredField field;
@@ -237,9 +243,9 @@ class RowMaker {
       field.kind = StoredField::Kind::Constant;
       field.value = static_cast<uint64_t>(write.value.offset);
     } else if (is_own && write.value.points_into(write.to.of) && write.value.id == write.to.id &&
-               write.value.offset + shift >= 0) {
+               moved_by(write.value.offset, shift) >= 0) {
       field.kind = StoredField::Kind::OwnAddress;
-      field.value = static_cast<uint64_t>(write.value.offset + shift);
+      field.value = static_cast<uint64_t>(moved_by(write.value.offset, shift));
     } else if (write.value.points_into(Value::Of::Allocation) && write.value.offset == 0) {
       field.kind = StoredField::Kind::Allocation;
     }

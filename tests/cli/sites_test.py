@@ -6,12 +6,13 @@ Exit code 77: everything that ran passed, but something had to be skipped.
 """
 
 import os
+import subprocess
 import sys
 import unittest
 
 import growth_test
 from growth_test import OPTIONS, PTRACE_REFUSED, GrowthTest
-from heapscan_cli import fixture
+from heapscan_cli import PATIENCE, fixture, run
 from validate_json import parse
 
 # fixtures/programs/call_sites.c, whose makers are told apart; and through what each asks malloc.
@@ -153,5 +154,75 @@ class SitesOfGrowth(SitesTest):
             self.assertRegex(group["site"], SESSION)
 
 
+@unittest.skipIf(PTRACE_REFUSED, PTRACE_REFUSED)
+class SitesKept(SitesTest):
+    """What is kept of the code in $XDG_CACHE_HOME/heapscan."""
+
+    def setUp(self):
+        super().setUp()
+        self.caches = self.folder() / "caches"
+        with self.program("call_sites") as program:
+            self.core = self.snapshot_of(program, self.folder() / "core")
+
+    def command(self, *words, core=None):
+        return ("core", core or self.core, "--sites", "--format", "json", *words)
+
+    def report(self, *words, core=None, caches=None):
+        result = run(OPTIONS.heapscan, *self.command(*words, core=core), env={"XDG_CACHE_HOME": str(caches or self.caches)})
+        self.assertEqual((result.code, result.err), (1, ""))
+        return self.without_times(result.out)
+
+    @staticmethod
+    def without_times(text):
+        return {name: value for name, value in parse(text).items() if name != "timing"}
+
+    def kept(self):
+        """{name: content}"""
+        return {path.name: path.read_bytes() for path in (self.caches / "heapscan").iterdir()}
+
+    def test_changes_nothing_about_what_is_said(self):
+        without = self.report("--no-cache")
+        self.assertFalse(self.caches.exists(), "not with --no-cache")
+        self.assertEqual(self.report(), without)
+        kept = self.kept()
+        self.assertGreater(len(kept), 0)
+        self.assertEqual(self.report(), without)
+        self.assertEqual(self.kept(), kept)
+        with self.program("call_sites") as program:
+            another = self.snapshot_of(program, self.folder() / "another")
+        self.assertEqual(self.report(core=another)["leaks"][0]["sites"], without["leaks"][0]["sites"])
+        self.assertEqual(self.kept(), kept, "another process of the program lies elsewhere and has nothing new")
+
+    def test_that_is_damaged_is_written_anew(self):
+        right = self.report()
+        kept = self.kept()
+        for damage in (lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda b: b"\0" * 4096,
+                       lambda b: b + b"\0"):
+            for name, content in kept.items():
+                (self.caches / "heapscan" / name).write_bytes(damage(content))
+            self.assertEqual(self.report(), right)
+            self.assertEqual(self.kept(), kept)
+
+    def test_is_no_matter_where_it_cannot_be(self):
+        right = self.report("--no-cache")
+        file = self.folder() / "file"
+        file.write_text("x")
+        for caches in (file, "/proc/self", "/nowhere/at/all"):
+            self.assertEqual(self.report(caches=caches), right)
+
+    def test_by_two_at_once_is_whole(self):
+        right = self.report("--no-cache")
+        environment = {**os.environ, "XDG_CACHE_HOME": str(self.caches)}
+        both = [subprocess.Popen([OPTIONS.heapscan, *map(str, self.command())], env=environment, stdout=subprocess.PIPE)
+                for _ in range(2)]
+        for process in both:
+            out = process.communicate(timeout=PATIENCE)[0]
+            self.assertEqual(self.without_times(out), right)
+        kept = self.kept()
+        self.assertEqual(self.report(), right)
+        self.assertEqual(self.kept(), kept)
+        self.assertEqual([name for name in kept if not name.endswith(".code")], [])
+
+
 if __name__ == "__main__":
-    sys.exit(growth_test.main(__doc__, __name__, ["Sites", "SitesOfGrowth"]))
+    sys.exit(growth_test.main(__doc__, __name__, ["Sites", "SitesOfGrowth", "SitesKept"]))

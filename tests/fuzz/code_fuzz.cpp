@@ -8,10 +8,11 @@
 #include <span>
 
 #include "heapscan/base/bytes.h"
-#include "heapscan/base/error.h"
 #include "heapscan/image/image.h"
 #include "heapscan/sites/call_sites.h"
 #include "heapscan/symbols/symbols.h"
+
+#include "check_call_sites.h"
 
 namespace {
 
@@ -19,27 +20,6 @@ using namespace heapscan;
 
 constexpr uint64_t kBase = 0x400000;
 constexpr size_t kMostBytes = 256 * 1024;
-
-void check(const CallSites& sites) {
-  for (size_t i = 0; i < sites.rows.size(); ++i) {
-    const CallSite& site = sites.rows[CallSiteId(i)];
-    HS_CHECK(i == 0 || sites.rows[CallSiteId(i - 1)].call < site.call);
-    HS_CHECK(site.call < site.after);
-    HS_CHECK(site.allocator < sites.allocators.size());
-    const bool is_constant = site.bytes.kind == RequestedBytes::Kind::Constant;
-    HS_CHECK(is_constant == !site.bytes.constants.empty());
-    HS_CHECK(site.bytes.constants.size() <= RequestedBytes::kMostConstants);
-    HS_CHECK(std::is_sorted(site.bytes.constants.begin(), site.bytes.constants.end()));
-    HS_CHECK(site.bytes.step != 0);
-    HS_CHECK(std::is_sorted(
-        site.fields.begin(), site.fields.end(),
-        [](const StoredField& a, const StoredField& b) { return a.offset < b.offset; }));
-  }
-  for (const SiteLink& link : sites.links) {
-    HS_CHECK(link.child.index() < sites.rows.size());
-    HS_CHECK(!link.parent.valid() || link.parent.index() < sites.rows.size());
-  }
-}
 
 }  // namespace
 
@@ -71,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   symbols_builder.add(id, {.name = "calloc", .address = Addr(kBase + calloc_at % program.size())});
   const Symbols symbols = symbols_builder.freeze();
   const RuntimeFacts runtime = find_runtime_facts(image, symbols);
-  check(find_call_sites(image, symbols, runtime));
+  check_call_sites(find_call_sites(image, symbols, runtime));
   return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "heapscan/reach/roots.h"
 #include "heapscan/runtime/runtime_facts.h"
 #include "heapscan/sites/call_sites.h"
+#include "heapscan/sites/code_store.h"
 #include "heapscan/sites/match_sites.h"
 #include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
@@ -47,13 +48,13 @@ struct Analysis {
   std::vector<MergedArea> merged_areas;
   Types types;  // empty when nothing was clustered, or no module describes types
   Clusters clusters;
-  Identities identities;        // of the clusters
+  Identities identities;  // of the clusters
   // Of functions that clusters' blocks point at or ended threads ran, and of call sites.
   std::vector<CodeLine> lines;
   LeakForest forest;
   Suppressed suppressed;
-  CallSites call_sites;      // empty when nothing was clustered, or nobody asked
-  SiteMatches site_matches;  // of the clusters; likewise
+  CallSites call_sites;            // empty when nothing was clustered, or nobody asked
+  SiteMatches site_matches;        // of the clusters; likewise
   std::optional<Holding> holding;  // as AnalysisOptions say
   Notes holding_notes;
   std::vector<std::pair<std::string, double>> timing;  // phase, seconds; in order
@@ -79,7 +80,8 @@ struct AnalysisOptions {
   VerdictSet clustered{Verdict::Definite, Verdict::Indirect, Verdict::Possible};
   std::vector<SuppressionRule> suppressions;
   HoldingWanted holding = HoldingWanted::Never;
-  bool sites = false;  // whether to look for the code that can have allocated each cluster
+  bool sites = false;      // whether to look for the code that can have allocated each cluster
+  CodeStore code_store;    // what earlier runs know of that code; may be empty
   bool heap_names = true;  // false: no label quotes memory outside modules
 };
 

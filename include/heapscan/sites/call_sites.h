@@ -16,6 +16,7 @@
 #include "heapscan/base/note.h"
 #include "heapscan/image/image.h"
 #include "heapscan/runtime/runtime_facts.h"
+#include "heapscan/sites/code_store.h"
 #include "heapscan/symbols/symbols.h"
 
 namespace heapscan {
@@ -102,8 +103,9 @@ struct CallSites {
 };
 
 // Damaged code costs what it touches: every function, module and round is bounded. Functions that
-// were left out are noted.
+// were left out are noted. With a `store` functions that an earlier run followed are not followed
+// again; what is found is the same.
 [[nodiscard]] CallSites find_call_sites(const MemoryImage& image, const Symbols& symbols,
-                                        const RuntimeFacts& runtime);
+                                        const RuntimeFacts& runtime, const CodeStore& store = {});
 
 }  // namespace heapscan

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <span>
 
 #include "heapscan/image/image.h"
 #include "heapscan/sites/call_sites.h"
 #include "heapscan/sites/code_listing.h"
 #include "heapscan/symbols/symbols.h"
+#include "sites/code_table.h"
 
 namespace heapscan {
 namespace {
@@ -48,10 +50,11 @@ class FindCallSites : public testing::Test {
     put(at + 5, call(at + 5, allocator));
   }
 
-  CallSites find() {
+  CallSites find(const CodeStore& store = {}) {
     ImageBuilder builder;
     Module module;
     module.path = "/program";
+    module.build_id = build_id_;
     module.range = AddrRange::sized(Addr(kBase), 0x2000);
     module.bias = kBase;
     module.segments.push_back({AddrRange::sized(Addr(kBase), 0x1000), false, true});
@@ -80,9 +83,10 @@ class FindCallSites : public testing::Test {
     SymbolsBuilder symbols(image_);
     symbols.add(id, {.name = "malloc", .address = Addr(kMalloc), .size = 1});
     const Symbols names = symbols.freeze();
-    return find_call_sites(image_, names, find_runtime_facts(image_, names));
+    return find_call_sites(image_, names, find_runtime_facts(image_, names), store);
   }
 
+  std::string build_id_;
   std::vector<uint8_t> code_;
   std::vector<uint8_t> data_;
   std::vector<uint8_t> heap_;
@@ -266,6 +270,104 @@ TEST_F(FindCallSites, AnAllocatorThatWasHandedOverIsFoundWhereAParameterIsPassed
                                     [](const CallSite& s) { return s.call == Addr(kMain + 5); });
   ASSERT_NE(at_main, sites.rows.end());
   EXPECT_EQ(at_main->bytes.constants, (std::vector<uint64_t>{0x18}));
+}
+
+// What is kept of the code, and what was asked for.
+struct KeptCode {
+  std::map<std::string, std::vector<std::byte>> files;
+  unsigned gets = 0;
+  unsigned puts = 0;
+
+  CodeStore store() {
+    return {[this](const std::string& name) {
+              ++gets;
+              return files[name];
+            },
+            [this](const std::string& name, Bytes content) {
+              ++puts;
+              files[name].assign(content.begin(), content.end());
+            }};
+  }
+};
+
+class KeptCallSites : public FindCallSites {
+ public:
+  static constexpr uint64_t kMaker = kBase + 0xc0;
+
+  KeptCallSites() {
+    build_id_ = "0123abcd";
+    put_request(kMaker, 0x20, kMalloc);
+    put(kMaker + 10, {0x48, 0xc7, 0x40, 0x08, 7, 0, 0, 0, 0xc3});  // mov qword [rax + 8], 7; ret
+    put(kBase + 0x100, call(kBase + 0x100, kMaker));
+  }
+
+  static void expect_the_site(const CallSites& sites, uint64_t bytes) {
+    ASSERT_EQ(sites.rows.size(), 1U);
+    const CallSite& site = sites.rows[CallSiteId(0)];
+    EXPECT_EQ(site.call, Addr(kMaker + 5));
+    EXPECT_EQ(site.function, Addr(kMaker));
+    EXPECT_EQ(site.bytes.constants, std::vector<uint64_t>{bytes});
+    ASSERT_EQ(site.fields.size(), 1U);
+    EXPECT_EQ(site.fields[0].value, 7U);
+    EXPECT_EQ(site.fields[0].at, Addr(kMaker + 10));
+  }
+
+  KeptCode kept_;
+};
+
+TEST_F(KeptCallSites, AreTheSameTheNextTime) {
+  expect_the_site(find(kept_.store()), 0x20);
+  EXPECT_EQ(kept_.puts, 1U);
+  ASSERT_EQ(kept_.files.size(), 1U);
+  EXPECT_EQ(kept_.files.begin()->first.substr(0, 9), "0123abcd-");
+  expect_the_site(find(kept_.store()), 0x20);
+  EXPECT_EQ(kept_.puts, 1U) << "nothing is new";
+  EXPECT_EQ(kept_.gets, 2U);
+}
+
+TEST_F(KeptCallSites, AreReadFromWhatIsKept) {
+  expect_the_site(find(kept_.store()), 0x20);
+  // The same file with another size in it: code is not read again when it is known.
+  const CodeTable before(kept_.files.begin()->first, kept_.files.begin()->second);
+  const CodeTable::Function maker{0xc0, 0xf40};
+  ASSERT_EQ(before.records_of(maker).size(), 1U);
+  std::vector<std::byte> record(before.records_of(maker)[0].begin(),
+                                before.records_of(maker)[0].end());
+  // Number, with an offset of 0x20: small, doubled for its sign.
+  const std::vector<std::byte> from{std::byte{0x80}, std::byte{0x80}, std::byte{0x02}};
+  const auto at = std::search(record.begin(), record.end(), from.begin(), from.end());
+  ASSERT_NE(at, record.end());
+  at[2] = std::byte{0x03};
+  CodeTable changed(kept_.files.begin()->first, {});
+  changed.add(maker, record);
+  kept_.files.begin()->second = changed.bytes();
+  expect_the_site(find(kept_.store()), 0x30);
+}
+
+TEST_F(KeptCallSites, OfCodeThatWasChangedAreReadAnew) {
+  expect_the_site(find(kept_.store()), 0x20);
+  put_request(kMaker, 0x30, kMalloc);
+  expect_the_site(find(kept_.store()), 0x30);
+  EXPECT_EQ(kept_.files.size(), 2U);
+}
+
+TEST_F(KeptCallSites, OfAModuleWithoutABuildIdAreNotKept) {
+  for (const char* const id : {"", "../../etc/passwd", "0123ABCD"}) {
+    build_id_ = id;
+    expect_the_site(find(kept_.store()), 0x20);
+  }
+  EXPECT_EQ(kept_.gets, 0U);
+  EXPECT_EQ(kept_.puts, 0U);
+}
+
+TEST_F(KeptCallSites, ThatAreDamagedAreReadAnewAndReplaced) {
+  expect_the_site(find(kept_.store()), 0x20);
+  const std::vector<std::byte> whole = kept_.files.begin()->second;
+  for (const size_t length : {size_t{0}, size_t{1}, size_t{20}, whole.size() - 1}) {
+    kept_.files.begin()->second.resize(length);
+    expect_the_site(find(kept_.store()), 0x20);
+    EXPECT_EQ(kept_.files.begin()->second, whole);
+  }
 }
 
 TEST_F(FindCallSites, WithoutAnAllocatorThereIsNothing) {
