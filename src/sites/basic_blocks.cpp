@@ -23,8 +23,7 @@ bool leads_to_no_run(const std::vector<Instruction>& instructions, AddrRange ran
   if (jumps || insn.operation == Operation::Branch) {
     const auto target = direct_target(insn);
     if (!target || !range.contains(*target)) return false;
-    const size_t to = block_at(blocks, instruction_at(instructions, *target));
-    if (to >= blocks.size() || !blocks[to].never_ran) return false;
+    if (block.target == BasicBlock::kNoBlock || !blocks[block.target].never_ran) return false;
   }
   return jumps || (at + 1 < blocks.size() && blocks[at + 1].never_ran);
 }
@@ -43,11 +42,9 @@ size_t instruction_at(const std::vector<Instruction>& instructions, Addr at) {
   return static_cast<size_t>(found - instructions.begin());
 }
 
-size_t block_at(const std::vector<BasicBlock>& blocks, size_t instruction) {
-  const auto found = std::lower_bound(blocks.begin(), blocks.end(), instruction,
-                                      [](const BasicBlock& b, size_t i) { return b.first < i; });
-  if (found == blocks.end() || found->first != instruction) return blocks.size();
-  return static_cast<size_t>(found - blocks.begin());
+bool meet_no_call(const std::vector<BasicBlock>& blocks) {
+  return std::any_of(blocks.begin(), blocks.end(),
+                     [](const BasicBlock& block) { return block.ends_in_no_call; });
 }
 
 void mark_never_ran(const std::vector<Instruction>& instructions, AddrRange range,
@@ -65,11 +62,13 @@ void mark_never_ran(const std::vector<Instruction>& instructions, AddrRange rang
 }
 
 std::vector<BasicBlock> split(const std::vector<Instruction>& instructions, AddrRange range) {
-  std::vector<BasicBlock> blocks;
-  std::vector<uint8_t> begins(instructions.size() + 1, 0);
-  std::vector<uint8_t> is_target(instructions.size() + 1, 0);
-  if (!instructions.empty()) begins[0] = 1;
-  for (size_t i = 0; i < instructions.size(); ++i) {
+  constexpr uint32_t kNoInstruction = ~uint32_t{0};
+  const size_t count = instructions.size();
+  std::vector<uint8_t> begins(count + 1, 0);
+  std::vector<uint8_t> is_target(count + 1, 0);
+  std::vector<uint32_t> targets(count, kNoInstruction);  // of jumps and branches
+  if (count != 0) begins[0] = 1;
+  for (size_t i = 0; i < count; ++i) {
     const Instruction& insn = instructions[i];
     if (!ends_block(insn.operation)) continue;
     begins[i + 1] = 1;
@@ -79,8 +78,12 @@ std::vector<BasicBlock> split(const std::vector<Instruction>& instructions, Addr
     const size_t to = instruction_at(instructions, *target);
     begins[to] = 1;
     is_target[to] = 1;
+    if (to < count) targets[i] = static_cast<uint32_t>(to);
   }
-  for (size_t i = 0; i < instructions.size(); ++i) {
+  std::vector<BasicBlock> blocks;
+  blocks.reserve(static_cast<size_t>(std::count(begins.begin(), begins.end() - 1, 1)));
+  std::vector<uint32_t> block_of(count, 0);  // of the instruction that it begins with
+  for (size_t i = 0; i < count; ++i) {
     if (begins[i] != 0) {
       BasicBlock block;
       block.first = i;
@@ -88,9 +91,14 @@ std::vector<BasicBlock> split(const std::vector<Instruction>& instructions, Addr
                             instructions[i - 1].operation != Operation::Return &&
                             instructions[i - 1].operation != Operation::Stop;
       block.has_predecessor = i == 0 || is_target[i] != 0 || falls_in;
+      block_of[i] = static_cast<uint32_t>(blocks.size());
       blocks.push_back(std::move(block));
     }
     blocks.back().last = i + 1;
+  }
+  for (BasicBlock& block : blocks) {
+    const uint32_t to = targets[block.last - 1];
+    if (to != kNoInstruction) block.target = block_of[to];
   }
   return blocks;
 }

@@ -1,6 +1,7 @@
 // Stretches of a function that are entered at their begin only.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -18,10 +19,12 @@ struct BasicBlock {
   bool is_waiting = false;
   bool has_predecessor = false;
   // Of a reached one, when it was last followed:
-  bool goes_on = true;           // control reaches its end
-  bool ends_in_no_call = false;  // it does not, for that call was never made
-  bool never_ran = false;        // nothing but such calls lies behind it
-  MachineState entry;
+  bool goes_on = true;                  // control reaches its end
+  bool ends_in_no_call = false;         // it does not, for that call was never made
+  bool never_ran = false;               // nothing but such calls lies behind it
+  std::unique_ptr<MachineState> entry;  // of a reached one
+  size_t target = kNoBlock;  // of the jump or branch at its end, when that is in the function
+  static constexpr size_t kNoBlock = ~size_t{0};
 };
 
 // Of a call, jump or branch whose operand is an address.
@@ -30,12 +33,12 @@ struct BasicBlock {
 // The index of the instruction at `at`; the number of instructions when none begins there.
 [[nodiscard]] size_t instruction_at(const std::vector<Instruction>& instructions, Addr at);
 
-// The block that begins with that instruction; the number of blocks when none does.
-[[nodiscard]] size_t block_at(const std::vector<BasicBlock>& blocks, size_t instruction);
-
 // In order; `range` is the function's.
 [[nodiscard]] std::vector<BasicBlock> split(const std::vector<Instruction>& instructions,
                                             AddrRange range);
+
+// Whether one of them ends at a call that was never made.
+[[nodiscard]] bool meet_no_call(const std::vector<BasicBlock>& blocks);
 
 // Marks the blocks that have not run: they lead nowhere but to calls that were never made. Of a loop,
 // which may go on for ever, that is not said.

@@ -26,37 +26,32 @@ class Flow {
   FunctionFlow run() {
     if (blocks_.empty()) return {};
     settle();
-    if (meets_no_call() && !questions_.is_running()) {
+    if (meet_no_call(blocks_) && !questions_.is_running()) {
       mark_never_ran(instructions_, range_, blocks_);
     }
     found_.never_ran = blocks_[0].never_ran;
     is_recording_ = true;
     for (BasicBlock& block : blocks_) {
       if (!block.is_reached || block.never_ran) continue;
-      MachineState state = block.entry;
+      MachineState state = *block.entry;
       run_block(block, state);
     }
     return std::move(found_);
   }
 
  private:
-  [[nodiscard]] bool meets_no_call() const {
-    return std::any_of(blocks_.begin(), blocks_.end(),
-                       [](const BasicBlock& b) { return b.ends_in_no_call; });
-  }
-
   // Adds `state` to what may hold where `block` begins.
   void enter(size_t block, const MachineState& state) {
     BasicBlock& to = blocks_[block];
     if (!to.is_reached) {
       to.is_reached = true;
-      to.entry = state;
+      to.entry = std::make_unique<MachineState>(state);
       push(block);
       return;
     }
     if (to.visits >= kMostVisits) return;
     const bool widens = to.visits >= kMostVisits / 2;
-    if (to.entry.join(state, widens)) push(block);
+    if (to.entry->join(state, widens)) push(block);
   }
 
   void push(size_t block) {
@@ -74,7 +69,7 @@ class Flow {
       BasicBlock& block = blocks_[at];
       block.is_waiting = false;
       ++block.visits;
-      MachineState state = block.entry;
+      MachineState state = *block.entry;
       run_block(block, state);
       leave(at, state);
     }
@@ -89,8 +84,7 @@ class Flow {
     if (jumps) {
       const auto target = direct_target(insn);
       if (target && range_.contains(*target)) {
-        const size_t to = block_at(blocks_, instruction_at(instructions_, *target));
-        if (to < blocks_.size()) enter(to, state);
+        if (blocks_[at].target != BasicBlock::kNoBlock) enter(blocks_[at].target, state);
       } else if (!target && insn.operation == Operation::Jump) {
         enter_switch(state);
       }
@@ -496,27 +490,6 @@ class Flow {
 
 FunctionFlow follow_function(FlowQuestions& questions, Bytes code, Addr at) {
   return Flow(questions, code, questions.own(at)).run();
-}
-
-FunctionFlow in_process(FunctionFlow flow, const FlowQuestions& questions) {
-  const auto move = [&](Addr& address) { address = Addr(questions.in_process(address.value)); };
-  const auto move_value = [&](Value& value) { value = questions.in_process(value); };
-  for (AllocatingCall& call : flow.allocations) {
-    move(call.at);
-    move(call.after);
-    for (Value& argument : call.arguments) move_value(argument);
-  }
-  for (PointerWrite& write : flow.writes) {
-    move_value(write.to);
-    move_value(write.value);
-    move(write.at);
-  }
-  for (FillingCall& call : flow.fills) {
-    move(call.function);
-    move_value(call.first);
-  }
-  for (Value& result : flow.results) move_value(result);
-  return flow;
 }
 
 }  // namespace heapscan

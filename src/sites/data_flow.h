@@ -60,7 +60,5 @@ struct FunctionFlow {
 
 // The function at `at`, all addresses its own.
 [[nodiscard]] FunctionFlow follow_function(FlowQuestions& questions, Bytes code, Addr at);
-// The same with addresses of the process.
-[[nodiscard]] FunctionFlow in_process(FunctionFlow flow, const FlowQuestions& questions);
 
 }  // namespace heapscan

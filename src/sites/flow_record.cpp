@@ -217,6 +217,27 @@ bool are_calls_of(AddrRange function, const std::vector<AllocatingCall>& calls) 
 
 }  // namespace
 
+FunctionFlow in_process(FunctionFlow flow, const FlowQuestions& questions) {
+  const auto move = [&](Addr& address) { address = Addr(questions.in_process(address.value)); };
+  const auto move_value = [&](Value& value) { value = questions.in_process(value); };
+  for (AllocatingCall& call : flow.allocations) {
+    move(call.at);
+    move(call.after);
+    for (Value& argument : call.arguments) move_value(argument);
+  }
+  for (PointerWrite& write : flow.writes) {
+    move_value(write.to);
+    move_value(write.value);
+    move(write.at);
+  }
+  for (FillingCall& call : flow.fills) {
+    move(call.function);
+    move_value(call.first);
+  }
+  for (Value& result : flow.results) move_value(result);
+  return flow;
+}
+
 std::vector<std::byte> record_flow(const FlowQuestions& questions, const FunctionFlow& own) {
   PackedWriter to;
   if (questions.asked().size() > kMostQuestions) return {};

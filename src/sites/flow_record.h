@@ -12,6 +12,9 @@
 
 namespace heapscan {
 
+// What was found in the function's own addresses, in those of the process.
+[[nodiscard]] FunctionFlow in_process(FunctionFlow flow, const FlowQuestions& questions);
+
 // Of a function that was just followed with `questions`. Empty when it is not worth keeping: very large.
 [[nodiscard]] std::vector<std::byte> record_flow(const FlowQuestions& questions,
                                                  const FunctionFlow& own);

@@ -1,5 +1,7 @@
 #include "sites/instructions.h"
 
+#include <algorithm>
+
 #include <capstone/capstone.h>
 #include <fmt/format.h>
 
@@ -377,6 +379,8 @@ Instruction unknown_byte(Addr at) {
 std::vector<Instruction> decode(Bytes code, Addr at) {
   thread_local Decoder decoder;
   std::vector<Instruction> instructions;
+  constexpr size_t kUsualLength = 4;  // bytes
+  instructions.reserve(std::min(code.size() / kUsualLength + 1, kMostInstructions));
   const auto* bytes = reinterpret_cast<const uint8_t*>(code.data());
   size_t left = code.size();
   uint64_t address = at.value;

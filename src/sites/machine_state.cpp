@@ -29,14 +29,23 @@ MachineState MachineState::at_entry() {
 }
 
 Value MachineState::vector(uint8_t reg, unsigned half) const {
-  return (known_vectors_ >> reg & 1) != 0 ? vectors_[reg][half] : Value();
+  for (const VectorValue& known : vectors_) {
+    if (known.reg == reg) return known.halves[half];
+  }
+  return Value();
 }
 
 void MachineState::set_vector(uint8_t reg, const Value& low, const Value& high) {
   const bool is_known = !low.is_unknown() || !high.is_unknown();
-  const auto bit = static_cast<uint16_t>(1U << reg);
-  known_vectors_ = static_cast<uint16_t>(is_known ? known_vectors_ | bit : known_vectors_ & ~bit);
-  if (is_known) vectors_[reg] = {low, high};
+  const auto known = std::find_if(vectors_.begin(), vectors_.end(),
+                                  [reg](const VectorValue& v) { return v.reg == reg; });
+  if (known == vectors_.end()) {
+    if (is_known) vectors_.push_back({reg, {low, high}});
+  } else if (is_known) {
+    known->halves = {low, high};
+  } else {
+    vectors_.erase(known);
+  }
 }
 
 const Value* MachineState::word_at(int64_t offset) const {
@@ -62,15 +71,14 @@ bool MachineState::join(const MachineState& other, bool widens) {
   for (size_t r = 0; r < general.size(); ++r) {
     changed |= join_value(general[r], other.general[r], widens);
   }
-  for (uint8_t r = 0; known_vectors_ >> r != 0; ++r) {
-    if ((known_vectors_ >> r & 1) == 0) continue;
-    Value low = vectors_[r][0];
-    Value high = vectors_[r][1];
-    const bool differs =
-        join_value(low, other.vector(r, 0), widens) | join_value(high, other.vector(r, 1), widens);
-    if (differs) set_vector(r, low, high);
-    changed |= differs;
+  for (VectorValue& known : vectors_) {
+    for (unsigned half = 0; half < 2; ++half) {
+      changed |= join_value(known.halves[half], other.vector(known.reg, half), widens);
+    }
   }
+  std::erase_if(vectors_, [](const VectorValue& v) {
+    return v.halves[0].is_unknown() && v.halves[1].is_unknown();
+  });
   // A word that only one side knows is not known.
   auto theirs = other.stack.begin();
   auto kept = stack.begin();

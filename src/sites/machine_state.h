@@ -22,7 +22,7 @@ struct MachineState {
   // The low (0) or high (1) eight bytes of a vector register.
   [[nodiscard]] Value vector(uint8_t reg, unsigned half) const;
   void set_vector(uint8_t reg, const Value& low, const Value& high);
-  void forget_vectors() { known_vectors_ = 0; }
+  void forget_vectors() { vectors_.clear(); }
 
   // Null when nothing is known of it.
   [[nodiscard]] const Value* word_at(int64_t offset) const;
@@ -34,8 +34,11 @@ struct MachineState {
   bool join(const MachineState& other, bool widens);
 
  private:
-  uint16_t known_vectors_ = 0;
-  std::array<std::array<Value, 2>, 16> vectors_;  // meaningful where known
+  struct VectorValue {
+    uint8_t reg = 0;
+    std::array<Value, 2> halves;
+  };
+  std::vector<VectorValue> vectors_;  // those of which anything is known, in no order: mostly few
 };
 
 }  // namespace heapscan
