@@ -6,6 +6,8 @@
 #include <iterator>
 #include <optional>
 
+#include "sites/code_references.h"
+
 namespace heapscan {
 
 namespace {
@@ -99,24 +101,6 @@ void make_disjoint(std::vector<AddrRange>& functions) {
   }
 }
 
-// What may be jumps of two bytes. One is a tail call where it leads to the begin of a function nearby;
-// nearly all others stay within theirs.
-std::vector<CodeReference> short_jumps_in(const std::vector<ModuleCode::Span>& spans) {
-  constexpr uint8_t kShortJump = 0xeb;
-  std::vector<CodeReference> jumps;
-  for (const ModuleCode::Span& span : spans) {
-    const auto* bytes = reinterpret_cast<const uint8_t*>(span.bytes.data());
-    for (size_t i = 0; i + 1 < span.bytes.size(); ++i) {
-      if (bytes[i] != kShortJump) continue;
-      const auto offset = int64_t{static_cast<int8_t>(bytes[i + 1])};
-      const Addr behind = span.begin + i + 2;
-      jumps.push_back({Addr(behind.value + static_cast<uint64_t>(offset)), span.begin + i,
-                       ReferenceKind::Jump});
-    }
-  }
-  return jumps;
-}
-
 // For code that no frame describes: from each target of a call, and each target of a jump that has a
 // name, to the next.
 void add_undescribed(std::vector<AddrRange>& functions, const std::vector<ModuleCode::Span>& spans,
@@ -151,49 +135,6 @@ void add_undescribed(std::vector<AddrRange>& functions, const std::vector<Module
   }
   functions.insert(functions.end(), more.begin(), more.end());
   make_disjoint(functions);
-}
-
-struct Opcode {
-  ReferenceKind kind;
-  unsigned prefix;  // bytes before the four of the offset
-};
-
-// What reference the bytes at `at` may be; `left` of them are there.
-std::optional<Opcode> opcode_at(const uint8_t* at, size_t left) {
-  if (left < 7) return std::nullopt;
-  switch (at[0]) {
-    case 0xe8:
-      return Opcode{ReferenceKind::Call, 1};
-    case 0xe9:
-      return Opcode{ReferenceKind::Jump, 1};
-    case 0xff:
-      if (at[1] == 0x15) return Opcode{ReferenceKind::CallSlot, 2};
-      if (at[1] == 0x25) return Opcode{ReferenceKind::JumpSlot, 2};
-      return std::nullopt;
-    case 0x48:
-    case 0x4c: {
-      const bool is_rip_relative = (at[2] & 0xc7) == 0x05;
-      if (!is_rip_relative) return std::nullopt;
-      if (at[1] == 0x8b) return Opcode{ReferenceKind::LoadSlot, 3};
-      if (at[1] == 0x8d) return Opcode{ReferenceKind::Address, 3};
-      return std::nullopt;
-    }
-    default:
-      return std::nullopt;
-  }
-}
-
-void find_references(const Module& module, const ModuleCode::Span& span,
-                     std::vector<CodeReference>& references) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(span.bytes.data());
-  for (size_t i = 0; i < span.bytes.size(); ++i) {
-    const auto opcode = opcode_at(bytes + i, span.bytes.size() - i);
-    if (!opcode) continue;
-    const auto offset = load<int32_t>(span.bytes.data() + i + opcode->prefix);
-    const Addr behind = span.begin + i + opcode->prefix + 4;
-    const Addr target(behind.value + static_cast<uint64_t>(int64_t{offset}));
-    if (module.range.contains(target)) references.push_back({target, span.begin + i, opcode->kind});
-  }
 }
 
 bool is_begin(const std::vector<AddrRange>& functions, Addr at) {
@@ -231,8 +172,10 @@ ModuleCode read_module_code(const MemoryImage& image, const Symbols& symbols, Mo
   ModuleCode code;
   code.module = id;
   code.spans = code_spans(image, module);
-  for (const ModuleCode::Span& span : code.spans) find_references(module, span, code.references);
-  const std::vector<CodeReference> short_jumps = short_jumps_in(code.spans);
+  std::vector<CodeReference> short_jumps;
+  for (const ModuleCode::Span& span : code.spans) {
+    find_references(module.range, span.begin, span.bytes, code.references, short_jumps);
+  }
   code.functions = functions_of_frames(image, module);
   make_disjoint(code.functions);
   add_undescribed(code.functions, code.spans, symbols, code.references, short_jumps);

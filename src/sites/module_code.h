@@ -18,23 +18,9 @@
 #include "heapscan/base/id.h"
 #include "heapscan/image/image.h"
 #include "heapscan/symbols/symbols.h"
+#include "sites/code_references.h"
 
 namespace heapscan {
-
-enum class ReferenceKind : uint8_t {
-  Call,      // call rel32
-  Jump,      // jmp rel32, or jmp rel8 to where a function begins: perhaps a tail call
-  CallSlot,  // call [rip + x]
-  JumpSlot,  // jmp [rip + x]: a stub of the procedure linkage table, or a tail call
-  LoadSlot,  // mov reg, [rip + x]
-  Address,   // lea reg, [rip + x]
-};
-
-struct CodeReference {
-  Addr target;
-  Addr from;  // the first byte of the instruction, prefixes left out
-  ReferenceKind kind = ReferenceKind::Call;
-};
 
 struct ModuleCode {
   ModuleId module;
