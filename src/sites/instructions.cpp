@@ -5,6 +5,8 @@
 #include <capstone/capstone.h>
 #include <fmt/format.h>
 
+#include "sites/usual_instructions.h"
+
 namespace heapscan {
 
 namespace {
@@ -376,24 +378,25 @@ Instruction unknown_byte(Addr at) {
 
 }  // namespace
 
-std::vector<Instruction> decode(Bytes code, Addr at) {
+Instruction decoded_instruction(Bytes code, Addr at) {
   thread_local Decoder decoder;
-  std::vector<Instruction> instructions;
-  constexpr size_t kUsualLength = 4;  // bytes
-  instructions.reserve(std::min(code.size() / kUsualLength + 1, kMostInstructions));
   const auto* bytes = reinterpret_cast<const uint8_t*>(code.data());
   size_t left = code.size();
   uint64_t address = at.value;
-  while (left != 0 && instructions.size() < kMostInstructions) {
-    const cs_insn* insn = decoder.next(bytes, left, address);
-    if (insn != nullptr) {
-      instructions.push_back(instruction_of(*insn));
-      continue;
-    }
-    instructions.push_back(unknown_byte(Addr(address)));
-    ++bytes;
-    --left;
-    ++address;
+  const cs_insn* insn = decoder.next(bytes, left, address);
+  return insn != nullptr ? instruction_of(*insn) : unknown_byte(at);
+}
+
+std::vector<Instruction> decode(Bytes code, Addr at) {
+  std::vector<Instruction> instructions;
+  constexpr size_t kUsualLength = 4;  // bytes
+  instructions.reserve(std::min(code.size() / kUsualLength + 1, kMostInstructions));
+  while (!code.empty() && instructions.size() < kMostInstructions) {
+    const auto usual = usual_instruction(code, at);
+    instructions.push_back(usual ? *usual : decoded_instruction(code, at));
+    const size_t length = instructions.back().length;
+    code = code.subspan(length);
+    at = at + length;
   }
   return instructions;
 }

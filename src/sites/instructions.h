@@ -83,6 +83,9 @@ struct Instruction {
 [[nodiscard]] std::vector<Instruction> decode(Bytes code, Addr at);
 constexpr size_t kMostInstructions = 100'000;
 
+// The first of them, as capstone has it.
+[[nodiscard]] Instruction decoded_instruction(Bytes code, Addr at);
+
 // One instruction for people: "mov edi, 0x100". Empty when the bytes are none.
 [[nodiscard]] std::string spelled_instruction(Bytes code, Addr at);
 
