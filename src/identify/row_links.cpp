@@ -35,10 +35,10 @@ class LinkSearch {
                      [](const auto& a, const auto& b) { return a.first > b.first; });
     std::vector<Link> candidates;
     for (const auto& [times, place] : found) {
-      const bool is_new = std::none_of(candidates.begin(), candidates.end(), [&](const Link& link) {
-        return link.offset == place.offset;
-      });
-      if (is_new && candidates.size() < kMostLinks) candidates.push_back({place.offset, times});
+      const uint64_t offset = place.offset;
+      const bool is_new = std::none_of(candidates.begin(), candidates.end(),
+                                       [&](const Link& link) { return link.offset == offset; });
+      if (is_new && candidates.size() < kMostLinks) candidates.push_back({offset, times});
     }
     std::sort(candidates.begin(), candidates.end(),
               [](const Link& a, const Link& b) { return a.offset < b.offset; });
