@@ -11,6 +11,7 @@
 #include <cstddef>
 
 #include "heapscan/reach/pmr_buffer.h"
+#include "reach/bucket_table.h"
 
 namespace heapscan {
 
@@ -96,6 +97,19 @@ bool is_counted_value(uint64_t offset, Bytes content) {
   const uint64_t weak = word_at(content, 8);
   return offset == 16 && strong >= 1 && strong < kMostReferences && weak >= 1 &&
          weak < kMostReferences;
+}
+
+// One number of buckets fits at most, but for what malloc rounds up.
+bool is_behind_buckets(const Block& block, uint64_t offset, Bytes content) {
+  constexpr uint64_t kFewestBuckets = 4;
+  if ((block.begin() + offset).value % kControlGroup != 0) return false;
+  const uint64_t rest = block.size() - offset;
+  for (uint64_t buckets = kFewestBuckets; buckets + kControlGroup <= rest; buckets *= 2) {
+    if (fills(offset + buckets + kControlGroup, block.size()) &&
+        are_control_bytes(content, offset, buckets))
+      return true;
+  }
+  return false;
 }
 
 // An aligned block inside a larger one, the larger one's begin noted right before or at the head of
@@ -220,7 +234,7 @@ bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) c
   if (is_array_cookie(block, offset, content) || is_length_prefixed(block, offset, content) ||
       is_old_string(block, offset, content) || is_counted_value(offset, content) ||
       is_behind_hash(block, offset, content) || notes_own_begin(block, offset, content) ||
-      is_end_of_buffer(block, offset, content)) {
+      is_end_of_buffer(block, offset, content) || is_behind_buckets(block, offset, content)) {
     return true;
   }
   if (is_counted_object(offset, content) || is_slab(block, content) || is_hook(value)) return true;

@@ -33,6 +33,13 @@ class InteriorRule : public testing::Test {
     return first;
   }
 
+  // Eight buckets of 24 bytes and their control bytes, the first of them in the lowest byte.
+  void poke_small_table(uint64_t control) {
+    program_.poke(block_ + 8 * 24, control);
+    program_.poke(block_ + 8 * 24 + 8, ~uint64_t{0});
+    program_.poke(block_ + 8 * 24 + 16, control);
+  }
+
   FakeProgram program_;
   Addr block_ = program_.block(232);
   FakeProgram::World world_;
@@ -156,6 +163,39 @@ TEST_F(InteriorRule, CountedValueOfRust) {
   program_.poke(block_, uint64_t{3});
   program_.poke(block_ + 8, uint64_t{1});
   EXPECT_EQ(judge(16), Verdict::Reachable);
+}
+
+// Buckets of 24 bytes, then the control bytes of Rust's hash tables.
+TEST_F(InteriorRule, ControlBytesOfASmallTable) {
+  poke_small_table(0xffff'ffff'05ff'ff12);
+  EXPECT_EQ(judge(8 * 24), Verdict::Reachable);
+}
+
+TEST_F(InteriorRule, ControlBytesAreNotAllFull) {
+  poke_small_table(0x0102'0304'0506'0708);
+  EXPECT_EQ(judge(8 * 24), Verdict::Possible);
+}
+
+TEST_F(InteriorRule, ControlBytesAreRepeated) {
+  poke_small_table(0xffff'ffff'05ff'ff12);
+  program_.poke(block_ + 8 * 24 + 16, uint64_t{0xffff'ffff'05ff'ff13});
+  EXPECT_EQ(judge(8 * 24), Verdict::Possible);
+}
+
+TEST_F(InteriorRule, ControlBytesOfALargeTable) {
+  constexpr uint64_t kBuckets = 32;
+  const Addr table = program_.block(kBuckets * 17 + 16 + 8);  // 16 bytes each
+  const Addr control = table + kBuckets * 16;
+  for (uint64_t i = 0; i < kBuckets; i += 8) program_.poke(control + i, 0xffff'8000'7f10'ff00 + i);
+  program_.poke(control + kBuckets, uint64_t{0xffff'8000'7f10'ff00});
+  program_.poke(control + kBuckets + 8, uint64_t{0xffff'8000'7f10'ff08});
+  const Addr element = program_.block(40);
+  program_.poke(table + 8, element);
+  program_.strong_root(control);
+  world_ = program_.build();
+  const Reachability reach = world_.trace();
+  EXPECT_EQ(world_.verdict(reach, table), Verdict::Reachable);
+  EXPECT_EQ(world_.verdict(reach, element), Verdict::Reachable);
 }
 
 TEST_F(InteriorRule, CountedObjectBehindACollectorsHeader) {
