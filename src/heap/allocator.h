@@ -94,9 +94,12 @@ struct Allocator {
 // As a sentence names it: its file's name, or "the program".
 [[nodiscard]] std::string name_in_sentence(const Module& module);
 
+// Which serves the program that it runs, whatever that is linked with.
+constexpr std::string_view kValgrind = "Valgrind";
+
 struct AllocatorInCharge {
-  // "glibc", "jemalloc", "tcmalloc", "mimalloc", "musl", …; the file name of a module that serves
-  // malloc and is none of them; "unknown" when nothing serves it.
+  // "glibc", "jemalloc", "tcmalloc", "mimalloc", "musl", "Valgrind", …; the file name of a module that
+  // serves malloc and is none of them; "unknown" when nothing serves it.
   std::string name;
   ModuleId module;       // which module holds the allocator's state; none when unknown
   std::string found_by;  // a sentence

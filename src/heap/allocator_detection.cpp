@@ -74,6 +74,7 @@ class Detection {
         c_library_(inputs.runtime.roles.c_library) {}
 
   AllocatorInCharge find() const {
+    if (const auto found = under_valgrind()) return *found;
     const ModuleId server = first_that_exports_malloc();
     return server.valid() ? judge_dynamic(server) : judge_static();
   }
@@ -100,6 +101,20 @@ class Detection {
   [[nodiscard]] std::optional<Found> in_use() const {
     for (const Allocator& allocator : allocators_) {
       if (auto by = allocator.find_in_use(inputs_)) return Found{&allocator, *std::move(by)};
+    }
+    return std::nullopt;
+  }
+
+  // Valgrind runs the program in a process of its own: the stacks, registers and blocks that count
+  // are those of the machine that it makes up.
+  [[nodiscard]] std::optional<AllocatorInCharge> under_valgrind() const {
+    for (size_t i = 0; i < image_.modules().size(); ++i) {
+      const Module& one = module(ModuleId(i));
+      const bool is_tool = one.is_executable && one.file_name().ends_with("-amd64-linux") &&
+                           one.path.find("/valgrind/") != std::string::npos;
+      if (is_tool || one.file_name().starts_with("vgpreload_"))
+        return AllocatorInCharge{std::string(kValgrind), ModuleId(i),
+                                 name(ModuleId(i)) + " is loaded"};
     }
     return std::nullopt;
   }

@@ -22,11 +22,19 @@ std::string what_is_missing(const MemoryImage& image) {
   return {};
 }
 
-[[noreturn]] void refuse_unknown(const MemoryImage& image) {
-  throw Error(ErrorKind::Unsupported,
-              "no allocator recognised in this process: no module exports malloc and no memory "
-              "looks like glibc's heap; heapscan supports only glibc's malloc" +
-                  what_is_missing(image));
+[[noreturn]] void refuse_unknown(const MemoryImage& image, const AllocatorInCharge& found) {
+  throw Error(ErrorKind::Unsupported, "no allocator recognised in this process: " + found.found_by +
+                                          ", and no memory looks like glibc's heap; heapscan "
+                                          "supports only glibc's malloc" +
+                                          what_is_missing(image));
+}
+
+[[noreturn]] void refuse_valgrind(const AllocatorInCharge& found) {
+  throw Error(
+      ErrorKind::Unsupported,
+      "this process runs under Valgrind (" + found.found_by +
+          "), which has a heap and stacks of its own for it; start the program without "
+          "Valgrind, or ask Valgrind what is leaked: `vgdb leak_check full definiteleak any`");
 }
 
 [[noreturn]] void refuse(const AllocatorInCharge& found) {
@@ -60,7 +68,8 @@ HeapModel walk_heap(const HeapInputs& inputs, std::span<const Allocator> allocat
     if (auto heap = allocator.walk(inputs, found.module)) return *std::move(heap);
     if (found.name == allocator.name) refuse_without_heap(inputs.image, found, allocator);
   }
-  if (found.name == "unknown") refuse_unknown(inputs.image);
+  if (found.name == "unknown") refuse_unknown(inputs.image, found);
+  if (found.name == kValgrind) refuse_valgrind(found);
   refuse(found);
 }
 

@@ -192,6 +192,17 @@ TEST(FindAllocator, Musl) {
   EXPECT_EQ(decide(process, {{musl, "malloc"}, {musl, "__libc_start_main"}}).name, "musl");
 }
 
+// The C library is the program's, but what runs is Valgrind.
+TEST(FindAllocator, ProgramUnderValgrind) {
+  FakeProcess process;
+  const ModuleId libc = process.add_module("/lib/libc.so.6", kLibc, kLibrarySize);
+  const ModuleId preloaded = process.add_module(
+      "/usr/libexec/valgrind/vgpreload_core-amd64-linux.so", kPreload, kLibrarySize);
+  const auto found = decide(process, {{libc, "malloc"}, {libc, "__libc_start_main"}});
+  EXPECT_EQ(found.name, kValgrind);
+  EXPECT_EQ(found.module, preloaded);
+}
+
 TEST(FindAllocator, NothingThereIsUnknown) {
   FakeProcess process;
   EXPECT_EQ(decide(process, {}).name, "unknown");
