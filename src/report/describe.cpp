@@ -99,6 +99,7 @@ LeakGroup describe_group(const Analysis& analysis, const AddressMap& addresses,
   group.indirect = from.indirect;
   group.indirect_alike = from.indirect_alike;
   group.kind_total = from.kind_total;
+  group.kind_sizes = from.kind_sizes;
   group.share = share_of(report, group);
   group.label = label_of(analysis, from.cluster);
   group.identity = identity_of(analysis, from.cluster, report.options.content);

@@ -33,6 +33,7 @@ struct BlockGroup {
   VerdictTotal indirect;                         // what is reached only through its blocks
   VerdictTotal indirect_alike;                   // of that, blocks of the same cluster
   VerdictTotal kind_total;                       // all that is lost of the cluster
+  std::pair<uint64_t, uint64_t> kind_sizes;      // the smallest and the largest of it
   std::array<uint64_t, kReasonCount> reasons{};  // of possible blocks: how many for each Reason
   std::map<uint32_t, uint64_t> stale;            // of lost ones: how many a stale store still names
   std::vector<BlockId> members;                  // the first few, sorted

@@ -105,8 +105,13 @@ class GroupMaker {
     lost.verdicts = {Verdict::Definite, Verdict::Indirect};
     for_each_grouped(analysis_, lost, [&](BlockId block, ClusterId cluster) {
       const uint32_t number = numbers_.of(Verdict::Definite, cluster);
-      if (number != GroupNumbers::kNone)
-        add(analysis_.heap.block(block), groups_[number].kind_total);
+      if (number == GroupNumbers::kNone) return;
+      BlockGroup& group = groups_[number];
+      const uint64_t size = analysis_.heap.block(block).size();
+      auto& [smallest, largest] = group.kind_sizes;
+      smallest = group.kind_total.blocks == 0 ? size : std::min(smallest, size);
+      largest = std::max(largest, size);
+      add(analysis_.heap.block(block), group.kind_total);
     });
   }
 

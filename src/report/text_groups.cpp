@@ -42,6 +42,12 @@ std::string spelled(const IdentityRow& row, bool verbose) {
   return text;
 }
 
+// As a list of sizes with no numbers of blocks.
+std::vector<std::pair<uint64_t, uint64_t>> sizes_of_kind(std::pair<uint64_t, uint64_t> sizes) {
+  if (sizes.first == sizes.second) return {{sizes.first, 0}};
+  return {{sizes.first, 0}, {sizes.second, 0}};
+}
+
 // "new", "grown by 52.8 KiB in 200 blocks": since the baseline.
 std::string spelled(const SinceBaseline& since) {
   if (since.state != SinceBaseline::State::Grown) return name_of(since.state);
@@ -61,10 +67,12 @@ void GroupWriter::write(std::span<const LeakGroup> groups, size_t shown, size_t 
 void GroupWriter::write_headline(const LeakGroup& group) {
   const bool more_below = group.kind_total.blocks > group.blocks;
   const uint64_t blocks = more_below ? group.kind_total.blocks : group.blocks;
+  const std::string sizes =
+      spelled_sizes(more_below ? sizes_of_kind(group.kind_sizes) : group.sizes);
   std::string line =
       fmt::format("  #{:<3}{:>10}  {:>14}   {}", ++number_,
                   human_bytes(more_below ? group.kind_total.bytes : group.bytes),
-                  fmt::format("{} × {}", grouped(blocks), spelled_sizes(group.sizes)),
+                  fmt::format("{} × {}", grouped(blocks), sizes),
                   options_.verbose ? group.label : shortened(group.label, kLongestGroupLabel));
   if (group.verdict == Verdict::Indirect) line += "   (indirect)";
   if (more_below) line += fmt::format("   ({} definite)", grouped(group.blocks));

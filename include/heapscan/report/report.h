@@ -156,9 +156,10 @@ struct LeakGroup {
   Verdict verdict = Verdict::Definite;
   uint64_t blocks = 0;
   uint64_t bytes = 0;
-  VerdictTotal indirect;        // what is reached only through these
-  VerdictTotal indirect_alike;  // of that, blocks of the same kind
-  VerdictTotal kind_total;      // of definite ones: all leaked blocks of this kind
+  VerdictTotal indirect;                     // what is reached only through these
+  VerdictTotal indirect_alike;               // of that, blocks of the same kind
+  VerdictTotal kind_total;                   // of definite ones: all leaked blocks of this kind
+  std::pair<uint64_t, uint64_t> kind_sizes;  // the smallest and the largest of them
   double share = 0;  // of all bytes of its verdict; of lost ones with `indirect`, of all lost
   std::vector<std::pair<uint64_t, uint64_t>> sizes;  // size, blocks; sorted by size
   std::string label;

@@ -84,6 +84,7 @@ TEST_F(JsonTest, HoldsWhatTheReportHolds) {
   EXPECT_EQ(leak["example"], hex(definite_));
   EXPECT_EQ(leak["indirect"]["bytes"], 40);
   EXPECT_EQ(leak["kind_total"], Json::parse(R"({"blocks":1,"bytes":200})"));
+  EXPECT_EQ(report().leaks[0].kind_sizes, std::pair(uint64_t{200}, uint64_t{200}));
   EXPECT_EQ(leak["content"]["text"].get<std::string>().substr(0, 15), "GET /index.html");
   EXPECT_EQ(leak["sites"], Json::array());
   EXPECT_EQ(json["mappings"][0]["verdict"], "possible");

@@ -99,14 +99,15 @@ TEST(Text, CountsWhatHangsBelowOthersWithItsKind) {
   Report report = small_report();
   LeakGroup& group = report.leaks[0];
   group.kind_total = {127000 + 8, (127000 + 8) * 256};
+  group.kind_sizes = {256, 272};
   group.indirect_alike = {8, 8 * 256};
   group.indirect = {10, 8 * 256 + 80};
   EXPECT_THAT(text_of(report),
-              HasSubstr("127,008 × 256 B   unknown type (256 B)   (127,000 definite)   "
+              HasSubstr("127,008 × 256..272 B   unknown type (256 B)   (127,000 definite)   "
                         "+ 80 B in 2 other blocks reachable only through them\n"));
   group.indirect = group.indirect_alike;
   EXPECT_THAT(text_of(report),
-              HasSubstr("127,008 × 256 B   unknown type (256 B)   (127,000 definite)\n"));
+              HasSubstr("127,008 × 256..272 B   unknown type (256 B)   (127,000 definite)\n"));
 }
 
 TEST(Text, SaysWhatAGroupIsAndHolds) {
