@@ -5,6 +5,7 @@
 #include "identify/typing/typed_families.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -281,8 +282,10 @@ void FamilyTypes::take_text(FamilyId family, const Vote& vote) {
                    : is_text      ? "char[]"
                                   : inputs_.types.spelled(vote.character) + "[]";
   evidence.detail = detail_of(vote);
-  evidence.samples = evidence.agreeing =
-      static_cast<uint32_t>(std::min<uint64_t>(vote.count, inputs_.families.rows[family].blocks));
+  const uint64_t blocks = inputs_.families.rows[family].blocks;
+  constexpr uint64_t kMost = std::numeric_limits<uint32_t>::max();
+  evidence.samples = static_cast<uint32_t>(std::min(blocks, kMost));
+  evidence.agreeing = static_cast<uint32_t>(std::min({vote.count, blocks, kMost}));
   evidence_[family].push_back(std::move(evidence));
   pointed_[family] = 1;
 }

@@ -129,7 +129,7 @@ class Typing {
       const Candidate* const winner = clear_winner(checker_, ranked, kOfOne, words.size());
       // That families lead to each other as the type says is what was assumed, and no proof.
       if (winner == nullptr || winner->agreements == 0) return;
-      if (is_believable(winner->type, words)) settle(id, *winner, false);
+      if (is_believable(winner->type, words)) settle(id, *winner, ranked.size(), false);
     });
     types_.spread();
     return is_changed_;
@@ -253,7 +253,7 @@ class Typing {
     const Candidate* const winner =
         round == 0 ? nullptr : clear_winner(checker_, ranked, kOfOne, words.size());
     if (winner != nullptr && is_believable(winner->type, words)) {
-      settle(id, *winner, false);
+      settle(id, *winner, ranked.size(), false);
     } else if (round == 1 && !may_be_one(ranked)) {
       fit_array(id, words);
     }
@@ -264,7 +264,8 @@ class Typing {
     const auto ranked = rank_arrays(checker_, catalogue_, id, words, types);
     considered_[id] = static_cast<uint32_t>(types.size());
     const Candidate* const winner = clear_winner(checker_, ranked, kOfElement, words.size());
-    if (winner != nullptr && is_believable(winner->type, words)) settle(id, *winner, true);
+    if (winner != nullptr && is_believable(winner->type, words))
+      settle(id, *winner, ranked.size(), true);
   }
 
   void fit_pointers(FamilyId id, const std::vector<Words>& words) {
@@ -276,11 +277,13 @@ class Typing {
                   fmt::format("all pointers lead to `{}`", inputs_.types.spelled(pointee)), false);
   }
 
-  void settle(FamilyId id, const Candidate& winner, bool is_array) {
+  // `fitting`: how many types nothing contradicts.
+  void settle(FamilyId id, const Candidate& winner, size_t fitting, bool is_array) {
     const auto extent = winner.unset.empty() ? extent_of_family(checker_, id, winner.type)
                                              : extent_of_one(winner, id);
     if (!extent || extent->is_array != is_array) return;
-    types_.settle(id, *extent, EvidenceKind::Fit, detail_of(winner, considered_[id]), false);
+    types_.settle(id, *extent, EvidenceKind::Fit, detail_of(winner, fitting, considered_[id]),
+                  false);
     is_changed_ = true;
   }
 
@@ -293,10 +296,14 @@ class Typing {
     return extent;
   }
 
-  static std::string detail_of(const Candidate& winner, uint32_t considered) {
-    std::string text = considered <= 1
-                           ? "the only type of that size fits"
-                           : "only this one of " + grouped(considered) + " types of that size fits";
+  static std::string detail_of(const Candidate& winner, size_t fitting, uint32_t considered) {
+    std::string text = "the only type of that size fits";
+    if (fitting > 1) {
+      text = fmt::format("{} of {} types of that size fit, this one best", grouped(fitting),
+                         grouped(considered));
+    } else if (considered > 1) {
+      text = "only this one of " + grouped(considered) + " types of that size fits";
+    }
     if (!winner.fields_named.empty()) text += ", by " + winner.fields_named;
     if (!winner.unset.empty()) text += fmt::format("; {} was never set", winner.unset);
     return text;
