@@ -26,6 +26,11 @@ std::string name_of_function(const Analysis& analysis, Addr start) {
          (line == nullptr ? "" : fmt::format(" ({})", spelled_line(*line)));
 }
 
+// The first thread is nobody's to join, and its stack is the kernel's.
+bool is_first_thread(const ThreadArea& area) {
+  return area.start.is_null() && area.mapping_bytes == 0;
+}
+
 // What glibc mapped for it.
 AddrRange stack_mapping(const ThreadArea& area) {
   if (area.mapping_bytes == 0 || area.stack.empty()) return {};
@@ -40,6 +45,7 @@ std::vector<EndedThreadsRow> describe_ended_threads(const Analysis& analysis) {
   std::map<Addr, EndedThreadsRow> by_start;
   for (const ThreadArea& area : analysis.runtime.threads) {
     if (area.fate != ThreadArea::Fate::Exited || area.descriptor.is_null()) continue;
+    if (is_first_thread(area)) continue;
     EndedThreadsRow& row = by_start[area.start];
     row.start = area.start;
     ++row.threads;

@@ -222,6 +222,20 @@ class Threads(GrowthTest):
                                r"       100 of them ran run_job \(unjoined\.c:\d+\)$")
 
     @needs_ptrace
+    def test_a_first_thread_that_has_ended_is_nobodys_to_join(self):
+        ends = ("import ctypes, threading, time\n"
+                "def stay():\n"
+                "    while open('/proc/self/stat').read().split()[2] != 'Z': time.sleep(0.001)\n"
+                "    print('ready 1', flush=True)\n"
+                "    time.sleep(1000)\n"
+                "threading.Thread(target=stay).start()\n"
+                "ctypes.CDLL(None).pthread_exit(None)\n")
+        with fixture(sys.executable, "-c", ends) as program:
+            result = self.heapscan("attach", program.pid)
+        self.assertNotRegex(result.out, "(?m)^threads")
+        self.assertEqual(result.code, 0)
+
+    @needs_ptrace
     def test_threads_that_were_joined_are_nobodys_business(self):
         with self.growing() as program:
             self.assertEqual(self.json_of("report", "attach", program.pid, code=1)["ended_threads"], [])
