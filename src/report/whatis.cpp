@@ -31,6 +31,13 @@ std::string spelled_perms(const Region& region) {
 
 // ---- whether a block can be of a type -----------------------------------------------------------
 
+// What programs write where there is nothing to point to, beside null: (struct session *)1,
+// MAP_FAILED, the dangling pointers of Rust's empty vectors and weak references.
+bool is_mark(Addr value) {
+  constexpr uint64_t kMost = 16;
+  return !value.is_null() && (value.value <= kMost || value.value >= ~uint64_t{0} - kMost);
+}
+
 // Of all members only those count that can be wrong: a pointer must lead somewhere, one to a function
 // to code, one to a struct not to the begin of another struct; a truth value is 0 or 1. What lies in
 // a union is not asked, for nobody knows which arm is in use.
@@ -110,6 +117,7 @@ class FitCheck {
   void ask_pointer(const Type& type, const Part& part) {
     const auto value = analysis_.image.read_addr(block_.begin() + part.offset);
     if (!value) return;
+    if (is_mark(*value)) return;
     ++fit_.members;
     if (value->is_null()) return;
     if (analysis_.image.region_at(*value) == nullptr) {

@@ -31,6 +31,7 @@ class PlaceTest : public testing::Test {
     lost_ = made_.definite(120);
     freed_ = made_.free_block(40);
     made_.program().poke(first_ + 40, second_ + 16);
+    made_.program().poke(first_ + 48, ~uint64_t{0});
     made_.program().poke(freed_, lost_);
     root_ = made_.program().strong_root(first_);
     RootWord rbx;
@@ -167,7 +168,9 @@ TEST_F(PlaceTest, ATypeIsContradictedByItsMembers) {
   const TypeId fits = builder.add({.kind = TypeKind::Struct, .size = 48, .name = "fits"});
   const TypeId not_fits = builder.add({.kind = TypeKind::Struct, .size = 48, .name = "not_fits"});
   const TypeId larger = builder.add({.kind = TypeKind::Struct, .size = 64, .name = "larger"});
+  const TypeId marked = builder.add({.kind = TypeKind::Struct, .size = 56, .name = "marked"});
   builder.set_members(fits, {{.offset = 40, .type = pointer, .name = "next"}});
+  builder.set_members(marked, {{.offset = 48, .type = pointer, .name = "parent"}});
   builder.set_members(not_fits, {{.offset = 0, .type = pointer, .name = "owner"},
                                  {.offset = 8, .type = boolean, .name = "done"}});
   builder.set_members(larger, {{.offset = 0, .type = pointer, .name = "owner"}});
@@ -179,6 +182,8 @@ TEST_F(PlaceTest, ATypeIsContradictedByItsMembers) {
   };
   EXPECT_THAT(fit("fits").contradictions, IsEmpty());
   EXPECT_EQ(fit("struct fits").members, 1U);
+  EXPECT_THAT(fit("marked").contradictions, IsEmpty());
+  EXPECT_EQ(fit("marked").members, 0U);
   ASSERT_THAT(fit("not_fits").contradictions, SizeIs(2));
   EXPECT_EQ(fit("not_fits").contradictions[0].reason, "leads to no mapped memory");
   EXPECT_EQ(fit("not_fits").contradictions[1].reason, "is neither 0 nor 1");
