@@ -223,6 +223,46 @@ bool InteriorRules::is_hook(uint64_t address) const {
          image_.read<uint64_t>(Addr(*other)) == address;
 }
 
+// What a thread of the program's own (a fiber, a coroutine with a stack) pushed when it was left:
+// registers, then the address at which it goes on, then its frames, which know one another.
+bool InteriorRules::is_stack_pointer(const Block& block, uint64_t offset, Bytes content) const {
+  constexpr uint64_t kRegisters = 16;  // words at most before the address
+  constexpr uint64_t kSearched = 256;  // words
+  constexpr size_t kFewestReturns = 3;
+  constexpr size_t kFewestFrames = 2;
+  size_t returns = 0;
+  size_t frames = 0;
+  for (uint64_t i = 0; i < kSearched && offset + 8 * i + 8 <= content.size(); ++i) {
+    if (i == kRegisters && returns == 0) return false;
+    const uint64_t value = word_at(content, offset + 8 * i);
+    const bool leads_up =
+        value > block.begin().value + offset + 8 * i && block.range().contains(Addr(value));
+    frames += leads_up ? 1 : 0;
+    returns += !leads_up && any_contains(code_, Addr(value)) ? 1 : 0;
+    if (returns >= kFewestReturns && frames >= kFewestFrames) return true;
+  }
+  return false;
+}
+
+// Boost.Context keeps the object that has the stack pointer at the upper end of the stack.
+bool InteriorRules::is_stack(const Block& block, uint64_t offset, Bytes content) const {
+  constexpr uint64_t kSmallest = 4096;    // bytes
+  constexpr uint64_t kMostInUse = 65536;  // bytes
+  constexpr uint64_t kMostOnTop = 8192;   // bytes; a large block ends up to a page behind the stack
+  constexpr uint64_t kObjectSearched = 64;  // words
+  const uint64_t above = block.size() - offset;
+  if (block.size() < kSmallest || above > kMostInUse || content.size() < block.size()) return false;
+  if (is_stack_pointer(block, offset, content)) return true;
+  if (above > kMostOnTop) return false;
+  for (uint64_t i = 0; i < kObjectSearched; ++i) {
+    const uint64_t value = word_at(content, offset + 8 * i);
+    const bool leads_down =
+        value % 8 == 0 && value > block.begin().value && value < block.begin().value + offset;
+    if (leads_down && is_stack_pointer(block, value - block.begin().value, content)) return true;
+  }
+  return false;
+}
+
 bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) const {
   if (is_low_tag(block, value)) return true;
   const uint64_t offset = value - block.begin().value;
@@ -237,7 +277,10 @@ bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) c
       is_end_of_buffer(block, offset, content) || is_behind_buckets(block, offset, content)) {
     return true;
   }
-  if (is_counted_object(offset, content) || is_slab(block, content) || is_hook(value)) return true;
+  if (is_counted_object(offset, content) || is_slab(block, content) || is_hook(value) ||
+      is_stack(block, offset, content)) {
+    return true;
+  }
   if (content.size() < 16 || !is_vtable(word_at(content, 0))) return false;
   // std::make_shared: the control block's vtable, its two counts, the object.
   const auto use_count = read_at<uint32_t>(content, 8).value_or(0);

@@ -91,6 +91,8 @@ class InteriorRules {
   [[nodiscard]] bool is_hook(uint64_t address) const;
   [[nodiscard]] bool is_slab(const Block& block, Bytes content) const;
   [[nodiscard]] bool is_counted_object(uint64_t offset, Bytes content) const;
+  [[nodiscard]] bool is_stack_pointer(const Block& block, uint64_t offset, Bytes content) const;
+  [[nodiscard]] bool is_stack(const Block& block, uint64_t offset, Bytes content) const;
 
   const MemoryImage& image_;
   std::vector<AddrRange> modules_;  // where vtables can be; sorted

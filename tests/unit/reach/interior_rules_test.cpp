@@ -230,6 +230,45 @@ TEST_F(InteriorRule, TypesThatNameEachOtherLeadNowhere) {
   EXPECT_EQ(judge(32), Verdict::Possible);
 }
 
+// A block that is the stack of a fiber: what it pushed when it was left.
+class StackRule : public InteriorRule {
+ protected:
+  StackRule() {
+    program_.poke(saved_ + 8 * 7, FakeProgram::kCode + 0x123);
+    program_.poke(saved_ + 8 * 9, stack_ + kSaved + 8 * 20);
+    program_.poke(saved_ + 8 * 20, stack_ + kSaved + 8 * 30);
+    program_.poke(saved_ + 8 * 21, FakeProgram::kCode + 0x223);
+    program_.poke(saved_ + 8 * 31, FakeProgram::kCode + 0x323);
+  }
+  Verdict judge_stack(Addr held_at) {
+    program_.strong_root(held_at);
+    world_ = program_.build();
+    return world_.verdict(world_.trace(), stack_);
+  }
+
+  static constexpr uint64_t kSize = 16 << 10;
+  static constexpr uint64_t kSaved = kSize - 800;
+  Addr stack_ = program_.block(kSize + 4096 + 8);
+  Addr saved_ = stack_ + kSaved;
+};
+
+TEST_F(StackRule, SavedStackPointer) { EXPECT_EQ(judge_stack(saved_), Verdict::Reachable); }
+
+TEST_F(StackRule, NoStackPointerWithoutAnAddressToGoOnAt) {
+  program_.poke(saved_ + 8 * 7, uint64_t{0});
+  EXPECT_EQ(judge_stack(saved_), Verdict::Possible);
+}
+
+TEST_F(StackRule, NoStackPointerWithoutFrames) {
+  program_.poke(saved_ + 8 * 20, uint64_t{0});
+  EXPECT_EQ(judge_stack(saved_), Verdict::Possible);
+}
+
+TEST_F(StackRule, ObjectAtTheUpperEndThatHasTheStackPointer) {
+  program_.poke(stack_ + kSize - 64 + 16, saved_);
+  EXPECT_EQ(judge_stack(stack_ + kSize - 64), Verdict::Reachable);
+}
+
 TEST_F(InteriorRule, SlabsOfOneHead) {
   const Addr head = program_.block(1064);
   program_.poke(head, block_);
