@@ -170,7 +170,7 @@ class ChangesText {
     if (!drawn.empty()) out_ << "       " << drawn << '\n';
     if (change.lost_now.blocks > 0)
       out_ << fmt::format("       {} of them leaked\n", grouped(change.lost_now.blocks));
-    if (!row.holder.empty()) out_ << fmt::format("       new ones are held by {}\n", row.holder);
+    if (!row.holder.empty()) out_ << "       " << who_holds_new_ones(row) << '\n';
     if (row.site) out_ << fmt::format("       allocated by {}\n", spelled_site(*row.site));
     if (row.is_stale)
       out_ << "       suspect: held, growing, and what was there was not written to since\n";
@@ -184,6 +184,12 @@ class ChangesText {
 };
 
 }  // namespace
+
+std::string who_holds_new_ones(const ChangeRow& row) {
+  const bool are_some_leaked = row.change.lost_now.blocks > 0;
+  return (are_some_leaked ? "new ones that are not leaked are held by " : "new ones are held by ") +
+         row.holder;
+}
 
 std::string signed_bytes(int64_t bytes) {
   return (bytes < 0 ? "-" : "+") + human_bytes(static_cast<uint64_t>(std::abs(bytes)));

@@ -121,9 +121,12 @@ std::string spelled_states(const FindOptions& options) {
   return count == kVerdictCount - 1 ? "" : states;
 }
 
+constexpr std::string_view kAnyBlocks = "blocks";
+
 // "\"session\" of 100 to 300 B that are definite".
 std::string spelled(const FindOptions& options) {
-  std::string text = options.kind.empty() ? "blocks" : fmt::format("\"{}\"", escaped(options.kind));
+  std::string text =
+      options.kind.empty() ? std::string(kAnyBlocks) : fmt::format("\"{}\"", escaped(options.kind));
   if (options.min_size == options.max_size) {
     text += fmt::format(" of {} B", grouped(options.min_size));
   } else if (options.max_size != ~uint64_t{0}) {
@@ -133,6 +136,11 @@ std::string spelled(const FindOptions& options) {
   }
   const std::string states = spelled_states(options);
   return states.empty() ? text : text + " that are " + states;
+}
+
+// Behind "in 4 blocks": what was asked for, without that word once more.
+std::string spelled_after_blocks(const std::string& what) {
+  return what.starts_with(kAnyBlocks) ? what.substr(kAnyBlocks.size()) : ": " + what;
 }
 
 }  // namespace
@@ -147,8 +155,8 @@ FindReport describe_find(const CaptureFacts& target, const Analysis& analysis,
 void render_text(const FindReport& report, bool color, std::ostream& out) {
   const Style style(color);
   write_head(report, style, out);
-  out << fmt::format("{}  {} in {}: {}\n", style.bold("found"), human_bytes(report.total.bytes),
-                     counted(report.total.blocks, "block"), report.what);
+  out << fmt::format("{}  {} in {}{}\n", style.bold("found"), human_bytes(report.total.bytes),
+                     counted(report.total.blocks, "block"), spelled_after_blocks(report.what));
   constexpr size_t kGroupsShown = 10;
   const size_t shown =
       report.verbose ? report.groups.size() : std::min(report.groups.size(), kGroupsShown);

@@ -100,16 +100,17 @@ Json json_of_pin(const std::optional<PinRow>& pin) { return pin ? json_of(*pin) 
 }  // namespace
 
 std::string spelled(const ArenaRow& arena) {
-  std::string text = fmt::format("{} free, {} of it at the end, which free() gives back",
-                                 human_bytes(arena.free_bytes),
-                                 arena.end_bytes == 0 ? "none" : human_bytes(arena.end_bytes));
+  const bool has_end = arena.end_bytes > 0;
+  std::string text = human_bytes(arena.free_bytes) + " free, ";
+  text += has_end ? human_bytes(arena.end_bytes) + " of it at the end, which free() gives back"
+                  : "none of it at the end";
   if (arena.stretches.empty()) return text;
   const FreeStretchRow& largest = arena.stretches.front();
   const uint64_t rest = arena.free_bytes - std::min(arena.free_bytes, arena.end_bytes);
   if (2 * largest.bytes >= rest)
     return text + fmt::format("; {} lies {}", human_bytes(largest.bytes), spelled(largest));
-  text += fmt::format("; the rest lies between blocks in use, the largest piece, {}, {}",
-                      human_bytes(largest.bytes), spelled(largest));
+  text += fmt::format("; {} lies between blocks in use, the largest piece, {}, {}",
+                      has_end ? "the rest" : "it", human_bytes(largest.bytes), spelled(largest));
   return text;
 }
 

@@ -268,12 +268,17 @@ class TextReport {
   }
 
   void write_not_judged() {
-    std::string text = human_bytes(report_.damaged_bytes + report_.missing_bytes);
-    if (report_.damaged_bytes > 0)
-      text += fmt::format(", {} of damaged heap", human_bytes(report_.damaged_bytes));
-    if (report_.missing_bytes > 0) {
-      text += fmt::format(", {} of memory that could not be searched",
-                          human_bytes(report_.missing_bytes));
+    const std::string damaged = human_bytes(report_.damaged_bytes) + " of damaged heap";
+    const std::string missing =
+        human_bytes(report_.missing_bytes) + " of memory that could not be searched";
+    std::string text = "0 B";
+    if (report_.damaged_bytes > 0 && report_.missing_bytes > 0) {
+      text = fmt::format("{}: {}, {}", human_bytes(report_.damaged_bytes + report_.missing_bytes),
+                         damaged, missing);
+    } else if (report_.damaged_bytes > 0) {
+      text = damaged;
+    } else if (report_.missing_bytes > 0) {
+      text = missing;
     }
     heading("not judged", text);
   }

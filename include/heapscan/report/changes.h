@@ -56,6 +56,8 @@ struct ChangeRow {
   uint64_t grew = 0;              // in how many intervals
   std::vector<uint64_t> history;  // its bytes at each look; empty where that was not kept
 };
+// "new ones are held by shop: queue"; where some of a kind are leaked, that others are.
+[[nodiscard]] std::string who_holds_new_ones(const ChangeRow& row);
 
 struct ChangeReport {
   CaptureFacts before;

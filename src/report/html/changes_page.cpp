@@ -87,7 +87,7 @@ void write_change_row(const ChangeReport& report, const ChangeRow& row, uint64_t
       << html_code(row.cluster);
   if (report.intervals > 1)
     out << fmt::format("<span>grew in {} of {} intervals</span>", row.grew, report.intervals);
-  if (!row.holder.empty()) out << "<span>new ones are held by " << html(row.holder) << "</span>";
+  if (!row.holder.empty()) out << "<span>" << html(who_holds_new_ones(row)) << "</span>";
   if (row.site) out << "<span>allocated by " << html(spelled_site(*row.site)) << "</span>";
   out << "</div></td><td>";
   if (change.lost_now.blocks > 0) out << "<span class=\"chip definite\">leaked</span>";
