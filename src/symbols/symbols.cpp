@@ -11,6 +11,8 @@
 #include <mutex>
 #include <string_view>
 
+#include "symbols/rust_names.h"
+
 namespace heapscan {
 
 namespace {
@@ -229,7 +231,9 @@ struct Free {
 
 std::string demangled(std::string_view name) {
   const std::string given(name);
-  if (!name.starts_with("_Z") || name.size() > kLongestDemangled) return given;
+  if (!name.starts_with("_") || name.size() > kLongestDemangled) return given;
+  if (auto rust = rust_name(name)) return *std::move(rust);
+  if (!name.starts_with("_Z")) return given;
   if (count_references(name) > kMostReferences) return given;
   int status = 0;
   const std::unique_ptr<char, Free> text(
