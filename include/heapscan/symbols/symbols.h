@@ -112,9 +112,10 @@ class Symbols {
                                    const DebugInfo& info);
 Symbols load_symbols(const MemoryImage& image, const ModuleFiles& files, DebugInfo&&) = delete;
 
-// ---- names of C++ as people write them ----------------------------------------------------------
+// ---- names of C++ and Rust as people write them -------------------------------------------------
 
-// "ns::Parser::parse(int)" for "_ZN2ns6Parser5parseEi" (Itanium C++ ABI). What is no such name, is
+// "ns::Parser::parse(int)" for "_ZN2ns6Parser5parseEi" (Itanium C++ ABI), "std::io::stdio::STDOUT"
+// for "_RNvNtNtCsjrHSEGnQ3l9_3std2io5stdio6STDOUT" (Rust, without hashes). What is no such name, is
 // longer than 1024 bytes, refers back to parts of itself more than 32 times, or would become longer
 // than 64 KiB is returned as it is.
 [[nodiscard]] std::string demangled(std::string_view name);
