@@ -90,17 +90,13 @@ Imprint make_imprint(const Analysis& analysis, std::span<const BlockHash> hashes
     imprint.fingerprints[ClusterId(i)] = analysis.clusters.rows[ClusterId(i)].fingerprint;
 
   imprint.rows = GrowingArray<ImprintRow>(heap.blocks.size());
-  size_t clustered = 0;  // both lists are sorted by block
   for (size_t i = 0; i < heap.blocks.size(); ++i) {
     const Block& block = heap.blocks[i];
-    const std::vector<BlockId>& members = analysis.clusters.blocks;
-    while (clustered < members.size() && members[clustered].index() < i) ++clustered;
     if (block.state() != BlockState::Used) continue;
     ImprintRow row;
     row.begin = block.begin();
     row.block = BlockId(i);
-    if (clustered < members.size() && members[clustered].index() == i)
-      row.cluster = analysis.clusters.cluster_of[clustered];
+    row.cluster = analysis.clusters.of(row.block);
     row.size = block.size() & ((uint64_t{1} << 56) - 1);  // Block::kLargestSize is less
     row.verdict = static_cast<uint8_t>(analysis.reach.verdicts[i]);
     imprint.rows.push_back(row);

@@ -243,12 +243,11 @@ void add_arrays(const MemoryImage& image, const HeapModel& heap, const Clusters&
     is_array[i] = label == "GArray" || label == "GPtrArray";
   }
   if (std::find(is_array.begin(), is_array.end(), true) == is_array.end()) return;
-  for (size_t i = 0; i < clusters.blocks.size(); ++i) {
-    const ClusterId cluster = clusters.cluster_of[i];
-    if (!cluster.valid() || !is_array[cluster.index()]) continue;
-    auto array = read_array(image, heap, clusters.blocks[i], identities.rows[cluster].label);
+  clusters.members.for_each([&](BlockId block, ClusterId cluster) {
+    if (!is_array[cluster.index()]) return;
+    auto array = read_array(image, heap, block, identities.rows[cluster].label);
     if (array) found.push_back(std::move(*array));
-  }
+  });
 }
 
 }  // namespace

@@ -58,9 +58,6 @@ class ContainerFinder {
     if (!row_of_.empty()) return;
     held_.of_row.assign(retained_.size(), 0);
     row_of_.assign(heap_.blocks.size(), Retained::kWhole);
-    cluster_of_.resize(heap_.blocks.size());
-    for (size_t i = 0; i < clusters_.blocks.size(); ++i)
-      cluster_of_[clusters_.blocks[i].index()] = clusters_.cluster_of[i];
   }
 
   [[nodiscard]] TypeId type_of(RetainedRow row) const {
@@ -68,7 +65,7 @@ class ContainerFinder {
       return roots_.rows[group].begin.is_null() ? TypeId::none() : roots_.rows[group].type;
     const BlockId block = retained_.block(row);
     if (!block.valid()) return TypeId::none();
-    const ClusterId cluster = cluster_of_[block.index()];
+    const ClusterId cluster = clusters_.of(block);
     return cluster.valid() ? identities_.rows[cluster].type : TypeId::none();
   }
 
@@ -103,7 +100,7 @@ class ContainerFinder {
     if (const RootGroupId group = retained_.group(row); group.valid())
       return groups_with_places_[group.index()] != 0;
     const BlockId block = retained_.block(row);
-    const ClusterId cluster = block.valid() ? cluster_of_[block.index()] : ClusterId::none();
+    const ClusterId cluster = block.valid() ? clusters_.of(block) : ClusterId::none();
     return cluster.valid() && kinds_with_places_[cluster.index()] != 0;
   }
 
@@ -162,7 +159,7 @@ class ContainerFinder {
       if (const uint32_t number = held_.of_row[row]; number != 0) {
         content = of_instance[number - 1];
       } else if (inherited != 0 && !contents_[inherited - 1].is_array &&
-                 cluster_of_[block.index()] == cluster_of_[above.index()]) {
+                 clusters_.of(block) == clusters_.of(above)) {
         content = inherited;
       }
       if (content != 0 && may_hold(block, contents_[content - 1])) {
@@ -339,7 +336,6 @@ class ContainerFinder {
   const NamedRoots& roots_;
   const LiveGraph& graph_;
   const Retained& retained_;
-  std::vector<ClusterId> cluster_of_;
   std::vector<RetainedRow> row_of_;  // of blocks below what has containers; kWhole: others
   std::vector<Child> children_;
   bool knows_all_rows_ = false;  // of all live blocks

@@ -154,18 +154,20 @@ Clusters rows_of(const std::vector<Union>& unions, const std::vector<size_t>& or
                  const std::vector<uint64_t>& fingerprints, const HeapModel& heap,
                  Families& families) {
   Clusters clusters;
-  std::vector<ClusterId> cluster_of(families.rows.size());
+  std::vector<ClusterId> cluster_of_family(families.rows.size());
   for (const size_t i : order) {
     Cluster row;
     row.fingerprint = fingerprints[i];
     row.shape = families.rows[unions[i].families.front()].shape;
     const ClusterId id = clusters.rows.push_back(std::move(row));
-    for (const FamilyId family : unions[i].families) cluster_of[family.index()] = id;
+    for (const FamilyId family : unions[i].families) cluster_of_family[family.index()] = id;
   }
-  clusters.blocks = std::move(families.blocks);
-  clusters.cluster_of.reserve(clusters.blocks.size());
-  for (const FamilyId id : families.family_of)
-    clusters.cluster_of.push_back(cluster_of[id.index()]);
+  std::vector<ClusterId> cluster_of;
+  cluster_of.reserve(families.blocks.size());
+  for (const FamilyId id : families.family_of) cluster_of.push_back(cluster_of_family[id.index()]);
+  families.family_of = {};
+  clusters.members = BlockColumn<ClusterId>(families.blocks, std::move(cluster_of));
+  families.blocks = {};
   fill_rows(heap, clusters);
   return clusters;
 }

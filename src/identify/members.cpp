@@ -53,66 +53,56 @@ class SizeCounts {
   size_t used_ = 0;
 };
 
-template <typename IdT, typename Row>
-void count_blocks(const HeapModel& heap, std::span<const BlockId> blocks,
-                  std::span<const IdT> row_of, Column<IdT, Row>& rows) {
+// `for_each_member(f)` calls f(block, row) for each block, in ascending order.
+template <typename IdT, typename Row, typename ForEach>
+void count_blocks(const HeapModel& heap, const ForEach& for_each_member, Column<IdT, Row>& rows) {
   SizeCounts sizes;
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    Row& row = rows[row_of[i]];
-    const uint64_t size = heap.block(blocks[i]).size();
+  for_each_member([&](BlockId block, IdT id) {
+    Row& row = rows[id];
+    const uint64_t size = heap.block(block).size();
     ++row.blocks;
     row.bytes += size;
-    sizes.add(row_of[i].value, size);
-  }
+    sizes.add(id.value, size);
+  });
   sizes.move_to(rows);
 }
 
 // Of n members the k-th is a sample where k * kSamples / n takes on a new value.
-template <typename IdT, typename Row>
-void choose_samples(std::span<const BlockId> blocks, std::span<const IdT> row_of,
-                    Column<IdT, Row>& rows) {
+template <typename IdT, typename Row, typename ForEach>
+void choose_samples(const ForEach& for_each_member, Column<IdT, Row>& rows) {
   struct Progress {
     uint64_t member = 0;
     uint64_t next = 0;  // member that is a sample
   };
   std::vector<Progress> progress(rows.size());
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    Progress& of = progress[row_of[i].index()];
+  for_each_member([&](BlockId block, IdT id) {
+    Progress& of = progress[id.index()];
     const uint64_t member = of.member++;
-    if (member != of.next) continue;
-    Row& row = rows[row_of[i]];
-    row.samples.push_back(blocks[i]);
+    if (member != of.next) return;
+    Row& row = rows[id];
+    row.samples.push_back(block);
     const uint64_t place = member * Row::kSamples / row.blocks;
     of.next = ((place + 1) * row.blocks + Row::kSamples - 1) / Row::kSamples;
-  }
+  });
 }
 
-template <typename IdT, typename Row>
-void fill(const HeapModel& heap, std::span<const BlockId> blocks, std::span<const IdT> row_of,
-          Column<IdT, Row>& rows) {
+template <typename IdT, typename Row, typename ForEach>
+void fill(const HeapModel& heap, const ForEach& for_each_member, Column<IdT, Row>& rows) {
   for (Row& row : rows) {
     row.blocks = row.bytes = 0;
     row.sizes.clear();
     row.samples.clear();
   }
-  count_blocks(heap, blocks, row_of, rows);
-  choose_samples(blocks, row_of, rows);
-}
-
-template <typename IdT>
-IdT row_of_block(std::span<const BlockId> blocks, std::span<const IdT> row_of, BlockId block) {
-  const auto at = std::lower_bound(blocks.begin(), blocks.end(), block);
-  if (at == blocks.end() || *at != block) return IdT::none();
-  return row_of[static_cast<size_t>(at - blocks.begin())];
+  count_blocks(heap, for_each_member, rows);
+  choose_samples(for_each_member, rows);
 }
 
 }  // namespace
 
 FamilyId Families::of(BlockId block) const {
-  return row_of_block<FamilyId>(blocks, family_of, block);
-}
-ClusterId Clusters::of(BlockId block) const {
-  return row_of_block<ClusterId>(blocks, cluster_of, block);
+  const auto at = std::lower_bound(blocks.begin(), blocks.end(), block);
+  if (at == blocks.end() || *at != block) return FamilyId::none();
+  return family_of[static_cast<size_t>(at - blocks.begin())];
 }
 
 UsualSize usual_size(const Sizes& sizes) {
@@ -127,10 +117,13 @@ UsualSize usual_size(const Sizes& sizes) {
 }
 
 void fill_rows(const HeapModel& heap, Families& families) {
-  fill<FamilyId>(heap, families.blocks, families.family_of, families.rows);
+  const auto for_each_member = [&](const auto& f) {
+    for (size_t i = 0; i < families.blocks.size(); ++i) f(families.blocks[i], families.family_of[i]);
+  };
+  fill(heap, for_each_member, families.rows);
 }
 void fill_rows(const HeapModel& heap, Clusters& clusters) {
-  fill<ClusterId>(heap, clusters.blocks, clusters.cluster_of, clusters.rows);
+  fill(heap, [&](const auto& f) { clusters.members.for_each(f); }, clusters.rows);
 }
 
 }  // namespace heapscan

@@ -7,7 +7,7 @@
 
 namespace heapscan {
 
-// Sets blocks, bytes, sizes and samples of all rows by `family_of`, or `cluster_of`.
+// Sets blocks, bytes, sizes and samples of all rows by which blocks are in them.
 void fill_rows(const HeapModel& heap, Families& families);
 void fill_rows(const HeapModel& heap, Clusters& clusters);
 

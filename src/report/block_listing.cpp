@@ -35,21 +35,17 @@ BlockListing::BlockListing(const Analysis& analysis, const Filter& filter, Holde
 void BlockListing::for_each(const std::function<void(const BlockRow&)>& f) const {
   if (analysis_ == nullptr) return;
   const Analysis& analysis = *analysis_;
-  const std::vector<BlockId>& clustered = analysis.clusters.blocks;
-  size_t next = 0;  // of the clustered ones
   BlockRow row;
   for (size_t i = 0; i < analysis.reach.verdicts.size(); ++i) {
     const BlockId id(i);
-    while (next < clustered.size() && clustered[next] < id) ++next;
-    const bool has_cluster = next < clustered.size() && clustered[next] == id;
-    const ClusterId cluster = has_cluster ? analysis.clusters.cluster_of[next] : ClusterId::none();
+    const ClusterId cluster = analysis.clusters.of(id);
     if (!filter_.admits(analysis, id, cluster)) continue;
     const Block& block = analysis.heap.block(id);
     row.address = block.begin();
     row.size = block.size();
     row.verdict = analysis.reach.verdict(id);
     row.suppressed = analysis.suppressed.has(id);
-    row.cluster = has_cluster ? id_of(analysis, cluster) : std::string();
+    row.cluster = cluster.valid() ? id_of(analysis, cluster) : std::string();
     const Holder* const holder = holders_.of(id);
     row.held_by = holder == nullptr
                       ? std::string()

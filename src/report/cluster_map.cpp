@@ -76,9 +76,8 @@ void describe_members(const Analysis& analysis, ClusterId cluster, ClusterMap& m
   const Clusters& clusters = analysis.clusters;
   const uint64_t count = clusters.rows[cluster].blocks;
   uint64_t number = 0;
-  for (size_t i = 0; i < clusters.blocks.size(); ++i) {
-    if (clusters.cluster_of[i] != cluster) continue;
-    const BlockId id = clusters.blocks[i];
+  clusters.members.for_each([&](BlockId id, ClusterId of) {
+    if (of != cluster) return;
     VerdictTotal& total = analysis.suppressed.has(id)
                               ? suppressed
                               : totals[static_cast<size_t>(analysis.reach.verdict(id))];
@@ -89,7 +88,7 @@ void describe_members(const Analysis& analysis, ClusterId cluster, ClusterMap& m
       map.examples.push_back(analysis.heap.block(id).begin());
     }
     ++number;
-  }
+  });
   for (const Verdict verdict :
        {Verdict::Definite, Verdict::Indirect, Verdict::Possible, Verdict::Reachable}) {
     const VerdictTotal& total = totals[static_cast<size_t>(verdict)];

@@ -23,12 +23,9 @@ BlockListing::Filter filter_of(const ReportOptions& options) {
 // f(block, cluster) for every block that some group of such a report holds.
 template <typename F>
 void for_each_grouped(const Analysis& analysis, const BlockListing::Filter& filter, F&& f) {
-  const Clusters& clusters = analysis.clusters;
-  for (size_t i = 0; i < clusters.blocks.size(); ++i) {
-    if (filter.admits(analysis, clusters.blocks[i], clusters.cluster_of[i])) {
-      f(clusters.blocks[i], clusters.cluster_of[i]);
-    }
-  }
+  analysis.clusters.members.for_each([&](BlockId block, ClusterId cluster) {
+    if (filter.admits(analysis, block, cluster)) f(block, cluster);
+  });
 }
 
 // Which row of a list stands for a verdict and a cluster.

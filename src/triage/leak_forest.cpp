@@ -71,14 +71,7 @@ class Folder {
          const Suppressed& suppressed)
       : heap_(heap), reach_(reach), suppressed_(suppressed) {
     cluster_of_.reserve(reach.lost.size());
-    auto at = clusters.blocks.begin();
-    for (const LostBlock& lost : reach.lost) {
-      at = std::lower_bound(at, clusters.blocks.end(), lost.block);
-      const bool known = at != clusters.blocks.end() && *at == lost.block;
-      cluster_of_.push_back(
-          known ? clusters.cluster_of[static_cast<size_t>(at - clusters.blocks.begin())]
-                : ClusterId::none());
-    }
+    for (const LostBlock& lost : reach.lost) cluster_of_.push_back(clusters.of(lost.block));
   }
 
   void fold(const LostLinks& links) {

@@ -19,14 +19,6 @@ using Kind = RetainedNode::Kind;
 constexpr uint32_t kOutside = std::numeric_limits<uint32_t>::max();
 constexpr uint32_t kTooDeep = kOutside - 1;  // below the nodes that are made
 
-// Block -> cluster.
-std::vector<ClusterId> clusters_by_block(const HeapModel& heap, const Clusters& clusters) {
-  std::vector<ClusterId> of(heap.blocks.size());
-  for (size_t i = 0; i < clusters.blocks.size(); ++i)
-    of[clusters.blocks[i].index()] = clusters.cluster_of[i];
-  return of;
-}
-
 class Folding {
  public:
   Folding(const MemoryImage& image, const HeapModel& heap, const Clusters& clusters,
@@ -37,7 +29,7 @@ class Folding {
         options_(options),
         containers_(containers),
         is_counted_(containers.instances.size()),
-        cluster_of_(clusters_by_block(heap, clusters)) {}
+        clusters_(clusters) {}
 
   std::vector<RetainedNode> fold() {
     node_of_.assign(retained_.size(), kOutside);
@@ -62,7 +54,7 @@ class Folding {
     const BlockId block = retained_.block(row);
     if (block.valid()) {
       node.kind = Kind::Blocks;
-      node.cluster = cluster_of_[block.index()];
+      node.cluster = clusters_.of(block);
     } else if (node.owner.valid()) {
       node.kind = Kind::Owner;
     } else if (node.group.valid()) {
@@ -292,7 +284,7 @@ class Folding {
   const FoldOptions& options_;
   const HeldContainers& containers_;
   std::vector<bool> is_counted_;  // instances
-  const std::vector<ClusterId> cluster_of_;
+  const Clusters& clusters_;
   std::vector<uint32_t> node_of_;  // row -> node
   std::vector<RetainedNode> nodes_;
   std::vector<int> depths_;
@@ -325,7 +317,6 @@ std::vector<RetainedNode> fold_retained(const MemoryImage& image, const HeapMode
 
 std::vector<LargeHolder> largest_holders(const HeapModel& heap, const Clusters& clusters,
                                          const Retained& retained, size_t most) {
-  const std::vector<ClusterId> cluster_of = clusters_by_block(heap, clusters);
   std::vector<LargeHolder> holders;
   std::unordered_map<uint64_t, size_t> shared;  // owner and kind -> holder
   for (RetainedRow row = 1; row < retained.size(); ++row) {
@@ -336,7 +327,7 @@ std::vector<LargeHolder> largest_holders(const HeapModel& heap, const Clusters& 
     if (!is_shared && !retained.group(row).valid()) continue;
     const LargeHolder holder{row, 1, retained.blocks(row), retained.bytes(row)};
     if (is_shared) {
-      const uint64_t kind = kind_of(heap.block(block), cluster_of[block.index()]);
+      const uint64_t kind = kind_of(heap.block(block), clusters.of(block));
       const auto [at, is_new] = shared.try_emplace(mix(parent, kind), holders.size());
       if (!is_new) {
         add_alike(retained, holder, holders[at->second]);

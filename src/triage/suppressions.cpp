@@ -208,17 +208,16 @@ std::vector<Match> match_blocks(const Rules& rules, const ClusterRules& of_clust
                                 const HeapModel& heap, const Reachability& reach,
                                 const Clusters& clusters) {
   std::vector<Match> matches;
-  for (size_t i = 0; i < clusters.blocks.size(); ++i) {
-    const BlockId block = clusters.blocks[i];
-    if (!may_be_suppressed(reach.verdict(block))) continue;
-    const ClusterRule& of_cluster = of_clusters[clusters.cluster_of[i]];
+  clusters.members.for_each([&](BlockId block, ClusterId cluster) {
+    if (!may_be_suppressed(reach.verdict(block))) return;
+    const ClusterRule& of_cluster = of_clusters[cluster];
     const size_t by_size = rules.match(heap.block(block).size());
     if (by_size < of_cluster.rule) {
       matches.push_back({block, by_size, false});
     } else if (of_cluster.rule != kNoRule) {
       matches.push_back({block, of_cluster.rule, of_cluster.is_by_code});
     }
-  }
+  });
   std::stable_sort(matches.begin(), matches.end(),
                    [](const Match& a, const Match& b) { return a.rule < b.rule; });
   return matches;
@@ -234,7 +233,7 @@ Suppressed suppress(const std::vector<SuppressionRule>& rules, const MemoryImage
                     const Symbols& symbols, const RuntimeFacts& runtime, const HeapModel& heap,
                     const Reachability& reach, const Clusters& clusters,
                     const Identities& identities, const AllocatingCode& code) {
-  if (rules.empty() || clusters.blocks.empty()) return {};
+  if (rules.empty() || clusters.members.empty()) return {};
   const Rules compiled(rules);
   const auto of_clusters =
       match_clusters(compiled, image, symbols, runtime, heap, clusters, identities, code);

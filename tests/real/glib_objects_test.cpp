@@ -78,11 +78,11 @@ Analysis analyze_glib(Capture capture) {
 // Lost blocks by label.
 std::map<std::string, uint64_t> lost_by_label(const Analysis& analysis) {
   std::map<std::string, uint64_t> counts;
-  for (size_t i = 0; i < analysis.clusters.blocks.size(); ++i) {
-    const Verdict verdict = analysis.reach.verdict(analysis.clusters.blocks[i]);
+  analysis.clusters.members.for_each([&](BlockId block, ClusterId cluster) {
+    const Verdict verdict = analysis.reach.verdict(block);
     if (verdict == Verdict::Definite || verdict == Verdict::Indirect)
-      ++counts[analysis.identities.rows[analysis.clusters.cluster_of[i]].label];
-  }
+      ++counts[analysis.identities.rows[cluster].label];
+  });
   return counts;
 }
 

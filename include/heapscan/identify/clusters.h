@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "heapscan/base/id.h"
+#include "heapscan/heap/block_column.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/families.h"
 #include "heapscan/image/image.h"
@@ -40,12 +41,11 @@ struct Cluster {
 };
 
 struct Clusters {
-  std::vector<BlockId> blocks;        // all that were clustered, sorted
-  std::vector<ClusterId> cluster_of;  // one per entry of blocks
+  BlockColumn<ClusterId> members;  // all blocks that were clustered
   Column<ClusterId, Cluster> rows;
 
   // None for a block that was not clustered.
-  [[nodiscard]] ClusterId of(BlockId block) const;
+  [[nodiscard]] ClusterId of(BlockId block) const { return members.of(block, ClusterId::none()); }
 };
 
 // ---- what they are ------------------------------------------------------------------------------

@@ -57,8 +57,8 @@ Analysis three_blocks() {
   analysis.reach.verdicts = GrowingArray<Verdict>(3);
   for (const Verdict v : {Verdict::Reachable, Verdict::NotJudged, Verdict::Definite})
     analysis.reach.verdicts.push_back(v);
-  analysis.clusters.blocks = {BlockId(0)};
-  analysis.clusters.cluster_of = {ClusterId(0)};
+  analysis.clusters.members =
+      BlockColumn<ClusterId>(std::vector{BlockId(0)}, std::vector{ClusterId(0)});
   Cluster cluster;
   cluster.fingerprint = 77;
   analysis.clusters.rows.push_back(cluster);

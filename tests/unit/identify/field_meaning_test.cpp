@@ -15,9 +15,9 @@ class FieldMeanings : public testing::Test {
     for (size_t i = 0; i < words.size(); ++i) world_.program.poke(block + 8 * i, words[i]);
     const Inputs& inputs = world_.inputs();
     Clusters clusters;  // as families
-    clusters.blocks = inputs.families.blocks;
-    for (const FamilyId id : inputs.families.family_of)
-      clusters.cluster_of.emplace_back(id.index());
+    std::vector<ClusterId> cluster_of;
+    for (const FamilyId id : inputs.families.family_of) cluster_of.emplace_back(id.index());
+    clusters.members = BlockColumn<ClusterId>(inputs.families.blocks, std::move(cluster_of));
     Identities identities;
     identities.rows = Column<ClusterId, Identity>(inputs.families.rows.size());
     for (Identity& identity : identities.rows) identity.label = "struct conn";

@@ -142,10 +142,10 @@ TEST_F(GlibContainersTest, ArraysAreKnownByTheirLabels) {
   const Addr lying = block({elements.value, uint64_t{16} << 32 | 4000, 1, 0}, 40);
   identities_.rows.push_back({"GPtrArray", TypeId::none(), {}});
   clusters_.rows.push_back({});
-  clusters_.blocks = {BlockId(1), BlockId(2)};  // as they are laid out
-  clusters_.cluster_of = {ClusterId(0), ClusterId(0)};
+  const std::vector<BlockId> arrays = {BlockId(1), BlockId(2)};  // as they are laid out
+  clusters_.members = BlockColumn<ClusterId>(arrays, {ClusterId(0), ClusterId(0)});
   const auto found = find();
-  ASSERT_EQ(ids({array, lying}), clusters_.blocks);
+  ASSERT_EQ(ids({array, lying}), arrays);
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].kind, "GPtrArray");
   EXPECT_EQ(found[0].entries, 12U);

@@ -164,10 +164,10 @@ TEST_F(MakeClusters, OneClassIsOneCluster) {
   EXPECT_EQ(parser.samples.front(), BlockId(1));
   EXPECT_TRUE(std::is_sorted(parser.samples.begin(), parser.samples.end()));
   EXPECT_EQ(identities.rows[ClusterId(0)].evidence.front().samples, 4U);
-  for (size_t i = 0; i < clusters.blocks.size(); ++i) {
-    const bool is_other = clusters.blocks[i].index() % 3 == 0;
-    EXPECT_EQ(clusters.cluster_of[i], ClusterId(is_other ? 1 : 0));
-  }
+  EXPECT_EQ(clusters.members.size(), parser.blocks + clusters.rows[ClusterId(1)].blocks);
+  clusters.members.for_each([](BlockId block, ClusterId cluster) {
+    EXPECT_EQ(cluster, ClusterId(block.index() % 3 == 0 ? 1 : 0));
+  });
 }
 
 TEST_F(MakeClusters, TheFingerprintIsMadeFromTheName) {

@@ -22,11 +22,9 @@ class RowLinksTest : public testing::Test {
     const FakeProgram::World world = program_.build();
     Cluster cluster;
     Clusters clusters;
-    for (const Addr at : blocks_) {
-      clusters.blocks.push_back(world.heap.block_at(at));
-      clusters.cluster_of.emplace_back(0);
-      cluster.samples.push_back(clusters.blocks.back());
-    }
+    for (const Addr at : blocks_) cluster.samples.push_back(world.heap.block_at(at));
+    clusters.members =
+        BlockColumn<ClusterId>(cluster.samples, std::vector(blocks_.size(), ClusterId(0)));
     clusters.rows.push_back(cluster);
     return find_row_links(world.image, world.heap, world.trace(), clusters, ClusterId(0));
   }

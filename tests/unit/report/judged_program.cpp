@@ -131,10 +131,13 @@ void JudgedProgram::cluster(Analysis& analysis) const {
     analysis.identities.rows.push_back(std::move(identity));
   }
   std::sort(pairs.begin(), pairs.end());
+  std::vector<BlockId> members;
+  std::vector<ClusterId> cluster_of;
   for (const auto& [block, id] : pairs) {
-    analysis.clusters.blocks.push_back(block);
-    analysis.clusters.cluster_of.push_back(id);
+    members.push_back(block);
+    cluster_of.push_back(id);
   }
+  analysis.clusters.members = BlockColumn<ClusterId>(members, std::move(cluster_of));
 }
 
 CaptureFacts live_facts() {

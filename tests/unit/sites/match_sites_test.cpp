@@ -61,12 +61,14 @@ class MatchSites : public testing::Test {
   SiteMatches match() {
     world_ = program_.build();
     sites_.allocators.resize(1);
+    std::vector<BlockId> members;
+    std::vector<ClusterId> clusters;
     for (const auto& [address, cluster] : members_) {
-      const BlockId block = world_.heap.block_at(address);
-      clusters_.blocks.push_back(block);
-      clusters_.cluster_of.push_back(cluster);
-      clusters_.rows[cluster].samples.push_back(block);
+      members.push_back(world_.heap.block_at(address));
+      clusters.push_back(cluster);
+      clusters_.rows[cluster].samples.push_back(members.back());
     }
+    clusters_.members = BlockColumn<ClusterId>(members, std::move(clusters));
     Identities identities;
     identities.rows = Column<ClusterId, Identity>(clusters_.rows.size());
     const Symbols symbols;

@@ -27,11 +27,14 @@ class LeakForestTest : public testing::Test {
     std::sort(sizes_.begin(), sizes_.end());
     sizes_.erase(std::unique(sizes_.begin(), sizes_.end()), sizes_.end());
     clusters_.rows = Column<ClusterId, Cluster>(sizes_.size());
+    std::vector<BlockId> members;
+    std::vector<ClusterId> clusters;
     for (const LostBlock& lost : reach_.lost) {
       if (world_.heap.block(lost.block).state() == BlockState::Mapping) continue;
-      clusters_.blocks.push_back(lost.block);
-      clusters_.cluster_of.push_back(of_size(world_.heap.block(lost.block).size()));
+      members.push_back(lost.block);
+      clusters.push_back(of_size(world_.heap.block(lost.block).size()));
     }
+    clusters_.members = BlockColumn<ClusterId>(members, std::move(clusters));
     forest_ = fold_lost_trees(world_.image, world_.heap, reach_, clusters_, suppressed_);
   }
   [[nodiscard]] ClusterId of_size(uint64_t size) const {

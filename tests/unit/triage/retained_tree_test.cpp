@@ -27,11 +27,14 @@ class RetainedTree : public testing::Test {
       groups.owner_of.push_back(RootOwnerId(0));
     }
     retained_ = find_retained(world_.image, world_.heap, graph, groups);
+    std::vector<BlockId> members;
+    std::vector<ClusterId> clusters;
     for (const auto& [at, cluster] : clusters_of_) {
       while (clusters_.rows.size() <= cluster) clusters_.rows.push_back({});
-      clusters_.blocks.push_back(world_.heap.block_at(at));
-      clusters_.cluster_of.emplace_back(cluster);
+      members.push_back(world_.heap.block_at(at));
+      clusters.emplace_back(cluster);
     }
+    clusters_.members = BlockColumn<ClusterId>(members, std::move(clusters));
   }
   [[nodiscard]] std::vector<RetainedNode> fold(const FoldOptions& options = {}) const {
     return fold_retained(world_.image, world_.heap, clusters_, retained_, options);

@@ -39,15 +39,18 @@ class Suppress : public ::testing::Test {
       clusters_.rows[ClusterId(i)].fingerprint = 0x1000000000000000 * (i + 1) + 0xabc;
       identities_.rows[ClusterId(i)].label = labels_[i];
     }
+    std::vector<BlockId> members;
+    std::vector<ClusterId> clusters;
     for (const auto& [at, cluster] : cluster_of_) {
       const BlockId id = world_.heap.block_at(at);
       Cluster& row = clusters_.rows[ClusterId(cluster)];
-      clusters_.blocks.push_back(id);
-      clusters_.cluster_of.emplace_back(cluster);
+      members.push_back(id);
+      clusters.emplace_back(cluster);
       row.samples.push_back(id);
       ++row.blocks;
       row.bytes += world_.heap.block(id).size();
     }
+    clusters_.members = BlockColumn<ClusterId>(members, std::move(clusters));
   }
 
   [[nodiscard]] Suppressed suppressed(std::string_view rules) const {
