@@ -103,10 +103,15 @@ std::vector<uint64_t> find_round_pointers(const HeapModel& heap, const AddressMa
 uint64_t Signature::bucket() const { return mix(static_cast<uint64_t>(shape) + 1, size); }
 
 uint64_t Signature::hash() const {
+  static constexpr std::array<uint64_t, kTraitKinds> kOfKind = [] {
+    std::array<uint64_t, kTraitKinds> of_kind{};
+    for (size_t i = 0; i < kTraitKinds; ++i) of_kind[i] = mix(i + 0x9e3779b97f4a7c15);
+    return of_kind;
+  }();
   uint64_t kinds = bucket();
   IdentityHash identities;
   for (size_t i = 0; i < traits; ++i) {
-    kinds = mix(kinds, static_cast<uint64_t>(trait[i].kind));
+    kinds = mix(kinds ^ kOfKind[static_cast<size_t>(trait[i].kind)]);
     identities.add(trait[i].identity, trait[i].is_unwritten);
   }
   return (kinds & kKindBits) | IdentityHash::value(identities.traits(), owner);
@@ -130,24 +135,22 @@ void SignatureMaker::find_candidates(BlockId id, Candidates& candidates) {
   candidates.of = id;
   candidates.are_found = false;
   candidates.count = 0;
-  const Bytes head = head_of(id);
-  const size_t words = std::min<size_t>(head.size(), kAnnounced) / 8;
-  for (size_t i = 0; i < words; ++i) {
-    const auto word = load<uint64_t>(head.data() + 8 * i);
-    if (word == 0) continue;
+  const AddrRange block = heap_.block(id).range();
+  const AddrRange part = AddrRange::sized(block.begin(), std::min(block.size(), kAnnounced));
+  reader_.for_each_pointer(part, [&](Addr begin, Bytes bytes, size_t i) {
+    const auto word = load<uint64_t>(bytes.data() + i);
     const uint32_t range = heap_.index.range_at(word);
-    if (range == BlockIndex::kNoRange) continue;
+    if (range == BlockIndex::kNoRange) return;
     heap_.index.prefetch(heap_.index.ranges()[range], word);
-    candidates.rows[candidates.count++] = {static_cast<uint32_t>(i), range, BlockId::none()};
-  }
+    const auto number = static_cast<uint32_t>((begin + i - block.begin()) / 8);
+    candidates.rows[candidates.count++] = {number, word, range, BlockId::none()};
+  });
 }
 
 void SignatureMaker::find_targets(Candidates& candidates) {
-  const Bytes head = head_of(candidates.of);
   for (size_t i = 0; i < candidates.count; ++i) {
     Candidates::Candidate& row = candidates.rows[i];
-    row.block = heap_.index.block_before(heap_.index.ranges()[row.range],
-                                         load<uint64_t>(head.data() + 8 * row.word));
+    row.block = heap_.index.block_before(heap_.index.ranges()[row.range], row.value);
     if (!row.block.valid()) continue;
     reader_.announce_row(row.block);
     if (!known_.group_of.empty()) numbers_.prefetch(row.block);
@@ -156,22 +159,28 @@ void SignatureMaker::find_targets(Candidates& candidates) {
 }
 
 WordCounts SignatureMaker::look_at_words(BlockId id, Bytes head) {
+  const size_t words = head.size() / 8;
+  std::fill_n(targets_.begin(), words, BlockId::none());
   const Candidates& candidates = ahead_[now_];
   const bool is_announced = candidates.of == id && candidates.are_found;
-  const size_t announced = is_announced ? kAnnounced / 8 : 0;
-  size_t next = 0;
-  WordCounts counts;
-  for (size_t i = 0; i < head.size() / 8; ++i) {
-    const auto word = load<uint64_t>(head.data() + 8 * i);
-    BlockId block;
-    if (i >= announced) {
-      block = word == 0 ? BlockId::none() : addresses_.block_meant_by(word);
-    } else if (next < candidates.count && candidates.rows[next].word == i) {
-      block = candidates.rows[next++].block;
-      if (block.valid() && word > heap_.block(block).range().end().value) block = BlockId::none();
+  if (is_announced) {
+    for (size_t i = 0; i < candidates.count; ++i) {
+      const Candidates::Candidate& row = candidates.rows[i];
+      if (row.block.valid() && row.value <= heap_.block(row.block).range().end().value)
+        targets_[row.word] = row.block;
     }
-    targets_[i] = block;
-    kinds_[i] = kind_of(word, block);
+  }
+  const uint64_t announced = is_announced ? std::min<uint64_t>(head.size(), kAnnounced) : 0;
+  const Addr begin = heap_.block(id).begin();
+  if (announced < head.size()) {
+    const AddrRange rest(begin + announced, begin + head.size());
+    reader_.for_each_pointer(rest, [&](Addr at, Bytes bytes, size_t i) {
+      targets_[(at + i - begin) / 8] = addresses_.block_meant_by(load<uint64_t>(bytes.data() + i));
+    });
+  }
+  WordCounts counts;
+  for (size_t i = 0; i < words; ++i) {
+    kinds_[i] = kind_of(load<uint64_t>(head.data() + 8 * i), targets_[i]);
     counts.add(kinds_[i]);
   }
   return counts;

@@ -55,9 +55,11 @@ struct Trait {
 // The lower half of Signature::hash(): what a block's traits are, and who points at it.
 class IdentityHash {
  public:
+  // Of the next trait. Most have no identity, and cost next to nothing.
   constexpr void add(uint64_t identity, bool is_unwritten) {
-    hash_ = mix(hash_, identity);
-    if (is_unwritten) hash_ = mix(hash_, 1);
+    place_ += kStep;
+    if (identity != 0) hash_ = mix(hash_ ^ (identity + place_));
+    if (is_unwritten) hash_ = mix(hash_ ^ (place_ + 1));
   }
   // Of the lower half of traits(). Never 0: that is what groups have whose blocks differ in it.
   [[nodiscard]] static constexpr uint64_t value(uint64_t traits, uint32_t owner) {
@@ -67,7 +69,9 @@ class IdentityHash {
   [[nodiscard]] constexpr uint64_t traits() const { return hash_; }
 
  private:
+  static constexpr uint64_t kStep = 0x9e3779b97f4a7c15;
   uint64_t hash_ = 0;
+  uint64_t place_ = 0;  // kStep times the number of traits
 };
 
 struct Signature {
@@ -133,7 +137,8 @@ class SignatureMaker {
   // The words at the begin of a block that lead near a block, and that block once it is known.
   struct Candidates {
     struct Candidate {
-      uint32_t word = 0;
+      uint32_t word = 0;  // its number
+      uint64_t value = 0;
       uint32_t range = 0;
       BlockId block;
     };

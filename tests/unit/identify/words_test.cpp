@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <span>
+#include <string>
 
 #include "support/fake_program.h"
 
@@ -61,6 +63,29 @@ TEST_F(Words, TextNeedsFourCharactersAndAnEnd) {
   EXPECT_EQ(kind(word("a\0b\0c\0d\0")), WordKind::WideText);
   EXPECT_NE(kind(word("GET\0\0\0\0\0")), WordKind::Text);
   EXPECT_NE(kind(word("GET \0x\0\0")), WordKind::Text);
+}
+
+TEST_F(Words, EachByteOfATextIsLookedAt) {
+  const AddressMap addresses(world_.image, world_.runtime, world_.heap);
+  const auto is_text = [&](std::string text) {
+    text.resize(8);
+    return addresses.kind_of(load<uint64_t>(std::as_bytes(std::span(text)).data())) ==
+           WordKind::Text;
+  };
+  for (size_t length = 4; length <= 8; ++length) {
+    for (size_t place = 0; place < length; ++place) {
+      for (int byte = 1; byte < 256; ++byte) {
+        std::string text(length, 'a');
+        text[place] = static_cast<char>(byte);
+        const bool is_character =
+            (byte >= ' ' && byte <= '~') || byte == '\n' || byte == '\t' || byte == '\r';
+        ASSERT_EQ(is_text(text), is_character) << byte << " at " << place << " of " << length;
+      }
+    }
+  }
+  EXPECT_FALSE(is_text(std::string("abcd\0f", 6)));
+  EXPECT_TRUE(is_text("a\nb\r\tcd"));
+  EXPECT_FALSE(is_text("a\nb\x01\tcd"));
 }
 
 TEST_F(Words, WideTextNeedsSixCharactersMostlyLetters) {
