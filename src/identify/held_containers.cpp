@@ -107,14 +107,14 @@ class ContainerFinder {
   void collect_children() {
     if (!find_holders()) return;
     make_tables();
-    for (RetainedRow row = 1; row < retained_.size(); ++row) {
+    retained_.for_each_row([this](RetainedRow row) {
       const BlockId block = retained_.block(row);
-      if (!block.valid()) continue;
+      if (!block.valid()) return;
       const RetainedRow parent = retained_.parent(row);
-      if (!has_places(parent)) continue;
+      if (!has_places(parent)) return;
       row_of_[block.index()] = row;
       children_.emplace_back(parent, row);
-    }
+    });
     std::sort(children_.begin(), children_.end());
   }
 
@@ -149,9 +149,9 @@ class ContainerFinder {
     }
     if (!is_any) return false;
     content_of_row_.resize(retained_.size());
-    for (RetainedRow row = 1; row < retained_.size(); ++row) {
+    retained_.for_each_row([&](RetainedRow row) {
       const BlockId block = retained_.block(row);
-      if (!block.valid() || content_of_row_[row] != 0) continue;
+      if (!block.valid() || content_of_row_[row] != 0) return;
       const RetainedRow parent = retained_.parent(row);
       const BlockId above = retained_.block(parent);
       const uint8_t inherited = content_of_row_[parent];
@@ -168,7 +168,7 @@ class ContainerFinder {
         row_of_[block.index()] = row;
         children_.emplace_back(parent, row);
       }
-    }
+    });
     std::sort(children_.begin(), children_.end());
     return !children_.empty();
   }
@@ -196,9 +196,9 @@ class ContainerFinder {
 
   void learn_all_rows() {
     make_tables();
-    for (RetainedRow row = 1; row < retained_.size(); ++row) {
+    retained_.for_each_row([this](RetainedRow row) {
       if (retained_.block(row).valid()) row_of_[retained_.block(row).index()] = row;
-    }
+    });
     knows_all_rows_ = true;
   }
 

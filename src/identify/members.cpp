@@ -118,12 +118,14 @@ UsualSize usual_size(const Sizes& sizes) {
 
 void fill_rows(const HeapModel& heap, Families& families) {
   const auto for_each_member = [&](const auto& f) {
-    for (size_t i = 0; i < families.blocks.size(); ++i) f(families.blocks[i], families.family_of[i]);
+    for (size_t i = 0; i < families.blocks.size(); ++i)
+      f(families.blocks[i], families.family_of[i]);
   };
   fill(heap, for_each_member, families.rows);
 }
 void fill_rows(const HeapModel& heap, Clusters& clusters) {
-  fill(heap, [&](const auto& f) { clusters.members.for_each(f); }, clusters.rows);
+  fill(
+      heap, [&](const auto& f) { clusters.members.for_each(f); }, clusters.rows);
 }
 
 }  // namespace heapscan

@@ -11,11 +11,18 @@
 // meets them; only the others are kept, as lists of predecessors. And the ancestor is found along
 // jump pointers (E. Myers, "An applicative random-access stack", 1983) instead of step by step: on a
 // list of a million nodes whose elements are also in a table the steps would be 10^12.
+//
+// Half of the blocks of a program lead nowhere, and no path goes on through such a leaf. So leaves
+// are left out of all that. What dominates one is the lowest common ancestor, in the tree of the
+// others, of all that lead to it; jump pointers find that, too.
 #include "reach/dominators.h"
 
 #include <algorithm>
 #include <span>
+#include <utility>
 #include <vector>
+
+#include "heapscan/base/error.h"
 
 namespace heapscan {
 
@@ -32,13 +39,23 @@ struct Link {
   uint32_t next = 0;
 };
 
+struct LeafEdge {
+  uint32_t leaf = 0;
+  uint32_t from = 0;  // row
+};
+
+constexpr uint32_t kLeaf = uint32_t{1} << 31;
+
 struct Walk {
   GrowingArray<uint32_t> node;    // row -> node
   GrowingArray<uint32_t> parent;  // row -> row it was first met from
   GrowingArray<uint32_t> lowest;  // row -> lowest row with an edge to it
   GrowingArray<uint32_t> later;   // row -> first link of its predecessors that come later; 0: none
   GrowingArray<Link> links;
-  GrowingArray<uint32_t> number;  // node -> its row + 1; 0: not met
+  GrowingArray<LeafEdge> leaf_edges;  // but the first to each leaf
+  // Node -> its row + 1; of a leaf, that of the row which it was first met from, and kLeaf. 0 in
+  // place of a row + 1: not met.
+  GrowingArray<uint32_t> number;
 
   explicit Walk(const LiveGraph& graph)
       : node(graph.nodes()),
@@ -46,12 +63,29 @@ struct Walk {
         lowest(graph.nodes()),
         later(graph.nodes()),
         links(graph.edges() + 1),
+        leaf_edges(graph.edges()),
         number(column(graph.nodes())) {
     links.push_back({});  // 0 ends a list
+    for (uint32_t i = 0; i < number.size(); ++i) {
+      if (graph.from(i).empty()) number[i] = kLeaf;
+    }
   }
   void add_later(uint32_t row, uint32_t predecessor) {
     links.push_back({predecessor, later[row]});
     later[row] = static_cast<uint32_t>(links.size() - 1);
+  }
+  // An edge from `row` to a node that has been met, or to a leaf.
+  void add_edge(uint32_t row, uint32_t to) {
+    uint32_t& met = number[to];
+    if (met == kLeaf) {
+      met |= row + 1;
+    } else if ((met & kLeaf) != 0) {
+      leaf_edges.push_back({to, row});
+    } else if (met - 1 < row) {
+      add_later(met - 1, row);
+    } else {
+      lowest[met - 1] = std::min(lowest[met - 1], row);
+    }
   }
 };
 
@@ -78,14 +112,7 @@ Walk walk(const LiveGraph& graph, uint32_t root) {
     const uint32_t row = open.back().row;
     const std::span<const uint32_t> edges = graph.from(result.node[row]);
     uint32_t next = open.back().next;
-    while (next < edges.size() && number[edges[next]] != 0) {
-      const uint32_t to = number[edges[next++]] - 1;
-      if (to < row) {
-        result.add_later(to, row);
-      } else {
-        result.lowest[to] = std::min(result.lowest[to], row);
-      }
-    }
+    while (next < edges.size() && number[edges[next]] != 0) result.add_edge(row, edges[next++]);
     open.back().next = next + 1;
     if (next < edges.size()) {
       enter(edges[next], row);
@@ -127,10 +154,10 @@ class Forest {
 };
 
 // Turns the walk's column of lowest predecessors into one of semidominators. Afterwards what it
-// keeps of numbers and later predecessors means nothing.
-void find_semidominators(Walk& walk) {
+// keeps of later predecessors means nothing. `ancestor`: room for a column of rows.
+void find_semidominators(Walk& walk, GrowingArray<uint32_t>& ancestor) {
   GrowingArray<uint32_t>& semi = walk.lowest;
-  Forest forest(walk.number, walk.later);
+  Forest forest(ancestor, walk.later);
   for (auto row = static_cast<uint32_t>(semi.size()); row-- > 1;) {
     for (uint32_t link = walk.later[row]; link != 0; link = walk.links[link].next) {
       const uint32_t predecessor = walk.links[link].predecessor;
@@ -140,31 +167,59 @@ void find_semidominators(Walk& walk) {
   }
 }
 
-// Turns the walk's column of parents into one of immediate dominators, in the room of two columns
-// that are no longer needed.
-void find_immediate(Walk& walk) {
-  const GrowingArray<uint32_t>& semi = walk.lowest;
-  GrowingArray<uint32_t>& parent = walk.parent;
-  GrowingArray<uint32_t>& depth = walk.number;
-  GrowingArray<uint32_t>& jump = walk.later;
-  depth[0] = jump[0] = 0;
-  for (uint32_t row = 1; row < parent.size(); ++row) {
-    uint32_t above = parent[row];
-    while (above > semi[row]) above = jump[above] > semi[row] ? jump[above] : parent[above];
-    parent[row] = above;
-    depth[row] = depth[above] + 1;
-    const uint32_t far = jump[above];
-    jump[row] = depth[above] - depth[far] == depth[far] - depth[jump[far]] ? jump[far] : above;
+// A tree with jump pointers, in the room of columns that are no longer needed.
+class JumpTree {
+ public:
+  // Turns `parent`, the walk's column of parents, into one of immediate dominators.
+  JumpTree(GrowingArray<uint32_t>& parent, const GrowingArray<uint32_t>& semi,
+           GrowingArray<uint32_t>& depth, GrowingArray<uint32_t>& jump)
+      : parent_(parent), depth_(depth), jump_(jump) {
+    depth[0] = jump[0] = 0;
+    for (uint32_t row = 1; row < parent.size(); ++row) {
+      uint32_t above = parent[row];
+      while (above > semi[row]) above = jump[above] > semi[row] ? jump[above] : parent[above];
+      parent[row] = above;
+      depth[row] = depth[above] + 1;
+      const uint32_t far = jump[above];
+      jump[row] = depth[above] - depth[far] == depth[far] - depth[jump[far]] ? jump[far] : above;
+    }
   }
+  [[nodiscard]] uint32_t common_ancestor(uint32_t a, uint32_t b) const {
+    if (depth_[a] < depth_[b]) std::swap(a, b);
+    while (depth_[a] > depth_[b]) a = depth_[jump_[a]] >= depth_[b] ? jump_[a] : parent_[a];
+    while (a != b) {
+      const bool is_below = jump_[a] != jump_[b];
+      a = is_below ? jump_[a] : parent_[a];
+      b = is_below ? jump_[b] : parent_[b];
+    }
+    return a;
+  }
+
+ private:
+  const GrowingArray<uint32_t>& parent_;
+  const GrowingArray<uint32_t>& depth_;
+  const GrowingArray<uint32_t>& jump_;
+};
+
+// Turns the walk's column of numbers into DominatorTree::above_leaf.
+void find_above_leaves(Walk& walk, const JumpTree& tree) {
+  for (const LeafEdge& edge : walk.leaf_edges) {
+    const uint32_t above = (walk.number[edge.leaf] & ~kLeaf) - 1;
+    walk.number[edge.leaf] = kLeaf | (tree.common_ancestor(above, edge.from) + 1);
+  }
+  for (uint32_t& number : walk.number) number = (number & kLeaf) == 0 ? 0 : number & ~kLeaf;
 }
 
 }  // namespace
 
 DominatorTree find_dominators(const LiveGraph& graph, uint32_t root) {
+  HS_CHECK(graph.nodes() < kLeaf);
   Walk found = walk(graph, root);
-  find_semidominators(found);
-  find_immediate(found);
-  return {std::move(found.node), std::move(found.parent)};
+  GrowingArray<uint32_t> other = column(found.node.size());  // of ancestors, then of depths
+  find_semidominators(found, other);
+  const JumpTree tree(found.parent, found.lowest, other, found.later);
+  find_above_leaves(found, tree);
+  return {std::move(found.node), std::move(found.parent), std::move(found.number)};
 }
 
 }  // namespace heapscan

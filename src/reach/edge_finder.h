@@ -41,6 +41,8 @@ class EdgeFinder {
         admit_(std::move(admit)),
         strings_(strings) {}
 
+  // So many edges are found without moving those found before.
+  void expect(size_t edges) { edges_.reserve(edges); }
   // Before add_edges_of() is called for blocks[next], and so on up to `end`.
   void announce(std::span<const BlockId> blocks, size_t next, size_t end) {
     if (next + 2 * kAhead < end) reader_.announce_row(blocks[next + 2 * kAhead]);

@@ -21,6 +21,7 @@ namespace {
 
 constexpr size_t kGraphBlocksPerPiece = 1 << 14;
 constexpr uint32_t kNoEdge = ~uint32_t{0};
+constexpr uint64_t kMostNodes = uint64_t{1} << 31;
 
 BlockBitmap bitmap_of(const HeapModel& heap, std::span<const BlockId> blocks) {
   BlockBitmap bitmap(heap.blocks.size());
@@ -137,6 +138,9 @@ class LiveGraphBuilder {
     if (total + added_edges() >= std::numeric_limits<uint32_t>::max())
       throw Error(ErrorKind::Unsupported,
                   "the heap has too many pointers to work out who holds what: more than 4 billion");
+    if (blocks + added_nodes() >= kMostNodes)
+      throw Error(ErrorKind::Unsupported,
+                  "the heap has too many blocks to work out who holds what: more than 2 billion");
     for (size_t i = 0; i < blocks; ++i) graph_.first_edge_[i + 1] += graph_.first_edge_[i];
     graph_.edges_ = GrowingArray<uint32_t>(total + added_edges());
     for (std::vector<uint32_t>& piece : pieces) {
@@ -163,6 +167,7 @@ class LiveGraphBuilder {
           return admit(source, value, to);
         },
         ShortStrings::PassOver);
+    finder.expect(2 * blocks.size());
     for (size_t i = 0; i < blocks.size(); ++i) {
       finder.announce(blocks, i, blocks.size());
       finder.add_edges_of(blocks[i].value, blocks[i]);

@@ -1,10 +1,13 @@
 // The graph gets a node per group of root words, one per owner of groups, one for what no pointer
 // explains, and one for the whole, from which everything is reachable. In its dominator tree rows
-// come after their parents, so one pass from the last row to the first adds everything up. Before,
-// one walk finds what the groups that are not passing lead to; passing groups get no edge to that.
+// come after their parents, so one pass over the leaves and one over the other rows, from the last to
+// the first, add everything up. Before, one walk finds what the groups that are not passing lead to;
+// passing groups get no edge to that.
 #include "heapscan/reach/retained.h"
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <utility>
 
 #include "heapscan/image/intervals.h"
@@ -42,16 +45,26 @@ BlockBitmap met_without_passing(const LiveGraph& graph, const RootGroups& groups
   const auto meet = [&](uint32_t node) {
     if (met.test(BlockId(node))) return;
     met.set(BlockId(node));
+    graph.prefetch(node);
     open.push_back(node);
   };
   for (size_t i = 0; i < graph.root_pointers().size(); ++i) {
     if (!groups.passes(groups.group_of[i])) meet(graph.root_pointers()[i].to.value);
   }
   for (const BlockId id : graph.unexplained()) meet(id.value);
+  // The order does not matter, so some are taken together, and what each leads to is fetched for all.
+  constexpr size_t kTogether = 32;
+  std::array<std::span<const uint32_t>, kTogether> edges;
   while (!open.empty()) {
-    const uint32_t node = open.back();
-    open.pop_back();
-    for (const uint32_t to : graph.from(node)) meet(to);
+    const size_t count = std::min(open.size(), kTogether);
+    for (size_t i = 0; i < count; ++i) {
+      edges[i] = graph.from(open.back());
+      open.pop_back();
+      __builtin_prefetch(edges[i].data());
+    }
+    for (size_t i = 0; i < count; ++i) {
+      for (const uint32_t to : edges[i]) meet(to);
+    }
   }
   return met;
 }
@@ -90,15 +103,53 @@ uint32_t add_whole(LiveGraph& graph, uint32_t first_owner, uint32_t unexplained)
 }  // namespace
 
 std::optional<RetainedRow> Retained::row_of(BlockId block) const {
+  if (block.index() < above_leaf_.size() && above_leaf_[block.index()] != 0)
+    return static_cast<RetainedRow>(first_leaf() + block.index());
   const auto at = std::find(node_.begin(), node_.end(), block.value);
   if (at == node_.end()) return std::nullopt;
   return static_cast<RetainedRow>(at - node_.begin());
+}
+
+uint64_t Retained::bytes(RetainedRow row, const MemoryImage& image, const HeapModel& heap) const {
+  if (!is_leaf(row)) return bytes_[row];
+  return block(row).valid() ? held_bytes(image, heap.block(block(row))) : 0;
 }
 
 uint64_t held_bytes(const MemoryImage& image, const Block& block) {
   if (block.state() != BlockState::Mapping) return block.size();
   if (!image.residency()) return image.populated_bytes(block.range());
   return common_bytes(image.residency()->resident, block.range());
+}
+
+void Retained::add_up(const MemoryImage& image, const HeapModel& heap) {
+  constexpr size_t kAhead = 24;  // rows, or nodes
+  const auto add_own = [&](RetainedRow to, BlockId block) {
+    if (!block.valid()) return;
+    bytes_[to] += held_bytes(image, heap.block(block));
+    ++blocks_[to];
+    if (leads_to_possible_.test(block)) is_least_[to] = 1;
+  };
+  for (size_t i = 0; i < above_leaf_.size(); ++i) {
+    if (i + kAhead < above_leaf_.size() && above_leaf_[i + kAhead] != 0) {
+      const uint32_t ahead = above_leaf_[i + kAhead] - 1;
+      __builtin_prefetch(bytes_.data() + ahead);
+      __builtin_prefetch(blocks_.data() + ahead);
+    }
+    if (above_leaf_[i] != 0)
+      add_own(above_leaf_[i] - 1, block(static_cast<RetainedRow>(first_leaf() + i)));
+  }
+  for (size_t row = first_leaf(); row-- > 0;) {
+    if (row >= kAhead) {
+      const BlockId ahead = block(static_cast<RetainedRow>(row - kAhead));
+      if (ahead.valid()) __builtin_prefetch(&heap.block(ahead));
+    }
+    add_own(static_cast<RetainedRow>(row), block(static_cast<RetainedRow>(row)));
+    if (row == kWhole) break;
+    const uint32_t above = parent_[row];
+    bytes_[above] += bytes_[row];
+    blocks_[above] += blocks_[row];
+    is_least_[above] |= is_least_[row];
+  }
 }
 
 Retained find_retained(const MemoryImage& image, const HeapModel& heap, LiveGraph& graph,
@@ -118,24 +169,9 @@ Retained find_retained(const MemoryImage& image, const HeapModel& heap, LiveGrap
   result.is_least_.resize(rows);
   result.node_ = std::move(tree.node);
   result.parent_ = std::move(tree.parent);
-  constexpr size_t kAhead = 24;  // rows
-  for (size_t row = rows; row-- > 0;) {
-    if (row >= kAhead) {
-      const BlockId ahead = result.block(static_cast<RetainedRow>(row - kAhead));
-      if (ahead.valid()) __builtin_prefetch(&heap.block(ahead));
-    }
-    const BlockId id = result.block(static_cast<RetainedRow>(row));
-    if (id.valid()) {
-      result.bytes_[row] += held_bytes(image, heap.block(id));
-      ++result.blocks_[row];
-      if (graph.leads_to_possible(id)) result.is_least_[row] = 1;
-    }
-    if (row == Retained::kWhole) break;
-    const uint32_t parent = result.parent_[row];
-    result.bytes_[parent] += result.bytes_[row];
-    result.blocks_[parent] += result.blocks_[row];
-    result.is_least_[parent] |= result.is_least_[row];
-  }
+  result.above_leaf_ = std::move(tree.above_leaf);
+  result.leads_to_possible_ = BlockBitmap(graph.leads_to_possible());
+  result.add_up(image, heap);
   return result;
 }
 

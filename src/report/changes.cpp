@@ -57,15 +57,16 @@ std::vector<CauseRow> find_causes(const MemoryAccount& before, const MemoryAccou
 // all of them lead to first; kWhole: there is none.
 std::vector<RetainedRow> holders_by_block(const Analysis& analysis) {
   const Retained& retained = analysis.holding->retained;
-  std::vector<RetainedRow> of_row(retained.size(), Retained::kWhole);
+  std::vector<RetainedRow> of_row(retained.first_leaf(), Retained::kWhole);
   std::vector<RetainedRow> of_block(analysis.heap.blocks.size(), Retained::kWhole);
-  for (RetainedRow row = 1; row < retained.size(); ++row) {
+  retained.for_each_row([&](RetainedRow row) {
     const RetainedRow parent = retained.parent(row);
-    const bool is_first = of_row[parent] == Retained::kWhole && !retained.owner(row).valid() &&
-                          !retained.is_unexplained(row);
-    of_row[row] = is_first ? row : of_row[parent];
-    if (retained.block(row).valid()) of_block[retained.block(row).index()] = of_row[row];
-  }
+    const bool is_first = row != Retained::kWhole && of_row[parent] == Retained::kWhole &&
+                          !retained.owner(row).valid() && !retained.is_unexplained(row);
+    const RetainedRow holder = is_first ? row : of_row[parent];
+    if (row < of_row.size()) of_row[row] = holder;
+    if (retained.block(row).valid()) of_block[retained.block(row).index()] = holder;
+  });
   return of_block;
 }
 

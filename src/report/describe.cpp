@@ -319,9 +319,9 @@ std::vector<HolderRow> describe_holders(const Analysis& analysis) {
   std::vector<HolderRow> rows;
   if (!analysis.holding) return rows;
   const Retained& retained = analysis.holding->retained;
-  for (const LargeHolder& holder :
-       largest_holders(analysis.heap, analysis.clusters, retained, Report::kHolders)) {
-    if (kHundred * holder.bytes < retained.bytes(Retained::kWhole)) break;
+  for (const LargeHolder& holder : largest_holders(analysis.image, analysis.heap, analysis.clusters,
+                                                   retained, Report::kHolders)) {
+    if (kHundred * holder.bytes < retained.bytes()) break;
     rows.push_back({name_of_holder(analysis, holder), {holder.blocks, holder.bytes}});
   }
   return rows;
@@ -368,7 +368,7 @@ Report describe(const CaptureFacts& target, const Analysis& analysis,
   report.holders = describe_holders(analysis);
   if (analysis.holding) {
     const Retained& retained = analysis.holding->retained;
-    report.held = {retained.blocks(Retained::kWhole), retained.bytes(Retained::kWhole)};
+    report.held = {retained.blocks(), retained.bytes()};
   }
   report.notes = escaped_notes(analysis.notes(), analysis.image, options.content);
   report.funnel = analysis.reach.funnel;

@@ -60,7 +60,7 @@ std::string list_of_holders(const Analysis& analysis) {
   const Retained& retained = analysis.holding->retained;
   std::string list;
   for (const LargeHolder& holder :
-       largest_holders(analysis.heap, analysis.clusters, retained, kHoldersNamed)) {
+       largest_holders(analysis.image, analysis.heap, analysis.clusters, retained, kHoldersNamed)) {
     if (!retained.group(holder.row).valid()) continue;
     list += (list.empty() ? "" : ", ") + name_of_holder(analysis, holder);
   }
@@ -355,7 +355,7 @@ HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
   HS_CHECK(analysis.holding.has_value());
   const Retained& retained = analysis.holding->retained;
   HoldsReport report{make_frame(target, analysis, options), {}, {}, 0};
-  report.live = {retained.blocks(Retained::kWhole), retained.bytes(Retained::kWhole)};
+  report.live = {retained.blocks(), retained.bytes()};
   const HoldsDescriber describer(analysis, containers);
   for (const RetainedNode& node : fold_retained(analysis.image, analysis.heap, analysis.clusters,
                                                 retained, options.fold, containers)) {

@@ -30,16 +30,16 @@ HolderNames name_holders(const Analysis& analysis, const std::vector<BlockId>& b
   HolderNames names;
   if (!analysis.holding || blocks.empty()) return names;
   const Retained& retained = analysis.holding->retained;
-  for (RetainedRow row = 1; row < retained.size(); ++row) {
+  retained.for_each_row([&](RetainedRow row) {
     const BlockId block = retained.block(row);
-    if (!block.valid() || !std::binary_search(blocks.begin(), blocks.end(), block)) continue;
+    if (!block.valid() || !std::binary_search(blocks.begin(), blocks.end(), block)) return;
     RetainedRow holder = Retained::kWhole;
     for (RetainedRow at = retained.parent(row); at != Retained::kWhole; at = retained.parent(at)) {
       if (retained.owner(at).valid() || retained.is_unexplained(at)) break;
       holder = at;
     }
     if (holder != Retained::kWhole) names[block] = name_of_holder(analysis, holder);
-  }
+  });
   return names;
 }
 

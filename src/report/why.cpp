@@ -76,7 +76,8 @@ class WhyDescriber {
   }
   void describe_paths(BlockId id, WhyAnswer& answer) const {
     if (const auto row = holding_.retained.row_of(id)) {
-      answer.retained = {holding_.retained.blocks(*row), holding_.retained.bytes(*row)};
+      answer.retained = {holding_.retained.blocks(*row),
+                         holding_.retained.bytes(*row, analysis_.image, analysis_.heap)};
       answer.is_least = holding_.retained.is_least(*row);
     }
     for (const Path& path : shortest_paths(holding_.graph, id, options_.paths))

@@ -32,8 +32,8 @@ class Folding {
         clusters_(clusters) {}
 
   std::vector<RetainedNode> fold() {
-    node_of_.assign(retained_.size(), kOutside);
-    for (RetainedRow row = 0; row < retained_.size(); ++row) place(row);
+    node_of_.assign(retained_.first_leaf(), kOutside);
+    retained_.for_each_row([this](RetainedRow row) { place(row); });
     link_children();
     std::vector<RetainedNode> result;
     if (!nodes_.empty()) emit(result);
@@ -89,7 +89,7 @@ class Folding {
     if (row != Retained::kWhole && retained_.blocks(row) == 0) return;
     const uint32_t above = row == Retained::kWhole ? kOutside : node_of_[retained_.parent(row)];
     if (above == kTooDeep) {
-      node_of_[row] = kTooDeep;
+      remember(row, kTooDeep);
       return;
     }
     RetainedNode node = describe(row);
@@ -109,11 +109,11 @@ class Folding {
     if (number != 0 && is_part_of(above, number - 1)) {
       count_own(row, above);
       count_instance(number - 1, above);
-      node_of_[row] = above;
+      remember(row, above);
       return;
     }
     if (depths_[above] >= options_.depth) {
-      node_of_[row] = kTooDeep;
+      remember(row, kTooDeep);
       return;
     }
     const bool is_shared = node.kind == Kind::Blocks &&
@@ -126,17 +126,22 @@ class Folding {
       const bool is_part = place_of(number - 1).is_its_blocks();
       above = container_below(row, above, number - 1);
       if (is_part) {
-        node_of_[row] = above;
+        remember(row, above);
         return;
       }
       if (depths_[above] >= options_.depth) {
-        node_of_[row] = kTooDeep;
+        remember(row, kTooDeep);
         return;
       }
     }
     const auto [at, is_new] = node_by_key_.try_emplace(key_of(above, node), 0);
     if (is_new) at->second = add(std::move(node), above);
     count(row, at->second, false);
+  }
+
+  // Below leaves nothing lies that will ask.
+  void remember(RetainedRow row, uint32_t node) {
+    if (row < node_of_.size()) node_of_[row] = node;
   }
 
   // 1 + the index of the instance; 0: none.
@@ -192,10 +197,14 @@ class Folding {
     nodes_[at].entries += entries.value_or(0);
   }
 
+  [[nodiscard]] uint64_t bytes_of(RetainedRow row) const {
+    return retained_.bytes(row, image_, heap_);
+  }
+
   void count_retained(RetainedRow row, uint32_t at) {
     nodes_[at].is_least |= retained_.is_least(row);
     nodes_[at].retained_blocks += retained_.blocks(row);
-    nodes_[at].retained_bytes += retained_.bytes(row);
+    nodes_[at].retained_bytes += bytes_of(row);
   }
 
   // The node of the blocks that have nothing in common but this one.
@@ -216,7 +225,7 @@ class Folding {
   }
 
   void count(RetainedRow row, uint32_t at, bool is_below_its_kind) {
-    node_of_[row] = at;
+    remember(row, at);
     RetainedNode& node = nodes_[at];
     const BlockId block = retained_.block(row);
     if (block.valid()) {
@@ -228,9 +237,12 @@ class Folding {
     if (is_below_its_kind) return;
     ++node.tops;
     count_retained(row, at);
-    if (!node.example.valid() || retained_.bytes(row) > best_[at]) {
+    const uint64_t bytes = bytes_of(row);
+    const bool is_better =
+        bytes > best_[at] || (bytes == best_[at] && block.valid() && block < node.example);
+    if (!node.example.valid() || is_better) {
       node.example = block;
-      best_[at] = retained_.bytes(row);
+      best_[at] = bytes;
     }
   }
 
@@ -285,7 +297,7 @@ class Folding {
   const HeldContainers& containers_;
   std::vector<bool> is_counted_;  // instances
   const Clusters& clusters_;
-  std::vector<uint32_t> node_of_;  // row -> node
+  std::vector<uint32_t> node_of_;  // row -> node; of rows that are no leaves
   std::vector<RetainedNode> nodes_;
   std::vector<int> depths_;
   std::vector<uint64_t> best_;  // what the example retains
@@ -299,8 +311,11 @@ uint64_t kind_of(const Block& block, ClusterId cluster) {
   return cluster.valid() ? mix(1, cluster.value) : mix(2, block.size());
 }
 
-void add_alike(const Retained& retained, const LargeHolder& one, LargeHolder& all) {
-  if (one.bytes > retained.bytes(all.row)) all.row = one.row;
+void add_alike(const LargeHolder& one, uint64_t& largest, LargeHolder& all) {
+  if (one.bytes > largest) {
+    all.row = one.row;
+    largest = one.bytes;
+  }
   all.alike += one.alike;
   all.blocks += one.blocks;
   all.bytes += one.bytes;
@@ -315,27 +330,30 @@ std::vector<RetainedNode> fold_retained(const MemoryImage& image, const HeapMode
   return Folding(image, heap, clusters, retained, options, containers).fold();
 }
 
-std::vector<LargeHolder> largest_holders(const HeapModel& heap, const Clusters& clusters,
-                                         const Retained& retained, size_t most) {
+std::vector<LargeHolder> largest_holders(const MemoryImage& image, const HeapModel& heap,
+                                         const Clusters& clusters, const Retained& retained,
+                                         size_t most) {
   std::vector<LargeHolder> holders;
+  std::vector<uint64_t> largest;                // of each, what its row holds
   std::unordered_map<uint64_t, size_t> shared;  // owner and kind -> holder
-  for (RetainedRow row = 1; row < retained.size(); ++row) {
+  retained.for_each_row([&](RetainedRow row) {
     const RetainedRow parent = retained.parent(row);
     const BlockId block = retained.block(row);
     const bool is_shared =
         block.valid() && (parent == Retained::kWhole || retained.owner(parent).valid());
-    if (!is_shared && !retained.group(row).valid()) continue;
-    const LargeHolder holder{row, 1, retained.blocks(row), retained.bytes(row)};
+    if (!is_shared && !retained.group(row).valid()) return;
+    const LargeHolder holder{row, 1, retained.blocks(row), retained.bytes(row, image, heap)};
     if (is_shared) {
       const uint64_t kind = kind_of(heap.block(block), clusters.of(block));
       const auto [at, is_new] = shared.try_emplace(mix(parent, kind), holders.size());
       if (!is_new) {
-        add_alike(retained, holder, holders[at->second]);
-        continue;
+        add_alike(holder, largest[at->second], holders[at->second]);
+        return;
       }
     }
     holders.push_back(holder);
-  }
+    largest.push_back(holder.bytes);
+  });
   const size_t shown = std::min(most, holders.size());
   std::partial_sort(holders.begin(), holders.begin() + static_cast<std::ptrdiff_t>(shown),
                     holders.end(), [](const LargeHolder& a, const LargeHolder& b) {

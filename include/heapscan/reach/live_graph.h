@@ -43,11 +43,13 @@ class LiveGraph {
   [[nodiscard]] std::span<const uint32_t> from(uint32_t node) const {
     return edges_.rows().subspan(first_edge_[node], first_edge_[node + 1] - first_edge_[node]);
   }
+  void prefetch(uint32_t node) const { __builtin_prefetch(first_edge_.data() + node); }
   [[nodiscard]] bool is_live(BlockId id) const { return live_.test(id); }
   [[nodiscard]] const BlockBitmap& live() const { return live_; }
   // Blocks with a pointer to a block that is only possibly reachable: what they keep alive may be
   // more than the edges say.
   [[nodiscard]] bool leads_to_possible(BlockId id) const { return leads_to_possible_.test(id); }
+  [[nodiscard]] const BlockBitmap& leads_to_possible() const { return leads_to_possible_; }
 
   // Sorted by root, then place; those into one block from one word of memory once.
   [[nodiscard]] std::span<const RootPointer> root_pointers() const { return root_pointers_; }
@@ -67,7 +69,7 @@ class LiveGraph {
   std::vector<BlockId> unexplained_;
 };
 
-// Throws Error (Unsupported) for more than 2^32 edges.
+// Throws Error (Unsupported) for more than 2^32 edges or 2^31 nodes.
 [[nodiscard]] LiveGraph build_live_graph(const MemoryImage& image, const HeapModel& heap,
                                          const Roots& roots, const Reachability& reach);
 

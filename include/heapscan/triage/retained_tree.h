@@ -49,7 +49,8 @@ struct RetainedNode {
   uint64_t containers = 0;    // so many that have blocks
   uint64_t entries = 0;       // in all of them
   bool knows_entries = true;  // of each of them
-  BlockId example;  // of Kind::Blocks: of those below nothing of the row, what retains most
+  // Of Kind::Blocks: of those below nothing of the row, what retains most; of equals the lowest.
+  BlockId example;
 };
 
 // Whose memory is asked for: nothing valid means the whole.
@@ -83,7 +84,8 @@ struct LargeHolder {
 };
 
 // What retains most, largest first, at most `most`. None of them retains another one.
-[[nodiscard]] std::vector<LargeHolder> largest_holders(const HeapModel& heap,
+[[nodiscard]] std::vector<LargeHolder> largest_holders(const MemoryImage& image,
+                                                       const HeapModel& heap,
                                                        const Clusters& clusters,
                                                        const Retained& retained, size_t most);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 namespace heapscan {
@@ -51,11 +52,16 @@ std::vector<std::vector<bool>> dominated_by_definition(const Successors& edges) 
 
 std::vector<std::vector<bool>> dominated_in(const DominatorTree& tree, size_t nodes) {
   std::vector<std::vector<bool>> dominated(nodes, std::vector<bool>(nodes));
-  for (uint32_t row = 0; row < tree.size(); ++row) {
+  const auto mark = [&](uint32_t node, uint32_t row) {
+    dominated[node][node] = true;
     for (uint32_t above = row;; above = tree.parent[above]) {
-      dominated[tree.node[above]][tree.node[row]] = true;
+      dominated[tree.node[above]][node] = true;
       if (above == 0) break;
     }
+  };
+  for (uint32_t row = 0; row < tree.size(); ++row) mark(tree.node[row], row);
+  for (uint32_t node = 0; node < nodes; ++node) {
+    if (tree.above_leaf[node] != 0) mark(node, tree.above_leaf[node] - 1);
   }
   return dominated;
 }
@@ -81,27 +87,45 @@ TEST(Dominators, ParentsComeBeforeTheirRows) {
   for (uint32_t row = 1; row < tree.size(); ++row) EXPECT_LT(tree.parent[row], row);
 }
 
-// Steps from each element to the list's head would be 10^11.
-TEST(Dominators, OfAListWhoseElementsAreAlsoInATableTakeNoSquareOfItsLength) {
-  constexpr uint32_t kLength = 500'000;
-  const uint32_t table = 1 + 2 * kLength;
-  Successors edges(table + 1);
-  edges[0] = {1, table};
-  for (uint32_t i = 0; i < kLength; ++i) {
-    edges[1 + i] = {1 + kLength + i};  // its element
-    if (i + 1 < kLength) edges[1 + i].insert(edges[1 + i].begin(), 2 + i);
-    edges[table].push_back(1 + kLength + i);
+// Nodes: the whole, the list, its elements, a table of them, and what all elements lead to, if
+// anything. Steps from each element to the list's head would be 10^11.
+constexpr uint32_t kListLength = 500'000;
+
+DominatorTree dominators_of_list_and_table(bool leads_on) {
+  constexpr uint32_t kTable = 1 + 2 * kListLength;
+  Successors edges(kTable + 2);
+  edges[0] = {1, kTable};
+  for (uint32_t i = 0; i < kListLength; ++i) {
+    const uint32_t element = 1 + kListLength + i;
+    if (i + 1 < kListLength) edges[1 + i].push_back(2 + i);
+    edges[1 + i].push_back(element);
+    edges[kTable].push_back(element);
+    if (leads_on) edges[element].push_back(kTable + 1);
   }
-  const DominatorTree tree = find_dominators(flow_graph_of(edges), 0);
-  ASSERT_EQ(tree.size(), edges.size());
+  return find_dominators(flow_graph_of(edges), 0);
+}
+
+TEST(Dominators, OfAListWhoseElementsAreAlsoInATableTakeNoSquareOfItsLength) {
+  const DominatorTree tree = dominators_of_list_and_table(true);
+  ASSERT_EQ(tree.size(), 2 * kListLength + 2);
   uint32_t below_whole = 0;
   for (uint32_t row = 1; row < tree.size(); ++row) below_whole += tree.parent[row] == 0 ? 1 : 0;
-  EXPECT_EQ(below_whole, kLength + 2);  // the elements, the list, the table
+  EXPECT_EQ(below_whole, kListLength + 2);  // the elements, the list, the table
+  EXPECT_EQ(std::ranges::count(tree.above_leaf, 1U), 1);
+}
+
+TEST(Dominators, OfLeavesThatManyLeadToTakeNoSquareEither) {
+  const DominatorTree tree = dominators_of_list_and_table(false);
+  ASSERT_EQ(tree.size(), kListLength + 2);
+  EXPECT_EQ(std::ranges::count(tree.above_leaf, 1U), kListLength);
+  EXPECT_EQ(std::ranges::count(tree.above_leaf, 0U), kListLength + 3);  // but the elements
 }
 
 TEST(Dominators, LeaveOutWhatIsNotReached) {
   const DominatorTree tree = find_dominators(flow_graph_of({{1}, {}, {1}}), 0);
-  EXPECT_EQ(tree.size(), 2U);
+  EXPECT_EQ(tree.size(), 1U);
+  EXPECT_EQ(std::vector(tree.above_leaf.begin(), tree.above_leaf.end()),
+            (std::vector<uint32_t>{0, 1, 0}));
 }
 
 }  // namespace

@@ -31,6 +31,9 @@ class RetainedTest : public testing::Test {
     EXPECT_TRUE(row.has_value());
     return row.value_or(Retained::kWhole);
   }
+  [[nodiscard]] uint64_t bytes(Addr block) const {
+    return retained_.bytes(row(block), world_.image, world_.heap);
+  }
   [[nodiscard]] BlockId holder(Addr block) const {
     return retained_.block(retained_.parent(row(block)));
   }
@@ -44,6 +47,33 @@ class RetainedTest : public testing::Test {
   size_t unexplained_ = 0;
 };
 
+TEST_F(RetainedTest, EachReachableBlockHasARowBehindThatOfItsHolder) {
+  const Addr root = program_.block(104);
+  const Addr inner = program_.block(40);
+  const Addr leaf = program_.block(24);
+  const Addr lost = program_.block(24);
+  program_.strong_root(root);
+  program_.poke(root, leaf);  // comes first, and is no row among those that lead somewhere
+  program_.poke(root + 8, inner);
+  program_.poke(inner, root);
+  find();
+  std::vector<BlockId> blocks;
+  RetainedRow last = Retained::kWhole;
+  retained_.for_each_row([&](RetainedRow row) {
+    if (row != Retained::kWhole) {
+      EXPECT_LT(last, row);
+      EXPECT_LT(retained_.parent(row), row);
+    }
+    last = row;
+    if (retained_.block(row).valid()) blocks.push_back(retained_.block(row));
+  });
+  EXPECT_EQ(blocks, (std::vector{id(root), id(inner), id(leaf)}));
+  EXPECT_LT(last, retained_.size());
+  EXPECT_LT(row(inner), retained_.first_leaf());
+  EXPECT_GE(row(leaf), retained_.first_leaf());
+  EXPECT_FALSE(retained_.row_of(id(lost)).has_value());
+}
+
 TEST_F(RetainedTest, ATreeIsRetainedByItsRoot) {
   const Addr root = program_.block(104);
   const Addr left = program_.block(24);
@@ -52,9 +82,9 @@ TEST_F(RetainedTest, ATreeIsRetainedByItsRoot) {
   program_.poke(root, left);
   program_.poke(root + 8, right);
   find();
-  EXPECT_EQ(retained_.bytes(row(root)), 104U + 24 + 40);
+  EXPECT_EQ(bytes(root), 104U + 24 + 40);
   EXPECT_EQ(retained_.blocks(row(root)), 3U);
-  EXPECT_EQ(retained_.bytes(row(left)), 24U);
+  EXPECT_EQ(bytes(left), 24U);
   EXPECT_EQ(holder(left), id(root));
   EXPECT_TRUE(retained_.group(retained_.parent(row(root))).valid());
   EXPECT_EQ(unexplained_, 0U);
@@ -72,7 +102,7 @@ TEST_F(RetainedTest, WhatTwoBlocksShareIsRetainedByWhoHoldsBoth) {
   program_.poke(right, shared);
   find();
   EXPECT_EQ(holder(shared), id(root));
-  EXPECT_EQ(retained_.bytes(row(left)), 24U);
+  EXPECT_EQ(bytes(left), 24U);
 }
 
 TEST_F(RetainedTest, WhatTwoRootsShareBelongsToTheirOwner) {
@@ -85,8 +115,7 @@ TEST_F(RetainedTest, WhatTwoRootsShareBelongsToTheirOwner) {
   program_.poke(other, shared);
   find();
   EXPECT_TRUE(retained_.owner(retained_.parent(row(shared))).valid());
-  EXPECT_EQ(retained_.bytes(Retained::kWhole),
-            reach_.totals[static_cast<size_t>(Verdict::Reachable)].bytes);
+  EXPECT_EQ(retained_.bytes(), reach_.totals[static_cast<size_t>(Verdict::Reachable)].bytes);
 }
 
 // A tree whose nodes know their parents is reachable from each of them.
@@ -152,8 +181,8 @@ TEST_F(RetainedTest, OfARingEverythingHangsOnWhereItIsEntered) {
   program_.poke(second + 8, first);
   program_.poke(third + 8, second);
   find();
-  EXPECT_EQ(retained_.bytes(row(first)), 72U);
-  EXPECT_EQ(retained_.bytes(row(third)), 24U);
+  EXPECT_EQ(bytes(first), 72U);
+  EXPECT_EQ(bytes(third), 24U);
 }
 
 TEST_F(RetainedTest, AMappingCountsAsFarAsItIsResident) {
@@ -162,7 +191,7 @@ TEST_F(RetainedTest, AMappingCountsAsFarAsItIsResident) {
   program_.set_resident(
       {{mapping - 0x1000, mapping + 0x1000}, {mapping + 0x8000, mapping + 0xa000}});
   find();
-  EXPECT_EQ(retained_.bytes(row(mapping)), 0x3000U);
+  EXPECT_EQ(bytes(mapping), 0x3000U);
   EXPECT_EQ(retained_.blocks(row(mapping)), 1U);
 }
 
@@ -170,7 +199,7 @@ TEST_F(RetainedTest, AMappingWithoutResidencyCountsAsFarAsTheImageHasIt) {
   const Addr mapping = program_.mapping(1 << 20);
   program_.strong_root(mapping);
   find();
-  EXPECT_EQ(retained_.bytes(row(mapping)), 1U << 20);
+  EXPECT_EQ(bytes(mapping), 1U << 20);
 }
 
 // An interior pointer that nothing explains keeps nothing alive; who has one may hold more.

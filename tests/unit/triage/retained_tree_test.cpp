@@ -90,6 +90,23 @@ TEST_F(RetainedTree, AListIsOneNode) {
   EXPECT_EQ(nodes.front().retained_bytes, 6504U);
 }
 
+TEST_F(RetainedTree, TheExampleIsTheLowestOfThoseThatRetainMost) {
+  const Addr table = block(104, 0);
+  const Addr low = block(24, 1);
+  const Addr high = block(24, 1);
+  const Addr shared = block(40, 2);
+  program_.strong_root(table);
+  program_.strong_root(shared);
+  program_.poke(table, high);
+  program_.poke(table + 8, low);
+  program_.poke(high, shared);
+  find();
+  const auto nodes = fold(shown(9, 99));
+  const RetainedNode& node = node_of(nodes, 1);
+  EXPECT_EQ(node.retained_bytes, 48U);
+  EXPECT_EQ(world_.heap.block(node.example).begin(), low);
+}
+
 TEST_F(RetainedTree, WhatRootsShareIsANodeOfItsOwn) {
   const Addr shared = block(200, 0);
   program_.strong_root(shared);
@@ -210,7 +227,8 @@ TEST_F(RetainedTree, TheLargestHoldersAreRootsAndWhatTheyShare) {
   program_.strong_root(owner);
   program_.poke(owner, block(1000, 3));
   find();
-  const std::vector<LargeHolder> holders = largest_holders(world_.heap, clusters_, retained_, 2);
+  const std::vector<LargeHolder> holders =
+      largest_holders(world_.image, world_.heap, clusters_, retained_, 2);
   ASSERT_EQ(holders.size(), 2U);
   EXPECT_TRUE(retained_.group(holders[0].row).valid());
   EXPECT_EQ(holders[0].bytes, 1024U);
@@ -228,7 +246,8 @@ TEST_F(RetainedTree, SharedBlocksOfOneKindHoldTogether) {
   }
   program_.strong_root(block(600, 3));
   find();
-  const std::vector<LargeHolder> holders = largest_holders(world_.heap, clusters_, retained_, 2);
+  const std::vector<LargeHolder> holders =
+      largest_holders(world_.image, world_.heap, clusters_, retained_, 2);
   ASSERT_EQ(holders.size(), 2U);
   EXPECT_EQ(holders[0].alike, 3U);
   EXPECT_EQ(holders[0].blocks, 6U);
@@ -246,7 +265,8 @@ TEST_F(RetainedTree, SharedBlocksWithoutAClusterHoldTogetherBySize) {
     program_.strong_root(page);
   }
   find();
-  const std::vector<LargeHolder> holders = largest_holders(world_.heap, clusters_, retained_, 2);
+  const std::vector<LargeHolder> holders =
+      largest_holders(world_.image, world_.heap, clusters_, retained_, 2);
   ASSERT_EQ(holders.size(), 2U);
   EXPECT_EQ(holders[0].alike, 3U);
   EXPECT_EQ(holders[0].bytes, 3U * 104);
