@@ -268,6 +268,8 @@ bool InteriorRules::explain(const Block& block, uint64_t value, Bytes content) c
   const uint64_t offset = value - block.begin().value;
   if (std::binary_search(links_.begin(), links_.end(), LinkClass{block.size(), offset}))
     return true;
+  if (std::binary_search(objects_.begin(), objects_.end(), ObjectLink{word_at(content, 0), offset}))
+    return true;
   if (is_behind_header(offset, content)) return true;
   if (is_inline_name(block, offset, content)) return true;
   if (offset % 8 != 0) return false;

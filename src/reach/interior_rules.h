@@ -47,6 +47,15 @@ void for_each_named_block(const HeapModel& heap, std::span<const uint64_t> inter
                                                            std::span<const uint64_t> interior,
                                                            const BlockBitmap& held);
 
+class InteriorRules;
+
+// The same of objects of one class, whatever else has their size. Sorted.
+[[nodiscard]] std::vector<ObjectLink> find_object_links(const MemoryImage& image,
+                                                        const InteriorRules& rules,
+                                                        const HeapModel& heap,
+                                                        std::span<const uint64_t> interior,
+                                                        const BlockBitmap& held);
+
 // The wrapper asks malloc for more than it hands out, in blocks of any size. `links`: sizes whose
 // blocks are all held at one offset. Sorted.
 [[nodiscard]] std::vector<LearntHeader> find_headers(const MemoryImage& image,
@@ -80,12 +89,18 @@ class InteriorRules {
   void set_links(std::vector<LinkClass> sorted) { links_ = std::move(sorted); }
   [[nodiscard]] const std::vector<LinkClass>& links() const { return links_; }
 
+  // Replaces the links of objects that count as explained.
+  void set_objects(std::vector<ObjectLink> sorted) { objects_ = std::move(sorted); }
+  [[nodiscard]] const std::vector<ObjectLink>& objects() const { return objects_; }
+
   // Replaces the headers that count as explanations.
   void set_headers(std::vector<LearntHeader> headers) { headers_ = std::move(headers); }
   [[nodiscard]] const std::vector<LearntHeader>& headers() const { return headers_; }
 
- private:
+  // Whether a table of virtual functions is there.
   [[nodiscard]] bool is_vtable(uint64_t address) const;
+
+ private:
   [[nodiscard]] bool is_type(uint64_t address) const;
   [[nodiscard]] bool is_behind_header(uint64_t offset, Bytes content) const;
   [[nodiscard]] bool is_hook(uint64_t address) const;
@@ -95,9 +110,10 @@ class InteriorRules {
   [[nodiscard]] bool is_stack(const Block& block, uint64_t offset, Bytes content) const;
 
   const MemoryImage& image_;
-  std::vector<AddrRange> modules_;  // where vtables can be; sorted
-  std::vector<AddrRange> code_;     // executable segments; sorted
-  std::vector<LinkClass> links_;    // sorted
+  std::vector<AddrRange> modules_;   // where vtables can be; sorted
+  std::vector<AddrRange> code_;      // executable segments; sorted
+  std::vector<LinkClass> links_;     // sorted
+  std::vector<ObjectLink> objects_;  // sorted
   std::vector<LearntHeader> headers_;
 };
 

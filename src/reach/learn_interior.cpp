@@ -198,6 +198,35 @@ std::vector<LinkClass> find_consistent_links(const HeapModel& heap,
   return links;
 }
 
+std::vector<ObjectLink> find_object_links(const MemoryImage& image, const InteriorRules& rules,
+                                          const HeapModel& heap, std::span<const uint64_t> interior,
+                                          const BlockBitmap& held) {
+  std::map<ObjectLink, uint64_t> counts;
+  for_each_named_block(heap, interior, [&](const Block& block, std::span<const uint64_t> pointers) {
+    const uint64_t first = image.read<uint64_t>(block.begin()).value_or(0);
+    for (const uint64_t pointer : pointers) {
+      const uint64_t offset = pointer - block.begin().value;
+      if (offset != 0 && may_be_part(block, pointer)) ++counts[{first, offset}];
+    }
+  });
+  std::erase_if(counts, [&](const auto& row) {
+    return row.second < kFewest || !rules.is_vtable(row.first.first_word);
+  });
+  std::vector<ObjectLink> links;
+  if (counts.empty()) return links;
+  std::map<uint64_t, uint64_t> held_by_class;
+  for (const auto& [link, count] : counts) held_by_class[link.first_word] = 0;
+  held.for_each([&](BlockId id) {
+    const auto first = image.read<uint64_t>(heap.block(id).begin());
+    const auto row = held_by_class.find(first.value_or(0));
+    if (row != held_by_class.end()) ++row->second;
+  });
+  for (const auto& [link, count] : counts) {
+    if (count * 100 >= held_by_class[link.first_word] * kLeastPercent) links.push_back(link);
+  }
+  return links;
+}
+
 std::vector<LearntHeader> find_headers(const MemoryImage& image, const HeapModel& heap,
                                        std::span<const uint64_t> interior,
                                        std::span<const LinkClass> links) {

@@ -56,6 +56,7 @@ class LiveGraphBuilder {
       if (store.block.valid()) holed_.set(store.block);
     }
     rules_.set_links(reach.learnt.links);
+    rules_.set_objects(reach.learnt.objects);
     rules_.set_headers(reach.learnt.headers);
     graph_.live_ = blocks_of(heap, reach, Verdict::Reachable);
     graph_.leads_to_possible_ = BlockBitmap(heap.blocks.size());

@@ -159,7 +159,7 @@ class Tracing {
     }
     list_possible(result);
     give_verdicts(heap_, judged_, unreached_, unheld_, result);
-    result.learnt = {rules_.links(), rules_.headers(), learnt_blocks()};
+    result.learnt = {rules_.links(), rules_.objects(), rules_.headers(), learnt_blocks()};
     result.stale = stale_.stores();
     result.stale_held = stale_held_;
     result.funnel = funnel_rows();
@@ -177,8 +177,9 @@ class Tracing {
   // Learns from interior pointers seen so far. True when that made more blocks reachable.
   bool explain_more(const std::vector<uint64_t>& seen) {
     const bool links = learn_links(seen);
+    const bool objects = learn_objects(seen);
     const bool headers = learn_headers(seen);
-    if (links || headers) follow_firmly(std::vector<uint64_t>(interior_));
+    if (links || objects || headers) follow_firmly(std::vector<uint64_t>(interior_));
     bool pools = false;
     for (int round = 0; round < kMostPoolRounds; ++round) {
       std::vector<uint64_t> begins = find_pools(image_, heap_, interior_);
@@ -188,7 +189,7 @@ class Tracing {
       pools = true;
     }
     const bool live = follow_live_slots();
-    return links || headers || pools || live;
+    return links || objects || headers || pools || live;
   }
 
   // True when that made more blocks reachable.
@@ -222,6 +223,18 @@ class Tracing {
     links.erase(std::unique(links.begin(), links.end()), links.end());
     if (links.size() == known) return false;
     rules_.set_links(std::move(links));
+    return true;
+  }
+
+  bool learn_objects(const std::vector<uint64_t>& seen) {
+    std::vector<ObjectLink> objects =
+        find_object_links(image_, rules_, heap_, seen, without(unreached_, unheld_));
+    const size_t known = rules_.objects().size();
+    for (const ObjectLink& link : rules_.objects()) objects.push_back(link);
+    std::sort(objects.begin(), objects.end());
+    objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
+    if (objects.size() == known) return false;
+    rules_.set_objects(std::move(objects));
     return true;
   }
 

@@ -46,8 +46,17 @@ struct LearntHeader {
   auto operator<=>(const LearntHeader&) const = default;
 };
 
+// Objects of one class, by their first word, that are all held at the same offset: of a class whose
+// hook is a base without virtual functions, the table of functions comes first, the hook behind it.
+struct ObjectLink {
+  uint64_t first_word = 0;
+  uint64_t offset = 0;
+  constexpr auto operator<=>(const ObjectLink&) const = default;
+};
+
 struct LearntInterior {
   std::vector<LinkClass> links;       // sorted
+  std::vector<ObjectLink> objects;    // sorted
   std::vector<LearntHeader> headers;  // sorted
   // Blocks that are reachable although no single pointer proves it: pools, what live slots of stale
   // stores name, what begins a reservation. Sorted.

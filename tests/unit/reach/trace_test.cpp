@@ -354,6 +354,30 @@ TEST_F(Trace, ConsistentLinksAreExplained) {
   for (const Addr node : too_few) EXPECT_EQ(verdict(node), Verdict::Possible);
 }
 
+// Blocks of the same size that are no such objects prove nothing against them.
+TEST_F(Trace, ObjectsOfOneClassAreHeldAtTheirHooks) {
+  program_.strong_root(uint64_t{0});
+  const Addr functions = program_.strong_root(FakeProgram::kCode + 0x100);
+  std::vector<Addr> objects;
+  for (int i = 0; i < 12; ++i) {
+    objects.push_back(program_.block(104));
+    program_.poke(objects.back(), functions);
+  }
+  for (size_t i = 0; i + 1 < objects.size(); ++i) program_.poke(objects[i] + 8, objects[i + 1] + 8);
+  program_.strong_root(objects[0] + 8);
+  const Addr payload = program_.block(56);
+  program_.poke(objects[9] + 32, payload);
+  std::vector<Addr> others;
+  for (uint64_t i = 0; i < 30; ++i) {
+    others.push_back(program_.block(104));
+    program_.strong_root(others.back() + 16 + 8 * (i % 7));
+  }
+  trace();
+  for (const Addr object : objects) EXPECT_EQ(verdict(object), Verdict::Reachable);
+  EXPECT_EQ(verdict(payload), Verdict::Reachable);
+  for (const Addr other : others) EXPECT_EQ(verdict(other), Verdict::Possible);
+}
+
 // An allocation wrapper: whatever the size, the program is given what lies behind its header.
 TEST_F(Trace, HeaderInFrontOfBlocksOfManySizes) {
   std::vector<Addr> blocks;
