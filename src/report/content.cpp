@@ -121,6 +121,8 @@ std::string quoted(std::string_view text, bool goes_on) {
                      cut || goes_on ? "..." : "");
 }
 
+constexpr std::string_view kSuchAs = "such as ";
+
 std::string examples_of(const std::vector<std::string_view>& texts, size_t most) {
   std::vector<std::string> shown;
   for (const std::string_view text : texts) {
@@ -130,7 +132,7 @@ std::string examples_of(const std::vector<std::string_view>& texts, size_t most)
     }
     if (shown.size() == most) break;
   }
-  return fmt::format("such as {}", fmt::join(shown, ", "));
+  return fmt::format("{}{}", kSuchAs, fmt::join(shown, ", "));
 }
 
 std::string words_of(const TextPlace& place, bool nothing_but) {
@@ -300,8 +302,9 @@ std::vector<std::string> pointed_texts(const Analysis& analysis, const AddressMa
   std::vector<std::string> words;
   for (size_t i = 0; i < std::min(places.size(), kMostPointedTexts); ++i) {
     const std::vector<std::string_view> texts(places[i].texts.begin(), places[i].texts.end());
-    words.push_back(fmt::format("+{:#x} -> {}", places[i].offset,
-                                spelled_texts(texts, kShortestInner, kMostPointedTexts)));
+    const std::string spelled = spelled_texts(texts, kShortestInner, kMostPointedTexts);
+    words.push_back(fmt::format("+{:#x} -> {}{}", places[i].offset,
+                                spelled.starts_with(kSuchAs) ? "text " : "", spelled));
   }
   return words;
 }

@@ -292,10 +292,10 @@ void FamilyTypes::take_text(FamilyId family, const Vote& vote) {
 
 std::string FamilyTypes::detail_of(const Vote& vote) const {
   const std::string member(vote.member);
-  if (!vote.owner.valid()) return "variable `" + member + "` points to these blocks";
+  if (!vote.owner.valid()) return "variable `" + member + "` points to such blocks";
   const std::string owner = inputs_.types.spelled(vote.owner);
-  if (member.empty()) return "`" + owner + "` points to these blocks";
-  return "member `" + member + "` of `" + owner + "` points to these blocks";
+  if (member.empty()) return "`" + owner + "` points to such blocks";
+  return "member `" + member + "` of `" + owner + "` points to such blocks";
 }
 
 Together::Together(Checker& checker, const Catalogue& catalogue)

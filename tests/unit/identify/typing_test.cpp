@@ -67,7 +67,7 @@ TEST_F(Typing, OneTypeOfAllFitsTheHeadAndNamesWhatItPointsAt) {
   ASSERT_NE(find_kind(evidence[2], EvidenceKind::Pointed), nullptr);
   EXPECT_EQ(find_kind(evidence[2], EvidenceKind::Pointed)->label, "struct conn");
   EXPECT_EQ(find_kind(evidence[2], EvidenceKind::Pointed)->detail,
-            "member `conn` of `struct session` points to these blocks");
+            "member `conn` of `struct session` points to such blocks");
 }
 
 TEST_F(Typing, TwoTypesThatFitAlikeAreNoAnswer) {
@@ -207,7 +207,7 @@ TEST_F(Typing, PossibleBlocksAreNamedByTheVariablesThatLeadToThem) {
   p_.global_pointer("all", session_, blocks[0]);
   const auto evidence = ask();
   EXPECT_EQ(strongest_label(evidence[0]), "struct session");
-  EXPECT_EQ(evidence[0][0].detail, "variable `all` points to these blocks");
+  EXPECT_EQ(evidence[0][0].detail, "variable `all` points to such blocks");
 }
 
 TEST_F(Typing, VoidPointersGiveNoType) {

@@ -35,7 +35,7 @@ TEST(DescribeTexts, ShowsTheTextThatBlocksPointAt) {
   const Analysis analysis = program.judge();
   const Report report = texts_of(analysis);
   EXPECT_THAT(report.leaks.at(0).strings_behind,
-              ElementsAre("+0x10 -> such as \"the name of a user\", \"name of a user\""));
+              ElementsAre("+0x10 -> text such as \"the name of a user\", \"name of a user\""));
 }
 
 TEST(DescribeTexts, ShowsTheTextThatHangsFurtherBelow) {
