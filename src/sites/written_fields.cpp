@@ -7,13 +7,16 @@ namespace heapscan {
 
 namespace {
 
-bool has_value(Bytes block, uint64_t offset, uint8_t width, uint64_t value) {
-  const auto part = slice(block, offset, width);
-  if (!part) return false;
-  uint64_t found = 0;
-  std::memcpy(&found, part->data(), width);
-  const uint64_t mask = width >= 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * width)) - 1;
-  return found == (value & mask);
+uint64_t mask_of(uint8_t width) {
+  return width >= 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * width)) - 1;
+}
+
+// The `width` bytes at `offset`, which are there.
+uint64_t number_at(Bytes block, uint64_t offset, uint8_t width) {
+  if (block.size() - offset >= 8) return load<uint64_t>(block.data() + offset) & mask_of(width);
+  uint64_t number = 0;
+  std::memcpy(&number, block.data() + offset, width);
+  return number;
 }
 
 }  // namespace
@@ -38,15 +41,16 @@ std::vector<Written> written_by(const CallSite& site) {
 
 Share share_of(const std::vector<BlockBytes>& blocks, const Written& written) {
   Share share;
+  const uint64_t mask = mask_of(written.width);
   for (const BlockBytes& block : blocks) {
     if (block.bytes.size() < written.offset + written.width) continue;
     ++share.asked;
+    const uint64_t found = number_at(block.bytes, written.offset, written.width);
     const uint64_t base = written.is_own_address ? block.begin.value : 0;
     share.yes += written.values.empty()
-                     ? !has_value(block.bytes, written.offset, written.width, 0)
-                     : std::any_of(written.values.begin(), written.values.end(), [&](uint64_t v) {
-                         return has_value(block.bytes, written.offset, written.width, base + v);
-                       });
+                     ? found != 0
+                     : std::any_of(written.values.begin(), written.values.end(),
+                                   [&](uint64_t v) { return found == ((base + v) & mask); });
   }
   return share;
 }
