@@ -5,6 +5,9 @@
 
 #include <emmintrin.h>
 
+#include <algorithm>
+#include <array>
+#include <numeric>
 #include <optional>
 
 namespace heapscan {
@@ -125,7 +128,49 @@ class ReferenceFinder {
   std::vector<CodeReference>& short_jumps_;
 };
 
+// References as numbers that sort as they do: target, from and kind, the former two counted from the
+// module's begin.
+constexpr uint64_t kMostPacked = uint64_t{1} << 29;  // bytes of a module
+constexpr unsigned kKindBits = 3;
+
+// By eleven bits at a time, the lowest first; bits that are the same in all are passed over.
+void sort_numbers(std::vector<uint64_t>& numbers) {
+  constexpr unsigned kBits = 11;
+  constexpr size_t kBuckets = size_t{1} << kBits;
+  std::vector<uint64_t> sorted(numbers.size());
+  for (unsigned shift = 0; shift < 64; shift += kBits) {
+    std::array<size_t, kBuckets> begins{};
+    for (const uint64_t n : numbers) ++begins[n >> shift & (kBuckets - 1)];
+    if (std::find(begins.begin(), begins.end(), numbers.size()) != begins.end()) continue;
+    std::exclusive_scan(begins.begin(), begins.end(), begins.begin(), size_t{0});
+    for (const uint64_t n : numbers) sorted[begins[n >> shift & (kBuckets - 1)]++] = n;
+    numbers.swap(sorted);
+  }
+}
+
 }  // namespace
+
+void sort_references(AddrRange module, std::vector<CodeReference>& references) {
+  const auto is_less = [](const CodeReference& a, const CodeReference& b) {
+    return a.target != b.target ? a.target < b.target : a.from < b.from;
+  };
+  if (module.size() > kMostPacked) {
+    std::sort(references.begin(), references.end(), is_less);
+    return;
+  }
+  std::vector<uint64_t> numbers;
+  numbers.reserve(references.size());
+  for (const CodeReference& r : references) {
+    numbers.push_back((r.target - module.begin()) << 32 | (r.from - module.begin()) << kKindBits |
+                      static_cast<uint64_t>(r.kind));
+  }
+  sort_numbers(numbers);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const uint64_t n = numbers[i];
+    references[i] = {module.begin() + (n >> 32), module.begin() + ((n & 0xffff'ffff) >> kKindBits),
+                     static_cast<ReferenceKind>(n & ((1U << kKindBits) - 1))};
+  }
+}
 
 void find_references(AddrRange module, Addr at, Bytes code, std::vector<CodeReference>& references,
                      std::vector<CodeReference>& short_jumps) {

@@ -181,10 +181,7 @@ ModuleCode read_module_code(const MemoryImage& image, const Symbols& symbols, Mo
   add_undescribed(code.functions, code.spans, symbols, code.references, short_jumps);
   std::copy_if(short_jumps.begin(), short_jumps.end(), std::back_inserter(code.references),
                [&](const CodeReference& jump) { return is_begin(code.functions, jump.target); });
-  std::sort(code.references.begin(), code.references.end(),
-            [](const CodeReference& a, const CodeReference& b) {
-              return a.target != b.target ? a.target < b.target : a.from < b.from;
-            });
+  sort_references(module.range, code.references);
   return code;
 }
 
