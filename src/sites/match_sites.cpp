@@ -290,7 +290,9 @@ class Matcher {
   }
 
   void add_mentions(const Question& question, const CallSite& site, SiteMatch& match) const {
-    for (const auto& [offset, name] : question.names) {
+    for (const auto& named : question.names) {
+      const auto offset = named.first;
+      const Addr name = named.second;
       const bool is_written = std::any_of(
           match.facts.begin(), match.facts.end(),
           [&](const SiteFact& f) { return f.kind == SiteFact::Kind::Field && f.offset == offset; });
