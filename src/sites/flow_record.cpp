@@ -18,7 +18,7 @@ constexpr uint64_t kLongestInstruction = 15;        // bytes
 //
 // Small numbers, addresses of the module and addresses with names of the function's own take few bytes.
 
-enum Form : uint64_t { kSmall, kAddress, kWhole };
+enum Form : int64_t { kSmall, kAddress, kWhole };
 constexpr uint64_t kOwnReach = uint64_t{1} << 60;  // from where own addresses begin
 
 void put_number(uint64_t number, PackedWriter& to) {
@@ -30,7 +30,7 @@ void put_number(uint64_t number, PackedWriter& to) {
     to.put_signed(from_own / static_cast<int64_t>(kNameDistance) * 4 + kAddress);
     to.put_signed(from_own % static_cast<int64_t>(kNameDistance));
   } else {
-    to.put(kWhole << 1);
+    to.put_signed(kWhole);
     to.put(number);
   }
 }
