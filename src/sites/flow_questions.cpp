@@ -51,9 +51,14 @@ Value FlowQuestions::in_process(const Value& value) const {
   return result;
 }
 
+uint64_t FlowQuestions::name_if_address(uint64_t number) {
+  const bool is_address = context_.image.region_at(Addr(number)) != nullptr;
+  return is_address ? name(number) : number;
+}
+
 uint64_t FlowQuestions::name(uint64_t in_process) {
+  if (in_process == 0) return 0;
   if (module_.contains(Addr(in_process))) return own(Addr(in_process)).value;
-  if (context_.image.region_at(Addr(in_process)) == nullptr) return in_process;
   const auto [known, is_new] = names_.emplace(in_process, named_.size());
   if (is_new) named_.push_back(in_process);
   return kOwnAddresses + (known->second + 1) * kNameDistance;
@@ -128,7 +133,7 @@ FlowQuestions::Answer FlowQuestions::ask(const Asked& asked, FlowQuestion& quest
     case FlowQuestion::Kind::Constant:
       if (const auto constant = constant_in_process(about, asked.bytes)) {
         question.answer = 1;
-        question.value = asked.bytes == 8 ? name(*constant) : *constant;
+        question.value = asked.bytes == 8 ? name_if_address(*constant) : *constant;
       }
       return told;
     case FlowQuestion::Kind::Handed:

@@ -101,8 +101,11 @@ class FlowQuestions {
   const Answer& answer(const Asked& asked);
   [[nodiscard]] Answer ask(const Asked& asked, FlowQuestion& question);
   [[nodiscard]] std::optional<uint64_t> constant_in_process(Addr place, unsigned bytes) const;
-  // The function's own name for an address of the process.
+  // The function's own name for an address of the process. A pointer counts as one wherever it leads, so
+  // that nothing that the process can write is ever in a record.
   [[nodiscard]] uint64_t name(uint64_t in_process);
+  // For what may also be a number, which is itself.
+  [[nodiscard]] uint64_t name_if_address(uint64_t number);
 
   const FlowContext& context_;
   AddrRange module_;

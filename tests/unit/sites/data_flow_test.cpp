@@ -5,6 +5,7 @@
 #include <random>
 
 #include "heapscan/image/image.h"
+#include "sites/flow_record.h"
 
 namespace heapscan {
 namespace {
@@ -49,7 +50,8 @@ class DataFlow : public testing::Test {
                                 return callee;
                               }};
     FlowQuestions questions(context, nullptr, false);
-    return follow_function(questions, std::as_bytes(std::span(code_)), Addr(kFunction));
+    return in_process(follow_function(questions, std::as_bytes(std::span(code_)), Addr(kFunction)),
+                      questions);
   }
 
   MemoryImage image_ = ImageBuilder().freeze();

@@ -168,6 +168,15 @@ TEST_F(FlowRecord, IsOfNoUseWhereAnAnswerIsAnother) {
   EXPECT_EQ(recalled(record, {.variable = 0x5555'0000'0900}), "") << "it leads into the module";
 }
 
+TEST_F(FlowRecord, HasNothingOfWhatTheProcessMayWrite) {
+  const Process secret{.variable = 0x0123'4567'89ab'cdef};
+  const std::vector<std::byte> record = recorded(secret);
+  EXPECT_EQ(recalled(record, secret), followed(secret));
+  const Process another{.variable = 0x0fed'cba9'8765'4321};
+  EXPECT_EQ(recorded(another), record);
+  EXPECT_EQ(recalled(record, another), followed(another));
+}
+
 TEST_F(FlowRecord, ThatIsCutShortIsOfNoUse) {
   const std::vector<std::byte> record = recorded({});
   for (size_t length = 0; length < record.size(); ++length) {
