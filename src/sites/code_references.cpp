@@ -154,7 +154,10 @@ void sort_references(AddrRange module, std::vector<CodeReference>& references) {
   const auto is_less = [](const CodeReference& a, const CodeReference& b) {
     return a.target != b.target ? a.target < b.target : a.from < b.from;
   };
-  if (module.size() > kMostPacked) {
+  const bool are_inside = std::all_of(
+      references.begin(), references.end(),
+      [&](const CodeReference& r) { return module.contains(r.target) && module.contains(r.from); });
+  if (module.size() > kMostPacked || !are_inside) {
     std::sort(references.begin(), references.end(), is_less);
     return;
   }

@@ -30,7 +30,7 @@ struct CodeReference {
 void find_references(AddrRange module, Addr at, Bytes code, std::vector<CodeReference>& references,
                      std::vector<CodeReference>& short_jumps);
 
-// By target, then by `from`, as all of them lie in `module`.
+// By target, then by `from`. Takes less when all of them lie in `module`.
 void sort_references(AddrRange module, std::vector<CodeReference>& references);
 
 }  // namespace heapscan

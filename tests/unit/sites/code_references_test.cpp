@@ -100,6 +100,21 @@ TEST(CodeReferences, AreSortedByWhereTheyLead) {
   std::sort(right.begin(), right.end());
   sort_references(kModule, references);
   EXPECT_EQ(spelled(references), right);
+  // A damaged module may have parts beside it.
+  for (const CodeReference& beside : {CodeReference{kModule.begin() + 97, kModule.end() + 8},
+                                      CodeReference{kModule.begin() - 8, kModule.begin() + 16}}) {
+    std::shuffle(references.begin(), references.end(), random);
+    references.push_back(beside);
+    right.push_back(spelled({beside}).front());
+    std::sort(right.begin(), right.end());
+    sort_references(kModule, references);
+    std::vector<Reference> found = spelled(references);
+    EXPECT_TRUE(std::is_sorted(found.begin(), found.end(), [](const auto& a, const auto& b) {
+      return std::tie(std::get<0>(a), std::get<1>(a)) < std::tie(std::get<0>(b), std::get<1>(b));
+    }));
+    std::sort(found.begin(), found.end());
+    EXPECT_EQ(found, right);
+  }
   const AddrRange large(kModule.begin(), kModule.begin() + (uint64_t{1} << 30));
   std::shuffle(references.begin(), references.end(), random);
   sort_references(large, references);
