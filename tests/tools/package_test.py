@@ -1,9 +1,11 @@
 """The Debian package that cpack makes: lintian accepts it, and it installs, works and goes from a clean system.
 
-usage: package_test.py --heapscan PROGRAM --fixtures FOLDER (--build FOLDER | --package FILE) [--system SUITE] [SUITE...]
+usage: package_test.py --heapscan PROGRAM --fixtures FOLDER (--build FOLDER | --build-for RELEASE |
+                       --package FILE [--for RELEASE]) [SUITE...]
 
---build makes the package of this release in that build folder; --package takes one that is there, as of
-tools/build_package, and --system says for which Debian release it is (the default: this machine's).
+--build makes the package of this machine's Debian release in that build folder, --build-for that of another release, in
+a clean system of that (not optimised); --package takes one that is there, as of tools/build_package, and --for says for
+which release it is (the default: this machine's).
 Exit code 77: everything that ran passed, but something had to be skipped.
 """
 
@@ -41,9 +43,12 @@ def temporary_folder():
 def package():
     if OPTIONS.package:
         return Path(OPTIONS.package)
-    build = Path(OPTIONS.build).absolute()
     folder = temporary_folder()
-    done = run("cpack", "--config", build / "CPackConfig.cmake", "-B", folder, cwd=build)
+    if OPTIONS.build_for:
+        done = run(TOOLS / "build_package", "--unoptimized", OPTIONS.build_for, folder)
+    else:
+        build = Path(OPTIONS.build).absolute()
+        done = run("cpack", "--config", build / "CPackConfig.cmake", "-B", folder, cwd=build)
     if done.returncode != 0:
         raise AssertionError(done.stdout + done.stderr)
     (made,) = folder.glob("*.deb")
@@ -61,7 +66,7 @@ class CleanSystem(unittest.TestCase):
     def setUpClass(cls):
         if os.geteuid() != 0:
             raise unittest.SkipTest("a chroot takes root")
-        suite = OPTIONS.system or platform.freedesktop_os_release()["VERSION_CODENAME"]
+        suite = OPTIONS.build_for or OPTIONS.release or platform.freedesktop_os_release()["VERSION_CODENAME"]
         cls.system = temporary_folder() / "system"
         cls.addClassCleanup(run, "umount", cls.system / "proc")
         done = run(TOOLS / "clean_system", suite, cls.system)
@@ -107,4 +112,4 @@ class CleanSystem(unittest.TestCase):
 
 if __name__ == "__main__":
     sys.exit(run_suites(OPTIONS, __doc__, sys.modules[__name__], ["Lintian", "CleanSystem"],
-                        build={}, package={}, system={}))
+                        build={}, build_for={}, package={}, **{"for": {"dest": "release"}}))
