@@ -144,7 +144,7 @@ class PythonSearch {
   void for_each_object(F&& f) const {
     for (const Block& block : heap_.blocks) {
       if (block.state() == BlockState::Used) {
-        for (const uint64_t head : {0, 16, 32}) {
+        for (const uint64_t head : {0U, 16U, 32U}) {
           if (head + 24 <= block.size()) f(block.begin() + head, word(block.begin() + head + 8));
         }
       } else if (block.state() == BlockState::Mapping) {
@@ -225,7 +225,7 @@ class PythonSearch {
   [[nodiscard]] std::string text_of(Addr text) const {
     const uint64_t length = word(text + 16);
     if (length == 0 || length > kLongestName) return "";
-    for (const uint64_t head : {40, 48}) {
+    for (const uint64_t head : {40U, 48U}) {
       const auto read = image_.read_string(text + head, kLongestName + 1);
       if (read && read->size() == length) return *read;
     }

@@ -100,7 +100,7 @@ class TransitSearch {
       return static_cast<uint8_t>((*bytes)[kLongestCall - back]);
     };
     if (byte(5) == 0xe8) return true;
-    for (const uint64_t length : {2, 3, 4, 6, 7}) {
+    for (const uint64_t length : {2U, 3U, 4U, 6U, 7U}) {
       if (byte(length) == 0xff && (byte(length - 1) >> 3 & 7) == 2) return true;
     }
     return false;

@@ -55,7 +55,7 @@ std::string text_bytes_of(const MemoryImage& image, const AddressMap& addresses,
 
 // Text of wide characters as one of single bytes, without what follows it.
 std::string narrowed(std::string bytes) {
-  for (const size_t step : {size_t{2}, size_t{4}}) {
+  for (const size_t step : {2U, 4U}) {
     const size_t length =
         wide_text_length(std::as_bytes(std::span(bytes.data(), bytes.size())), step);
     if (length == 0) continue;

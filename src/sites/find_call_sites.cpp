@@ -239,7 +239,8 @@ class Finder {
         add_function(code, r.from, functions);
         if (r.kind != ReferenceKind::JumpSlot) continue;
         // Perhaps a stub, which begins there or up to five bytes before.
-        for (const uint64_t before : {0, 1, 4, 5}) add_callers(code, r.from - before, functions);
+        for (const uint64_t before : {0U, 1U, 4U, 5U})
+          add_callers(code, r.from - before, functions);
       }
     }
     for (size_t of = 0; of < pointers_.size(); ++of) {

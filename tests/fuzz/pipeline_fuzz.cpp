@@ -149,7 +149,7 @@ void ask_where_things_are(const Capture& capture, const Analysis& analysis, cons
   auto options = answer_options<GrepOptions>(input, "grep");
   const GrepPattern text{.is_text = true, .text = "e", .number = 0, .width = 1};
   show(describe_grep(capture.facts, analysis, text, options), input);
-  for (const size_t width : {1, 2, 4, 8}) {
+  for (const size_t width : {1U, 2U, 4U, 8U}) {
     const GrepPattern number{.is_text = false, .text = "", .number = 0x21, .width = width};
     show(describe_grep(capture.facts, analysis, number, options), input);
   }

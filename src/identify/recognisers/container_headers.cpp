@@ -122,7 +122,7 @@ Parts parts_of_tree(const Reader& object) {
   const uint64_t root = object.word(8);
   const uint64_t count = object.word(32);
   if (object.half(0) != 0 || count == 0 || count >= kMostElements) return {};
-  for (const uint64_t offset : {8, 16, 24}) {
+  for (const uint64_t offset : {8U, 16U, 24U}) {
     if (object.block_at(object.word(offset)) == nullptr) return {};
   }
   Parts parts;

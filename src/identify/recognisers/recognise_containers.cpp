@@ -142,7 +142,7 @@ WholeContainer container_of(ContainerPart part) {
 
 // What the block is when it is a container and no more.
 WholeContainer whole_container(const Inputs& inputs, const Sample& sample) {
-  for (const uint64_t header : {0, 8}) {
+  for (const uint64_t header : {0U, 8U}) {
     if (sample.size > sample.bytes.size() || sample.size <= header) continue;
     ContainerWalk walk;
     const auto parts =

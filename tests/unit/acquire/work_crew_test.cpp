@@ -20,7 +20,7 @@ TEST(WorkCrew, EveryIndexIsDoneOnce) {
   const ThreadLimit limit(4);
   WorkCrew crew;
   EXPECT_EQ(crew.size(), 4U);
-  for (const size_t count : {0, 1, 2, 3, 1000}) {
+  for (const size_t count : {0U, 1U, 2U, 3U, 1000U}) {
     for (int round = 0; round < 100; ++round) {
       std::vector<std::atomic<int>> done(count);
       crew.run(count, [&](size_t i) { ++done[i]; });

@@ -50,7 +50,7 @@ TEST(ParallelFor, DoesEachIndexOnceOnAnyNumberOfThreads) {
   for (const unsigned threads : {1U, 2U, 5U}) {
     const ThreadLimit limit(threads);
     EXPECT_EQ(ThreadLimit::current(), threads);
-    for (const size_t count : {0, 1, 2, 1000, 100'003}) {
+    for (const size_t count : {0U, 1U, 2U, 1000U, 100'003U}) {
       std::vector<std::atomic<int>> done(count);
       parallel_for(count, [&](size_t i) { ++done[i]; });
       EXPECT_EQ(std::count(done.begin(), done.end(), 1), static_cast<ptrdiff_t>(count));

@@ -223,7 +223,7 @@ TEST_F(Typing, AStructWithATailTakesBlocksOfAnySize) {
                        {.offset = 8, .type = p_.pointer_to(p_.function()), .name = "send"},
                        {.offset = 16, .type = p_.array_of(p_.character(), 0), .name = "text"}});
   std::vector<Addr> blocks;
-  for (const uint64_t size : {40, 72, 136}) blocks.push_back(p_.program.block(size));
+  for (const uint64_t size : {40U, 72U, 136U}) blocks.push_back(p_.program.block(size));
   p_.group(blocks);
   link(blocks);
   for (const Addr block : blocks) {
@@ -393,7 +393,7 @@ TEST_F(Typing, AFewPointersDoNotNameAFamilyOfStrangers) {
 
 // Each could be an array of aliases, and a variable of a library leads to one of them.
 TEST_F(Typing, OneVariableDoesNotNameManyBlocksAsArrays) {
-  for (const size_t count : {8, 200}) {
+  for (const size_t count : {8U, 200U}) {
     p_ = TypingProgram();
     const TypeId alias = p_.record("alias", 16);
     p_.members(alias, {{.offset = 0, .type = p_.pointer_to(p_.character()), .name = "alias"},

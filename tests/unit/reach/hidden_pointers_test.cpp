@@ -49,7 +49,7 @@ TEST(HiddenPointers, AreTheSameHoweverManyPositionsAreComparedAtOnce) {
   const HeapModel heap = fake.walk();
   BlockBitmap candidates(heap.blocks.size());
   for (const Addr block : blocks) candidates.set(heap.block_at(block));
-  for (const uint64_t begin : {0, 8, 40}) {
+  for (const uint64_t begin : {0U, 8U, 40U}) {
     for (uint64_t cut = 0; cut < 70; cut += 7) {
       const AddrRange place(area + begin, area + kAreaBytes - cut);
       const std::vector<AddrRange> places = {place};

@@ -36,7 +36,7 @@ class MergedAreasTest : public testing::Test {
 };
 
 TEST_F(MergedAreasTest, PartsThatNothingNamesAreToldOf) {
-  for (const uint64_t i : {1, 5, 6, 19}) program_.strong_root(part(i));
+  for (const uint64_t i : {1U, 5U, 6U, 19U}) program_.strong_root(part(i));
   const auto found = find();
   ASSERT_THAT(found, SizeIs(1));
   EXPECT_EQ(found[0].period, kPart);
@@ -51,7 +51,7 @@ TEST_F(MergedAreasTest, PartsThatNothingNamesAreToldOf) {
 }
 
 TEST_F(MergedAreasTest, ANamedPartNamesOthers) {
-  for (const uint64_t i : {1, 5, 6}) program_.strong_root(part(i));
+  for (const uint64_t i : {1U, 5U, 6U}) program_.strong_root(part(i));
   for (uint64_t i = 6; i + 1 < kParts; ++i) program_.poke(part(i) + 16, part(i + 1) + 100);
   const auto found = find();
   ASSERT_THAT(found, SizeIs(1));
@@ -85,8 +85,8 @@ TEST_F(MergedAreasTest, ItsBeginAndACursorAreNoEvidence) {
 }
 
 TEST_F(MergedAreasTest, PointersToElsewhereThanBeginningsAreNoEvidence) {
-  for (const uint64_t i : {1, 5, 6}) program_.strong_root(part(i));
-  for (const uint64_t i : {8, 9, 12, 13}) program_.strong_root(part(i) + 5000);
+  for (const uint64_t i : {1U, 5U, 6U}) program_.strong_root(part(i));
+  for (const uint64_t i : {8U, 9U, 12U, 13U}) program_.strong_root(part(i) + 5000);
   EXPECT_THAT(find(), IsEmpty());
 }
 
@@ -94,7 +94,7 @@ TEST(MergedAreas, WithoutASpacingNothingIsSaid) {
   FakeProgram program;
   const Addr area = program.mapping(kParts * kPart);
   for (uint64_t i = 0; i < kParts; ++i) program.poke(area + i * kPart, 1000 + i);
-  for (const uint64_t i : {1, 5, 6}) program.strong_root(area + i * kPart);
+  for (const uint64_t i : {1U, 5U, 6U}) program.strong_root(area + i * kPart);
   const FakeProgram::World world = program.build();
   EXPECT_THAT(find_merged_areas(world.image, world.heap, world.roots, world.trace()), IsEmpty());
 }
@@ -103,7 +103,7 @@ TEST(MergedAreas, AnArrayOfPagesAlikeIsOneThing) {
   FakeProgram program;
   const Addr area = program.mapping(512 * kPage);
   for (uint64_t i = 0; i < 512; ++i) program.poke(area + i * kPage, kMagic);
-  for (const uint64_t i : {1, 5, 6, 9}) program.strong_root(area + i * kPage);
+  for (const uint64_t i : {1U, 5U, 6U, 9U}) program.strong_root(area + i * kPage);
   const FakeProgram::World world = program.build();
   EXPECT_THAT(find_merged_areas(world.image, world.heap, world.roots, world.trace()), IsEmpty());
 }

@@ -583,7 +583,7 @@ TEST_F(Trace, UntouchedBlockMayBeASignalStack) {
 // registers ask for; larger ones are buffers.
 TEST_F(Trace, SignalStacksOfEveryUsualSize) {
   std::vector<Addr> stacks;
-  for (const uint64_t size : {2056, 8200, 14344, 45064, 65544, 67592, 69640, 131080})
+  for (const uint64_t size : {2056U, 8200U, 14344U, 45064U, 65544U, 67592U, 69640U, 131080U})
     stacks.push_back(program_.block(size));
   const Addr too_large = program_.block(262152);
   const Addr too_small = program_.block(1032);

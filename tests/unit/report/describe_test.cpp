@@ -101,7 +101,7 @@ TEST(Describe, KeepsTheFirstGroupsOfEachSection) {
 
 TEST(Describe, FiltersBySizeInclusivelyAndLeavesTotalsWhole) {
   JudgedProgram program;
-  for (const uint64_t size : {24, 40, 56, 72}) program.definite(size);
+  for (const uint64_t size : {24U, 40U, 56U, 72U}) program.definite(size);
   const Analysis analysis = program.judge();
   ReportOptions options;
   options.min_size = 40;

@@ -14,7 +14,7 @@ class SymbolsTest : public testing::Test {
  protected:
   SymbolsTest() {
     ImageBuilder builder;
-    for (const uint64_t base : {0x20000, 0x10000}) {
+    for (const uint64_t base : {0x20000U, 0x10000U}) {
       Module module;
       module.segments = {{AddrRange::sized(Addr(base), 0x1000), false, true},
                          {AddrRange::sized(Addr(base + 0x2000), 0x1000), true, false}};

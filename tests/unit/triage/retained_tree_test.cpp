@@ -237,7 +237,7 @@ TEST_F(RetainedTree, TheLargestHoldersAreRootsAndWhatTheyShare) {
 
 TEST_F(RetainedTree, SharedBlocksOfOneKindHoldTogether) {
   Addr largest;
-  for (const uint64_t below : {40, 400, 56}) {
+  for (const uint64_t below : {40U, 400U, 56U}) {
     const Addr page = block(104, 1);
     program_.poke(page, block(below, 2));
     program_.strong_root(page);
@@ -259,7 +259,7 @@ TEST_F(RetainedTree, SharedBlocksOfOneKindHoldTogether) {
 
 // As on the first screen of a report, where only what is lost was clustered.
 TEST_F(RetainedTree, SharedBlocksWithoutAClusterHoldTogetherBySize) {
-  for (const uint64_t size : {104, 104, 104, 200}) {
+  for (const uint64_t size : {104U, 104U, 104U, 200U}) {
     const Addr page = program_.block(size);
     program_.strong_root(page);
     program_.strong_root(page);
