@@ -223,11 +223,12 @@ class Threads(GrowthTest):
 
     @needs_ptrace
     def test_a_first_thread_that_has_ended_is_nobodys_to_join(self):
-        ends = ("import ctypes, threading, time\n"
+        # It is ready when /proc/self/stat, which tells of the first thread, says that this has ended.
+        ends = ("import ctypes, os, threading\n"
                 "def stay():\n"
-                "    while open('/proc/self/stat').read().split()[2] != 'Z': time.sleep(0.001)\n"
+                "    while open('/proc/self/stat').read().split()[2] != 'Z': os.sched_yield()\n"
                 "    print('ready 1', flush=True)\n"
-                "    time.sleep(1000)\n"
+                "    threading.Event().wait()\n"
                 "threading.Thread(target=stay).start()\n"
                 "ctypes.CDLL(None).pthread_exit(None)\n")
         with fixture(sys.executable, "-c", ends) as program:
