@@ -204,36 +204,32 @@ class Tracing {
     return any;
   }
 
+  // Makes of what was found now all that is known, sorted. Whether that is more than before.
+  template <typename T>
+  static bool adds_to(const std::vector<T>& known, std::vector<T>& found) {
+    found.insert(found.end(), known.begin(), known.end());
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    return found.size() != known.size();
+  }
+
   bool learn_headers(const std::vector<uint64_t>& seen) {
-    std::vector<LearntHeader> headers = find_headers(image_, heap_, seen, rules_.links());
-    const size_t known = rules_.headers().size();
-    for (const LearntHeader& header : rules_.headers()) headers.push_back(header);
-    std::sort(headers.begin(), headers.end());
-    headers.erase(std::unique(headers.begin(), headers.end()), headers.end());
-    if (headers.size() == known) return false;
+    auto headers = find_headers(image_, heap_, seen, rules_.links());
+    if (!adds_to(rules_.headers(), headers)) return false;
     rules_.set_headers(std::move(headers));
     return true;
   }
 
   bool learn_links(const std::vector<uint64_t>& seen) {
-    std::vector<LinkClass> links = find_consistent_links(heap_, seen, without(unreached_, unheld_));
-    const size_t known = rules_.links().size();
-    for (const LinkClass& link : rules_.links()) links.push_back(link);
-    std::sort(links.begin(), links.end());
-    links.erase(std::unique(links.begin(), links.end()), links.end());
-    if (links.size() == known) return false;
+    auto links = find_consistent_links(heap_, seen, without(unreached_, unheld_));
+    if (!adds_to(rules_.links(), links)) return false;
     rules_.set_links(std::move(links));
     return true;
   }
 
   bool learn_objects(const std::vector<uint64_t>& seen) {
-    std::vector<ObjectLink> objects =
-        find_object_links(image_, rules_, heap_, seen, without(unreached_, unheld_));
-    const size_t known = rules_.objects().size();
-    for (const ObjectLink& link : rules_.objects()) objects.push_back(link);
-    std::sort(objects.begin(), objects.end());
-    objects.erase(std::unique(objects.begin(), objects.end()), objects.end());
-    if (objects.size() == known) return false;
+    auto objects = find_object_links(image_, rules_, heap_, seen, without(unreached_, unheld_));
+    if (!adds_to(rules_.objects(), objects)) return false;
     rules_.set_objects(std::move(objects));
     return true;
   }

@@ -47,7 +47,7 @@ class Retained {
  public:
   static constexpr RetainedRow kWhole = 0;
 
-  // Rows are below it. Nothing below first_leaf() is no row.
+  // All rows are below it. Every number below first_leaf() is one.
   [[nodiscard]] size_t size() const { return first_leaf() + above_leaf_.size(); }
   [[nodiscard]] size_t first_leaf() const { return node_.size(); }
   // Calls f(row) for each row, parents before what lies below them.
