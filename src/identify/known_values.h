@@ -17,6 +17,17 @@ namespace heapscan {
   return (byte >= 0x20 && byte < 0x7f) || byte == '\n' || byte == '\t' || byte == '\r';
 }
 
+// Of each byte of the word that is ASCII from the space to the tilde the highest bit, and no other.
+[[nodiscard]] constexpr uint64_t characters_in(uint64_t word) {
+  constexpr uint64_t kEach = 0x0101010101010101;
+  constexpr uint64_t kHigh = 0x80 * kEach;
+  const uint64_t low = word & ~kHigh;
+  const uint64_t from_space = low + (0x80 - ' ') * kEach;
+  const uint64_t is_delete = low + kEach;
+  return from_space & ~is_delete & ~word & kHigh;
+}
+constexpr uint64_t kEightCharacters = 0x8080808080808080;  // where all bytes are
+
 // The years in which a number that may be seconds since 1970 is taken for a time.
 inline constexpr uint64_t kFirstSecond = 946'684'800;   // 2000-01-01
 inline constexpr uint64_t kLastSecond = 2'524'608'000;  // 2050-01-01

@@ -23,22 +23,11 @@ constexpr int kShortestText = 4;    // characters; fewer are as well a number be
 constexpr double kSmallestFloat = 1e-6;
 constexpr double kLargestFloat = 1e12;
 
-// Of each byte that is ASCII from the space to the tilde the highest bit, and no other.
-uint64_t characters_in(uint64_t word) {
-  constexpr uint64_t kEach = 0x0101010101010101;
-  constexpr uint64_t kHigh = 0x80 * kEach;
-  const uint64_t low = word & ~kHigh;
-  const uint64_t from_space = low + (0x80 - ' ') * kEach;
-  const uint64_t is_delete = low + kEach;
-  return from_space & ~is_delete & ~word & kHigh;
-}
-
 bool is_text(uint64_t word) {
-  constexpr uint64_t kHigh = 0x8080808080808080;
   const int bytes = 8 - std::countl_zero(word) / 8;  // that are not zero behind the last
   if (bytes < kShortestText) return false;
   // Most words are none: the first byte that is no such character says so, but for a line's end.
-  const uint64_t others = ~characters_in(word) & kHigh >> (64 - 8 * bytes);
+  const uint64_t others = ~characters_in(word) & kEightCharacters >> (64 - 8 * bytes);
   if (others == 0) return true;
   if (!is_printable(word >> std::countr_zero(others) / 8 * 8 & 0xff)) return false;
   int length = 0;

@@ -60,14 +60,6 @@ bool is_tiny_text(Bytes head, size_t length) {
   return length < sizeof(uint64_t) && !all_zero(head.subspan(length, sizeof(uint64_t) - length));
 }
 
-// Eight of ASCII from the space to the tilde, looked at together: of each byte the highest bit tells.
-bool are_characters(uint64_t word) {
-  constexpr uint64_t kEach = 0x0101010101010101;
-  constexpr uint64_t kHigh = 0x80 * kEach;
-  const bool are_below_127 = ((word | (word + kEach)) & kHigh) == 0;
-  return are_below_127 && ((word + (0x80 - ' ') * kEach) & kHigh) == kHigh;
-}
-
 // Records hardly begin with many pointers in a row; arrays may have anything behind what is filled.
 bool is_array_of_pointers(std::span<const WordKind> kinds, const WordCounts& counts) {
   const auto is_element = [](WordKind kind) {
@@ -144,7 +136,9 @@ size_t text_length(Bytes bytes) {
   const auto* const begin = reinterpret_cast<const unsigned char*>(bytes.data());
   size_t i = 0;
   while (i < bytes.size()) {
-    while (i + 8 <= bytes.size() && are_characters(load<uint64_t>(bytes.data() + i))) i += 8;
+    while (i + 8 <= bytes.size() &&
+           characters_in(load<uint64_t>(bytes.data() + i)) == kEightCharacters)
+      i += 8;
     if (i == bytes.size()) break;
     if (is_printable(begin[i])) {
       ++i;

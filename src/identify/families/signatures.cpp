@@ -103,15 +103,10 @@ std::vector<uint64_t> find_round_pointers(const HeapModel& heap, const AddressMa
 uint64_t Signature::bucket() const { return mix(static_cast<uint64_t>(shape) + 1, size); }
 
 uint64_t Signature::hash() const {
-  static constexpr std::array<uint64_t, kTraitKinds> kOfKind = [] {
-    std::array<uint64_t, kTraitKinds> of_kind{};
-    for (size_t i = 0; i < kTraitKinds; ++i) of_kind[i] = mix(i + 0x9e3779b97f4a7c15);
-    return of_kind;
-  }();
   uint64_t kinds = bucket();
   IdentityHash identities;
   for (size_t i = 0; i < traits; ++i) {
-    kinds = mix(kinds ^ kOfKind[static_cast<size_t>(trait[i].kind)]);
+    kinds = mix(kinds, static_cast<uint64_t>(trait[i].kind));
     identities.add(trait[i].identity, trait[i].is_unwritten);
   }
   return (kinds & kKindBits) | IdentityHash::value(identities.traits(), owner);
