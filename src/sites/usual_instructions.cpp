@@ -5,6 +5,9 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kLongest = 15;  // bytes
+// The field of ModRM that is no register tells the operations of a group apart.
+constexpr unsigned kCompare = 7;
+constexpr unsigned kTest = 0;
 
 // Reads one instruction; what it does not know it says no to.
 class UsualDecoder {
@@ -54,7 +57,7 @@ class UsualDecoder {
       case 0x63:
         return is_wide() && run_load(Operation::MoveSigned, 8, 4);
       case 0x80:
-        return run_compare_with_number(1);
+        return run_nothing_with_number(kCompare, 1);
       case 0x81:
         return run_with_number(4);
       case 0x83:
@@ -83,9 +86,9 @@ class UsualDecoder {
       case 0xeb:
         return run_direct(Operation::Jump, 1);
       case 0xf6:
-        return run_test_with_number(1);
+        return run_nothing_with_number(kTest, 1);
       case 0xf7:
-        return run_test_with_number(4);
+        return run_nothing_with_number(kTest, 4);
       case 0xff:
         return run_indirect();
       default:
@@ -170,16 +173,9 @@ class UsualDecoder {
     return read_modrm(1);
   }
 
-  bool run_compare_with_number(unsigned bytes) {
-    insn_.operation = Operation::Nothing;
-    if (!read_modrm(1) || field_ != 7) return false;
-    length_ += bytes;
-    return true;
-  }
-
-  bool run_test_with_number(unsigned bytes) {
-    insn_.operation = Operation::Nothing;
-    if (!read_modrm(1) || field_ != 0) return false;
+  // Of a group of operations with a number of so many bytes, the one that changes no register.
+  bool run_nothing_with_number(unsigned field, unsigned bytes) {
+    if (!run_nothing() || field_ != field) return false;
     length_ += bytes;
     return true;
   }

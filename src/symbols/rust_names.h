@@ -1,5 +1,6 @@
 // Names of Rust as people write them. Rust has two ways to mangle: the older one looks like a
-// nested name of C++ that ends with a hash, the newer one ("v0", RFC 2603) begins with _R.
+// nested name of C++ that ends with a hash, the newer one ("v0", RFC 2603) begins with _R. The reader of
+// libiberty has no bound: it writes 400 MB for a name of 239 bytes whose parts refer back twice each.
 #pragma once
 
 #include <optional>
