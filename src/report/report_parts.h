@@ -26,9 +26,9 @@ namespace heapscan {
 
 using Json = nlohmann::ordered_json;
 
-// In one line, ASCII only.
 inline constexpr double kMinute = 60;  // seconds, for what grows per minute
 
+// In one line, ASCII only.
 [[nodiscard]] inline std::string dumped(const Json& value) {
   return value.dump(-1, ' ', true, Json::error_handler_t::replace);
 }

@@ -268,19 +268,15 @@ class TextReport {
   }
 
   void write_not_judged() {
-    const std::string damaged = human_bytes(report_.damaged_bytes) + " of damaged heap";
-    const std::string missing =
-        human_bytes(report_.missing_bytes) + " of memory that could not be searched";
-    std::string text = "0 B";
-    if (report_.damaged_bytes > 0 && report_.missing_bytes > 0) {
-      text = fmt::format("{}: {}, {}", human_bytes(report_.damaged_bytes + report_.missing_bytes),
-                         damaged, missing);
-    } else if (report_.damaged_bytes > 0) {
-      text = damaged;
-    } else if (report_.missing_bytes > 0) {
-      text = missing;
-    }
-    heading("not judged", text);
+    std::vector<std::string> parts;
+    if (report_.damaged_bytes > 0)
+      parts.push_back(human_bytes(report_.damaged_bytes) + " of damaged heap");
+    if (report_.missing_bytes > 0)
+      parts.push_back(human_bytes(report_.missing_bytes) + " of memory that could not be searched");
+    const std::string all = human_bytes(report_.damaged_bytes + report_.missing_bytes);
+    heading("not judged", parts.empty()       ? all
+                          : parts.size() == 1 ? parts.front()
+                                              : fmt::format("{}: {}", all, fmt::join(parts, ", ")));
   }
 
   void write_details() {

@@ -27,6 +27,14 @@ std::vector<std::string> shown(std::vector<ChangeRow> rows, size_t top) {
   return labels;
 }
 
+TEST(WhoHoldsNewOnes, SaysThatNobodyHoldsWhatIsLeaked) {
+  ChangeRow row = grown("job", 9000, {}, {});
+  row.holder = "shop: queue";
+  EXPECT_EQ(who_holds_new_ones(row), "new ones are held by shop: queue");
+  row.change.lost_now = {1, 48};
+  EXPECT_EQ(who_holds_new_ones(row), "new ones that are not leaked are held by shop: queue");
+}
+
 TEST(ShowLargest, WhatLeaksComesFirstByWhatMoreIsLost) {
   const std::vector<ChangeRow> rows = {
       grown("held", 9000, {}, {}), grown("lost of old", 800, {10, 160}, {10, 160}),

@@ -94,9 +94,8 @@ TEST(LookPage, CarriesWhatTheJsonSays) {
   std::ostringstream json;
   render_json(report, json);
   const std::string page = page_of(report, hostile_parts());
-  using Json = nlohmann::json;
-  EXPECT_EQ(Json::parse(data_of(page, "report")), Json::parse(json.str()));
-  EXPECT_EQ(Json::parse(data_of(page, "holds"))["schema"], "heapscan.holds/1");
+  EXPECT_EQ(nlohmann::json::parse(data_of(page, "report")), nlohmann::json::parse(json.str()));
+  EXPECT_EQ(nlohmann::json::parse(data_of(page, "holds"))["schema"], "heapscan.holds/1");
 }
 
 TEST(LookPage, CanBeReadWithoutScripts) {

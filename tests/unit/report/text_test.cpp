@@ -393,6 +393,28 @@ TEST(Text, SaysWhatKeepsFreeMemory) {
                 "prog: listeners\n"));
 }
 
+TEST(Text, SaysOfAnArenaWithNothingFreeAtItsEndWhereTheFreeMemoryLies) {
+  Report report = small_report();
+  report.kept_free.is_large = true;
+  ArenaRow arena;
+  arena.free_bytes = 180 << 20;
+  arena.stretches.resize(2);
+  arena.stretches.front().bytes = 20 << 20;
+  report.kept_free.arenas = {arena};
+  EXPECT_THAT(text_of(report), HasSubstr("180.0 MiB free, none of it at the end; it lies between "
+                                         "blocks in use, the largest piece, 20.0 MiB, "));
+}
+
+TEST(Text, SumsUpWhatIsNotJudgedOnlyWhereThatIsOfTwoKinds) {
+  Report report = small_report();
+  report.missing_bytes = 4096;
+  EXPECT_THAT(text_of(report),
+              HasSubstr("\nnot judged  4.0 KiB of memory that could not be searched\n"));
+  report.damaged_bytes = 1024;
+  EXPECT_THAT(text_of(report), HasSubstr("\nnot judged  5.0 KiB: 1.0 KiB of damaged heap, 4.0 KiB "
+                                         "of memory that could not be searched\n"));
+}
+
 TEST(Text, CountsThreadsThatNobodyJoined) {
   Report report = small_report();
   report.ended_threads = {{"run_job (server.c:30)", Addr(0x1000), 200, uint64_t{200} << 23, 4096},
