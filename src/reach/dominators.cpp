@@ -12,7 +12,7 @@
 // jump pointers (E. Myers, "An applicative random-access stack", 1983) instead of step by step: on a
 // list of a million nodes whose elements are also in a table the steps would be 10^12.
 //
-// Half of the blocks of a program lead nowhere, and no path goes on through such a leaf. So leaves
+// Many blocks of a program lead nowhere, and no path goes on through such a leaf. So leaves
 // are left out of all that. What dominates one is the lowest common ancestor, in the tree of the
 // others, of all that lead to it; jump pointers find that, too.
 #include "reach/dominators.h"

@@ -10,7 +10,7 @@
 // stray copy of a pointer into a tree would make the whole tree shared. Bytes are those of
 // held_bytes().
 //
-// Half of the blocks of a program lead to no other: leaves, below which nothing lies. They have no
+// Many blocks of a program lead to no other: leaves, below which nothing lies. They have no
 // sums, and come behind all other rows; among them are numbers that are no row. Costs 4 bytes per
 // block when done, and 21 per reachable one that is no leaf; 24 while it is made.
 #pragma once
