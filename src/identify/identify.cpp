@@ -69,17 +69,18 @@ bool is_part_of_nodes(const Type& type) {
 }
 
 // Blocks of one struct or class are one thing; those of one basic type are not.
-void add_typing(const Inputs& inputs, AllEvidence& all) {
-  const AllEvidence typing = type_families(inputs);
-  for (size_t i = 0; i < typing.size(); ++i) {
-    for (Evidence evidence : typing[FamilyId(i)]) {
+void add_typing(const Inputs& inputs, FamilyEvidence& all) {
+  FamilyEvidence typing = type_families(inputs);
+  all.fitting = std::move(typing.fitting);
+  for (size_t i = 0; i < typing.rows.size(); ++i) {
+    for (Evidence evidence : typing.rows[FamilyId(i)]) {
       if (evidence.type.valid()) {
         const Type& type = inputs.types.type(evidence.type);
         if (is_part_of_nodes(type)) continue;
         evidence.label = name_people_know(evidence.label);
         evidence.unites = type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
       }
-      add(all[FamilyId(i)], std::move(evidence));
+      add(all.rows[FamilyId(i)], std::move(evidence));
     }
   }
 }
@@ -159,7 +160,7 @@ FamilyEvidence identify(const MemoryImage& image, const Symbols& symbols, const 
   });
   add_found(recognise_glib(inputs, count), evidence.rows);
   add_found(recognise_search_trees(inputs, count), evidence.rows);
-  add_typing(inputs, evidence.rows);
+  add_typing(inputs, evidence);
   add_found(recognise_containers(inputs, evidence.rows), evidence.rows);
   name_pointed(inputs, evidence.rows, count);
   note_left_out(inputs, evidence.notes);

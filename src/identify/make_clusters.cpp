@@ -64,6 +64,8 @@ void add_agreeing(std::vector<Evidence>& all, const std::vector<Evidence>& more)
 Identity make_identity(const Union& united, FamilyEvidence& evidence) {
   Identity identity;
   identity.evidence = std::move(evidence.rows[united.families.front()]);
+  if (united.families.front().index() < evidence.fitting.size())
+    identity.fitting = std::move(evidence.fitting[united.families.front()]);
   const Evidence* const naming = naming_evidence(identity.evidence);
   if (naming == nullptr) return identity;
   const std::string first = naming->label;

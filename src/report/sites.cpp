@@ -24,7 +24,21 @@ std::string spelled_address(const Analysis& analysis, Addr at) {
   return name.starts_with("vtable for ") ? name : "&" + name;
 }
 
-std::string spelled_fact(const Analysis& analysis, const SiteFact& fact, const CallSite& site) {
+// "assigns them to session, a struct session *".
+std::string spelled_result(const Analysis& analysis, CallSiteId site) {
+  const SiteResult& result = analysis.call_sites.results[site];
+  const bool is_of_pointers = result.pointee == TypeKind::Pointer;
+  std::string type = is_of_pointers                          ? "pointer to pointers"
+                     : result.pointee == TypeKind::Character ? "char *"
+                                                             : "pointer to numbers";
+  if (result.record.valid())
+    type = analysis.types.spelled(result.record) + (is_of_pointers ? " **" : " *");
+  if (result.name.empty()) return fmt::format("returns them as {}", escaped(type));
+  return fmt::format("assigns them to {}, a {}", escaped(result.name), escaped(type));
+}
+
+std::string spelled_fact(const Analysis& analysis, const SiteFact& fact, CallSiteId id) {
+  const CallSite& site = analysis.call_sites.rows[id];
   switch (fact.kind) {
     case SiteFact::Kind::Size:
       if (site.bytes.kind == RequestedBytes::Kind::Constant) {
@@ -59,6 +73,8 @@ std::string spelled_fact(const Analysis& analysis, const SiteFact& fact, const C
       return "it lies near the code that belongs to them";
     case SiteFact::Kind::Written:
       return {};
+    case SiteFact::Kind::Assigned:
+      return spelled_result(analysis, id);
     case SiteFact::Kind::Linked:
       return fmt::format("stores them at +{:#x} of what holds them", fact.offset);
     case SiteFact::Kind::Text:
@@ -112,7 +128,7 @@ SiteRow row_of(const Analysis& analysis, const SiteMatch& match) {
   for (const SiteFact& fact : match.facts) {
     if (row.facts.size() >= kMostSiteFacts) break;
     if (fact.weight < 0) continue;
-    std::string words = spelled_fact(analysis, fact, site);
+    std::string words = spelled_fact(analysis, fact, match.site);
     if (!words.empty()) row.facts.push_back(std::move(words));
   }
   return row;
@@ -136,7 +152,7 @@ std::string fact_of_instruction(const Analysis& analysis, const SiteMatch& match
           return field.at == insn.at && field.offset == each.offset;
         });
     if (!is_of_call && !is_of_store) continue;
-    const std::string words = spelled_fact(analysis, each, site);
+    const std::string words = spelled_fact(analysis, each, match.site);
     if (!words.empty()) fact += (fact.empty() ? "" : ", ") + words;
   }
   return fact;

@@ -19,6 +19,7 @@
 #include "heapscan/symbols/symbols.h"
 #include "sites/name_words.h"
 #include "sites/request_fit.h"
+#include "sites/result_odds.h"
 #include "sites/site_odds.h"
 #include "sites/site_shares.h"
 #include "sites/site_weights.h"
@@ -139,18 +140,26 @@ class Matcher {
 
   void add_type(Question& question) const {
     const Identity& identity = in_.identities.rows[question.id];
-    question.words = words_of(identity.label);
-    question.words.erase(
-        std::remove_if(question.words.begin(), question.words.end(), is_plain_word),
-        question.words.end());
+    // What they point at is something else.
+    const Evidence* const naming = naming_evidence(identity.evidence);
+    if (naming == nullptr || naming->kind != EvidenceKind::Symbol) {
+      question.words = words_of(identity.label);
+      std::erase_if(question.words, is_plain_word);
+    }
     if (!identity.type.valid()) return;
     const Type& type = in_.types.type(identity.type);
-    if (type.kind == TypeKind::Struct || type.kind == TypeKind::Union)
-      question.type_bytes = type.size;
+    if (is_record(type.kind)) question.type_bytes = type.size;
   }
 
-  // malloc gives up to 15 bytes more than it was asked for, and what lies in them is chance: where
-  // all samples have one value that is not zero, somebody wrote it.
+  void add_result(const ResultOdds& odds, SiteMatch& match) const {
+    const auto weight = odds.weight_of(match.site);
+    if (!weight) return;
+    SiteFact fact;
+    fact.kind = SiteFact::Kind::Assigned;
+    fact.weight = *weight;
+    match.facts.push_back(fact);
+  }
+
   [[nodiscard]] static uint64_t used_bytes(const Question& question) {
     if (question.samples.size() < kFewestSamples) return 0;
     const Bytes first = question.samples[0].bytes;
@@ -217,12 +226,15 @@ class Matcher {
     for (size_t s = 0; s < sites_.rows.size(); ++s) {
       const CallSite& site = sites_.rows[CallSiteId(s)];
       if (!covers(question.cluster.sizes, site.bytes)) continue;
-      SiteMatch match;
-      match.site = CallSiteId(s);
+      matches.emplace_back().site = CallSiteId(s);
+    }
+    const ResultOdds results(in_.types, in_.identities.rows[id], question.cluster.shape, sites_,
+                             matches);
+    for (SiteMatch& match : matches) {
       add_facts(question, match);
+      add_result(results, match);
       if (held != nullptr) add_links(*held, before, match);
       add_near(question, held, before, match);
-      matches.push_back(std::move(match));
     }
     result.candidates = static_cast<uint32_t>(matches.size());
     weigh(question.cluster.sizes.size(), sites_, matches);

@@ -42,6 +42,8 @@ constexpr size_t kFewestSamples = 6;  // that agree, to say that it is no chance
 // A name that this many functions have proves nothing.
 constexpr double kMentioned = 50;
 constexpr double kMostMentioned = 3.5;
+// Share of the calls that make blocks of some type whose result is a pointer to it.
+constexpr double kAssigned = 0.9;
 // A call that makes strings, where the blocks are some, and where they are not.
 constexpr double kMakesText = 1.5;
 constexpr double kMakesNoText = -2.5;
@@ -83,6 +85,8 @@ inline double factor_of(SiteFact::Kind kind) {
       return 1.6;
     case SiteFact::Kind::OnStack:
       return 1.5;
+    case SiteFact::Kind::Assigned:
+      return 1;
   }
   return 0;
 }

@@ -9,6 +9,7 @@
 #include "symbols/dwarf/frames.h"
 #include "symbols/dwarf/inlined_calls.h"
 #include "symbols/dwarf/libdw_file.h"
+#include "symbols/dwarf/named_values.h"
 #include "symbols/dwarf/read_types.h"
 
 namespace heapscan {
@@ -34,10 +35,11 @@ bool is_code_of(const Module& module, Addr address) {
   });
 }
 
-// Calls visit(DWARF, which of the addresses, those in the file) for each module that has code at any
-// of them and is described; sorted by address.
+// Calls visit(DWARF, which of the addresses, those in the file, the module's file) for each module that
+// has code at any of them and is described; sorted by address.
 template <typename Files, typename Visit>
-void visit_modules_with(Files& files, std::span<const Addr> addresses, Visit&& visit) {
+void visit_modules_with(Files& files, std::span<const Addr> addresses, const DwarfParts& parts,
+                        Visit&& visit) {
   parallel_for(files.modules.size(), [&](size_t i) {
     const auto& entry = files.entries[ModuleId(i)];
     if (entry.dwarf == nullptr) return;
@@ -53,13 +55,12 @@ void visit_modules_with(Files& files, std::span<const Addr> addresses, Visit&& v
     for (const size_t a : here) in_file.push_back(module.in_file(addresses[a]));
     Notes damage;  // of sections that then answer nothing
     DwarfFile alternate;
-    DwarfFile dwarf =
-        read_dwarf_file(*entry.dwarf, {.lines = true, .ranges = true}, damage, &files.kept);
+    DwarfFile dwarf = read_dwarf_file(*entry.dwarf, parts, damage, &files.kept);
     if (entry.alternate) {
       alternate = read_dwarf_file(*entry.alternate, {}, damage, &files.kept);
       dwarf.alternate = &alternate;
     }
-    visit(dwarf, here, in_file);
+    visit(dwarf, here, in_file, entry.file);
   });
 }
 
@@ -141,9 +142,9 @@ Types DebugInfo::read_types(const MemoryImage& image, std::span<const ModuleId> 
 std::vector<std::optional<SourceLine>> DebugInfo::lines_of(std::span<const Addr> addresses) const {
   std::vector<std::optional<SourceLine>> lines(addresses.size());
   visit_modules_with(
-      *files_, addresses,
-      [&](const DwarfFile& dwarf, std::span<const size_t> which,
-          std::span<const FileAddr> in_file) {
+      *files_, addresses, {.lines = true, .ranges = true},
+      [&](const DwarfFile& dwarf, std::span<const size_t> which, std::span<const FileAddr> in_file,
+          const ElfFile*) {
         std::vector<LineQuery> queries;
         for (const FileAddr address : in_file) queries.push_back({address, {}, 0});
         find_lines(dwarf, queries);
@@ -158,14 +159,35 @@ std::vector<std::optional<SourceLine>> DebugInfo::lines_of(std::span<const Addr>
 std::vector<std::vector<InlinedCall>> DebugInfo::inlined_calls_at(
     std::span<const Addr> addresses) const {
   std::vector<std::vector<InlinedCall>> calls(addresses.size());
-  visit_modules_with(*files_, addresses,
+  visit_modules_with(*files_, addresses, {.lines = true, .ranges = true},
                      [&](const DwarfFile& dwarf, std::span<const size_t> which,
-                         std::span<const FileAddr> in_file) {
+                         std::span<const FileAddr> in_file, const ElfFile*) {
                        auto found = find_inlined_calls(dwarf, in_file);
                        for (size_t q = 0; q < which.size(); ++q)
                          calls[which[q]] = std::move(found[q]);
                      });
   return calls;
+}
+
+std::vector<std::optional<NamedValue>> DebugInfo::named_values_at(
+    std::span<const ValuePlace> places) const {
+  std::vector<Addr> addresses;
+  for (const ValuePlace& place : places) addresses.push_back(place.code.begin());
+  std::vector<std::optional<NamedValue>> values(places.size());
+  visit_modules_with(
+      *files_, addresses, {.ranges = true, .locations = true},
+      [&](const DwarfFile& dwarf, std::span<const size_t> which, std::span<const FileAddr> in_file,
+          const ElfFile* code) {
+        std::vector<ValueQuery> queries;
+        for (size_t q = 0; q < which.size(); ++q) {
+          const ValuePlace& place = places[which[q]];
+          queries.push_back({place.kind, in_file[q], FileAddr(in_file[q].value + place.code.size()),
+                             place.reg, place.displacement, place.member});
+        }
+        auto found = find_named_values(dwarf, code, queries);
+        for (size_t q = 0; q < which.size(); ++q) values[which[q]] = std::move(found[q]);
+      });
+  return values;
 }
 
 }  // namespace heapscan

@@ -85,6 +85,18 @@ class Sites(SitesTest):
                          r"(?: +make_\w+\+0x[0-9a-f]+ \(call_sites\.c:\d+\) \(8 of 32 samples\)\n){4}")
         self.assertIn("Allocated by several calls, which store different constants", page)
 
+    def test_are_told_apart_by_what_the_source_assigns_them_to(self):
+        for name in ("assigned_results", "assigned_results_o0", "assigned_results_o2"):
+            sites = self.sites_of(name, "--kinds", "definite,possible,reachable,indirect")
+            for maker, words in (("make_task", "returns them as struct task *"),
+                                 ("make_reply", "assigns them to reply, a struct reply *"),
+                                 ("make_timer", "assigns them to owner->newest, a struct timer *"),
+                                 ("make_lease", "assigns them to newest_lease, a struct lease *")):
+                with self.subTest(fixture=name, maker=maker):
+                    self.assertEqual(sites[maker]["function"], maker)
+                    self.assertGreaterEqual(sites[maker]["probability"], 0.5)
+                    self.assertIn(words, sites[maker]["evidence"])
+
     def test_code_around_a_site_is_shown_beside_what_it_says(self):
         with self.program("call_sites") as waiting:
             text = self.heapscan("attach", waiting.pid, "--sites", "-v").out

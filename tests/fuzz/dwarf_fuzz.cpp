@@ -98,6 +98,24 @@ void check_lines(const DebugInfo& info, const Module& module) {
   }
 }
 
+// Values in every register, in memory around it, and behind what lies there, all over the code.
+void check_named_values(const DebugInfo& info, const Module& module) {
+  std::vector<ValuePlace> places;
+  for (const ModuleSegment& segment : module.segments) {
+    for (uint64_t i = 0; i < 64; ++i) {
+      ValuePlace place;
+      place.kind = static_cast<ValuePlace::Kind>(i % 4);
+      place.code = AddrRange::sized(segment.range.begin() + i * 4, 1 + i % 32);
+      place.reg = static_cast<uint8_t>(i % 16);
+      place.displacement = static_cast<int64_t>(i % 8) * 8 - 32;
+      place.member = static_cast<int64_t>(i % 5) * 8;
+      places.push_back(place);
+    }
+  }
+  for (const auto& value : info.named_values_at(places))
+    HS_CHECK(!value || value->record.empty() || value->pointee != TypeKind::Void);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -119,5 +137,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Types types = info.read_types(image, std::vector<ModuleId>{kModule});
   check_types(types, module);
   check_lines(info, module);
+  check_named_values(info, module);
   return 0;
 }

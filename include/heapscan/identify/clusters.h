@@ -87,9 +87,19 @@ struct Evidence {
   bool quotes_heap = false;  // the name was read from memory outside modules: it is content, too
 };
 
+// A type that blocks may be of: nothing in them contradicts it.
+struct FittingType {
+  TypeId type;
+  int score =
+      0;  // what speaks for it: ten times the binary logarithm of how much likelier it makes them
+};
+
 // The evidence of each family, strongest first.
 struct FamilyEvidence {
   Column<FamilyId, std::vector<Evidence>> rows;
+  // Of families that no type was settled on: the types of the program that fit, best first. Empty where
+  // none does, or very many do, or nobody asked.
+  Column<FamilyId, std::vector<FittingType>> fitting;
   Notes notes;
 };
 
@@ -103,9 +113,10 @@ struct FamilyEvidence {
 [[nodiscard]] const Evidence* naming_evidence(const std::vector<Evidence>& evidence);
 
 struct Identity {
-  std::string label;               // of the naming evidence; empty: unknown
-  TypeId type;                     // likewise
-  std::vector<Evidence> evidence;  // strongest first
+  std::string label;                      // of the naming evidence; empty: unknown
+  TypeId type;                            // likewise
+  std::vector<Evidence> evidence;         // strongest first
+  std::vector<FittingType> fitting = {};  // of the first family: as of FamilyEvidence
 };
 
 struct Identities {

@@ -17,7 +17,9 @@
 #include "heapscan/image/image.h"
 #include "heapscan/runtime/runtime_facts.h"
 #include "heapscan/sites/code_store.h"
+#include "heapscan/symbols/debug_info.h"
 #include "heapscan/symbols/symbols.h"
+#include "heapscan/symbols/types.h"
 
 namespace heapscan {
 
@@ -90,8 +92,17 @@ struct Mention {
   Addr function;  // that does so
 };
 
+// What the source assigns the pointer to that a site's call returns.
+struct SiteResult {
+  std::string name;                      // "session", "pool->free_list"; empty: it is returned
+  TypeKind pointee = TypeKind::Unknown;  // what that points to; Unknown: nothing is known
+  // The struct, class or union that it points to, or, where it points to pointers, that these do.
+  TypeId record;
+};
+
 struct CallSites {
   Column<CallSiteId, CallSite> rows;          // sorted by call
+  Column<CallSiteId, SiteResult> results;     // of name_results(); empty where nobody asked
   std::vector<SiteLink> links;                // sorted by child, each once
   std::vector<Mention> mentions;              // by functions with sites only; sorted, each once
   std::vector<AllocatorFunction> allocators;  // known ones and wrappers
@@ -107,5 +118,10 @@ struct CallSites {
 // again; what is found is the same.
 [[nodiscard]] CallSites find_call_sites(const MemoryImage& image, const Symbols& symbols,
                                         const RuntimeFacts& runtime, const CodeStore& store = {});
+
+// Fills in `results`, as far as debug information tells: location lists and the code behind each call.
+// `types` are of the same modules.
+void name_results(const MemoryImage& image, const DebugInfo& debug_info, const Types& types,
+                  CallSites& sites);
 
 }  // namespace heapscan

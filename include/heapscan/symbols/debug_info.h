@@ -35,6 +35,30 @@ struct InlinedCall {
   SourceLine called_at;  // line 0: not known
 };
 
+// Where code has a value: in a register, or in memory that a register leads to.
+struct ValuePlace {
+  enum class Kind : uint8_t {
+    Register,  // it is in `reg` before each instruction of `code`
+    Memory,    // the instruction `code` writes it at `reg` + `displacement`
+    Behind,    // it writes it `member` bytes behind what the pointer at `reg` + `displacement` leads to
+    Returned,  // the instruction `code` returns it from the function
+  };
+  Kind kind = Kind::Register;
+  AddrRange code;
+  uint8_t reg = 0;  // by DWARF's numbers (System V psABI, figure 3.36), below 16
+  int64_t displacement = 0;
+  int64_t member = 0;
+};
+
+// A pointer as the source knows it.
+struct NamedValue {
+  std::string name;  // of the variable or member: "session", "pool->free_list"; empty: returned
+  TypeKind pointee = TypeKind::Unknown;  // what it points to
+  // The record that it points to, or, where it points to pointers, that these do.
+  std::string record;         // "session", without namespaces; empty: none
+  uint64_t record_bytes = 0;  // 0: not known
+};
+
 class DebugInfo {
  public:
   DebugInfo();
@@ -59,6 +83,12 @@ class DebugInfo {
   // lines_of(), what is around at where the one within is called.
   [[nodiscard]] std::vector<std::vector<InlinedCall>> inlined_calls_at(
       std::span<const Addr> addresses) const;
+
+  // What the source calls the pointer that each place has: the variable that comes to be in the register
+  // there, that is where it is assigned; the variable or member that lies in that memory; the result of
+  // the function. One entry per place; nothing where debug information does not tell.
+  [[nodiscard]] std::vector<std::optional<NamedValue>> named_values_at(
+      std::span<const ValuePlace> places) const;
 
   // For other readers of the same files in this layer.
   [[nodiscard]] KeptSections& kept_sections() const;

@@ -39,6 +39,10 @@ enum class TypeKind : uint8_t {
   Array,
 };
 
+[[nodiscard]] constexpr bool is_record(TypeKind kind) {
+  return kind == TypeKind::Struct || kind == TypeKind::Union;
+}
+
 struct Type {
   TypeKind kind = TypeKind::Unknown;
   uint64_t size = 0;  // bytes; 0 when unknown or incomplete

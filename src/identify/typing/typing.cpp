@@ -67,11 +67,12 @@ class Typing {
         tags_(checker_),
         live_(type_live_blocks(checker_, votes_, tags_)),
         types_(checker_, catalogue_, tags_, std::move(votes_)),
-        considered_(inputs.families.rows.size(), 0) {
+        considered_(inputs.families.rows.size(), 0),
+        fitting_(inputs.families.rows.size()) {
     catalogue_.add_live(live_.ones, checker_.relatives());
   }
 
-  Column<FamilyId, std::vector<Evidence>> run() {
+  FamilyEvidence run() {
     for_each_open([&](FamilyId id, const std::vector<Words>& words) { name_class(id, words); });
     types_.spread();
     for_each_open([&](FamilyId id, const std::vector<Words>& words) { read_tag(id, words); });
@@ -84,7 +85,10 @@ class Typing {
     fit_all(0);
     for (int round = 0; round < kTypingRounds && fit_together(); ++round) fit_all(1);
     for_each_open([&](FamilyId id, const std::vector<Words>& words) { fit_pointers(id, words); });
-    return types_.take_evidence();
+    for (size_t i = 0; i < fitting_.size(); ++i) {
+      if (types_.is_settled(FamilyId(i))) fitting_[FamilyId(i)].clear();
+    }
+    return {types_.take_evidence(), std::move(fitting_), {}};
   }
 
  private:
@@ -247,8 +251,12 @@ class Typing {
     }
     const std::vector<Candidate> ranked = rank(checker_, catalogue_, id, words, types);
     candidates.clear();
+    fitting_[id].clear();
     if (ranked.size() <= kMostCandidates) {
-      for (const Candidate& candidate : ranked) candidates.push_back(candidate.type);
+      for (const Candidate& candidate : ranked) {
+        candidates.push_back(candidate.type);
+        fitting_[id].push_back({candidate.type, candidate.score});
+      }
     }
     const Candidate* const winner =
         round == 0 ? nullptr : clear_winner(checker_, ranked, kOfOne, words.size());
@@ -324,15 +332,17 @@ class Typing {
   LiveTypes live_;
   FamilyTypes types_;
   Column<FamilyId, uint32_t> considered_;
+  Column<FamilyId, std::vector<FittingType>> fitting_;
   bool is_changed_ = false;
 };
 
 }  // namespace
 
-Column<FamilyId, std::vector<Evidence>> type_families(const Inputs& inputs) {
-  if (inputs.types.empty())
-    return Column<FamilyId, std::vector<Evidence>>(inputs.families.rows.size());
-  return Typing(inputs).run();
+FamilyEvidence type_families(const Inputs& inputs) {
+  if (!inputs.types.empty()) return Typing(inputs).run();
+  FamilyEvidence nothing;
+  nothing.rows = Column<FamilyId, std::vector<Evidence>>(inputs.families.rows.size());
+  return nothing;
 }
 
 }  // namespace heapscan

@@ -28,6 +28,8 @@ class DieSteps {
     charge(cost_);
     return true;
   }
+  // libdw keeps each operation of an expression that it was asked for.
+  void parse(size_t operations) { charge(operations); }
   // libdw goes past what hangs below an entry to find its sibling.
   void pass(Dwarf_Die& die, Dwarf_Die& next) {
     const Dwarf_Off from = dwarf_dieoffset(&die);

@@ -60,7 +60,7 @@ class TypingHeaders : public testing::Test {
     return made;
   }
   std::vector<std::vector<Evidence>> ask() {
-    const auto found = type_families(p_.inputs());
+    const auto found = type_families(p_.inputs()).rows;
     return {found.begin(), found.end()};
   }
 

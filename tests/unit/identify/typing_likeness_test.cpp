@@ -43,7 +43,7 @@ class TypingLikeness : public testing::Test {
     for (const Addr block : blocks) p_.program.poke(block + offset, value);
   }
   std::vector<std::vector<Evidence>> ask() {
-    const auto found = type_families(p_.inputs());
+    const auto found = type_families(p_.inputs()).rows;
     return {found.begin(), found.end()};
   }
 

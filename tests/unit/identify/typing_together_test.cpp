@@ -61,7 +61,7 @@ class TypingReplies : public testing::Test {
   }
   std::vector<std::string> labels() {
     std::vector<std::string> labels;
-    for (const auto& evidence : type_families(p_.inputs()))
+    for (const auto& evidence : type_families(p_.inputs()).rows)
       labels.push_back(strongest_label(evidence));
     return labels;
   }
@@ -131,7 +131,7 @@ class TypingChosenArms : public testing::Test {
   }
   std::vector<std::string> labels() {
     std::vector<std::string> labels;
-    for (const auto& evidence : type_families(p_.inputs()))
+    for (const auto& evidence : type_families(p_.inputs()).rows)
       labels.push_back(strongest_label(evidence));
     return labels;
   }

@@ -71,10 +71,24 @@ class MatchSites : public testing::Test {
     clusters_.members = BlockColumn<ClusterId>(members, std::move(clusters));
     Identities identities;
     identities.rows = Column<ClusterId, Identity>(clusters_.rows.size());
+    for (const auto& [id, identity] : identities_) identities.rows[id] = identity;
     const Symbols symbols;
-    const Types types;
+    const Types types = types_.freeze();
     return match_sites(
         {world_.image, symbols, types, world_.runtime, world_.heap, clusters_, identities}, sites_);
+  }
+  // A struct of 100 bytes, the first of them in a member `head` of that type.
+  TypeId record(const char* name, TypeId head = {}) {
+    const TypeId id = types_.add({.kind = TypeKind::Struct, .size = 100, .name = name});
+    if (head.valid()) types_.set_members(id, {{.offset = 0, .type = head, .name = "head"}});
+    return id;
+  }
+  // A site of 100 bytes whose result the source assigns to a pointer to that.
+  CallSiteId site_of(TypeKind pointee, TypeId record = {}) {
+    const CallSiteId id = site(100);
+    while (sites_.results.size() < sites_.rows.size()) sites_.results.push_back({});
+    sites_.results[id] = {"variable", pointee, record};
+    return id;
   }
   static double probability_of(const ClusterSites& sites, CallSiteId site) {
     for (const SiteMatch& match : sites.best) {
@@ -88,6 +102,8 @@ class MatchSites : public testing::Test {
   Clusters clusters_;
   CallSites sites_;
   std::vector<std::pair<Addr, ClusterId>> members_;
+  std::vector<std::pair<ClusterId, Identity>> identities_;
+  TypesBuilder types_;
 };
 
 TEST_F(MatchSites, OnlySizesThatWouldDoAreCandidates) {
@@ -204,6 +220,66 @@ TEST_F(MatchSites, WhatHoldsTheBlocksSpeaksForTheCallThatStoresThemThere) {
   ASSERT_GE(matches[children].best.size(), 2U);
   EXPECT_EQ(matches[children].best[0].site, right);
   EXPECT_GT(matches[children].best[0].probability, 2 * matches[children].best[1].probability);
+}
+
+TEST_F(MatchSites, AResultOfTheBlocksTypeSpeaksForACall) {
+  const ClusterId blocks = cluster(20, 104);
+  const TypeId session = record("session");
+  const TypeId channel = record("channel");
+  Identity identity;
+  identity.label = "struct session";
+  identity.type = session;
+  identities_.emplace_back(blocks, identity);
+  const CallSiteId right = site_of(TypeKind::Struct, session);
+  const CallSiteId silent = site_of(TypeKind::Void);
+  const CallSiteId wrong = site_of(TypeKind::Struct, channel);
+  const SiteMatches matches = match();
+  ASSERT_TRUE(matches[blocks].is_answered());
+  EXPECT_EQ(matches[blocks].best[0].site, right);
+  EXPECT_EQ(matches[blocks].best[1].site, silent);
+  EXPECT_GT(probability_of(matches[blocks], silent), 3 * probability_of(matches[blocks], wrong));
+}
+
+TEST_F(MatchSites, WhatBeginsWithTheResultsTypeMayBeMeant) {
+  const ClusterId blocks = cluster(20, 104);
+  const TypeId shape = record("Shape");
+  const TypeId circle = record("Circle", shape);
+  Identity identity;
+  identity.label = "Circle";
+  identity.type = circle;
+  identities_.emplace_back(blocks, identity);
+  const CallSiteId base = site_of(TypeKind::Struct, shape);
+  site_of(TypeKind::Struct, record("Line"));
+  const SiteMatches matches = match();
+  ASSERT_TRUE(matches[blocks].is_answered());
+  EXPECT_EQ(matches[blocks].best[0].site, base);
+}
+
+TEST_F(MatchSites, OfTypesThatFitTheLikelierSpeaksForACall) {
+  const ClusterId blocks = cluster(20, 104);
+  const TypeId session = record("session");
+  const TypeId channel = record("channel");
+  Identity identity;
+  identity.fitting = {{session, 60}, {channel, 20}};
+  identities_.emplace_back(blocks, identity);
+  const CallSiteId likelier = site_of(TypeKind::Struct, session);
+  const CallSiteId fits = site_of(TypeKind::Struct, channel);
+  const CallSiteId contradicted = site_of(TypeKind::Struct, record("timer"));
+  const SiteMatches matches = match();
+  const ClusterSites& found = matches[blocks];
+  EXPECT_EQ(found.best[0].site, likelier);
+  EXPECT_GT(probability_of(found, likelier), 3 * probability_of(found, fits));
+  EXPECT_GE(probability_of(found, fits), probability_of(found, contradicted));
+}
+
+TEST_F(MatchSites, TextIsMadeWhereItIsAssignedToPointersToCharacters) {
+  const ClusterId blocks = cluster(20, 104);
+  clusters_.rows[blocks].shape = Shape::Text;
+  const CallSiteId text = site_of(TypeKind::Character);
+  const CallSiteId numbers = site_of(TypeKind::Integer);
+  const SiteMatches matches = match();
+  EXPECT_EQ(matches[blocks].best[0].site, text);
+  EXPECT_GT(probability_of(matches[blocks], text), 3 * probability_of(matches[blocks], numbers));
 }
 
 TEST(NameWords, AreTheWordsThatNamesAreMadeOf) {

@@ -1,0 +1,121 @@
+// Debug information names variables by the registers and memory that they are in; the code behind a call
+// says in which of these its result is. What they agree in is what the result is assigned to. A type is
+// known again by its name and size.
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "heapscan/sites/call_sites.h"
+#include "sites/result_places.h"
+
+namespace heapscan {
+
+namespace {
+
+// "Parser" of "ns::Parser", "map<ns::Key, int>" of "std::map<ns::Key, int>".
+std::string_view without_namespaces(std::string_view name) {
+  const size_t arguments = std::min(name.find('<'), name.size());
+  const size_t colons = name.substr(0, arguments).rfind("::");
+  return colons == std::string_view::npos ? name : name.substr(colons + 2);
+}
+
+// Structs, classes and unions by their names without namespaces.
+class RecordsByName {
+ public:
+  explicit RecordsByName(const Types& types) : types_(types) {
+    for (const TypeId id : types.records())
+      rows_.emplace_back(without_namespaces(types.type(id).name), id);
+    std::sort(rows_.begin(), rows_.end());
+  }
+
+  // The one of that name and size; without a size, the only one of that name. Of several alike, the
+  // module's own.
+  [[nodiscard]] TypeId find(std::string_view name, uint64_t bytes, ModuleId module) const {
+    if (name.empty()) return {};
+    TypeId found;
+    bool is_only = true;
+    const auto first = std::lower_bound(
+        rows_.begin(), rows_.end(), name,
+        [](const auto& row, std::string_view wanted) { return row.first < wanted; });
+    for (auto row = first; row != rows_.end() && row->first == name; ++row) {
+      const Type& type = types_.type(row->second);
+      if (bytes != 0 && type.size != bytes) continue;
+      is_only = !found.valid();
+      if (is_only || type.module == module) found = row->second;
+    }
+    return bytes != 0 || is_only ? found : TypeId();
+  }
+
+ private:
+  const Types& types_;
+  std::vector<std::pair<std::string_view, TypeId>> rows_;
+};
+
+// How much a pointer says of what it points to.
+int rank_of(TypeKind pointee) {
+  if (pointee == TypeKind::Void || pointee == TypeKind::Unknown) return 0;
+  return is_record(pointee) ? 2 : 1;
+}
+
+const Variable* variable_at(const Types& types, ModuleId module, Addr address) {
+  const auto variables = types.variables();
+  const auto key = [](const Variable& v) { return std::pair(v.module, v.address); };
+  const auto at = std::partition_point(variables.begin(), variables.end(), [&](const Variable& v) {
+    return key(v) < std::pair(module, address);
+  });
+  const bool is_it = at != variables.end() && key(*at) == std::pair(module, address);
+  return is_it && !at->is_thread_local ? &*at : nullptr;
+}
+
+SiteResult result_of(const Types& types, const Variable& variable) {
+  SiteResult result;
+  if (!variable.type.valid()) return result;
+  const Type& pointer = types.type(variable.type);
+  if (pointer.kind != TypeKind::Pointer) return result;
+  result.name = variable.name;
+  result.pointee = TypeKind::Void;
+  if (!pointer.target.valid()) return result;
+  const Type& target = types.type(pointer.target);
+  result.pointee = target.kind;
+  const TypeId record = target.kind == TypeKind::Pointer ? target.target : pointer.target;
+  if (record.valid() && is_record(types.type(record).kind)) result.record = record;
+  return result;
+}
+
+}  // namespace
+
+void name_results(const MemoryImage& image, const DebugInfo& debug_info, const Types& types,
+                  CallSites& sites) {
+  std::vector<ValuePlace> places;
+  std::vector<CallSiteId> site_of;  // the places
+  sites.results = Column<CallSiteId, SiteResult>(sites.rows.size());
+  const auto take = [&](CallSiteId site, SiteResult result) {
+    if (rank_of(result.pointee) > rank_of(sites.results[site].pointee))
+      sites.results[site] = std::move(result);
+  };
+  for (size_t s = 0; s < sites.rows.size(); ++s) {
+    const CallSite& site = sites.rows[CallSiteId(s)];
+    if (!site.module.valid() || !debug_info.describes(site.module)) continue;
+    if (sites.allocators[site.allocator].result_parameter >= 0) continue;
+    const ResultPlaces found = places_of_result(image, site);
+    places.insert(places.end(), found.places.begin(), found.places.end());
+    site_of.resize(places.size(), CallSiteId(s));
+    for (const Addr at : found.written_at) {
+      if (const Variable* const variable = variable_at(types, site.module, at))
+        take(CallSiteId(s), result_of(types, *variable));
+    }
+  }
+  if (places.empty()) return;
+  const RecordsByName records(types);
+  const auto values = debug_info.named_values_at(places);
+  for (size_t p = 0; p < places.size(); ++p) {
+    if (!values[p]) continue;
+    const NamedValue& value = *values[p];
+    take(site_of[p],
+         {value.name, value.pointee,
+          records.find(value.record, value.record_bytes, sites.rows[site_of[p]].module)});
+  }
+}
+
+}  // namespace heapscan
