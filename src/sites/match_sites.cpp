@@ -10,13 +10,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <optional>
 #include <unordered_map>
 
-#include "heapscan/base/hash.h"
 #include "heapscan/base/parallel.h"
 #include "heapscan/symbols/symbols.h"
+#include "sites/cluster_questions.h"
 #include "sites/name_words.h"
 #include "sites/request_fit.h"
 #include "sites/result_odds.h"
@@ -31,21 +30,18 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kMostClusters = 2000;
-constexpr size_t kMostSamples = 24;  // blocks of a cluster that are asked
-constexpr size_t kMostOthers = 256;  // blocks of other clusters that are asked, of one size
 
 class Matcher {
  public:
   Matcher(const MatchInputs& in, const CallSites& sites)
-      : in_(in), image_(in.image), heap_(in.heap), clusters_(in.clusters), sites_(sites) {
+      : in_(in),
+        image_(in.image),
+        heap_(in.heap),
+        clusters_(in.clusters),
+        sites_(sites),
+        questions_(in, std::min(in.clusters.rows.size(), kMostClusters)) {
     written_.reserve(sites.rows.size());
     for (const CallSite& site : sites.rows) written_.push_back(written_by(site));
-    const size_t count = std::min(clusters_.rows.size(), kMostClusters);
-    for (size_t c = 0; c < count; ++c) {
-      others_.emplace(usual_size(clusters_.rows[ClusterId(c)].sizes).usable,
-                      std::vector<BlockId>());
-    }
-    gather_others();
     find_on_stacks();
     name_functions();
     count_links();
@@ -70,24 +66,6 @@ class Matcher {
   }
 
  private:
-  // Blocks in use of each wanted size, spread over all of that size.
-  void gather_others() {
-    std::map<uint64_t, uint64_t> seen;
-    for (size_t i = 0; i < heap_.blocks.size(); ++i) {
-      const Block& block = heap_.blocks[i];
-      if (block.state() != BlockState::Used) continue;
-      const auto wanted = others_.find(block.size());
-      if (wanted == others_.end()) continue;
-      const uint64_t count = ++seen[block.size()];
-      std::vector<BlockId>& kept = wanted->second;
-      if (kept.size() < kMostOthers) {
-        kept.emplace_back(i);
-      } else if (const uint64_t place = mix(i) % count; place < kMostOthers) {
-        kept[place] = BlockId(i);
-      }
-    }
-  }
-
   void find_on_stacks() {
     on_stack_ = calls_on_stacks(image_, in_.runtime, sites_);
     const auto seen = static_cast<double>(std::count(on_stack_.begin(), on_stack_.end(), 1));
@@ -104,53 +82,6 @@ class Matcher {
     }
   }
 
-  [[nodiscard]] BlockBytes sample_of(BlockId block) const {
-    const AddrRange range = heap_.block(block).range();
-    return {range.begin(), image_.view(range).value_or(Bytes())};
-  }
-
-  struct Question {
-    ClusterId id;
-    const Cluster& cluster;
-    std::vector<BlockBytes> samples;
-    std::vector<BlockBytes> others;                // not of this cluster
-    std::vector<std::pair<uint64_t, Addr>> names;  // offset, what all samples name there
-    uint64_t type_bytes = 0;                       // of the type they are of; 0: not known
-    NameWords words;                               // of its name, or of the label
-    uint64_t used_bytes = 0;                       // up to the last word that means something
-  };
-
-  [[nodiscard]] Question question_of(ClusterId id) const {
-    Question question{id, clusters_.rows[id], {}, {}, {}, 0, {}, 0};
-    add_type(question);
-    const std::vector<BlockId>& samples = question.cluster.samples;
-    const size_t step = std::max<size_t>(1, samples.size() / kMostSamples);
-    for (size_t i = 0; i < samples.size(); i += step)
-      question.samples.push_back(sample_of(samples[i]));
-    const auto others = others_.find(usual_size(question.cluster.sizes).usable);
-    if (others != others_.end()) {
-      for (const BlockId block : others->second) {
-        if (clusters_.of(block) != id) question.others.push_back(sample_of(block));
-      }
-    }
-    find_names(question);
-    question.used_bytes = used_bytes(question);
-    return question;
-  }
-
-  void add_type(Question& question) const {
-    const Identity& identity = in_.identities.rows[question.id];
-    // What they point at is something else.
-    const Evidence* const naming = naming_evidence(identity.evidence);
-    if (naming == nullptr || naming->kind != EvidenceKind::Symbol) {
-      question.words = words_of(identity.label);
-      std::erase_if(question.words, is_plain_word);
-    }
-    if (!identity.type.valid()) return;
-    const Type& type = in_.types.type(identity.type);
-    if (is_record(type.kind)) question.type_bytes = type.size;
-  }
-
   void add_result(const ResultOdds& odds, SiteMatch& match) const {
     const auto weight = odds.weight_of(match.site);
     if (!weight) return;
@@ -160,23 +91,9 @@ class Matcher {
     match.facts.push_back(fact);
   }
 
-  [[nodiscard]] static uint64_t used_bytes(const Question& question) {
-    if (question.samples.size() < kFewestSamples) return 0;
-    const Bytes first = question.samples[0].bytes;
-    if (question.cluster.sizes.size() > 2 || first.size() < 8 || first.size() > kMostBytes)
-      return 0;
-    uint64_t used = 0;
-    for (uint64_t at = 0; at + 8 <= first.size(); at += 8) {
-      const auto word = load<uint64_t>(first.data() + at);
-      const Share share = share_of(question.samples, {at, 8, {word}});
-      if (word != 0 && share.yes == share.asked) used = at + 8;
-    }
-    return used;
-  }
-
   // Whether the constant that a site asks for is what the type takes, and reaches as far as the
   // blocks are used.
-  [[nodiscard]] static double exact_weight(const Question& question, const CallSite& site) {
+  [[nodiscard]] static double exact_weight(const ClusterQuestion& question, const CallSite& site) {
     if (site.bytes.kind != RequestedBytes::Kind::Constant) return 0;
     const std::vector<uint64_t>& sizes = site.bytes.constants;
     double weight = 0;
@@ -187,19 +104,6 @@ class Matcher {
     }
     if (question.used_bytes > sizes.back()) weight -= kUsedBeyond;
     return weight;
-  }
-
-  // Words that are one address of a module in nearly all samples.
-  void find_names(Question& question) const {
-    if (question.samples.empty()) return;
-    const Bytes first = question.samples[0].bytes;
-    for (uint64_t offset = 0; offset + 8 <= std::min<uint64_t>(first.size(), kMostBytes);
-         offset += 8) {
-      const auto word = load<uint64_t>(first.data() + offset);
-      if (image_.module_at(Addr(word)) == nullptr) continue;
-      const Share share = share_of(question.samples, {offset, 8, {word}});
-      if (share.yes * 10 >= share.asked * 9) question.names.emplace_back(offset, Addr(word));
-    }
   }
 
   [[nodiscard]] static double size_weight(const Cluster& cluster, const CallSite& site) {
@@ -220,7 +124,7 @@ class Matcher {
 
   [[nodiscard]] ClusterSites match(ClusterId id, const std::vector<Held>* held,
                                    const SiteMatches& before) const {
-    const Question question = question_of(id);
+    const ClusterQuestion question = questions_.of(id);
     ClusterSites result;
     std::vector<SiteMatch> matches;
     for (size_t s = 0; s < sites_.rows.size(); ++s) {
@@ -243,7 +147,7 @@ class Matcher {
     return result;
   }
 
-  void add_facts(const Question& question, SiteMatch& match) const {
+  void add_facts(const ClusterQuestion& question, SiteMatch& match) const {
     const CallSite& site = sites_.rows[match.site];
     SiteFact size;
     size.kind = SiteFact::Kind::Size;
@@ -257,7 +161,7 @@ class Matcher {
     add_name(question, match);
   }
 
-  void add_field_facts(const Question& question, SiteMatch& match) const {
+  void add_field_facts(const ClusterQuestion& question, SiteMatch& match) const {
     for (const Written& written : written_[match.site.index()]) {
       const Share share = share_of(question.samples, written);
       if (share.asked == 0) continue;
@@ -289,8 +193,8 @@ class Matcher {
   }
 
   // Something is written there, and it is seldom zero.
-  static void add_written(const Question& question, const Written& written, const Share& share,
-                          SiteMatch& match) {
+  static void add_written(const ClusterQuestion& question, const Written& written,
+                          const Share& share, SiteMatch& match) {
     SiteFact fact;
     fact.kind = SiteFact::Kind::Written;
     fact.offset = written.offset;
@@ -301,7 +205,7 @@ class Matcher {
     match.facts.push_back(fact);
   }
 
-  void add_mentions(const Question& question, const CallSite& site, SiteMatch& match) const {
+  void add_mentions(const ClusterQuestion& question, const CallSite& site, SiteMatch& match) const {
     for (const auto& named : question.names) {
       const auto offset = named.first;
       const Addr name = named.second;
@@ -336,7 +240,7 @@ class Matcher {
 
   // What a function makes is often in its name: dictCreate makes a dict. A word that few functions
   // have says more.
-  void add_name(const Question& question, SiteMatch& match) const {
+  void add_name(const ClusterQuestion& question, SiteMatch& match) const {
     SiteFact fact;
     fact.kind = SiteFact::Kind::Named;
     const NameWords& function = functions_[match.site.index()];
@@ -349,7 +253,7 @@ class Matcher {
     if (fact.weight > 0) match.facts.push_back(fact);
   }
 
-  void add_text(const Question& question, const CallSite& site, SiteMatch& match) const {
+  void add_text(const ClusterQuestion& question, const CallSite& site, SiteMatch& match) const {
     const bool makes_text = sites_.allocators[site.allocator].fills_text;
     const bool is_text = question.cluster.shape == Shape::Text;
     if (!makes_text) return;
@@ -415,8 +319,8 @@ class Matcher {
 
   // Code of one thing lies together: near the site of what holds the blocks, and near functions that
   // they point at.
-  void add_near(const Question& question, const std::vector<Held>* held, const SiteMatches& before,
-                SiteMatch& match) const {
+  void add_near(const ClusterQuestion& question, const std::vector<Held>* held,
+                const SiteMatches& before, SiteMatch& match) const {
     const Addr call = sites_.rows[match.site].call;
     double best = 0;
     const auto look = [&](Addr place, double sure) {
@@ -475,7 +379,7 @@ class Matcher {
   std::unordered_map<uint64_t, uint32_t> linked_at_;       // offset: sites pointed at from there
   double on_stack_weight_ = 0;
   double not_on_stack_weight_ = 0;
-  std::unordered_map<uint64_t, std::vector<BlockId>> others_;
+  ClusterQuestions questions_;
 };
 
 }  // namespace
