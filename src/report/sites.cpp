@@ -72,6 +72,7 @@ std::string spelled_fact(const Analysis& analysis, const SiteFact& fact, CallSit
     case SiteFact::Kind::Near:
       return "it lies near the code that belongs to them";
     case SiteFact::Kind::Written:
+    case SiteFact::Kind::Operator:
       return {};
     case SiteFact::Kind::Assigned:
       return spelled_result(analysis, id);

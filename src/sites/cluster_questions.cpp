@@ -40,7 +40,7 @@ ClusterQuestions::ClusterQuestions(const MatchInputs& in, size_t count) : in_(in
 }
 
 ClusterQuestion ClusterQuestions::of(ClusterId id) const {
-  ClusterQuestion question{id, in_.clusters.rows[id], {}, {}, {}, 0, {}, 0};
+  ClusterQuestion question{id, in_.clusters.rows[id], {}, {}, {}, 0, {}, 0, false};
   add_type(question);
   const std::vector<BlockId>& samples = question.cluster.samples;
   const size_t step = std::max<size_t>(1, samples.size() / kMostSamples);
@@ -82,8 +82,10 @@ BlockBytes ClusterQuestions::sample_of(BlockId block) const {
 
 void ClusterQuestions::add_type(ClusterQuestion& question) const {
   const Identity& identity = in_.identities.rows[question.id];
-  // What they point at is something else.
   const Evidence* const naming = naming_evidence(identity.evidence);
+  question.is_of_cpp = identity.label.find("std::") != std::string::npos ||
+                       (naming != nullptr && naming->kind == EvidenceKind::Vtable);
+  // What they point at is something else.
   if (naming == nullptr || naming->kind != EvidenceKind::Symbol) {
     question.words = words_of(identity.label);
     std::erase_if(question.words, is_plain_word);

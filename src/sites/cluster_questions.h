@@ -24,6 +24,7 @@ struct ClusterQuestion {
   uint64_t type_bytes = 0;                       // of the type they are of; 0: not known
   NameWords words;                               // of its name, or of the label
   uint64_t used_bytes = 0;                       // up to the last word that means something
+  bool is_of_cpp = false;                        // parts of its containers, objects with a vtable
 };
 
 // Refers to all that it is made of.

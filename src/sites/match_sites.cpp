@@ -43,6 +43,7 @@ class Matcher {
     written_.reserve(sites.rows.size());
     for (const CallSite& site : sites.rows) written_.push_back(written_by(site));
     find_on_stacks();
+    find_operators();
     name_functions();
     count_links();
   }
@@ -72,6 +73,22 @@ class Matcher {
     const double usual = (seen + 1) / (static_cast<double>(on_stack_.size()) + 2);
     on_stack_weight_ = std::clamp(std::log(kSeenOnStack / usual), 0.0, kMostOnStack);
     not_on_stack_weight_ = std::log((1 - kSeenOnStack) / (1 - std::min(usual, kSeenOnStack)));
+  }
+
+  // Which sites end in operator new, whatever stands between, or in a member of std::string.
+  void find_operators() {
+    for (const CallSite& site : sites_.rows) {
+      const auto chain = sites_.chain_of(site);
+      const bool is_one =
+          std::any_of(chain.begin(), chain.end(), [](const AllocatorFunction* allocator) {
+            const std::string& name = allocator->name;
+            return name.starts_with("_Znw") || name.starts_with("_Zna") ||
+                   name.starts_with("_ZNSt7__cxx11");
+          });
+      is_operator_.push_back(is_one ? 1 : 0);
+    }
+    const auto all = static_cast<double>(std::count(is_operator_.begin(), is_operator_.end(), 1));
+    operator_share_ = (all + 1) / (static_cast<double>(is_operator_.size()) + 2);
   }
 
   void name_functions() {
@@ -158,6 +175,7 @@ class Matcher {
     add_mentions(question, site, match);
     add_text(question, site, match);
     add_stack(match);
+    add_operator(question, match);
     add_name(question, match);
   }
 
@@ -235,6 +253,15 @@ class Matcher {
     SiteFact fact;
     fact.kind = SiteFact::Kind::OnStack;
     fact.weight = on_stack_[match.site.index()] != 0 ? on_stack_weight_ : not_on_stack_weight_;
+    match.facts.push_back(fact);
+  }
+
+  // The allocator of the standard containers calls operator new, and so do classes.
+  void add_operator(const ClusterQuestion& question, SiteMatch& match) const {
+    if (!question.is_of_cpp) return;
+    SiteFact fact;
+    fact.kind = SiteFact::Kind::Operator;
+    fact.weight = weight_of(is_operator_[match.site.index()], kMadeByOperator, operator_share_);
     match.facts.push_back(fact);
   }
 
@@ -377,6 +404,8 @@ class Matcher {
   std::vector<NameWords> functions_;                       // likewise
   std::unordered_map<std::string, uint32_t> word_counts_;  // in how many of those
   std::unordered_map<uint64_t, uint32_t> linked_at_;       // offset: sites pointed at from there
+  std::vector<uint8_t> is_operator_;                       // likewise
+  double operator_share_ = 0;
   double on_stack_weight_ = 0;
   double not_on_stack_weight_ = 0;
   ClusterQuestions questions_;

@@ -44,6 +44,8 @@ constexpr double kMentioned = 50;
 constexpr double kMostMentioned = 3.5;
 // Share of the calls that make blocks of some type whose result is a pointer to it.
 constexpr double kAssigned = 0.9;
+// Share of the calls of operator new among those that make parts of C++'s containers and its objects.
+constexpr double kMadeByOperator = 0.97;
 // A call that makes strings, where the blocks are some, and where they are not.
 constexpr double kMakesText = 1.5;
 constexpr double kMakesNoText = -2.5;
@@ -86,6 +88,7 @@ inline double factor_of(SiteFact::Kind kind) {
     case SiteFact::Kind::OnStack:
       return 1.5;
     case SiteFact::Kind::Assigned:
+    case SiteFact::Kind::Operator:
       return 1;
   }
   return 0;

@@ -34,6 +34,7 @@ struct SiteFact {
     OnStack,     // its return address lies in a stack, or in none
     Named,       // its function's name has a word of the type's
     Near,        // it lies near the code that the blocks, or what holds them, come from
+    Operator,    // it calls operator new, as what makes such blocks does, or does not
     Assigned,    // the source assigns what it returns to a pointer to what the blocks are
   };
   Kind kind = Kind::Size;

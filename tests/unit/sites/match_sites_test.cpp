@@ -60,7 +60,7 @@ class MatchSites : public testing::Test {
 
   SiteMatches match() {
     world_ = program_.build();
-    sites_.allocators.resize(1);
+    if (sites_.allocators.empty()) sites_.allocators.resize(1);
     std::vector<BlockId> members;
     std::vector<ClusterId> clusters;
     for (const auto& [address, cluster] : members_) {
@@ -280,6 +280,25 @@ TEST_F(MatchSites, TextIsMadeWhereItIsAssignedToPointersToCharacters) {
   const SiteMatches matches = match();
   EXPECT_EQ(matches[blocks].best[0].site, text);
   EXPECT_GT(probability_of(matches[blocks], text), 3 * probability_of(matches[blocks], numbers));
+}
+
+TEST_F(MatchSites, PartsOfContainersComeFromOperatorNew) {
+  const ClusterId blocks = cluster(20, 104);
+  Identity identity;
+  identity.label = "text of std::string";
+  identities_.emplace_back(blocks, identity);
+  clusters_.rows[blocks].shape = Shape::Text;
+  sites_.allocators.resize(3);
+  sites_.allocators[1].name = "_Znwm";
+  sites_.allocators[2].name = "strdup";
+  sites_.allocators[2].fills_text = true;
+  const CallSiteId duplicated = site(100);
+  sites_.rows[duplicated].allocator = 2;
+  const CallSiteId made = site(100);
+  sites_.rows[made].allocator = 1;
+  const SiteMatches matches = match();
+  EXPECT_EQ(matches[blocks].best[0].site, made);
+  EXPECT_GT(probability_of(matches[blocks], made), 3 * probability_of(matches[blocks], duplicated));
 }
 
 TEST(NameWords, AreTheWordsThatNamesAreMadeOf) {
