@@ -12,6 +12,10 @@
 // jump pointers (E. Myers, "An applicative random-access stack", 1983) instead of step by step: on a
 // list of a million nodes whose elements are also in a table the steps would be 10^12.
 //
+// Where everything leads everywhere, paths are long, and most nodes have the same semidominator. So
+// for each node the lowest one among its descendants in the walk is known when its own is worked out;
+// of a descendant the path is followed only as long as its answer may be that, and is not known to be.
+//
 // Many blocks of a program lead nowhere, and no path goes on through such a leaf. So leaves
 // are left out of all that. What dominates one is the lowest common ancestor, in the tree of the
 // others, of all that lead to it; jump pointers find that, too.
@@ -130,9 +134,19 @@ class Forest {
   Forest(GrowingArray<uint32_t>& ancestor, GrowingArray<uint32_t>& lowest)
       : ancestor_(ancestor), lowest_(lowest) {}
   void link(uint32_t row, uint32_t parent, uint32_t semi) {
+    note_below(parent, std::min(semi, lowest_below(row)));
     ancestor_[row] = parent;
     lowest_[row] = semi;
   }
+  // Of a row that is not linked: the lowest semidominator below it in the walk. It lies where the row
+  // has its ancestor later, inverted, so that zero is the highest.
+  [[nodiscard]] uint32_t lowest_below(uint32_t row) const { return ~ancestor_[row]; }
+  [[gnu::always_inline]] void announce(uint32_t row) const {
+    __builtin_prefetch(ancestor_.data() + row);
+    __builtin_prefetch(lowest_.data() + row);
+  }
+  // Of a linked row, whatever was found on its path so far.
+  [[nodiscard]] uint32_t lowest_known(uint32_t row) const { return lowest_[row]; }
   // The lowest semidominator on the path from `row` up to the last of its ancestors that is not
   // below `linked`.
   uint32_t lowest_above(uint32_t row, uint32_t linked) {
@@ -148,22 +162,57 @@ class Forest {
   }
 
  private:
+  void note_below(uint32_t row, uint32_t semi) { ancestor_[row] = std::max(ancestor_[row], ~semi); }
+
   GrowingArray<uint32_t>& ancestor_;
   GrowingArray<uint32_t>& lowest_;
   std::vector<uint32_t> path_;
 };
 
+// The links of one row lie all over the list, and what they lead to all over the forest: what rows to
+// come will ask for is fetched in steps, each of which needs what the one before has brought. GCC takes
+// calls of a function that does nothing else for superfluous, unless it is inlined.
+[[gnu::always_inline]] inline void announce(const Walk& walk, const Forest& forest, uint32_t row) {
+  constexpr uint32_t kRowsAhead = 8;
+  const auto before = [&](uint32_t steps) {
+    return row > steps * kRowsAhead ? row - steps * kRowsAhead : 0;
+  };
+  const uint32_t far = before(3);
+  __builtin_prefetch(walk.links.data() + walk.later[far]);
+  __builtin_prefetch(walk.number.data() + walk.node[far]);
+  const Link& first = walk.links[walk.later[before(2)]];
+  __builtin_prefetch(walk.links.data() + first.next);
+  forest.announce(first.predecessor);
+  const Link& second = walk.links[walk.links[walk.later[before(1)]].next];
+  __builtin_prefetch(walk.links.data() + second.next);
+  forest.announce(second.predecessor);
+}
+
 // Turns the walk's column of lowest predecessors into one of semidominators. Afterwards what it
-// keeps of later predecessors means nothing. `ancestor`: room for a column of rows.
+// keeps of later predecessors, and the numbers of nodes that are no leaves, mean nothing.
+// `ancestor`: room for a column of rows, all zero.
 void find_semidominators(Walk& walk, GrowingArray<uint32_t>& ancestor) {
   GrowingArray<uint32_t>& semi = walk.lowest;
   Forest forest(ancestor, walk.later);
+  // Where the descendants end of rows that have been worked out, and of their parents as far as known:
+  // a number is that of a row without any.
+  const auto end_of = [&](uint32_t row) -> uint32_t& { return walk.number[walk.node[row]]; };
   for (auto row = static_cast<uint32_t>(semi.size()); row-- > 1;) {
+    announce(walk, forest, row);
+    const uint32_t end = end_of(row);
+    const uint32_t below = forest.lowest_below(row);
+    uint32_t lowest = semi[row];
     for (uint32_t link = walk.later[row]; link != 0; link = walk.links[link].next) {
       const uint32_t predecessor = walk.links[link].predecessor;
-      semi[row] = std::min(semi[row], forest.lowest_above(predecessor, row + 1));
+      const bool is_below = predecessor < end;
+      if (is_below && lowest <= below) continue;
+      const bool is_known = is_below && forest.lowest_known(predecessor) == below;
+      lowest = std::min(lowest, is_known ? below : forest.lowest_above(predecessor, row + 1));
     }
-    forest.link(row, walk.parent[row], semi[row]);
+    semi[row] = lowest;
+    const uint32_t parent = walk.parent[row];
+    end_of(parent) = std::max(end_of(parent), end);
+    forest.link(row, parent, lowest);
   }
 }
 

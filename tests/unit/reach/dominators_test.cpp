@@ -78,6 +78,26 @@ TEST(Dominators, OfRandomGraphsAreThoseOfTheDefinition) {
   }
 }
 
+// Parts in which everything leads everywhere, joined by few edges: most nodes of a part have one
+// semidominator, and paths are as long as the part.
+TEST(Dominators, OfDenseGraphsAreThoseOfTheDefinition) {
+  std::mt19937 random(23);
+  for (int round = 0; round < 300; ++round) {
+    const uint32_t parts = 1 + below(random, 4);
+    const uint32_t part = 4 + below(random, 24);
+    const uint32_t nodes = parts * part;
+    Successors edges(nodes);
+    for (uint32_t node = 0; node < nodes; ++node) {
+      for (uint32_t i = below(random, 7); i > 0; --i)
+        edges[node].push_back(node / part * part + below(random, part));
+    }
+    for (uint32_t i = 2 * parts; i > 0; --i)
+      edges[below(random, nodes)].push_back(below(random, nodes));
+    const DominatorTree tree = find_dominators(flow_graph_of(edges), 0);
+    ASSERT_EQ(dominated_in(tree, nodes), dominated_by_definition(edges)) << "round " << round;
+  }
+}
+
 TEST(Dominators, ParentsComeBeforeTheirRows) {
   std::mt19937 random(11);
   Successors edges(500);
