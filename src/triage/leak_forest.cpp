@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "heapscan/base/hash.h"
+#include "heapscan/base/key_index.h"
 #include "triage/leak_forest_links.h"
 
 namespace heapscan {
@@ -153,15 +154,15 @@ class Folder {
     return node;
   }
   uint32_t find_or_add(uint32_t parent, ClusterId cluster) {
-    const uint64_t key = uint64_t{parent} << 32 | cluster.value;
-    const auto [at, is_new] = places_.try_emplace(key, static_cast<uint32_t>(nodes_.size()));
-    if (is_new) {
-      FoldedNode node;
-      node.cluster = cluster;
-      node.parent = parent;
-      nodes_.push_back(node);
-    }
-    return at->second;
+    const uint64_t key = mix((uint64_t{parent} << 32 | cluster.value) + 1);
+    if (const auto known = places_.find(key)) return *known;
+    const auto added = static_cast<uint32_t>(nodes_.size());
+    places_.insert(key, added);
+    FoldedNode node;
+    node.cluster = cluster;
+    node.parent = parent;
+    nodes_.push_back(node);
+    return added;
   }
 
   void count_shape(uint32_t head, uint64_t shape) {
@@ -241,7 +242,7 @@ class Folder {
   std::vector<ClusterId> cluster_of_;               // by number
   std::vector<uint32_t> node_of_;                   // by number
   std::vector<FoldedNode> nodes_;                   // parents before children
-  std::unordered_map<uint64_t, uint32_t> places_;   // parent << 32 | cluster -> node
+  KeyIndex places_;                                 // by parent and cluster
   std::unordered_map<uint32_t, HeadTotals> heads_;  // by root
   std::unordered_map<uint32_t, std::unordered_map<uint64_t, ShapeCount>> shapes_;  // by root
 };

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "heapscan/base/id.h"
+#include "heapscan/base/key_index.h"
 #include "heapscan/symbols/types.h"
 #include "symbols/dwarf/unit_types.h"
 
@@ -60,52 +61,6 @@ class UnitKeys {
   UnitTypes& unit_;
   std::vector<TypeKey> nominal_;
   std::vector<TypeKey> keys_;
-};
-
-// ---- rows by key --------------------------------------------------------------------------------
-
-// A hash table from 64-bit keys to rows, for keys that are hashes themselves. Key 0 is never in it.
-
-class KeyIndex {
- public:
-  [[nodiscard]] std::optional<uint32_t> find(uint64_t key) const {
-    if (key == 0 || slots_.empty()) return std::nullopt;
-    for (size_t i = key & mask();; i = (i + 1) & mask()) {
-      if (slots_[i].key == key) return slots_[i].row;
-      if (slots_[i].key == 0) return std::nullopt;
-    }
-  }
-  // Keeps the row that was there before.
-  void insert(uint64_t key, uint32_t row) {
-    if (key == 0) return;
-    if ((used_ + 1) * 2 > slots_.size()) grow();
-    put({key, row});
-  }
-
- private:
-  struct Slot {
-    uint64_t key = 0;
-    uint32_t row = 0;
-  };
-  [[nodiscard]] size_t mask() const { return slots_.size() - 1; }
-  void put(Slot slot) {
-    size_t i = slot.key & mask();
-    while (slots_[i].key != 0 && slots_[i].key != slot.key) i = (i + 1) & mask();
-    if (slots_[i].key != 0) return;
-    slots_[i] = slot;
-    ++used_;
-  }
-  void grow() {
-    std::vector<Slot> old(slots_.empty() ? 64 : slots_.size() * 2);
-    old.swap(slots_);
-    used_ = 0;
-    for (const Slot& slot : old) {
-      if (slot.key != 0) put(slot);
-    }
-  }
-
-  std::vector<Slot> slots_;
-  size_t used_ = 0;
 };
 
 // ---- the table ----------------------------------------------------------------------------------
