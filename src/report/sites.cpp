@@ -24,17 +24,22 @@ std::string spelled_address(const Analysis& analysis, Addr at) {
   return name.starts_with("vtable for ") ? name : "&" + name;
 }
 
+// "struct session *", "pointer to characters".
+std::string spelled_result_type(const Analysis& analysis, const SiteResult& result) {
+  const bool is_of_pointers = result.pointee == TypeKind::Pointer;
+  if (result.record.valid())
+    return analysis.types.spelled(result.record) + (is_of_pointers ? " **" : " *");
+  if (is_of_pointers) return "pointer to pointers";
+  if (result.pointee == TypeKind::Character) return "pointer to characters";
+  return result.pointee == TypeKind::Array ? "pointer to an array" : "pointer to numbers";
+}
+
 // "assigns them to session, a struct session *".
 std::string spelled_result(const Analysis& analysis, CallSiteId site) {
   const SiteResult& result = analysis.call_sites.results[site];
-  const bool is_of_pointers = result.pointee == TypeKind::Pointer;
-  std::string type = is_of_pointers                          ? "pointer to pointers"
-                     : result.pointee == TypeKind::Character ? "char *"
-                                                             : "pointer to numbers";
-  if (result.record.valid())
-    type = analysis.types.spelled(result.record) + (is_of_pointers ? " **" : " *");
-  if (result.name.empty()) return fmt::format("returns them as {}", escaped(type));
-  return fmt::format("assigns them to {}, a {}", escaped(result.name), escaped(type));
+  const std::string type = escaped(spelled_result_type(analysis, result));
+  if (result.name.empty()) return fmt::format("returns them as a {}", type);
+  return fmt::format("assigns them to {}, a {}", escaped(result.name), type);
 }
 
 std::string spelled_fact(const Analysis& analysis, const SiteFact& fact, CallSiteId id) {

@@ -401,11 +401,11 @@ class Matcher {
   const CallSites& sites_;
   std::vector<std::vector<Written>> written_;              // one per site
   std::vector<uint8_t> on_stack_;                          // likewise
+  std::vector<uint8_t> is_operator_;                       // likewise
   std::vector<NameWords> functions_;                       // likewise
   std::unordered_map<std::string, uint32_t> word_counts_;  // in how many of those
   std::unordered_map<uint64_t, uint32_t> linked_at_;       // offset: sites pointed at from there
-  std::vector<uint8_t> is_operator_;                       // likewise
-  double operator_share_ = 0;
+  double operator_share_ = 0;                              // of all sites
   double on_stack_weight_ = 0;
   double not_on_stack_weight_ = 0;
   ClusterQuestions questions_;

@@ -29,34 +29,28 @@ class RecordsByName {
     std::sort(rows_.begin(), rows_.end());
   }
 
-  // The one of that name and size; without a size, the only one of that name. Of several alike, the
-  // module's own.
+  // The one of that name and size, the module's own first; without a size, of that name. None where
+  // several would do.
   [[nodiscard]] TypeId find(std::string_view name, uint64_t bytes, ModuleId module) const {
     if (name.empty()) return {};
-    TypeId found;
-    bool is_only = true;
+    std::vector<TypeId> own;
+    std::vector<TypeId> others;
     const auto first = std::lower_bound(
         rows_.begin(), rows_.end(), name,
         [](const auto& row, std::string_view wanted) { return row.first < wanted; });
     for (auto row = first; row != rows_.end() && row->first == name; ++row) {
       const Type& type = types_.type(row->second);
       if (bytes != 0 && type.size != bytes) continue;
-      is_only = !found.valid();
-      if (is_only || type.module == module) found = row->second;
+      (type.module == module ? own : others).push_back(row->second);
     }
-    return bytes != 0 || is_only ? found : TypeId();
+    const std::vector<TypeId>& found = own.empty() ? others : own;
+    return found.size() == 1 ? found.front() : TypeId();
   }
 
  private:
   const Types& types_;
   std::vector<std::pair<std::string_view, TypeId>> rows_;
 };
-
-// How much a pointer says of what it points to.
-int rank_of(TypeKind pointee) {
-  if (pointee == TypeKind::Void || pointee == TypeKind::Unknown) return 0;
-  return is_record(pointee) ? 2 : 1;
-}
 
 const Variable* variable_at(const Types& types, ModuleId module, Addr address) {
   const auto variables = types.variables();
@@ -91,7 +85,7 @@ void name_results(const MemoryImage& image, const DebugInfo& debug_info, const T
   std::vector<CallSiteId> site_of;  // the places
   sites.results = Column<CallSiteId, SiteResult>(sites.rows.size());
   const auto take = [&](CallSiteId site, SiteResult result) {
-    if (rank_of(result.pointee) > rank_of(sites.results[site].pointee))
+    if (telling(result.pointee) > telling(sites.results[site].pointee))
       sites.results[site] = std::move(result);
   };
   for (size_t s = 0; s < sites.rows.size(); ++s) {

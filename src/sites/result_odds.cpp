@@ -23,7 +23,8 @@ bool says_something(const SiteResult& result) {
   return !is_record(result.pointee) || result.record.valid();
 }
 
-double odds_of(const FittingType& type) { return std::exp(type.score / kTenthsOfBit); }
+// Against the best.
+double odds_of(int score, int best) { return std::exp((score - best) / kTenthsOfBit); }
 
 }  // namespace
 
@@ -36,8 +37,12 @@ ResultOdds::ResultOdds(const Types& types, const Identity& identity, Shape shape
   if (type.valid() && is_record(types.type(type).kind)) record_ = type;
   if (type.valid() && types.type(type).kind == TypeKind::Pointer)
     pointed_at_ = types.type(type).target;
-  fitting_odds_ = std::exp(kNoType / kTenthsOfBit);
-  for (const FittingType& fitting : identity.fitting) fitting_odds_ += odds_of(fitting);
+  best_score_ = kNoType;
+  for (const FittingType& fitting : identity.fitting)
+    best_score_ = std::max(best_score_, fitting.score);
+  fitting_odds_ = odds_of(kNoType, best_score_);
+  for (const FittingType& fitting : identity.fitting)
+    fitting_odds_ += odds_of(fitting.score, best_score_);
 
   std::map<Result, double> counts;
   double known = 0;
@@ -89,7 +94,8 @@ std::optional<double> ResultOdds::chance_of(const SiteResult& result) const {
 double ResultOdds::chance_of_record(TypeId record) const {
   double best = 0;
   for (const FittingType& fitting : identity_.fitting) {
-    if (are_related(fitting.type, record)) best = std::max(best, odds_of(fitting));
+    if (are_related(fitting.type, record))
+      best = std::max(best, odds_of(fitting.score, best_score_));
   }
   return best / fitting_odds_;
 }

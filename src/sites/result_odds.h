@@ -36,7 +36,8 @@ class ResultOdds {
   const CallSites& sites_;
   TypeId record_;            // that the blocks are, or an array of
   TypeId pointed_at_;        // by all of the blocks, which are arrays of pointers
-  double fitting_odds_ = 0;  // of all types that fit
+  int best_score_ = 0;       // of the types that fit
+  double fitting_odds_ = 0;  // of all of them, the best having 1
   std::map<Result, double> weights_;
 };
 

@@ -86,8 +86,10 @@ class ResultWalk {
                          insn.operand[1].bytes == 8 && holds(insn.operand[1].reg);
     if (is_copy && insn.operand[0].kind == Operand::Kind::Memory) {
       add_memory(insn);
+      forget_frame(insn);
       return;
     }
+    forget_frame(insn);
     const uint16_t written = written_by(insn);
     release(written, insn.end());
     for (size_t reg = 0; reg < kGeneralRegisters; ++reg) {
@@ -96,6 +98,19 @@ class ResultWalk {
     if (is_load_from_frame(insn)) loaded_[insn.operand[0].reg] = insn.operand[1];
     if (is_copy && insn.operand[0].kind == Operand::Kind::General)
       hold(insn.operand[0].reg, insn.end());
+  }
+
+  // What was loaded from the frame is known by where that lies.
+  void forget_frame(const Instruction& insn) {
+    constexpr uint16_t kFrame = 1U << kRsp | 1U << kRbp;
+    const bool moves_frame = insn.operation == Operation::Push ||
+                             insn.operation == Operation::Pop ||
+                             insn.operation == Operation::Leave || (written_by(insn) & kFrame) != 0;
+    if (moves_frame) loaded_ = {};
+    if (insn.operands == 0 || insn.operand[0].kind != Operand::Kind::Memory) return;
+    for (std::optional<Operand>& loaded : loaded_) {
+      if (loaded && loaded->base == insn.operand[0].base) loaded.reset();
+    }
   }
 
   // Of code that is not optimised: the pointer is fetched before it is written through.

@@ -88,7 +88,7 @@ class Sites(SitesTest):
     def test_are_told_apart_by_what_the_source_assigns_them_to(self):
         for name in ("assigned_results", "assigned_results_o0", "assigned_results_o2"):
             sites = self.sites_of(name, "--kinds", "definite,possible,reachable,indirect")
-            for maker, words in (("make_task", "returns them as struct task *"),
+            for maker, words in (("make_task", "returns them as a struct task *"),
                                  ("make_reply", "assigns them to reply, a struct reply *"),
                                  ("make_timer", "assigns them to owner->newest, a struct timer *"),
                                  ("make_lease", "assigns them to newest_lease, a struct lease *")):

@@ -112,8 +112,15 @@ void check_named_values(const DebugInfo& info, const Module& module) {
       places.push_back(place);
     }
   }
-  for (const auto& value : info.named_values_at(places))
-    HS_CHECK(!value || value->record.empty() || value->pointee != TypeKind::Void);
+  const auto values = info.named_values_at(places);
+  const auto again = info.named_values_at(places);
+  constexpr size_t kLongest = 4096;
+  for (size_t i = 0; i < values.size(); ++i) {
+    HS_CHECK(values[i].has_value() == again[i].has_value());
+    if (!values[i]) continue;
+    HS_CHECK(values[i]->name == again[i]->name && values[i]->record == again[i]->record);
+    HS_CHECK(values[i]->name.size() + values[i]->record.size() < kLongest);
+  }
 }
 
 }  // namespace

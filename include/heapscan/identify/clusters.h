@@ -90,8 +90,8 @@ struct Evidence {
 // A type that blocks may be of: nothing in them contradicts it.
 struct FittingType {
   TypeId type;
-  int score =
-      0;  // what speaks for it: ten times the binary logarithm of how much likelier it makes them
+  // What speaks for it: ten times the binary logarithm of how much likelier it makes them.
+  int score = 0;
 };
 
 // The evidence of each family, strongest first.

@@ -40,7 +40,7 @@ struct ValuePlace {
   enum class Kind : uint8_t {
     Register,  // it is in `reg` before each instruction of `code`
     Memory,    // the instruction `code` writes it at `reg` + `displacement`
-    Behind,    // it writes it `member` bytes behind what the pointer at `reg` + `displacement` leads to
+    Behind,  // it writes it `member` bytes behind what the pointer at `reg` + `displacement` leads to
     Returned,  // the instruction `code` returns it from the function
   };
   Kind kind = Kind::Register;
@@ -58,6 +58,12 @@ struct NamedValue {
   std::string record;         // "session", without namespaces; empty: none
   uint64_t record_bytes = 0;  // 0: not known
 };
+
+// How much it says of the memory that a pointer leads to `pointee`: nothing, something, the record.
+[[nodiscard]] constexpr int telling(TypeKind pointee) {
+  if (pointee == TypeKind::Void || pointee == TypeKind::Unknown) return 0;
+  return is_record(pointee) ? 2 : 1;
+}
 
 class DebugInfo {
  public:
@@ -86,7 +92,8 @@ class DebugInfo {
 
   // What the source calls the pointer that each place has: the variable that comes to be in the register
   // there, that is where it is assigned; the variable or member that lies in that memory; the result of
-  // the function. One entry per place; nothing where debug information does not tell.
+  // the function. One entry per place; nothing where debug information does not tell, or would have to be
+  // read for too long.
   [[nodiscard]] std::vector<std::optional<NamedValue>> named_values_at(
       std::span<const ValuePlace> places) const;
 

@@ -30,6 +30,8 @@ class DieSteps {
   }
   // libdw keeps each operation of an expression that it was asked for.
   void parse(size_t operations) { charge(operations); }
+  // What is cheap to look at counts, too, where there may be very many.
+  void compare(size_t times) { charge(times / kComparisonsOfStep); }
   // libdw goes past what hangs below an entry to find its sibling.
   void pass(Dwarf_Die& die, Dwarf_Die& next) {
     const Dwarf_Off from = dwarf_dieoffset(&die);
@@ -39,7 +41,8 @@ class DieSteps {
 
  private:
   static constexpr uint64_t kAttributesOfStep =
-      16;                                         // a look at an entry with more is several steps
+      16;  // a look at an entry with more is several steps
+  static constexpr uint64_t kComparisonsOfStep = 16;
   static constexpr uint64_t kBytesOfStep = 1024;  // likewise, for what lies between two entries
   void charge(uint64_t steps) { left_ -= std::min(left_, steps); }
 

@@ -14,7 +14,6 @@ constexpr size_t kMostVariables = 8'000'000;
 constexpr uint64_t kMostTypeNameBytes = uint64_t{1} << 30;
 constexpr int kMostForwards = 64;
 
-
 }  // namespace
 
 bool TypeTable::full() const {

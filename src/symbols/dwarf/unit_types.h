@@ -95,6 +95,9 @@ struct UnitTypes {
 
 // Whether programs in it are shown as in C++ (DW_LANG_*).
 [[nodiscard]] bool is_cpp(uint64_t language);
+// Of a base type (DW_ATE_*), and of what is none (DW_TAG_*).
+[[nodiscard]] TypeKind kind_of_encoding(uint64_t encoding);
+[[nodiscard]] TypeKind kind_of_tag(uint16_t tag);
 // Typedefs and qualifiers: the type is what they lead to.
 [[nodiscard]] bool is_alias(uint16_t tag);
 

@@ -14,6 +14,8 @@ namespace {
 
 constexpr uint64_t kPointerSize = 8;
 
+}  // namespace
+
 TypeKind kind_of_encoding(uint64_t encoding) {
   switch (encoding) {
     case DW_ATE_boolean:
@@ -58,6 +60,8 @@ TypeKind kind_of_tag(uint16_t tag) {
       return TypeKind::Unknown;
   }
 }
+
+namespace {
 
 bool is_type(uint16_t tag) {
   return tag == DW_TAG_base_type || tag == DW_TAG_unspecified_type || tag == DW_TAG_subrange_type ||

@@ -272,6 +272,45 @@ TEST_F(MatchSites, OfTypesThatFitTheLikelierSpeaksForACall) {
   EXPECT_GE(probability_of(found, fits), probability_of(found, contradicted));
 }
 
+TEST_F(MatchSites, AHeadThatIsWrittenOutIsTheSameBeginning) {
+  const ClusterId blocks = cluster(20, 104);
+  const TypeId number = types_.add({.kind = TypeKind::Integer, .size = 8, .name = "long"});
+  const Member common{.offset = 0, .type = number, .name = "kind"};
+  const TypeId header = record("header");
+  types_.set_members(header, {common});
+  const TypeId node = record("node");
+  types_.set_members(node, {common, {.offset = 8, .type = number, .name = "value"}});
+  const TypeId other = record("other");
+  types_.set_members(other, {{.offset = 0, .type = number, .name = "length"}});
+  Identity identity;
+  identity.label = "struct node";
+  identity.type = node;
+  identities_.emplace_back(blocks, identity);
+  const CallSiteId as_header = site_of(TypeKind::Struct, header);
+  const CallSiteId as_other = site_of(TypeKind::Struct, other);
+  const SiteMatches matches = match();
+  EXPECT_EQ(matches[blocks].best[0].site, as_header);
+  EXPECT_GT(probability_of(matches[blocks], as_header),
+            3 * probability_of(matches[blocks], as_other));
+}
+
+TEST_F(MatchSites, ArraysOfPointersAreToldByWhatThesePointTo) {
+  const ClusterId blocks = cluster(20, 104);
+  clusters_.rows[blocks].shape = Shape::Pointers;
+  const TypeId session = record("session");
+  const TypeId channel = record("channel");
+  const TypeId pointer = types_.add({.kind = TypeKind::Pointer, .size = 8, .target = session});
+  Identity identity;
+  identity.label = "array of struct session *";
+  identity.type = pointer;
+  identities_.emplace_back(blocks, identity);
+  const CallSiteId right = site_of(TypeKind::Pointer, session);
+  const CallSiteId wrong = site_of(TypeKind::Pointer, channel);
+  const SiteMatches matches = match();
+  EXPECT_EQ(matches[blocks].best[0].site, right);
+  EXPECT_GT(probability_of(matches[blocks], right), 3 * probability_of(matches[blocks], wrong));
+}
+
 TEST_F(MatchSites, TextIsMadeWhereItIsAssignedToPointersToCharacters) {
   const ClusterId blocks = cluster(20, 104);
   clusters_.rows[blocks].shape = Shape::Text;

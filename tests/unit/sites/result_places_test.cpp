@@ -55,7 +55,7 @@ TEST(ResultPlaces, TheResultIsInRaxUntilThatIsWritten) {
   const ValuePlace* const rbx = place_of(found, ValuePlace::Kind::Register, kRbxThere);
   ASSERT_NE(rbx, nullptr);
   EXPECT_EQ(rbx->code, AddrRange(kBehind + 3, kBehind + 6));
-  EXPECT_EQ(place_of(found, ValuePlace::Kind::Returned), nullptr) << "zero is";
+  EXPECT_EQ(place_of(found, ValuePlace::Kind::Returned), nullptr) << "it returns zero";
 }
 
 TEST(ResultPlaces, ACalledFunctionMayChangeRax) {
@@ -85,6 +85,12 @@ TEST(ResultPlaces, APointerFetchedFromTheFrameLeadsThere) {
   EXPECT_EQ(behind->member, 0x18);
 }
 
+TEST(ResultPlaces, WhereTheFrameMovesWhatWasFetchedIsForgotten) {
+  // mov rdx, [rbp-8]; pop rbp; mov [rdx+0x18], rax
+  const ResultPlaces found = places_behind({0x48, 0x8b, 0x55, 0xf8, 0x5d, 0x48, 0x89, 0x42, 0x18});
+  EXPECT_EQ(place_of(found, ValuePlace::Kind::Behind, kRbpThere), nullptr);
+}
+
 TEST(ResultPlaces, AVariableOfTheModuleHasAnAddress) {
   // mov [rip+0x100], rax
   const ResultPlaces found = places_behind({0x48, 0x89, 0x05, 0x00, 0x01, 0x00, 0x00});
@@ -99,13 +105,13 @@ TEST(ResultPlaces, AFieldOfTheBlockItselfIsNoPlace) {
 }
 
 TEST(ResultPlaces, JumpsAreFollowed) {
-  // jmp +2; (two bytes that are no way through) ; mov rbx, rax
+  // jmp +2; (two bytes that are skipped) ; mov rbx, rax
   const ResultPlaces found = places_behind({0xeb, 0x02, 0x31, 0xc0, 0x48, 0x89, 0xc3});
   EXPECT_NE(place_of(found, ValuePlace::Kind::Register, kRbxThere), nullptr);
   EXPECT_NE(place_of(found, ValuePlace::Kind::Returned), nullptr);
 }
 
-TEST(ResultPlaces, ACodeThatJumpsToItselfEnds) {
+TEST(ResultPlaces, CodeThatJumpsToItselfEnds) {
   EXPECT_LE(places_behind({0xeb, 0xfe}).places.size(), 4U);
 }
 
