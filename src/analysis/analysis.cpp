@@ -160,10 +160,8 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
     a.call_sites = stages.run("find call sites", [&] {
       return find_call_sites(a.image, a.symbols, a.runtime, options.code_store);
     });
-    stages.run("name results", [&] {
-      name_results(a.image, debug_info, a.types, a.call_sites);
-      return true;
-    });
+    a.call_sites.results = stages.run(
+        "name results", [&] { return name_results(a.image, debug_info, a.types, a.call_sites); });
     a.site_matches = stages.run("match call sites", [&] {
       return match_sites({a.image, a.symbols, a.types, a.runtime, a.heap, a.clusters, a.identities},
                          a.call_sites);

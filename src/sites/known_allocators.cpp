@@ -90,6 +90,11 @@ constexpr const char* kStringMembers[] = {
 };
 constexpr const char* kString = "_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE";
 
+// Of new and new[] (Itanium C++ ABI, operator names).
+bool is_operator_new(std::string_view name) {
+  return name.starts_with("_Znw") || name.starts_with("_Zna");
+}
+
 AllocatorFunction allocator_of(const KnownName& known, Addr function) {
   AllocatorFunction allocator;
   allocator.function = function;
@@ -97,6 +102,7 @@ AllocatorFunction allocator_of(const KnownName& known, Addr function) {
   allocator.size_parameter = known.size;
   allocator.count_parameter = known.count;
   allocator.fills_text = known.fills_text;
+  allocator.is_operator_new = is_operator_new(known.name);
   allocator.result_parameter = known.result;
   return allocator;
 }
@@ -120,6 +126,7 @@ std::vector<AllocatorFunction> find_known_allocators(const MemoryImage& image,
         allocator.function = *at;
         allocator.name = name;
         allocator.fills_text = true;
+        allocator.is_operator_new = true;
         found.push_back(std::move(allocator));
       }
     }

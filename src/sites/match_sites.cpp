@@ -43,7 +43,7 @@ class Matcher {
     written_.reserve(sites.rows.size());
     for (const CallSite& site : sites.rows) written_.push_back(written_by(site));
     find_on_stacks();
-    find_operators();
+    count_operators();
     name_functions();
     count_links();
   }
@@ -75,20 +75,14 @@ class Matcher {
     not_on_stack_weight_ = std::log((1 - kSeenOnStack) / (1 - std::min(usual, kSeenOnStack)));
   }
 
-  // Which sites end in operator new, whatever stands between, or in a member of std::string.
-  void find_operators() {
-    for (const CallSite& site : sites_.rows) {
-      const auto chain = sites_.chain_of(site);
-      const bool is_one =
-          std::any_of(chain.begin(), chain.end(), [](const AllocatorFunction* allocator) {
-            const std::string& name = allocator->name;
-            return name.starts_with("_Znw") || name.starts_with("_Zna") ||
-                   name.starts_with("_ZNSt7__cxx11");
-          });
-      is_operator_.push_back(is_one ? 1 : 0);
-    }
-    const auto all = static_cast<double>(std::count(is_operator_.begin(), is_operator_.end(), 1));
-    operator_share_ = (all + 1) / (static_cast<double>(is_operator_.size()) + 2);
+  [[nodiscard]] bool is_operator(const CallSite& site) const {
+    return sites_.allocators[site.allocator].is_operator_new;
+  }
+  void count_operators() {
+    const auto all = static_cast<double>(
+        std::count_if(sites_.rows.begin(), sites_.rows.end(),
+                      [this](const CallSite& site) { return is_operator(site); }));
+    operator_share_ = (all + 1) / (static_cast<double>(sites_.rows.size()) + 2);
   }
 
   void name_functions() {
@@ -175,7 +169,7 @@ class Matcher {
     add_mentions(question, site, match);
     add_text(question, site, match);
     add_stack(match);
-    add_operator(question, match);
+    add_operator(question, site, match);
     add_name(question, match);
   }
 
@@ -257,11 +251,11 @@ class Matcher {
   }
 
   // The allocator of the standard containers calls operator new, and so do classes.
-  void add_operator(const ClusterQuestion& question, SiteMatch& match) const {
+  void add_operator(const ClusterQuestion& question, const CallSite& site, SiteMatch& match) const {
     if (!question.is_of_cpp) return;
     SiteFact fact;
     fact.kind = SiteFact::Kind::Operator;
-    fact.weight = weight_of(is_operator_[match.site.index()], kMadeByOperator, operator_share_);
+    fact.weight = weight_of(is_operator(site) ? 1 : 0, kMadeByOperator, operator_share_);
     match.facts.push_back(fact);
   }
 
@@ -401,7 +395,6 @@ class Matcher {
   const CallSites& sites_;
   std::vector<std::vector<Written>> written_;              // one per site
   std::vector<uint8_t> on_stack_;                          // likewise
-  std::vector<uint8_t> is_operator_;                       // likewise
   std::vector<NameWords> functions_;                       // likewise
   std::unordered_map<std::string, uint32_t> word_counts_;  // in how many of those
   std::unordered_map<uint64_t, uint32_t> linked_at_;       // offset: sites pointed at from there

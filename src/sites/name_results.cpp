@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "heapscan/identify/described_variables.h"
 #include "heapscan/sites/call_sites.h"
 #include "sites/result_places.h"
 
@@ -52,16 +53,6 @@ class RecordsByName {
   std::vector<std::pair<std::string_view, TypeId>> rows_;
 };
 
-const Variable* variable_at(const Types& types, ModuleId module, Addr address) {
-  const auto variables = types.variables();
-  const auto key = [](const Variable& v) { return std::pair(v.module, v.address); };
-  const auto at = std::partition_point(variables.begin(), variables.end(), [&](const Variable& v) {
-    return key(v) < std::pair(module, address);
-  });
-  const bool is_it = at != variables.end() && key(*at) == std::pair(module, address);
-  return is_it && !at->is_thread_local ? &*at : nullptr;
-}
-
 SiteResult result_of(const Types& types, const Variable& variable) {
   SiteResult result;
   if (!variable.type.valid()) return result;
@@ -79,15 +70,15 @@ SiteResult result_of(const Types& types, const Variable& variable) {
 
 }  // namespace
 
-void name_results(const MemoryImage& image, const DebugInfo& debug_info, const Types& types,
-                  CallSites& sites) {
+Column<CallSiteId, SiteResult> name_results(const MemoryImage& image, const DebugInfo& debug_info,
+                                            const Types& types, const CallSites& sites) {
   std::vector<ValuePlace> places;
   std::vector<CallSiteId> site_of;  // the places
-  sites.results = Column<CallSiteId, SiteResult>(sites.rows.size());
+  Column<CallSiteId, SiteResult> results(sites.rows.size());
   const auto take = [&](CallSiteId site, SiteResult result) {
-    if (telling(result.pointee) > telling(sites.results[site].pointee))
-      sites.results[site] = std::move(result);
+    if (telling(result.pointee) > telling(results[site].pointee)) results[site] = std::move(result);
   };
+  const DescribedVariables variables(types);
   for (size_t s = 0; s < sites.rows.size(); ++s) {
     const CallSite& site = sites.rows[CallSiteId(s)];
     if (!site.module.valid() || !debug_info.describes(site.module)) continue;
@@ -96,11 +87,12 @@ void name_results(const MemoryImage& image, const DebugInfo& debug_info, const T
     places.insert(places.end(), found.places.begin(), found.places.end());
     site_of.resize(places.size(), CallSiteId(s));
     for (const Addr at : found.written_at) {
-      if (const Variable* const variable = variable_at(types, site.module, at))
-        take(CallSiteId(s), result_of(types, *variable));
+      const DescribedVariable* const variable = variables.at(at);
+      if (variable != nullptr && variable->global != nullptr && variable->range.begin() == at)
+        take(CallSiteId(s), result_of(types, *variable->global));
     }
   }
-  if (places.empty()) return;
+  if (places.empty()) return results;
   const RecordsByName records(types);
   const auto values = debug_info.named_values_at(places);
   for (size_t p = 0; p < places.size(); ++p) {
@@ -110,6 +102,7 @@ void name_results(const MemoryImage& image, const DebugInfo& debug_info, const T
          {value.name, value.pointee,
           records.find(value.record, value.record_bytes, sites.rows[site_of[p]].module)});
   }
+  return results;
 }
 
 }  // namespace heapscan

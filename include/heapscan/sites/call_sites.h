@@ -64,6 +64,7 @@ struct AllocatorFunction {
   uint64_t header_bytes = 0;     // between what malloc returns and what it returns
   uint64_t scale = 1;            // of the size parameter
   bool fills_text = false;       // strdup: the block is a string
+  bool is_operator_new = false;  // or ends in it, as the members of std::string do
   int8_t result_parameter = -1;  // the block goes through this pointer; -1: it is returned
   bool is_maker = false;  // it decides itself how much it asks for: a function that makes an object
   Addr inner;             // the allocator that it calls; null for those of libraries
@@ -119,9 +120,11 @@ struct CallSites {
 [[nodiscard]] CallSites find_call_sites(const MemoryImage& image, const Symbols& symbols,
                                         const RuntimeFacts& runtime, const CodeStore& store = {});
 
-// Fills in `results`, as far as debug information tells: location lists and the code behind each call.
+// CallSites::results, as far as debug information tells: location lists and the code behind each call.
 // `types` are of the same modules.
-void name_results(const MemoryImage& image, const DebugInfo& debug_info, const Types& types,
-                  CallSites& sites);
+[[nodiscard]] Column<CallSiteId, SiteResult> name_results(const MemoryImage& image,
+                                                          const DebugInfo& debug_info,
+                                                          const Types& types,
+                                                          const CallSites& sites);
 
 }  // namespace heapscan

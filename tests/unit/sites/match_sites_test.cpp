@@ -328,8 +328,7 @@ TEST_F(MatchSites, PartsOfContainersComeFromOperatorNew) {
   identities_.emplace_back(blocks, identity);
   clusters_.rows[blocks].shape = Shape::Text;
   sites_.allocators.resize(3);
-  sites_.allocators[1].name = "_Znwm";
-  sites_.allocators[2].name = "strdup";
+  sites_.allocators[1].is_operator_new = true;
   sites_.allocators[2].fills_text = true;
   const CallSiteId duplicated = site(100);
   sites_.rows[duplicated].allocator = 2;
