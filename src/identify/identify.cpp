@@ -78,7 +78,7 @@ void add_typing(const Inputs& inputs, FamilyEvidence& all) {
         const Type& type = inputs.types.type(evidence.type);
         if (is_part_of_nodes(type)) continue;
         evidence.label = name_people_know(evidence.label);
-        evidence.unites = type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
+        evidence.unites = is_record(type);
       }
       add(all.rows[FamilyId(i)], std::move(evidence));
     }

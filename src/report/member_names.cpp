@@ -21,10 +21,6 @@ const Member* member_at(const Types& types, TypeId type, uint64_t offset) {
   return best;
 }
 
-bool is_record(const Type& type) {
-  return type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
-}
-
 // Takes one step inwards; false when there is none.
 bool descend(const Types& types, TypeId& type, uint64_t& offset, std::string& name) {
   const Type& outer = types.type(type);

@@ -74,10 +74,6 @@ namespace {
 
 constexpr uint8_t kDeepestNesting = 64;
 
-bool is_record(const Type& type) {
-  return type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
-}
-
 class ContainmentWalk {
  public:
   ContainmentWalk(Column<TypeId, Type>& types, std::vector<Member>& members)

@@ -59,6 +59,7 @@ struct Type {
   bool is_class = false;  // declared in C++ or named by a typedef: shown without "struct"
   ModuleId module = {};   // the first of those that describe it; none: unknown
 };
+[[nodiscard]] inline bool is_record(const Type& type) { return is_record(type.kind); }
 
 struct Member {
   uint64_t offset = 0;  // bytes

@@ -74,10 +74,6 @@ struct Tail {
 };
 [[nodiscard]] std::optional<Tail> tail_of(const Types& types, TypeId id);
 
-[[nodiscard]] inline bool is_record(const Type& type) {
-  return type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
-}
-
 class Layouts {
  public:
   explicit Layouts(const Types& types) : types_(types) {}

@@ -10,9 +10,7 @@ namespace {
 enum Seed : uint64_t { kBase = 1, kNamed, kDeclared, kRecord, kPointer, kArray, kReference };
 constexpr TypeKey kCircle = 1;  // of a typedef of itself, and the like
 
-bool is_record(const RawType& type) {
-  return type.kind == TypeKind::Struct || type.kind == TypeKind::Union;
-}
+bool is_record(const RawType& type) { return is_record(type.kind); }
 
 bool has_target(const RawType& type) {
   return UnitKeys::passes_through(type) || type.kind == TypeKind::Pointer ||
