@@ -40,7 +40,7 @@ ClusterQuestions::ClusterQuestions(const MatchInputs& in, size_t count) : in_(in
 }
 
 ClusterQuestion ClusterQuestions::of(ClusterId id) const {
-  ClusterQuestion question{id, in_.clusters.rows[id], {}, {}, {}, 0, {}, 0, false};
+  ClusterQuestion question{id, in_.clusters.rows[id]};
   add_type(question);
   const std::vector<BlockId>& samples = question.cluster.samples;
   const size_t step = std::max<size_t>(1, samples.size() / kMostSamples);

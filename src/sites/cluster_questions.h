@@ -18,13 +18,13 @@ namespace heapscan {
 struct ClusterQuestion {
   ClusterId id;
   const Cluster& cluster;
-  std::vector<BlockBytes> samples;
-  std::vector<BlockBytes> others;                // of that size, not of this cluster
-  std::vector<std::pair<uint64_t, Addr>> names;  // offset, what all samples name there
-  uint64_t type_bytes = 0;                       // of the type they are of; 0: not known
-  NameWords words;                               // of its name, or of the label
-  uint64_t used_bytes = 0;                       // up to the last word that means something
-  bool is_of_cpp = false;                        // parts of its containers, objects with a vtable
+  std::vector<BlockBytes> samples = {};
+  std::vector<BlockBytes> others = {};                // of that size, not of this cluster
+  std::vector<std::pair<uint64_t, Addr>> names = {};  // offset, what all samples name there
+  uint64_t type_bytes = 0;                            // of the type they are of; 0: not known
+  NameWords words = {};                               // of its name, or of the label
+  uint64_t used_bytes = 0;                            // up to the last word that means something
+  bool is_of_cpp = false;  // parts of its containers, objects with a vtable
 };
 
 // Refers to all that it is made of.

@@ -28,22 +28,22 @@ class DieSteps {
     charge(cost_);
     return true;
   }
-  // libdw keeps each operation of an expression that it was asked for.
-  void parse(size_t operations) { charge(operations); }
-  // What is cheap to look at counts, too, where there may be very many.
-  void compare(size_t times) { charge(times / kComparisonsOfStep); }
   // libdw goes past what hangs below an entry to find its sibling.
   void pass(Dwarf_Die& die, Dwarf_Die& next) {
     const Dwarf_Off from = dwarf_dieoffset(&die);
     const Dwarf_Off to = dwarf_dieoffset(&next);
     charge((std::max(from, to) - from) / kBytesOfStep);
   }
+  // libdw keeps each operation of an expression that it was asked for.
+  void parse(size_t operations) { charge(operations); }
+  // What is cheap to look at counts, too, where there may be very many.
+  void compare(size_t times) { charge(times / kComparisonsOfStep); }
 
  private:
-  static constexpr uint64_t kAttributesOfStep =
-      16;  // a look at an entry with more is several steps
+  // Of which more are several steps: attributes of an entry, bytes between two, comparisons.
+  static constexpr uint64_t kAttributesOfStep = 16;
+  static constexpr uint64_t kBytesOfStep = 1024;
   static constexpr uint64_t kComparisonsOfStep = 16;
-  static constexpr uint64_t kBytesOfStep = 1024;  // likewise, for what lies between two entries
   void charge(uint64_t steps) { left_ -= std::min(left_, steps); }
 
   uint64_t left_;
@@ -78,6 +78,16 @@ void walk_dies(Level outermost, DieSteps& steps, GoesOn&& goes_on, Visit&& visit
     steps.pass(die, next);
     die = next;
   }
+}
+
+// Lets `walker` walk each unit that has code at any of `addresses`, which are sorted, as long as it may
+// go on.
+template <typename Walker>
+void walk_units_with(const LibdwFile& libdw, std::span<const FileAddr> addresses, Walker& walker) {
+  libdw.for_units_with(addresses, [&](size_t unit, Dwarf_Die& root, std::span<const size_t> which) {
+    walker.walk(unit, root, which);
+    return walker.may_go_on();
+  });
 }
 
 }  // namespace heapscan

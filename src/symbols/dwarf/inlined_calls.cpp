@@ -130,11 +130,7 @@ std::vector<std::vector<InlinedCall>> find_inlined_calls(const DwarfFile& file,
       addresses.empty() ? std::nullopt : LibdwFile::open(file, LibdwFile::Texts::All);
   if (!libdw) return std::vector<std::vector<InlinedCall>>(addresses.size());
   InlinedWalk walk(file, *libdw, addresses);
-  libdw->for_units_with(addresses,
-                        [&](size_t unit, Dwarf_Die& root, std::span<const size_t> which) {
-                          walk.walk(unit, root, which);
-                          return walk.may_go_on();
-                        });
+  walk_units_with(*libdw, addresses, walk);
   return walk.take();
 }
 

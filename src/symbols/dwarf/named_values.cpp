@@ -472,11 +472,7 @@ std::vector<std::optional<NamedValue>> find_named_values(const DwarfFile& file, 
   std::vector<FileAddr> addresses;
   for (const ValueQuery& query : queries) addresses.push_back(query.begin);
   NamedValuesWalk walk(*libdw, code, queries);
-  libdw->for_units_with(addresses,
-                        [&](size_t unit, Dwarf_Die& root, std::span<const size_t> which) {
-                          walk.walk(unit, root, which);
-                          return walk.may_go_on();
-                        });
+  walk_units_with(*libdw, addresses, walk);
   return walk.take();
 }
 

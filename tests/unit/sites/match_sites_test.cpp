@@ -83,6 +83,18 @@ class MatchSites : public testing::Test {
     if (head.valid()) types_.set_members(id, {{.offset = 0, .type = head, .name = "head"}});
     return id;
   }
+  void settle(ClusterId blocks, const char* label, TypeId type = {}) {
+    Identity identity;
+    identity.label = label;
+    identity.type = type;
+    identities_.emplace_back(blocks, identity);
+  }
+  // The likelier of two sites by far.
+  static void expect_order(const ClusterSites& sites, CallSiteId right, CallSiteId wrong) {
+    ASSERT_FALSE(sites.best.empty());
+    EXPECT_EQ(sites.best[0].site, right);
+    EXPECT_GT(probability_of(sites, right), 3 * probability_of(sites, wrong));
+  }
   // A site of 100 bytes whose result the source assigns to a pointer to that.
   CallSiteId site_of(TypeKind pointee, TypeId record = {}) {
     const CallSiteId id = site(100);
@@ -226,10 +238,7 @@ TEST_F(MatchSites, AResultOfTheBlocksTypeSpeaksForACall) {
   const ClusterId blocks = cluster(20, 104);
   const TypeId session = record("session");
   const TypeId channel = record("channel");
-  Identity identity;
-  identity.label = "struct session";
-  identity.type = session;
-  identities_.emplace_back(blocks, identity);
+  settle(blocks, "struct session", session);
   const CallSiteId right = site_of(TypeKind::Struct, session);
   const CallSiteId silent = site_of(TypeKind::Void);
   const CallSiteId wrong = site_of(TypeKind::Struct, channel);
@@ -244,10 +253,7 @@ TEST_F(MatchSites, WhatBeginsWithTheResultsTypeMayBeMeant) {
   const ClusterId blocks = cluster(20, 104);
   const TypeId shape = record("Shape");
   const TypeId circle = record("Circle", shape);
-  Identity identity;
-  identity.label = "Circle";
-  identity.type = circle;
-  identities_.emplace_back(blocks, identity);
+  settle(blocks, "Circle", circle);
   const CallSiteId base = site_of(TypeKind::Struct, shape);
   site_of(TypeKind::Struct, record("Line"));
   const SiteMatches matches = match();
@@ -282,16 +288,10 @@ TEST_F(MatchSites, AHeadThatIsWrittenOutIsTheSameBeginning) {
   types_.set_members(node, {common, {.offset = 8, .type = number, .name = "value"}});
   const TypeId other = record("other");
   types_.set_members(other, {{.offset = 0, .type = number, .name = "length"}});
-  Identity identity;
-  identity.label = "struct node";
-  identity.type = node;
-  identities_.emplace_back(blocks, identity);
+  settle(blocks, "struct node", node);
   const CallSiteId as_header = site_of(TypeKind::Struct, header);
   const CallSiteId as_other = site_of(TypeKind::Struct, other);
-  const SiteMatches matches = match();
-  EXPECT_EQ(matches[blocks].best[0].site, as_header);
-  EXPECT_GT(probability_of(matches[blocks], as_header),
-            3 * probability_of(matches[blocks], as_other));
+  expect_order(match()[blocks], as_header, as_other);
 }
 
 TEST_F(MatchSites, ArraysOfPointersAreToldByWhatThesePointTo) {
@@ -300,15 +300,10 @@ TEST_F(MatchSites, ArraysOfPointersAreToldByWhatThesePointTo) {
   const TypeId session = record("session");
   const TypeId channel = record("channel");
   const TypeId pointer = types_.add({.kind = TypeKind::Pointer, .size = 8, .target = session});
-  Identity identity;
-  identity.label = "array of struct session *";
-  identity.type = pointer;
-  identities_.emplace_back(blocks, identity);
+  settle(blocks, "array of struct session *", pointer);
   const CallSiteId right = site_of(TypeKind::Pointer, session);
   const CallSiteId wrong = site_of(TypeKind::Pointer, channel);
-  const SiteMatches matches = match();
-  EXPECT_EQ(matches[blocks].best[0].site, right);
-  EXPECT_GT(probability_of(matches[blocks], right), 3 * probability_of(matches[blocks], wrong));
+  expect_order(match()[blocks], right, wrong);
 }
 
 TEST_F(MatchSites, TextIsMadeWhereItIsAssignedToPointersToCharacters) {
@@ -316,16 +311,12 @@ TEST_F(MatchSites, TextIsMadeWhereItIsAssignedToPointersToCharacters) {
   clusters_.rows[blocks].shape = Shape::Text;
   const CallSiteId text = site_of(TypeKind::Character);
   const CallSiteId numbers = site_of(TypeKind::Integer);
-  const SiteMatches matches = match();
-  EXPECT_EQ(matches[blocks].best[0].site, text);
-  EXPECT_GT(probability_of(matches[blocks], text), 3 * probability_of(matches[blocks], numbers));
+  expect_order(match()[blocks], text, numbers);
 }
 
 TEST_F(MatchSites, PartsOfContainersComeFromOperatorNew) {
   const ClusterId blocks = cluster(20, 104);
-  Identity identity;
-  identity.label = "text of std::string";
-  identities_.emplace_back(blocks, identity);
+  settle(blocks, "text of std::string");
   clusters_.rows[blocks].shape = Shape::Text;
   sites_.allocators.resize(3);
   sites_.allocators[1].is_operator_new = true;
@@ -334,9 +325,7 @@ TEST_F(MatchSites, PartsOfContainersComeFromOperatorNew) {
   sites_.rows[duplicated].allocator = 2;
   const CallSiteId made = site(100);
   sites_.rows[made].allocator = 1;
-  const SiteMatches matches = match();
-  EXPECT_EQ(matches[blocks].best[0].site, made);
-  EXPECT_GT(probability_of(matches[blocks], made), 3 * probability_of(matches[blocks], duplicated));
+  expect_order(match()[blocks], made, duplicated);
 }
 
 TEST(NameWords, AreTheWordsThatNamesAreMadeOf) {

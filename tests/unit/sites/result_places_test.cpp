@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
+#include <utility>
 #include <vector>
 
 namespace heapscan {
@@ -18,17 +19,13 @@ constexpr uint8_t kRaxThere = 0;
 constexpr uint8_t kRbxThere = 3;
 constexpr uint8_t kRbpThere = 6;
 
-// What is behind a call of five bytes, and then a return.
-ResultPlaces places_behind(std::initializer_list<uint8_t> behind) {
-  static std::vector<std::byte> code;
-  code.assign({std::byte{0xe8}, {}, {}, {}, {}});
-  for (const uint8_t byte : behind) code.push_back(std::byte{byte});
-  code.push_back(std::byte{0xc3});
+// Of a call, or a jump, that begins the code and has five bytes.
+ResultPlaces places_in(std::vector<uint8_t> code) {
   Region region;
   region.range = AddrRange::sized(kCall, code.size());
   region.perms = {true, false, true, false};
   region.contents = Contents::Saved;
-  region.bytes = code.data();
+  region.bytes = reinterpret_cast<const std::byte*>(code.data());
   ImageBuilder builder;
   builder.add_region(region);
   const MemoryImage image = builder.freeze();
@@ -36,6 +33,14 @@ ResultPlaces places_behind(std::initializer_list<uint8_t> behind) {
   site.call = kCall;
   site.after = kBehind;
   return places_of_result(image, site);
+}
+
+// Of a call, what is behind it, and then a return.
+ResultPlaces places_behind(std::initializer_list<uint8_t> behind) {
+  std::vector<uint8_t> code{0xe8, 0, 0, 0, 0};
+  code.insert(code.end(), behind);
+  code.push_back(0xc3);
+  return places_in(std::move(code));
 }
 
 const ValuePlace* place_of(const ResultPlaces& found, ValuePlace::Kind kind, uint8_t reg = 0) {
@@ -125,19 +130,7 @@ TEST(ResultPlaces, CodeThatIsNotSavedHasNone) {
 }
 
 TEST(ResultPlaces, ATailCallReturnsItsResult) {
-  static const std::vector<std::byte> code{std::byte{0xe9}, {}, {}, {}, {}};
-  Region region;
-  region.range = AddrRange::sized(kCall, code.size());
-  region.perms = {true, false, true, false};
-  region.contents = Contents::Saved;
-  region.bytes = code.data();
-  ImageBuilder builder;
-  builder.add_region(region);
-  CallSite site;
-  site.call = kCall;
-  site.after = kBehind;
-  const MemoryImage image = builder.freeze();
-  const ResultPlaces found = places_of_result(image, site);
+  const ResultPlaces found = places_in({0xe9, 0, 0, 0, 0});
   ASSERT_EQ(found.places.size(), 1U);
   EXPECT_EQ(found.places[0].kind, ValuePlace::Kind::Returned);
 }
