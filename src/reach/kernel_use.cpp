@@ -7,8 +7,6 @@
 
 #include "reach/why_possible.h"
 
-#include <elf.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -19,6 +17,7 @@
 #include <utility>
 
 #include "heapscan/base/text.h"
+#include "heapscan/image/imports.h"
 
 namespace heapscan {
 
@@ -61,90 +60,20 @@ constexpr Call kCalls[] = {{"epoll_ctl", kEpoll, 233},
 constexpr std::pair<uint64_t, size_t> kWaits[] = {
     {232, kEpoll}, {281, kEpoll}, {441, kEpoll}, {426, kRings}, {208, kRings}};
 
-constexpr uint64_t kMostEntries = uint64_t{1} << 20;  // of one module's tables
 constexpr size_t kLongestName = 32;
 
 using Used = std::array<bool, kServices.size()>;
 
-struct DynamicTables {
-  uint64_t symbols = 0;
-  uint64_t names = 0;
-  std::array<AddrRange, 2> relocations;  // DT_JMPREL, DT_RELA
-};
-
-DynamicTables tables_of(const MemoryImage& image, const Module& module) {
-  DynamicTables tables;
-  std::array<uint64_t, 2> begins{};
-  std::array<uint64_t, 2> sizes{};
-  const auto place = [&](uint64_t value) {
-    return value < module.range.begin().value ? value + module.bias : value;
-  };
-  for (Addr at = module.dynamic.begin(); at + sizeof(Elf64_Dyn) <= module.dynamic.end();
-       at = at + sizeof(Elf64_Dyn)) {
-    const auto entry = image.read<Elf64_Dyn>(at);
-    if (!entry || entry->d_tag == DT_NULL) break;
-    switch (entry->d_tag) {
-      case DT_SYMTAB:
-        tables.symbols = place(entry->d_un.d_ptr);
-        break;
-      case DT_STRTAB:
-        tables.names = place(entry->d_un.d_ptr);
-        break;
-      case DT_JMPREL:
-        begins[0] = place(entry->d_un.d_ptr);
-        break;
-      case DT_PLTRELSZ:
-        sizes[0] = entry->d_un.d_val;
-        break;
-      case DT_RELA:
-        begins[1] = place(entry->d_un.d_ptr);
-        break;
-      case DT_RELASZ:
-        sizes[1] = entry->d_un.d_val;
-        break;
-      default:
-        break;
-    }
-  }
-  for (size_t i = 0; i < begins.size(); ++i) {
-    tables.relocations[i] =
-        AddrRange::sized(Addr(begins[i]), std::min(sizes[i], kMostEntries * sizeof(Elf64_Rela)));
-  }
-  return tables;
-}
-
-// The call that this entry of a module's table is bound to.
-const Call* bound_call(const MemoryImage& image, const Module& module, const DynamicTables& tables,
-                       const Elf64_Rela& entry) {
-  const auto type = ELF64_R_TYPE(entry.r_info);
-  if (type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT) return nullptr;
-  const auto symbol =
-      image.read<Elf64_Sym>(Addr(tables.symbols) + ELF64_R_SYM(entry.r_info) * sizeof(Elf64_Sym));
-  if (!symbol || symbol->st_shndx != SHN_UNDEF) return nullptr;
-  const auto name = image.read_string(Addr(tables.names) + symbol->st_name, kLongestName);
-  if (!name) return nullptr;
-  const auto call = std::find_if(std::begin(kCalls), std::end(kCalls),
-                                 [&](const Call& c) { return c.name == *name; });
-  if (call == std::end(kCalls)) return nullptr;
-  const auto bound = image.read_addr(Addr(entry.r_offset + module.bias));
-  const Module* const home = bound ? image.module_at(*bound) : nullptr;
-  return home != nullptr && home != &module ? &*call : nullptr;
-}
-
-void look_through_tables(const MemoryImage& image, const Module& module, Used& used) {
-  const DynamicTables tables = tables_of(image, module);
-  if (tables.symbols == 0 || tables.names == 0) return;
-  for (const AddrRange& table : tables.relocations) {
-    for (Addr at = table.begin(); at + sizeof(Elf64_Rela) <= table.end();
-         at = at + sizeof(Elf64_Rela)) {
-      const auto entry = image.read<Elf64_Rela>(at);
-      if (!entry) break;
-      const Call* const call = bound_call(image, module, tables, *entry);
-      // Libraries have pipes to wake their own threads with.
-      if (call == nullptr || (call->service == kPipes && !module.is_executable)) continue;
-      used[call->service] = true;
-    }
-  }
+void look_through_imports(const MemoryImage& image, const Module& module, Used& used) {
+  for_each_import(image, module, kLongestName, [&](Addr slot, const std::string& name) {
+    const auto call = std::find_if(std::begin(kCalls), std::end(kCalls),
+                                   [&](const Call& c) { return c.name == name; });
+    // Libraries have pipes to wake their own threads with.
+    if (call == std::end(kCalls) || (call->service == kPipes && !module.is_executable)) return;
+    const auto bound = image.read_addr(slot);
+    const Module* const home = bound ? image.module_at(*bound) : nullptr;
+    if (home != nullptr && home != &module) used[call->service] = true;
+  });
 }
 
 // mov $number,%eax; syscall
@@ -190,7 +119,7 @@ std::vector<UnseenReferences> find_unseen_references(const MemoryImage& image) {
   }
   for (const Module& module : image.modules()) {
     if (!module.dynamic.empty()) {
-      look_through_tables(image, module, used);
+      look_through_imports(image, module, used);
     } else if (module.is_executable) {
       look_through_code(image, module, used);
     }
