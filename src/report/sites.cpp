@@ -77,6 +77,7 @@ std::string spelled_fact(const Analysis& analysis, const SiteFact& fact, CallSit
     case SiteFact::Kind::Near:
       return "it lies near the code that belongs to them";
     case SiteFact::Kind::Written:
+    case SiteFact::Kind::Elements:
     case SiteFact::Kind::Operator:
       return {};
     case SiteFact::Kind::Assigned:
@@ -85,6 +86,11 @@ std::string spelled_fact(const Analysis& analysis, const SiteFact& fact, CallSit
       return fmt::format("stores them at +{:#x} of what holds them", fact.offset);
     case SiteFact::Kind::Text:
       return "makes strings";
+    case SiteFact::Kind::Length:
+      return fmt::format("asks for as many bytes as the string has ({} of {})",
+                         grouped(fact.agreeing), counted(fact.samples, "sample"));
+    case SiteFact::Kind::Called:
+      return fmt::format("is called from {}", counted(fact.value, "place"));
     case SiteFact::Kind::Mentions:
       return fmt::format("names {}, which the blocks hold at +{:#x}",
                          spelled_address(analysis, Addr(fact.value)), fact.offset);

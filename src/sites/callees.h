@@ -4,6 +4,7 @@
 
 #include <set>
 #include <shared_mutex>
+#include <string>
 #include <unordered_map>
 
 #include "heapscan/base/addr.h"
@@ -15,7 +16,9 @@ namespace heapscan {
 
 class Callees {
  public:
-  Callees(const MemoryImage& image, const Symbols& symbols) : image_(image), symbols_(symbols) {}
+  Callees(const MemoryImage& image, const Symbols& symbols) : image_(image), symbols_(symbols) {
+    find_imported();
+  }
 
   // `allocators` and `never_ran` by where functions begin.
   [[nodiscard]] Callee at(Addr target, const std::unordered_map<Addr, uint32_t>& allocators,
@@ -24,9 +27,11 @@ class Callees {
  private:
   [[nodiscard]] Callee known_at(Addr target) const;
   [[nodiscard]] Callee make(Addr target) const;
+  void find_imported();
 
   const MemoryImage& image_;
   const Symbols& symbols_;
+  std::unordered_map<Addr, std::string> imported_;  // functions that names say something of
   mutable std::shared_mutex lock_;
   mutable std::unordered_map<Addr, Callee> known_;
 };

@@ -53,6 +53,9 @@ ClusterQuestion ClusterQuestions::of(ClusterId id) const {
     }
   }
   find_names(question);
+  question.texts = texts_in(question.samples);
+  question.is_text = question.cluster.shape == Shape::Text || question.texts.are_all();
+  add_elements(question);
   question.used_bytes = used_bytes(question);
   return question;
 }
@@ -93,6 +96,18 @@ void ClusterQuestions::add_type(ClusterQuestion& question) const {
   if (!identity.type.valid()) return;
   const Type& type = in_.types.type(identity.type);
   if (is_record(type.kind)) question.type_bytes = type.size;
+}
+
+void ClusterQuestions::add_elements(ClusterQuestion& question) const {
+  const TypeId type = in_.identities.rows[question.id].type;
+  if (question.is_text) {
+    question.element_bytes = 1;
+  } else if (type.valid() && in_.types.type(type).kind == TypeKind::Array) {
+    const TypeId element = in_.types.type(type).target;
+    if (element.valid()) question.element_bytes = in_.types.type(element).size;
+  } else if (question.cluster.shape == Shape::Pointers) {
+    question.element_bytes = sizeof(uint64_t);
+  }
 }
 
 // Words that are one address of a module in nearly all samples.

@@ -11,6 +11,7 @@
 #include "heapscan/identify/clusters.h"
 #include "heapscan/sites/match_sites.h"
 #include "sites/name_words.h"
+#include "sites/texts.h"
 #include "sites/written_fields.h"
 
 namespace heapscan {
@@ -23,8 +24,11 @@ struct ClusterQuestion {
   std::vector<std::pair<uint64_t, Addr>> names = {};  // offset, what all samples name there
   uint64_t type_bytes = 0;                            // of the type they are of; 0: not known
   NameWords words = {};                               // of its name, or of the label
-  uint64_t used_bytes = 0;                            // up to the last word that means something
-  bool is_of_cpp = false;  // parts of its containers, objects with a vtable
+  bool is_text = false;
+  uint64_t element_bytes = 0;  // of arrays; 0: none, or not known
+  Texts texts = {};            // of the samples
+  uint64_t used_bytes = 0;     // up to the last word that means something
+  bool is_of_cpp = false;      // parts of its containers, objects with a vtable
 };
 
 // Refers to all that it is made of.
@@ -38,6 +42,7 @@ class ClusterQuestions {
  private:
   void gather_others();
   void add_type(ClusterQuestion& question) const;
+  void add_elements(ClusterQuestion& question) const;
   void find_names(ClusterQuestion& question) const;
   [[nodiscard]] BlockBytes sample_of(BlockId block) const;
 

@@ -399,9 +399,9 @@ class Flow {
     Value result = opaque(fresh(3));
     if (callee.kind == Callee::Kind::Allocator) {
       result = allocate(insn, callee, arguments, state);
-    } else if (callee.kind == Callee::Kind::ReturnsFirst) {
-      result = arguments[0];
     } else {
+      if (callee.kind == Callee::Kind::ReturnsFirst) result = arguments[0];
+      if (callee.kind == Callee::Kind::ReturnsLength) result = length(fresh(3));
       add_filling_call(callee, arguments);
     }
     for (const Value& argument : arguments) {
@@ -433,9 +433,8 @@ class Flow {
     if (callee.kind == Callee::Kind::ReturnsFirst) {
       state.general[kRax] = state.general[kRdi];
       if (is_recording_) add_result(state);
-    } else {
-      add_filling_call(callee, arguments_in(state));
     }
+    add_filling_call(callee, arguments_in(state));
     goes_on_ = false;
   }
 
@@ -462,10 +461,12 @@ class Flow {
   }
 
   void add_filling_call(const Callee& callee, const std::array<Value, kParameters>& arguments) {
-    if (!is_recording_ || callee.function.is_null() || found_.fills.size() >= kMostFacts) return;
+    const bool says_nothing =
+        callee.function.is_null() || (callee.kind != Callee::Kind::Plain && !callee.writes_text);
+    if (!is_recording_ || says_nothing || found_.fills.size() >= kMostFacts) return;
     const Value& first = arguments[0];
     if (first.points_into(Value::Of::Allocation) || first.points_into(Value::Of::Parameter)) {
-      found_.fills.push_back({callee.function, first});
+      found_.fills.push_back({callee.function, first, callee.writes_text});
     }
   }
 

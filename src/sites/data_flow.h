@@ -39,6 +39,7 @@ struct AllocatingCall {
 struct FillingCall {
   Addr function;
   Value first;
+  bool writes_text = false;
 };
 
 struct PointerWrite {

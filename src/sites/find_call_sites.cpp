@@ -73,6 +73,7 @@ class Finder {
     follow_fills();
     follow_callers_of_dead();
     note_left_out();
+    count_callers();
     keep_tables();
     make_site_rows({image_, runtime_, code_, flows_, allocator_of_}, found_);
     return std::move(found_);
@@ -229,6 +230,19 @@ class Finder {
   }
 
   void add_functions(size_t m, Addr allocator, std::vector<AddrRange>& functions) const {
+    add_sure_callers(m, allocator, functions);
+    for (size_t of = 0; of < pointers_.size(); ++of) {
+      const auto [first, last] = std::equal_range(
+          pointers_[of].begin(), pointers_[of].end(), CodePointer{allocator, Addr()},
+          [](const auto& a, const auto& b) { return a.value < b.value; });
+      for (auto pointer = first; pointer != last; ++pointer) {
+        if (!is_slot(of, pointer->at)) add_users_of_struct(m, pointer->at, functions);
+      }
+    }
+  }
+
+  // Once for each call, jump or slot.
+  void add_sure_callers(size_t m, Addr allocator, std::vector<AddrRange>& functions) const {
     const ModuleCode& code = code_[m];
     add_callers(code, allocator, functions);
     const auto [begin, end] =
@@ -241,14 +255,6 @@ class Finder {
         // Perhaps a stub, which begins there or up to five bytes before.
         for (const uint64_t before : {0U, 1U, 4U, 5U})
           add_callers(code, r.from - before, functions);
-      }
-    }
-    for (size_t of = 0; of < pointers_.size(); ++of) {
-      const auto [first, last] = std::equal_range(
-          pointers_[of].begin(), pointers_[of].end(), CodePointer{allocator, Addr()},
-          [](const auto& a, const auto& b) { return a.value < b.value; });
-      for (auto pointer = first; pointer != last; ++pointer) {
-        if (!is_slot(of, pointer->at)) add_users_of_struct(m, pointer->at, functions);
       }
     }
   }
@@ -413,6 +419,16 @@ class Finder {
     }
     allocator_of_.emplace(function, static_cast<uint32_t>(found_.allocators.size()));
     found_.allocators.push_back(std::move(allocator));
+  }
+
+  void count_callers() {
+    parallel_for(found_.allocators.size(), [&](size_t i) {
+      AllocatorFunction& allocator = found_.allocators[i];
+      if (allocator.inner.is_null()) return;
+      std::vector<AddrRange> places;  // one for each
+      for (size_t m = 0; m < code_.size(); ++m) add_sure_callers(m, allocator.function, places);
+      allocator.callers = static_cast<uint32_t>(places.size());
+    });
   }
 
   // ---- what is written behind the call -----------------------------------------------------------

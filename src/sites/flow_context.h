@@ -18,10 +18,12 @@ struct Callee {
     Plain,
     Allocator,
     NoReturn,
-    NeverCalled,   // as the image shows: code behind the call has not run
-    ReturnsFirst,  // its first parameter, as memset and memcpy do
+    NeverCalled,    // as the image shows: code behind the call has not run
+    ReturnsFirst,   // its first parameter, as memset and memcpy do
+    ReturnsLength,  // of a text, as strlen does
   };
   Kind kind = Kind::Plain;
+  bool writes_text = false;  // where its first parameter points, as strcpy and sprintf do
   Addr function;
   uint32_t allocator = 0;        // of Allocator
   int8_t size_parameter = -1;    // likewise, as in AllocatorFunction

@@ -10,7 +10,7 @@ namespace {
 
 Callee allocator_called(const FlowContext& context, uint32_t id, Addr function) {
   const AllocatorFunction& allocator = context.allocators[id];
-  return {Callee::Kind::Allocator, function, id, allocator.size_parameter,
+  return {Callee::Kind::Allocator,   false, function, id, allocator.size_parameter,
           allocator.result_parameter};
 }
 
@@ -159,6 +159,7 @@ FlowQuestions::Answer FlowQuestions::ask(const Asked& asked, FlowQuestion& quest
     allocators_.push_back(callee.allocator);
   }
   question.answer = static_cast<uint8_t>(callee.kind);
+  if (callee.writes_text) question.answer |= FlowQuestion::kWritesText;
   question.size_parameter = callee.size_parameter;
   question.result_parameter = callee.result_parameter;
   question.value = callee.function.value;

@@ -36,12 +36,14 @@ struct FlowQuestion {
   Kind kind = Kind::Callee;
   uint8_t bytes = 0;
   uint64_t about = 0;
-  uint8_t answer = 0;  // Callee, Handed: a Callee::Kind; others: 1 for yes, or known
+  uint8_t answer =
+      0;  // Callee, Handed: a Callee::Kind, and kWritesText; others: 1 for yes, or known
   int8_t size_parameter = -1;
   int8_t result_parameter = -1;
   uint64_t value = 0;  // an address; of a constant itself
 
   bool operator==(const FlowQuestion&) const = default;
+  static constexpr uint8_t kWritesText = 0x10;
 };
 
 // Where a module that may lie anywhere begins in its functions' own addresses; other addresses that

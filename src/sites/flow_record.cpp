@@ -86,7 +86,7 @@ Value value_in(PackedReader& from) {
   Value value;
   const uint8_t head = from.byte();
   const unsigned of = head & 7;
-  if (of > static_cast<unsigned>(Value::Of::Loaded)) {
+  if (of > static_cast<unsigned>(Value::Of::Length)) {
     from.fail();
     return value;
   }
@@ -194,8 +194,11 @@ FunctionFlow flow_in(PackedReader& from, const std::vector<uint32_t>& allocators
     flow.writes.push_back(write_in(from));
   }
   for (size_t left = from.count(kMostFacts); left != 0; --left) {
-    const Addr function(number_in(from));
-    flow.fills.push_back({function, value_in(from)});
+    FillingCall call;
+    call.function = Addr(number_in(from));
+    call.first = value_in(from);
+    call.writes_text = from.number(1) != 0;
+    flow.fills.push_back(call);
   }
   for (size_t left = from.count(kMostFacts); left != 0; --left) {
     flow.results.push_back(value_in(from));
@@ -254,6 +257,7 @@ std::vector<std::byte> record_flow(const FlowQuestions& questions, const Functio
   for (const FillingCall& call : own.fills) {
     put_number(call.function.value, to);
     put_value(call.first, to);
+    to.put(call.writes_text ? 1 : 0);
   }
   to.put(own.results.size());
   for (const Value& result : own.results) put_value(result, to);

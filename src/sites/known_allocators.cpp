@@ -1,7 +1,6 @@
 #include "sites/known_allocators.h"
 
 #include <algorithm>
-#include <array>
 
 namespace heapscan {
 
@@ -142,49 +141,6 @@ std::vector<AllocatorFunction> find_known_allocators(const MemoryImage& image,
                           }),
               found.end());
   return found;
-}
-
-bool never_returns(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"abort",
-                                                "exit",
-                                                "_exit",
-                                                "_Exit",
-                                                "quick_exit",
-                                                "longjmp",
-                                                "_longjmp",
-                                                "siglongjmp",
-                                                "__longjmp_chk",
-                                                "__stack_chk_fail",
-                                                "__chk_fail",
-                                                "__assert_fail",
-                                                "__assert",
-                                                "_Unwind_Resume",
-                                                "__cxa_throw",
-                                                "__cxa_rethrow",
-                                                "__cxa_bad_cast",
-                                                "__cxa_bad_typeid",
-                                                "__cxa_throw_bad_array_new_length",
-                                                "__cxa_pure_virtual",
-                                                "__cxa_call_unexpected",
-                                                "__fortify_fail",
-                                                "__libc_fatal",
-                                                "err",
-                                                "errx",
-                                                "verr",
-                                                "verrx",
-                                                "pthread_exit",
-                                                "_ZSt9terminatev"};
-  constexpr std::string_view kThrows = "_ZSt";
-  if (name.substr(0, kThrows.size()) == kThrows && name.find("__throw_") < 8) return true;
-  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
-}
-
-bool returns_first_parameter(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"memset", "memcpy", "memmove"};
-  static constexpr std::string_view kVariants[] = {"__memset_", "__memcpy_", "__memmove_"};
-  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames) ||
-         std::any_of(std::begin(kVariants), std::end(kVariants),
-                     [&](std::string_view begin) { return name.starts_with(begin); });
 }
 
 }  // namespace heapscan

@@ -2,7 +2,6 @@
 // under (man 3 malloc, strdup, getline, …; Itanium C++ ABI for operator new).
 #pragma once
 
-#include <string_view>
 #include <vector>
 
 #include "heapscan/image/image.h"
@@ -15,10 +14,5 @@ namespace heapscan {
 // each.
 [[nodiscard]] std::vector<AllocatorFunction> find_known_allocators(const MemoryImage& image,
                                                                    const Symbols& symbols);
-
-// Library functions that do not come back to their caller.
-[[nodiscard]] bool never_returns(std::string_view name);
-// memset, memcpy and memmove under any name that glibc gives them.
-[[nodiscard]] bool returns_first_parameter(std::string_view name);
 
 }  // namespace heapscan

@@ -16,6 +16,7 @@
 #include "heapscan/base/parallel.h"
 #include "heapscan/symbols/symbols.h"
 #include "sites/cluster_questions.h"
+#include "sites/content_facts.h"
 #include "sites/name_words.h"
 #include "sites/request_fit.h"
 #include "sites/result_odds.h"
@@ -30,6 +31,12 @@ namespace heapscan {
 namespace {
 
 constexpr size_t kMostClusters = 2000;
+
+// As a number with a sign.
+bool is_small(uint64_t value) {
+  constexpr uint64_t kLimit = uint64_t{1} << 32;
+  return value + kLimit < 2 * kLimit;
+}
 
 class Matcher {
  public:
@@ -118,6 +125,9 @@ class Matcher {
   }
 
   [[nodiscard]] static double size_weight(const Cluster& cluster, const CallSite& site) {
+    if (site.makes_text && site.bytes.kind != RequestedBytes::Kind::Constant) {
+      return weight_of_text_sizes(cluster.sizes);
+    }
     const double sizes = std::min<double>(static_cast<double>(cluster.sizes.size()), 3);
     switch (site.bytes.kind) {
       case RequestedBytes::Kind::Constant:
@@ -143,11 +153,13 @@ class Matcher {
       if (!covers(question.cluster.sizes, site.bytes)) continue;
       matches.emplace_back().site = CallSiteId(s);
     }
+    const ContentFacts content(question, sites_, matches);
     const ResultOdds results(in_.types, in_.identities.rows[id], question.cluster.shape, sites_,
                              matches);
     for (SiteMatch& match : matches) {
       add_facts(question, match);
       add_result(results, match);
+      content.add_to(match);
       if (held != nullptr) add_links(*held, before, match);
       add_near(question, held, before, match);
     }
@@ -167,7 +179,6 @@ class Matcher {
     match.facts.push_back(size);
     add_field_facts(question, match);
     add_mentions(question, site, match);
-    add_text(question, site, match);
     add_stack(match);
     add_operator(question, site, match);
     add_name(question, match);
@@ -186,9 +197,11 @@ class Matcher {
           (written.width == 8 && image_.module_at(Addr(written.values[0])) != nullptr);
       const bool is_zero =
           !written.is_own_address && written.values.size() == 1 && written.values[0] == 0;
+      const bool is_wide = !is_address && written.width == 8 && !is_small(written.values[0]);
       const double usual = share_of(question.others, written)
                                .value(is_address ? kUsualAddress
                                       : is_zero  ? kUsualZero
+                                      : is_wide  ? kUsualWideNumber
                                                  : kUsualNumber);
       SiteFact fact;
       fact.kind = written.is_own_address ? SiteFact::Kind::OwnAddress : SiteFact::Kind::Field;
@@ -197,7 +210,8 @@ class Matcher {
       fact.samples = share.asked;
       fact.agreeing = share.yes;
       fact.weight = weight_of(static_cast<double>(share.yes) / share.asked,
-                              is_address ? kAddressStays : kNumberStays, usual);
+                              is_address ? kAddressStays : kNumberStays, usual,
+                              is_wide ? kMostWideWeight : kMostWeight);
       // That others have it more often is no reason to believe that these are from here.
       if (2 * share.yes < share.asked) fact.weight = std::min(fact.weight, 0.0);
       match.facts.push_back(fact);
@@ -272,16 +286,6 @@ class Matcher {
     }
     fact.weight = std::min(fact.weight, kMostNamed);
     if (fact.weight > 0) match.facts.push_back(fact);
-  }
-
-  void add_text(const ClusterQuestion& question, const CallSite& site, SiteMatch& match) const {
-    const bool makes_text = sites_.allocators[site.allocator].fills_text;
-    const bool is_text = question.cluster.shape == Shape::Text;
-    if (!makes_text) return;
-    SiteFact fact;
-    fact.kind = SiteFact::Kind::Text;
-    fact.weight = is_text ? kMakesText : kMakesNoText;
-    match.facts.push_back(fact);
   }
 
   // Whether the site's blocks are made to be pointed at from where these are.

@@ -55,6 +55,8 @@ class RowMaker {
     row.allocator = call.allocator;
     const AllocatorFunction& allocator = found_.allocators[call.allocator];
     row.bytes = requested(allocator, call.arguments);
+    row.callers = callers_of(function);
+    row.makes_text = allocator.fills_text || row.bytes.is_of_text || becomes_text(flow, i);
     add_fields(flow, i, allocator.header_bytes, row.fields);
     rows.push_back(std::move(row));
   }
@@ -161,6 +163,18 @@ class RowMaker {
     return id != in_.allocator_of.end() && !found_.allocators[id->second].is_maker;
   }
 
+  [[nodiscard]] uint32_t callers_of(Addr function) const {
+    const auto id = in_.allocator_of.find(function);
+    return id == in_.allocator_of.end() ? 0 : found_.allocators[id->second].callers;
+  }
+
+  [[nodiscard]] static bool becomes_text(const FunctionFlow& flow, uint32_t id) {
+    return std::any_of(flow.fills.begin(), flow.fills.end(), [&](const FillingCall& call) {
+      return call.writes_text && call.first.of == Value::Of::Allocation && call.first.id == id &&
+             call.first.offset == 0;
+    });
+  }
+
   static RequestedBytes requested(const AllocatorFunction& allocator,
                                   const std::array<Value, kParameters>& arguments) {
     RequestedBytes bytes;
@@ -182,10 +196,13 @@ class RowMaker {
       return bytes;
     }
     bytes.kind = RequestedBytes::Kind::Linear;
-    const auto scale = static_cast<uint64_t>(size.scale);
-    bytes.step = std::max<uint64_t>(size.scale < 0 ? -scale : scale, 1);
+    bytes.is_of_text = size.of == Value::Of::Length;  // or room for a zero behind it
+    const auto scale = size.of == Value::Of::Loaded ? 1 : static_cast<uint64_t>(size.scale);
+    const bool is_negative = static_cast<int64_t>(scale) < 0;
+    bytes.step = std::max<uint64_t>(is_negative ? -scale : scale, 1);
     bytes.base = size.offset >= 0 ? static_cast<uint64_t>(size.offset)
                                   : static_cast<uint64_t>(size.offset) % bytes.step;
+    if (bytes.step == 1 && bytes.base == 1) bytes.is_of_text = true;
     return bytes;
   }
 

@@ -19,6 +19,7 @@ constexpr double kWrittenNotZero = 0.85;
 constexpr double kUsualZero = 0.45;
 constexpr double kUsualNumber = 0.03;
 constexpr double kUsualAddress = 0.004;
+constexpr double kUsualWideNumber = 0.0001;
 // The likelihood of one size, where only the run knows it: that of some forty sizes which programs
 // ask for all the time.
 constexpr double kAnySize = 1.0 / 40;
@@ -27,6 +28,7 @@ constexpr double kMostRare = 4;
 // Facts behind the first are partly the same thing said again.
 constexpr double kDiscount = 0.7;
 constexpr double kMostWeight = 5.0;
+constexpr double kMostWideWeight = 9.0;  // of a number that fills a word, as characters do
 // How often the code that makes one block point at another is seen for what it is.
 constexpr double kLinkSeen = 0.5;
 constexpr double kLinkOfParent = 1.5;
@@ -49,15 +51,23 @@ constexpr double kMadeByOperator = 0.97;
 // A call that makes strings, where the blocks are some, and where they are not.
 constexpr double kMakesText = 1.5;
 constexpr double kMakesNoText = -2.5;
+// Share of the blocks made for a text that are of its very size, and of others that hold text.
+constexpr double kLengthFits = 0.9;
+constexpr double kUsualFit = 0.3;
+constexpr double kMostCalled = 6.0;
+// Share of the calls for arrays of a known element that ask for a multiple of just that.
+constexpr double kStepIsElement = 0.85;
+// Share of texts that fit the smallest block, and of the longer ones the next one, and so on.
+constexpr double kShortText = 0.4;
 constexpr double kSeenOnStack =
     0.5;  // share of calls that really allocate whose trace is still there
-constexpr double kMostOnStack = 2.0;
+constexpr double kMostOnStack = 1.5;
 
-inline double weight_of(double observed, double expected, double usual) {
-  const double q = std::clamp(usual, 0.002, 0.995);
+inline double weight_of(double observed, double expected, double usual, double most = kMostWeight) {
+  const double q = std::clamp(usual, std::min(0.002, std::exp(-most)), 0.995);
   const double weight =
       observed * std::log(expected / q) + (1 - observed) * std::log((1 - expected) / (1 - q));
-  return std::clamp(weight, -kMostWeight, kMostWeight);
+  return std::clamp(weight, -kMostWeight, most);
 }
 
 // How much the weight of a fact of each kind counts, for the facts are estimates and depend on each
@@ -85,8 +95,10 @@ inline double factor_of(SiteFact::Kind kind) {
     case SiteFact::Kind::Text:
     case SiteFact::Kind::Named:
       return 1.6;
+    case SiteFact::Kind::Called:
+    case SiteFact::Kind::Elements:
+    case SiteFact::Kind::Length:
     case SiteFact::Kind::OnStack:
-      return 1.5;
     case SiteFact::Kind::Assigned:
     case SiteFact::Kind::Operator:
       return 1;

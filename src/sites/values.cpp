@@ -107,6 +107,13 @@ Value loaded(Addr place) {
   return value;
 }
 
+Value length(uint32_t id) {
+  Value value;
+  value.of = Value::Of::Length;
+  value.id = id;
+  return value;
+}
+
 Value value_plus(const Value& a, int64_t n) {
   if (a.is_number()) return each_number(a, [n](int64_t x) { return add(x, n); });
   Value result = a;
@@ -139,6 +146,11 @@ Value sum_of(const Value& a, const Value& b, uint32_t id) {
     result.scale = add(a.scale, b.scale);
     result.offset = add(a.offset, b.offset);
     return result.scale == 0 ? number(result.offset) : result;
+  }
+  if (a.of == Value::Of::Length && b.of == Value::Of::Length) {
+    Value result = mixed(a, b, id);
+    result.of = Value::Of::Length;
+    return result;
   }
   // A pointer with an index stays no pointer that we follow.
   return mixed(a, b, id);

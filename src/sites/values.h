@@ -24,6 +24,7 @@ struct Value {
     Stack,       // the stack pointer at entry
     Allocation,  // what the id-th allocating call of the function returned
     Loaded,      // what the image has at the address `scale`
+    Length,      // of a text, or of several together: what strlen returned at one place, `id`
   };
   static constexpr size_t kMostNumbers = 4;
 
@@ -63,6 +64,7 @@ static_assert(sizeof(Value) == 24);
 [[nodiscard]] Value opaque(uint32_t id);
 [[nodiscard]] Value allocation(uint32_t id);
 [[nodiscard]] Value loaded(Addr place);
+[[nodiscard]] Value length(uint32_t id);
 
 [[nodiscard]] Value value_plus(const Value& a, int64_t n);
 [[nodiscard]] Value value_times(const Value& a, int64_t n);

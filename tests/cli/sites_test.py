@@ -97,6 +97,19 @@ class Sites(SitesTest):
                     self.assertGreaterEqual(sites[maker]["probability"], 0.5)
                     self.assertIn(words, sites[maker]["evidence"])
 
+    def test_texts_come_from_the_function_that_copies_them(self):
+        for name in ("text_makers", "text_makers_o0", "text_makers_static"):
+            with self.subTest(fixture=name):
+                site = self.sites_of(name)["copy_text"]
+                self.assertEqual((site["function"], site["callee"]), ("copy_text", "malloc"))
+                self.assertGreaterEqual(site["probability"], 0.5)
+                self.assertIn("is called from 6 places", site["evidence"])
+                self.assertTrue([words for words in site["evidence"]
+                                 if words.startswith("asks for as many bytes as the string has (")], site["evidence"])
+        stripped = self.sites_of("text_makers_stripped")["copy_text"]
+        self.assertEqual((stripped["module"], stripped["function"]), ("fixture_text_makers_stripped", ""))
+        self.assertIn("is called from 6 places", stripped["evidence"])
+
     def test_code_around_a_site_is_shown_beside_what_it_says(self):
         with self.program("call_sites") as waiting:
             text = self.heapscan("attach", waiting.pid, "--sites", "-v").out

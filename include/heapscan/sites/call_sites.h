@@ -36,6 +36,7 @@ struct RequestedBytes {
   std::vector<uint64_t> constants;  // bytes; sorted, at most kMostConstants
   uint64_t base = 0;                // bytes
   uint64_t step = 1;                // bytes; not 0
+  bool is_of_text = false;          // Linear: n is the length of a text
   static constexpr size_t kMostConstants = 4;
 };
 
@@ -68,6 +69,7 @@ struct AllocatorFunction {
   int8_t result_parameter = -1;  // the block goes through this pointer; -1: it is returned
   bool is_maker = false;  // it decides itself how much it asks for: a function that makes an object
   Addr inner;             // the allocator that it calls; null for those of libraries
+  uint32_t callers = 0;   // places that call it, of one with an inner one
 };
 
 struct CallSite {
@@ -78,6 +80,8 @@ struct CallSite {
   uint32_t allocator = 0;           // which one it calls, of CallSites::allocators
   RequestedBytes bytes;             // as malloc sees them
   std::vector<StoredField> fields;  // sorted by offset; offsets as malloc's caller sees them
+  bool makes_text = false;          // as the size and what becomes of the block say
+  uint32_t callers = 0;             // places that call its function, of one that hands the block on
 };
 
 // Code that makes a block of `parent` point to one of `child`, `offset` bytes into it.

@@ -24,10 +24,13 @@ namespace heapscan {
 // One thing that speaks for a site, or against it.
 struct SiteFact {
   enum class Kind : uint8_t {
-    Size,        // it asks for `value` bytes, or for as many as the blocks have
-    Field,       // it writes `value` at `offset`, and there it is in `agreeing` of `samples`
-    Written,     // it writes something at `offset`, which is not zero in `agreeing` of `samples`
-    Text,        // it makes strings, and these are some
+    Size,     // it asks for `value` bytes, or for as many as the blocks have
+    Field,    // it writes `value` at `offset`, and there it is in `agreeing` of `samples`
+    Written,  // it writes something at `offset`, which is not zero in `agreeing` of `samples`
+    Text,     // it makes strings, and these are some
+    Length,   // it asks for as many bytes as a string has, and `agreeing` of `samples` are so large
+    Called,   // it makes strings and is called from `value` places
+    Elements,  // it asks for a multiple of what the elements take that the blocks consist of, or not
     Mentions,    // its function names `value`, which the blocks hold at `offset`
     Linked,      // it makes another cluster's blocks point at its own, from `offset`
     OwnAddress,  // it writes the block's own address plus `value` at `offset`

@@ -19,6 +19,8 @@ class DataFlow : public testing::Test {
   static constexpr uint64_t kMalloc = 0x500000;
   static constexpr uint64_t kConstructor = 0x500100;
   static constexpr uint64_t kAbort = 0x500200;
+  static constexpr uint64_t kLength = 0x500300;  // strlen
+  static constexpr uint64_t kCopy = 0x500400;    // strcpy
 
   DataFlow() {
     AllocatorFunction malloc;
@@ -47,6 +49,13 @@ class DataFlow : public testing::Test {
                                 callee.function = target;
                                 if (target == Addr(kMalloc)) callee.kind = Callee::Kind::Allocator;
                                 if (target == Addr(kAbort)) callee.kind = Callee::Kind::NoReturn;
+                                if (target == Addr(kLength)) {
+                                  callee.kind = Callee::Kind::ReturnsLength;
+                                }
+                                if (target == Addr(kCopy)) {
+                                  callee.kind = Callee::Kind::ReturnsFirst;
+                                  callee.writes_text = true;
+                                }
                                 return callee;
                               }};
     FlowQuestions questions(context, nullptr, false);
@@ -173,6 +182,27 @@ TEST_F(DataFlow, WhoIsHandedTheBlockMayFillIt) {
   ASSERT_EQ(found.fills.size(), 1U);
   EXPECT_EQ(found.fills[0].function, Addr(kConstructor));
   EXPECT_EQ(found.fills[0].first, allocation(0));
+}
+
+TEST_F(DataFlow, TheLengthsOfTwoTextsAreOne) {
+  call(kLength);
+  add({0x48, 0x89, 0xc3});  // mov rbx, rax
+  call(kLength);
+  add({0x48, 0x8d, 0x7c, 0x03, 0x02});  // lea rdi, [rbx + rax + 2]
+  call(kMalloc).add(kReturn);
+  const Value size = flow().allocations.at(0).arguments[0];
+  EXPECT_EQ(size.of, Value::Of::Length);
+  EXPECT_EQ(std::pair(size.scale, size.offset), std::pair(int64_t{1}, int64_t{2}));
+}
+
+TEST_F(DataFlow, AFunctionThatWritesTextIsSeenToAndReturnsItsFirstParameter) {
+  add(kSize32).call(kMalloc);
+  add({0x48, 0x89, 0xc7});  // mov rdi, rax
+  call(kCopy).add(kReturn);
+  const FunctionFlow found = flow();
+  ASSERT_EQ(found.fills.size(), 1U);
+  EXPECT_TRUE(found.fills[0].writes_text);
+  EXPECT_EQ(found.results.at(0), allocation(0));
 }
 
 TEST_F(DataFlow, NothingComesBehindACallThatDoesNotReturn) {

@@ -1,3 +1,4 @@
+#include <elf.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -60,6 +61,7 @@ class FindCallSites : public testing::Test {
     module.segments.push_back({AddrRange::sized(Addr(kBase), 0x1000), false, true});
     module.segments.push_back({AddrRange::sized(Addr(kData), 0x1000), true, false});
     module.is_executable = true;
+    module.dynamic = dynamic_;
     const ModuleId id = builder.add_module(module);
     Region region;
     code_.resize(0x1000, uint8_t{0xcc});
@@ -79,6 +81,7 @@ class FindCallSites : public testing::Test {
     region.module = ModuleId::none();
     region.bytes = builder.keep_copy(std::as_bytes(std::span(heap_)));
     builder.add_region(region);
+    if (!library_.empty()) add_library(builder);
     image_ = builder.freeze();
     SymbolsBuilder symbols(image_);
     symbols.add(id, {.name = "malloc", .address = Addr(kMalloc), .size = 1});
@@ -86,7 +89,26 @@ class FindCallSites : public testing::Test {
     return find_call_sites(image_, names, find_runtime_facts(image_, names), store);
   }
 
+  void add_library(ImageBuilder& builder) const {
+    Module module;
+    module.path = "/lib/other.so";
+    module.range = AddrRange::sized(Addr(0x600000), 0x1000);
+    module.segments.push_back({module.range, false, true});
+    Region region;
+    region.module = builder.add_module(module);
+    region.range = AddrRange::sized(Addr(0x600000), 0x1000);
+    region.perms = {.read = true, .execute = true};
+    region.backing = Backing::File;
+    region.contents = Contents::Saved;
+    std::vector<uint8_t> bytes = library_;
+    bytes.resize(0x1000, uint8_t{0xcc});
+    region.bytes = builder.keep_copy(std::as_bytes(std::span(bytes)));
+    builder.add_region(region);
+  }
+
   std::string build_id_;
+  AddrRange dynamic_;             // of the program
+  std::vector<uint8_t> library_;  // code of another module; empty: there is none
   std::vector<uint8_t> code_;
   std::vector<uint8_t> data_;
   std::vector<uint8_t> heap_;
@@ -368,6 +390,70 @@ TEST_F(KeptCallSites, ThatAreDamagedAreReadAnewAndReplaced) {
     expect_the_site(find(kept_.store()), 0x20);
     EXPECT_EQ(kept_.files.begin()->second, whole);
   }
+}
+
+// A program that calls a function of another module through a slot which the loader has bound by name.
+class Importing : public FindCallSites {
+ public:
+  static constexpr uint64_t kLibrary = 0x600000;
+  static constexpr uint64_t kSlot = kData + 0x800;
+
+  explicit Importing() {
+    // The dynamic section, its symbols, its names, its relocations.
+    constexpr uint64_t kSymbols = kData + 0x200;
+    constexpr uint64_t kNames = kData + 0x300;
+    constexpr uint64_t kRelocations = kData + 0x400;
+    dynamic_ = AddrRange::sized(Addr(kData + 0x100), 0x60);
+    const std::pair<uint64_t, uint64_t> entries[] = {{DT_SYMTAB, kSymbols},
+                                                     {DT_STRTAB, kNames},
+                                                     {DT_JMPREL, kRelocations},
+                                                     {DT_PLTRELSZ, sizeof(Elf64_Rela)},
+                                                     {DT_NULL, 0}};
+    uint64_t at = dynamic_.begin().value;
+    for (const auto& [tag, value] : entries) {
+      poke(at, tag);
+      poke(at + 8, value);
+      at += 16;
+    }
+    poke(kSymbols + sizeof(Elf64_Sym), 1);  // the name; undefined
+    poke(kNames, 0x6e656c72747300);         // "", "strlen"
+    poke(kRelocations, kSlot - kBase);
+    poke(kRelocations + 8, ELF64_R_INFO(1, R_X86_64_JUMP_SLOT));
+    poke(kSlot, kLibrary + 0x40);
+    library_.assign(0x100, uint8_t{0xc3});
+  }
+};
+
+TEST_F(Importing, AVariantOfStrlenIsKnownByTheNameOfTheSlot) {
+  constexpr uint64_t kCopy = kBase + 0x100;
+  put(kCopy, {0xff, 0x15});  // call [slot]
+  const auto offset = static_cast<uint32_t>(kSlot - (kCopy + 6));
+  for (unsigned i = 0; i < 4; ++i) put(kCopy + 2 + i, {static_cast<uint8_t>(offset >> (8 * i))});
+  put(kCopy + 6, {0x48, 0x8d, 0x78, 0x02});  // lea rdi, [rax + 2]
+  put(kCopy + 10, call(kCopy + 10, kMalloc));
+  put(kCopy + 15, {0xc3});
+  for (const uint64_t caller : {kBase + 0x200, kBase + 0x240}) put(caller, call(caller, kCopy));
+  const CallSites found = find();
+  ASSERT_EQ(found.rows.size(), 1U);
+  const CallSite& site = found.rows[CallSiteId(0)];
+  EXPECT_TRUE(site.bytes.is_of_text);
+  EXPECT_TRUE(site.makes_text);
+  EXPECT_EQ(site.bytes.base, 2U);
+  EXPECT_EQ(site.callers, 2U);
+}
+
+TEST_F(FindCallSites, ASizeThatAVariableHoldsMayBeAny) {
+  constexpr uint64_t kMaker = kBase + 0x100;
+  put(kMaker, {0x48, 0x8b, 0x3d});  // mov rdi, [variable]
+  const auto offset = static_cast<uint32_t>(kData + 0x80 - (kMaker + 7));
+  for (unsigned i = 0; i < 4; ++i) put(kMaker + 3 + i, {static_cast<uint8_t>(offset >> (8 * i))});
+  put(kMaker + 7, call(kMaker + 7, kMalloc));
+  put(kMaker + 12, {0xc3});
+  put(kBase + 0x200, call(kBase + 0x200, kMaker));
+  const CallSites found = find();
+  ASSERT_EQ(found.rows.size(), 1U);
+  EXPECT_EQ(found.rows[CallSiteId(0)].bytes.kind, RequestedBytes::Kind::Linear);
+  EXPECT_EQ(found.rows[CallSiteId(0)].bytes.step, 1U);
 }
 
 TEST_F(FindCallSites, WithoutAnAllocatorThereIsNothing) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 
 #include "sites/name_words.h"
@@ -101,6 +102,55 @@ class MatchSites : public testing::Test {
     while (sites_.results.size() < sites_.rows.size()) sites_.results.push_back({});
     sites_.results[id] = {"variable", pointee, record};
     return id;
+  }
+  // A cluster of 20 blocks, each with one of `words`, and as large as that needs or `size`.
+  ClusterId texts(const std::vector<std::string>& words, uint64_t size = 0) {
+    Cluster row;
+    row.shape = Shape::Text;
+    row.blocks = 20;
+    const ClusterId id = clusters_.rows.push_back(row);
+    for (size_t i = 0; i < 20; ++i) {
+      const std::string& text = words[i % words.size()];
+      const uint64_t wanted = size != 0 ? size : text.size() + 1;
+      const uint64_t usable = (wanted + 23) / 16 * 16 - 8;
+      const Addr block = program_.block(usable);
+      for (size_t at = 0; at <= text.size(); at += 8) {
+        uint64_t word = 0;
+        std::memcpy(&word, text.data() + at, std::min<size_t>(8, text.size() - at));
+        program_.poke(block + at, word);
+      }
+      members_.emplace_back(block, id);
+      auto& sizes = clusters_.rows[id].sizes;
+      const auto same = std::find_if(sizes.begin(), sizes.end(),
+                                     [&](const auto& s) { return s.first == usable; });
+      if (same != sizes.end()) {
+        ++same->second;
+      } else {
+        sizes.emplace_back(usable, 1);
+      }
+    }
+    auto& sizes = clusters_.rows[id].sizes;
+    std::sort(sizes.begin(), sizes.end());
+    return id;
+  }
+  // A site of a text's length and `more` bytes.
+  CallSiteId text_site(uint64_t more) {
+    const CallSiteId id = array_site(1);
+    sites_.rows[id].bytes.base = more;
+    sites_.rows[id].bytes.is_of_text = sites_.rows[id].makes_text = true;
+    return id;
+  }
+  // A site of a multiple of `step`.
+  CallSiteId array_site(uint64_t step) {
+    const CallSiteId id = site(0);
+    sites_.rows[id].bytes = {};
+    sites_.rows[id].bytes.kind = RequestedBytes::Kind::Linear;
+    sites_.rows[id].bytes.step = step;
+    return id;
+  }
+  static bool has_fact(const SiteMatch& match, SiteFact::Kind kind) {
+    return std::any_of(match.facts.begin(), match.facts.end(),
+                       [&](const SiteFact& fact) { return fact.kind == kind; });
   }
   static double probability_of(const ClusterSites& sites, CallSiteId site) {
     for (const SiteMatch& match : sites.best) {
@@ -312,6 +362,67 @@ TEST_F(MatchSites, TextIsMadeWhereItIsAssignedToPointersToCharacters) {
   const CallSiteId text = site_of(TypeKind::Character);
   const CallSiteId numbers = site_of(TypeKind::Integer);
   expect_order(match()[blocks], text, numbers);
+}
+
+TEST_F(MatchSites, TextIsMadeWhereAsMuchIsAskedForAsItHas) {
+  const ClusterId blocks =
+      texts({"/usr/lib/x86_64-linux-gnu/libm.so", "/usr/share/doc/README.txt.gz"});
+  const CallSiteId copied = text_site(1);
+  const CallSiteId other = text_site(0);
+  sites_.rows[other].bytes.is_of_text = sites_.rows[other].makes_text = false;
+  const ClusterSites found = match()[blocks];
+  expect_order(found, copied, other);
+  EXPECT_TRUE(has_fact(found.best[0], SiteFact::Kind::Length));
+}
+
+TEST_F(MatchSites, WhatHasRoomToSpareWasNotMadeForItsText) {
+  const ClusterId blocks = texts({"short words here, in much", "room, 100 bytes or so of it"}, 100);
+  const CallSiteId copied = text_site(1);
+  const CallSiteId buffer = text_site(0);
+  sites_.rows[buffer].bytes.is_of_text = false;
+  expect_order(match()[blocks], buffer, copied);
+}
+
+TEST_F(MatchSites, OfFunctionsThatCopyTextTheOneCalledFromMorePlacesIsLikelier) {
+  const ClusterId blocks =
+      texts({"/usr/lib/x86_64-linux-gnu/libm.so", "/usr/share/doc/README.txt.gz"});
+  const CallSiteId seldom = text_site(1);
+  const CallSiteId often = text_site(1);
+  sites_.rows[seldom].callers = 2;
+  sites_.rows[often].callers = 200;
+  expect_order(match()[blocks], often, seldom);
+}
+
+TEST_F(MatchSites, HowOftenAMakerOfOtherThingsIsCalledSaysNothing) {
+  const ClusterId blocks = cluster(20, 104, 0, 0x1234);
+  const CallSiteId seldom = site(100);
+  const CallSiteId often = site(100);
+  sites_.rows[often].callers = 200;
+  const ClusterSites found = match()[blocks];
+  EXPECT_EQ(probability_of(found, often), probability_of(found, seldom));
+}
+
+TEST_F(MatchSites, ArraysAreMadeWhereMultiplesOfTheirElementAreAskedFor) {
+  const ClusterId blocks = cluster_of(0, [](size_t i) { return 0x1000 + i; });
+  const TypeId element = types_.add({.kind = TypeKind::Struct, .size = 24, .name = "point"});
+  settle(blocks, "array of struct point",
+         types_.add({.kind = TypeKind::Array, .size = 96, .target = element}));
+  const CallSiteId right = array_site(24);
+  const CallSiteId wrong = array_site(8);
+  array_site(1);
+  array_site(4);
+  expect_order(match()[blocks], right, wrong);
+}
+
+TEST_F(MatchSites, AWholeWordOfCharactersIsNoChance) {
+  constexpr uint64_t kWord = 0x7865646e692f2e2e;  // "../index"
+  const ClusterId blocks = cluster(20, 104, 0, kWord);
+  live(50, 104, 0, 0x1234);
+  const CallSiteId writer = site(100, {field(0, kWord)});
+  for (int i = 0; i < 50; ++i) site(100);
+  const ClusterSites found = match()[blocks];
+  EXPECT_EQ(found.best.at(0).site, writer);
+  EXPECT_GT(found.best.at(0).probability, 0.8);
 }
 
 TEST_F(MatchSites, PartsOfContainersComeFromOperatorNew) {
