@@ -164,7 +164,7 @@ class Matcher {
       add_near(question, held, before, match);
     }
     result.candidates = static_cast<uint32_t>(matches.size());
-    weigh(question.cluster.sizes.size(), sites_, matches);
+    weigh(question.cluster.sizes.size(), question.is_text, sites_, matches);
     result.shares = find_shares(matches, question.samples, question.others, written_);
     result.best = best_of(std::move(matches));
     return result;

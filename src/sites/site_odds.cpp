@@ -37,10 +37,13 @@ double sum_of(const std::vector<SiteFact>& facts) {
 
 }  // namespace
 
-void weigh(size_t sizes, const CallSites& sites, std::vector<SiteMatch>& candidates) {
+void weigh(size_t sizes, bool is_text, const CallSites& sites,
+           std::vector<SiteMatch>& candidates) {
   const double count = std::min<double>(static_cast<double>(sizes), 3);
   double total = (kNoneOfThem + kNonePerCandidate * static_cast<double>(candidates.size())) *
                  std::exp(count * std::log(kAnySize));
+  // One that was not seen may well make them.
+  if (is_text) total *= std::exp(factor_of(SiteFact::Kind::Text) * kMakesText);
   for (SiteMatch& match : candidates) {
     std::sort(match.facts.begin(), match.facts.end(), [](const SiteFact& a, const SiteFact& b) {
       return std::abs(a.weight) > std::abs(b.weight);

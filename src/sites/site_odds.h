@@ -9,7 +9,7 @@
 namespace heapscan {
 
 // Fills in the probabilities of the candidates for a cluster whose blocks have `sizes` different sizes, and
-// sorts the facts of each, heaviest first.
-void weigh(size_t sizes, const CallSites& sites, std::vector<SiteMatch>& candidates);
+// are text or not, and sorts the facts of each, heaviest first.
+void weigh(size_t sizes, bool is_text, const CallSites& sites, std::vector<SiteMatch>& candidates);
 
 }  // namespace heapscan
