@@ -5,6 +5,7 @@
 
 #include "sites/arithmetic.h"
 #include "sites/basic_blocks.h"
+#include "sites/handed_allocators.h"
 #include "sites/machine_state.h"
 #include "sites/memory_values.h"
 
@@ -375,7 +376,8 @@ class Flow {
     return target.is_null() ? handed_callee(operand, state) : questions_.callee_at(target);
   }
 
-  // An allocator that is called through a member of something, with a parameter as the size.
+  // An allocator that is called through a member of something, with what must be a size. Other members
+  // at such an offset may be any function.
   [[nodiscard]] Callee handed_callee(const Operand& operand, const MachineState& state) const {
     if (operand.kind != Operand::Kind::Memory || operand.base == kNoRegister ||
         operand.index != kNoRegister || operand.is_segment) {
@@ -383,8 +385,9 @@ class Flow {
     }
     const Callee callee = questions_.handed_at(operand.number);
     if (callee.kind != Callee::Kind::Allocator) return {};
-    const size_t size = kParameterRegisters[static_cast<size_t>(callee.size_parameter)];
-    return state.general[size].of == Value::Of::Parameter ? callee : Callee();
+    const auto parameter = static_cast<size_t>(callee.size_parameter);
+    const Value& size = state.general[kParameterRegisters[parameter]];
+    return may_be_asked_of_handed(size, parameter != 0) ? callee : Callee();
   }
 
   [[nodiscard]] static std::array<Value, kParameters> arguments_in(const MachineState& state) {

@@ -193,25 +193,20 @@ class Finder {
     }
   }
 
-  // Functions that pass their parameter on to an allocator which they were handed. Others that call
-  // through such a member may mean anything.
+  // Functions that call an allocator which they were handed.
   void find_handed() {
-    const HandedAllocators handed = find_handed_allocators(image_, found_.allocators);
-    if (handed.empty()) return;
+    handed_ = find_handed_allocators(image_, found_.allocators);
+    if (handed_.empty()) return;
     std::vector<AddrRange> functions;
     for (const ModuleCode& code : code_) {
-      for (const AddrRange f : functions_that_call_through(code, handed)) {
-        if (flows_.count(f.begin()) == 0 && f.size() <= kLongestFollowed) functions.push_back(f);
+      if (!code.module.valid()) continue;
+      const Addr module = image_.modules()[code.module].range.begin();
+      for (const AddrRange f : functions_that_call_through(code, module, handed_)) {
+        if (f.size() <= kLongestFollowed) functions.push_back(f);
       }
     }
-    std::vector<FunctionFlow> flows(functions.size());
-    const FlowContext context = flow_context(&handed);
-    parallel_for(functions.size(),
-                 [&](size_t i) { flows[i] = flow_of(context, functions[i], false); });
-    for (size_t i = 0; i < functions.size(); ++i) {
-      auto wrapper = wrapper_in(flows[i], found_.allocators);
-      if (wrapper) add_allocator(functions[i].begin(), std::move(*wrapper));
-    }
+    follow(functions);
+    find_wrappers(functions);
   }
 
   // Functions that call, jump to or load a pointer to one of the allocators from the `first` on.
@@ -303,9 +298,10 @@ class Finder {
     return &code_[region->module.index()];
   }
 
-  [[nodiscard]] FlowContext flow_context(const HandedAllocators* handed) const {
+  [[nodiscard]] FlowContext flow_context() const {
     return {image_, found_.allocators,
-            [this](Addr target) { return callees_.at(target, allocator_of_, never_ran_); }, handed};
+            [this](Addr target) { return callees_.at(target, allocator_of_, never_ran_); },
+            handed_.empty() ? nullptr : &handed_};
   }
 
   // What an earlier run found out, where the process gives the same answers to all that it asked.
@@ -338,7 +334,7 @@ class Finder {
   // A function that was followed before gets a new answer: more allocators are known now.
   void follow(const std::vector<AddrRange>& functions) {
     std::vector<FunctionFlow> flows(functions.size());
-    const FlowContext context = flow_context(nullptr);
+    const FlowContext context = flow_context();
     parallel_for(functions.size(), [&](size_t i) {
       if (functions[i].size() > kLongestFollowed) return;  // noted below
       flows[i] = flow_of(context, functions[i], is_on_stack(functions[i]));
@@ -464,6 +460,7 @@ class Finder {
   std::vector<std::vector<CodePointer>> pointers_;  // likewise
   CallSites found_;
   std::unordered_map<Addr, uint32_t> allocator_of_;
+  HandedAllocators handed_;
   std::map<Addr, FunctionFlow> flows_;  // by the function's begin
   std::set<Addr> fillers_;
   std::set<Addr> never_ran_;              // functions that the image shows not to have run

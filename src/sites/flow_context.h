@@ -3,12 +3,12 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <vector>
 
 #include "heapscan/base/addr.h"
 #include "heapscan/image/image.h"
 #include "heapscan/sites/call_sites.h"
+#include "sites/handed_allocators.h"
 
 namespace heapscan {
 
@@ -34,9 +34,8 @@ struct FlowContext {
   const MemoryImage& image;
   const std::vector<AllocatorFunction>& allocators;
   std::function<Callee(Addr)> callee_at;  // of the first instruction that is called
-  // By how far behind what a register points at the pointer lies that is called through; null: such
-  // calls lead nobody knows where.
-  const std::map<int64_t, uint32_t>* handed = nullptr;
+  // Null: calls through members lead nobody knows where.
+  const HandedAllocators* handed = nullptr;
 };
 
 }  // namespace heapscan

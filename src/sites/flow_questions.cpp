@@ -138,10 +138,9 @@ FlowQuestions::Answer FlowQuestions::ask(const Asked& asked, FlowQuestion& quest
       return told;
     case FlowQuestion::Kind::Handed:
       if (context_.handed != nullptr) {
-        const auto handed = context_.handed->find(static_cast<int64_t>(asked.about));
-        if (handed != context_.handed->end()) {
-          told.callee = allocator_called(context_, handed->second,
-                                         context_.allocators[handed->second].function);
+        const auto handed = context_.handed->at(module_.begin(), static_cast<int64_t>(asked.about));
+        if (handed) {
+          told.callee = allocator_called(context_, *handed, context_.allocators[*handed].function);
         }
       }
       break;

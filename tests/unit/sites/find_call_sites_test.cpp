@@ -294,6 +294,52 @@ TEST_F(FindCallSites, AnAllocatorThatWasHandedOverIsFoundWhereAParameterIsPassed
   EXPECT_EQ(at_main->bytes.constants, (std::vector<uint64_t>{0x18}));
 }
 
+// As expat does: a struct that was handed over holds malloc, and sizes are constants.
+TEST_F(FindCallSites, MallocIsCalledThroughAMemberWithASize) {
+  constexpr uint64_t kMaker = kBase + 0x80;
+  poke(kHeap + 0x118, kMalloc);             // parser->malloc
+  poke(kHeap + 0x10, kHeap + 0x100);        // a pointer to the parser
+  put(kMaker, {0xbf, 0x40, 0, 0, 0});       // mov edi, 0x40
+  put(kMaker + 5, {0xff, 0x53, 0x18});      // call [rbx + 0x18]
+  put(kMaker + 8, {0xbf, 3, 0, 0, 0});      // mov edi, 3
+  put(kMaker + 13, {0xff, 0x53, 0x18});     // call [rbx + 0x18]: a callback, by what it is given
+  put(kMaker + 16, {0x48, 0x89, 0xf7});     // mov rdi, rsi
+  put(kMaker + 19, {0xff, 0x53, 0x18});     // call [rbx + 0x18]: another
+  put(kMaker + 22, {0xbf, 0x40, 0, 0, 0});  // mov edi, 0x40
+  put(kMaker + 27, {0xff, 0x53, 0x20});     // call [rbx + 0x20]: nothing is known of that member
+  put(kMaker + 30, {0xc3});
+  put(kBase + 0x100, call(kBase + 0x100, kMaker));
+  put(kBase + 0x105, call(kBase + 0x105, kMalloc));
+  const CallSites sites = find();
+  std::vector<Addr> calls;
+  for (const CallSite& site : sites.rows) {
+    if (site.function == Addr(kMaker)) calls.push_back(site.call);
+  }
+  ASSERT_EQ(calls, std::vector<Addr>{Addr(kMaker + 5)});
+}
+
+// As tidy does: a table in the module's own data has its allocator, which nobody calls by name.
+TEST_F(FindCallSites, AnAllocatorInAModulesOwnTableIsCalledThroughIt) {
+  constexpr uint64_t kWrapper = kBase + 0x40;
+  constexpr uint64_t kMaker = kBase + 0x80;
+  put(kWrapper, {0x48, 0x89, 0xf7});  // mov rdi, rsi
+  put(kWrapper + 3, call(kWrapper + 3, kMalloc, 0xe9));
+  poke(kData + 0x40, kWrapper);            // the table
+  poke(kData + 0x80, kData + 0x40);        // an object with that table
+  put(kMaker, {0x48, 0x8b, 0x3b});         // mov rdi, [rbx]
+  put(kMaker + 3, {0x48, 0x8b, 0x07});     // mov rax, [rdi]
+  put(kMaker + 6, {0xbe, 0x50, 0, 0, 0});  // mov esi, 0x50
+  put(kMaker + 11, {0xff, 0x10});          // call [rax]
+  put(kMaker + 13, {0xc3});
+  put(kBase + 0x100, call(kBase + 0x100, kMaker));
+  put(kBase + 0x105, call(kBase + 0x105, kWrapper));
+  const CallSites sites = find();
+  const auto made = std::find_if(sites.rows.begin(), sites.rows.end(),
+                                 [](const CallSite& s) { return s.call == Addr(kMaker + 11); });
+  ASSERT_NE(made, sites.rows.end());
+  EXPECT_EQ(made->bytes.constants, (std::vector<uint64_t>{0x50}));
+}
+
 // What is kept of the code, and what was asked for.
 struct KeptCode {
   std::map<std::string, std::vector<std::byte>> files;
