@@ -15,6 +15,7 @@ namespace {
 
 // Than lost: then what is held is worth more of somebody's time.
 constexpr uint64_t kTimesMoreHeld = 10;
+constexpr uint64_t kMuchHeld = 1 << 20;  // bytes
 
 // Runs one stage and books its time.
 class Stages {
@@ -39,13 +40,6 @@ class Stages {
 
 void append(Notes& notes, const Notes& more) {
   notes.insert(notes.end(), more.begin(), more.end());
-}
-
-Types read_types(const Analysis& a, const Families& families, const DebugInfo& debug_info) {
-  if (families.blocks.empty()) return {};
-  const std::vector<ModuleId> modules =
-      modules_worth_reading(a.image, a.runtime, a.heap, families, debug_info);
-  return modules.empty() ? Types() : debug_info.read_types(a.image, modules);
 }
 
 std::vector<CodeLine> find_lines(const Analysis& a, const DebugInfo& debug_info) {
@@ -74,6 +68,16 @@ bool wants_holding(const Analysis& a, HoldingWanted wanted) {
   };
   const uint64_t lost = bytes(Verdict::Definite) + bytes(Verdict::Indirect);
   return kTimesMoreHeld * lost <= bytes(Verdict::Reachable);
+}
+
+// Without blocks to name, types tell of containers in variables: worth it where these hold much.
+Types read_types(const Analysis& a, const Families& families, const DebugInfo& debug_info,
+                 HoldingWanted holding) {
+  const uint64_t live = a.reach.totals[static_cast<size_t>(Verdict::Reachable)].bytes;
+  if (families.blocks.empty() && (live < kMuchHeld || !wants_holding(a, holding))) return {};
+  const std::vector<ModuleId> modules =
+      modules_worth_reading(a.image, a.runtime, a.heap, families, debug_info);
+  return modules.empty() ? Types() : debug_info.read_types(a.image, modules);
 }
 
 // Where nobody asked for it by name, a report without it is better than none.
@@ -142,7 +146,8 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
                          {options.clustered, a.free_memory.is_large() ? a.free_memory.pins()
                                                                       : std::vector<BlockId>()});
   });
-  a.types = stages.run("read types", [&] { return read_types(a, families, debug_info); });
+  a.types = stages.run("read types",
+                       [&] { return read_types(a, families, debug_info, options.holding); });
 
   // All that speaks for what a family is has been found. Nothing has a name yet.
   FamilyEvidence evidence = stages.run("identify", [&] {

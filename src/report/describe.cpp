@@ -19,7 +19,6 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kHundred = 100;  // a holder of less than one part of it is not told of
 
 // ---- groups ------------------------------------------------------------------------------------
 
@@ -312,19 +311,6 @@ std::vector<BlockId> blocks_to_look_up(const Analysis& analysis, const ReportOpt
   }
   if (options.blocks != BlockList::None) add_listed(analysis, listing_filter(options), wanted);
   return wanted;
-}
-
-// Blocks that several roots share are told of only where they are worth it.
-std::vector<HolderRow> describe_holders(const Analysis& analysis) {
-  std::vector<HolderRow> rows;
-  if (!analysis.holding) return rows;
-  const Retained& retained = analysis.holding->retained;
-  for (const LargeHolder& holder : largest_holders(analysis.image, analysis.heap, analysis.clusters,
-                                                   retained, Report::kHolders)) {
-    if (kHundred * holder.bytes < retained.bytes()) break;
-    rows.push_back({name_of_holder(analysis, holder), {holder.blocks, holder.bytes}});
-  }
-  return rows;
 }
 
 }  // namespace

@@ -138,6 +138,11 @@ void describe_below(const Analysis& analysis, const BlockGroup& from, LeakGroup&
 // "struct session (+0x18)".
 [[nodiscard]] std::string spelled_parent(const Relation& parent);
 
+// ---- who holds what is not lost -----------------------------------------------------------------
+
+// Largest first. Nothing where nobody asked for it.
+[[nodiscard]] std::vector<HolderRow> describe_holders(const Analysis& analysis);
+
 // ---- why a block is lost or possible, in sentences ----------------------------------------------
 
 // How many members of a group are looked at more closely.

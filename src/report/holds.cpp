@@ -18,6 +18,7 @@ namespace heapscan {
 
 namespace {
 
+constexpr uint64_t kHundred = 100;  // a holder of less than one part of it is not told of
 constexpr size_t kLongestHolderName = 60;
 constexpr size_t kHoldersNamed = 5;    // in an error
 constexpr size_t kShortestId = 4;      // of a group, as with --cluster
@@ -120,6 +121,29 @@ class HoldsDescriber {
       if (node.knows_entries) row.entries = node.entries;
     }
     name(node, row);
+    return row;
+  }
+
+  // Of containers below what the holder is.
+  [[nodiscard]] HoldsRow row_of(const HeldShare& share, RetainedRow holder) const {
+    HoldsRow above;
+    if (const RootGroupId group = holding_.retained.group(holder); group.valid()) {
+      above.kind = RetainedNode::Kind::Group;
+      above.name = name_of_group(holding_.roots, group);
+    }
+    HoldsRow row;
+    row.kind = RetainedNode::Kind::Container;
+    row.containers = share.containers;
+    row.entries = share.entries;
+    const HeldContainers::Place& place = containers_.places[share.place];
+    if (above.kind == RetainedNode::Kind::Group && !place.is_its_blocks() &&
+        place.container.member.empty()) {
+      row.type = escaped(analysis_.types.spelled(place.container.type));  // the variable itself
+    } else {
+      RetainedNode node;
+      node.place = share.place;
+      name_container(node, above, row);
+    }
     return row;
   }
 
@@ -261,15 +285,23 @@ std::string name_of_blocks(const HoldsRow& row, const std::string& label) {
   return name + (row.repeats ? ", below each other" : "");
 }
 
+// "std::map<int, Session> in server.sessions: 1,000 entries".
+std::string name_of_container(const HoldsRow& row) {
+  const std::string name = shortened(row.name, kLongestHolderName);
+  return fmt::format("{}{}{}{}", row.containers > 1 ? grouped(row.containers) + " × " : "",
+                     shortened(row.type, kLongestHolderName), name.empty() ? "" : " in ", name);
+}
+
+std::string spelled_entries(const std::optional<uint64_t>& entries) {
+  if (!entries) return "";
+  return fmt::format(": {} {}", grouped(*entries), *entries == 1 ? "entry" : "entries");
+}
+
 void write_row(const HoldsReport& report, const HoldsRow& row, std::ostream& out) {
   std::string name = shortened(row.name, kLongestHolderName);
   if (row.kind == RetainedNode::Kind::Blocks) name = name_of_blocks(row, name);
-  if (row.kind == RetainedNode::Kind::Container) {
-    name = fmt::format("{}{}{}{}", row.containers > 1 ? grouped(row.containers) + " × " : "",
-                       shortened(row.type, kLongestHolderName), name.empty() ? "" : " in ", name);
-  }
-  if (row.entries)
-    name += fmt::format(": {} {}", grouped(*row.entries), *row.entries == 1 ? "entry" : "entries");
+  if (row.kind == RetainedNode::Kind::Container) name = name_of_container(row);
+  name += spelled_entries(row.entries);
   if (!row.type.empty() && row.kind != RetainedNode::Kind::Container)
     name += "  " + shortened(row.type, kLongestHolderName);
   if (!row.cluster.empty()) name += "  [" + row.cluster.substr(0, 8) + "]";
@@ -285,6 +317,31 @@ const char* name_of_kind(RetainedNode::Kind kind) {
   static constexpr std::array<const char*, 8> kNames = {
       "whole", "owner", "root", "shared", "blocks", "unexplained", "rest", "container"};
   return kNames[static_cast<size_t>(kind)];
+}
+
+std::vector<HolderRow> describe_holders(const Analysis& analysis) {
+  std::vector<HolderRow> rows;
+  if (!analysis.holding) return rows;
+  const Retained& retained = analysis.holding->retained;
+  // Blocks that several roots share are told of only where they are worth it.
+  std::vector<LargeHolder> holders =
+      largest_holders(analysis.image, analysis.heap, analysis.clusters, retained, Report::kHolders);
+  std::erase_if(holders,
+                [&](const LargeHolder& h) { return kHundred * h.bytes < retained.bytes(); });
+  if (holders.empty()) return rows;
+  const HeldContainers containers = find_held_containers(analysis);
+  const auto shares =
+      largest_containers(analysis.image, analysis.heap, retained, containers, holders);
+  const HoldsDescriber describer(analysis, containers);
+  for (size_t i = 0; i < holders.size(); ++i) {
+    const LargeHolder& holder = holders[i];
+    rows.push_back({name_of_holder(analysis, holder), {holder.blocks, holder.bytes}});
+    if (!shares[i] || 2 * shares[i]->bytes < holder.bytes) continue;
+    const HoldsRow row = describer.row_of(*shares[i], holder.row);
+    rows.back().container = {name_of_container(row) + spelled_entries(row.entries),
+                             shares[i]->bytes, row.containers, row.entries};
+  }
+  return rows;
 }
 
 std::string name_of_holder(const Analysis& analysis, RetainedRow row) {

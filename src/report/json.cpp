@@ -62,7 +62,14 @@ Json memory_json(const MemoryAccount& memory) {
 }
 
 Json holder_json(const HolderRow& row) {
-  return {{"name", row.name}, {"retained", json_of(row.retained)}};
+  Json container;
+  if (row.container) {
+    container = {{"name", row.container->name},
+                 {"bytes", row.container->bytes},
+                 {"containers", row.container->containers},
+                 {"entries", row.container->entries ? Json(*row.container->entries) : Json()}};
+  }
+  return {{"name", row.name}, {"retained", json_of(row.retained)}, {"container", container}};
 }
 
 Json mapping_json(const MappingRow& row) {

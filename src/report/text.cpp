@@ -173,6 +173,7 @@ class TextReport {
       out_ << fmt::format("  {:>10}  {:>3} %  {}\n", human_bytes(row.retained.bytes),
                           row.retained.bytes * 100 / std::max<uint64_t>(live.bytes, 1),
                           shortened(row.name, kLongestHolder));
+      if (row.container) out_ << fmt::format("{:22}mostly {}\n", "", row.container->name);
     }
     if (!options_.holds_command.empty())
       out_ << fmt::format("  what they hold: {}\n", options_.holds_command);

@@ -382,6 +382,19 @@ class Containers(GrowthTest):
         self.assertRegex(text, r"(?m) std::unordered_map<int, Session ?\*> in server\.value\.sessions: 1,000 entries$")
         self.assertRegex(text, r"(?m) (999|1,000) × std::map<int, long( int)?> in Session::headers: [34],\d+ entries$")
 
+    @needs_ptrace
+    def test_a_report_names_the_container_that_has_most_of_what_is_held(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_server_containers"), "4000") as program:
+            server = self.json_of("report", "attach", program.pid, code=0)["holders"][0]
+            text = self.heapscan("attach", program.pid).out
+        name = r"std::unordered_map<int, Session ?\*> in server\.value\.sessions: 4,000 entries"
+        self.assertRegex(text, rf"(?m)^ +[\d.]+ MiB +\d+ %  fixture_server_containers: server\n +mostly {name}$")
+        container = server["container"]
+        self.assertRegex(container["name"], name)
+        self.assertEqual((container["containers"], container["entries"]), (1, 4000))
+        self.assertGreater(2 * container["bytes"], server["retained"]["bytes"])
+        self.assertLess(container["bytes"], server["retained"]["bytes"])
+
 
 @needs_ptrace
 class OtherContainers(GrowthTest):

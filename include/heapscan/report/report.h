@@ -213,8 +213,16 @@ struct AreaRow {
 
 // A root, or blocks alike that several share, with all that is reachable through it alone.
 struct HolderRow {
+  // A container, or several at one place, in which most of it lies.
+  struct Container {
+    std::string name;  // "std::map<int, Session> in server.sessions: 1,000 entries"
+    uint64_t bytes = 0;
+    uint64_t containers = 0;
+    std::optional<uint64_t> entries;
+  };
   std::string name;  // "nginx: sessions"
   VerdictTotal retained;
+  std::optional<Container> container = {};
 };
 
 // Groups beyond `top`, by section.

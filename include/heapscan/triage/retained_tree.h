@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "heapscan/base/id.h"
@@ -88,5 +90,18 @@ struct LargeHolder {
                                                        const HeapModel& heap,
                                                        const Clusters& clusters,
                                                        const Retained& retained, size_t most);
+
+// What of a holder lies in containers at one place, or of one kind.
+struct HeldShare {
+  uint32_t place = RetainedNode::kNoPlace;  // index into HeldContainers::places
+  uint64_t bytes = 0;                       // with all that its entries hold alone
+  uint64_t containers = 0;                  // so many that have blocks
+  std::optional<uint64_t> entries = 0;      // in all of them; none: not known of each
+};
+
+// Of each holder the largest such share, where there is one.
+[[nodiscard]] std::vector<std::optional<HeldShare>> largest_containers(
+    const MemoryImage& image, const HeapModel& heap, const Retained& retained,
+    const HeldContainers& containers, std::span<const LargeHolder> holders);
 
 }  // namespace heapscan

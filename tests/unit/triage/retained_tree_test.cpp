@@ -218,6 +218,37 @@ TEST_F(RetainedTree, AContainerThatIsItsBlocksHasWhatTheyHoldBelow) {
   EXPECT_EQ(container.retained_bytes, 344U);
 }
 
+// A list whose elements hold a map each, and something beside it.
+TEST_F(RetainedTree, WhatAContainersEntriesHoldCountsForIt) {
+  const Addr first = block(40, 0);
+  const Addr second = block(40, 0);
+  const Addr inner = block(104, 1);
+  program_.strong_root(first);
+  program_.poke(first, second);
+  program_.poke(second + 8, inner);
+  program_.poke(inner, block(200, 2));
+  program_.strong_root(block(300, 3));
+  find();
+  HeldContainers containers;
+  containers.places.resize(2);
+  containers.instances = {{0, 2}, {1, 5}};
+  containers.of_row.resize(retained_.size());
+  const auto row_of = [&](Addr at) { return *retained_.row_of(world_.heap.block_at(at)); };
+  containers.of_row[row_of(first)] = containers.of_row[row_of(second)] = 1;
+  containers.of_row[row_of(inner)] = 2;
+  const std::vector<LargeHolder> holders =
+      largest_holders(world_.image, world_.heap, clusters_, retained_, 2);
+  const auto shares =
+      largest_containers(world_.image, world_.heap, retained_, containers, holders);
+  ASSERT_EQ(shares.size(), 2U);
+  ASSERT_TRUE(shares[0]);
+  EXPECT_EQ(shares[0]->place, 0U);
+  EXPECT_EQ(shares[0]->bytes, holders[0].bytes);
+  EXPECT_EQ(std::pair(shares[0]->containers, shares[0]->entries),
+            std::pair(uint64_t{1}, std::optional<uint64_t>(2)));
+  EXPECT_FALSE(shares[1]);
+}
+
 TEST_F(RetainedTree, TheLargestHoldersAreRootsAndWhatTheyShare) {
   program_.strong_root(block(40, 0));
   const Addr shared = block(200, 1);
