@@ -6,6 +6,7 @@
 #include "heapscan/base/error.h"
 #include "heapscan/report/holds.h"
 #include "heapscan/report/names.h"
+#include "report/describe_parts.h"
 #include "report/report_parts.h"
 
 namespace heapscan {
@@ -109,6 +110,13 @@ const char* name_of(Cause cause) {
   return kNames[static_cast<size_t>(cause)];
 }
 
+// "shop: queue, mostly std::deque<Job> in shop.jobs: 300 entries"; of a block the container says more
+// than its address.
+static std::string spelled_holder(const HolderRow& row, bool is_block) {
+  if (!row.container) return row.name;
+  return is_block ? row.container->name : row.name + ", mostly " + row.container->name;
+}
+
 HoldersOfBorn find_holders_of_born(const Analysis& after, const Imprint& imprint,
                                    const Delta& delta) {
   HS_CHECK(after.holding.has_value());
@@ -126,8 +134,21 @@ HoldersOfBorn find_holders_of_born(const Analysis& after, const Imprint& imprint
     auto& [most, holder] = best[key.first];
     if (sum > most) std::tie(most, holder) = std::pair(sum, key.second);
   }
+  // Each once: most groups grow by one variable.
+  std::map<RetainedRow, std::string> name_of;
+  for (const auto& [cluster, winner] : best) name_of[winner.second] = "";
+  std::vector<LargeHolder> holders;
+  for (const auto& [row, name] : name_of) {
+    holders.push_back({row, 1, after.holding->retained.blocks(row),
+                       after.holding->retained.bytes(row, after.image, after.heap)});
+  }
+  std::vector<HolderRow> rows = rows_of_holders(after, holders);
+  for (size_t i = 0; i < holders.size(); ++i) {
+    name_of[holders[i].row] =
+        spelled_holder(rows[i], after.holding->retained.block(holders[i].row).valid());
+  }
   HoldersOfBorn names;
-  for (const auto& [cluster, winner] : best) names[cluster] = name_of_holder(after, winner.second);
+  for (const auto& [cluster, winner] : best) names[cluster] = name_of[winner.second];
   return names;
 }
 

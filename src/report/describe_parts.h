@@ -18,6 +18,7 @@
 #include "heapscan/report/block_listing.h"
 #include "heapscan/report/report.h"
 #include "heapscan/symbols/types.h"
+#include "heapscan/triage/retained_tree.h"
 
 namespace heapscan {
 
@@ -142,6 +143,10 @@ void describe_below(const Analysis& analysis, const BlockGroup& from, LeakGroup&
 
 // Largest first. Nothing where nobody asked for it.
 [[nodiscard]] std::vector<HolderRow> describe_holders(const Analysis& analysis);
+
+// In their order, each with the container that has most of it.
+[[nodiscard]] std::vector<HolderRow> rows_of_holders(const Analysis& analysis,
+                                                     std::span<const LargeHolder> holders);
 
 // ---- why a block is lost or possible, in sentences ----------------------------------------------
 

@@ -319,16 +319,11 @@ const char* name_of_kind(RetainedNode::Kind kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 
-std::vector<HolderRow> describe_holders(const Analysis& analysis) {
+std::vector<HolderRow> rows_of_holders(const Analysis& analysis,
+                                       std::span<const LargeHolder> holders) {
   std::vector<HolderRow> rows;
-  if (!analysis.holding) return rows;
-  const Retained& retained = analysis.holding->retained;
-  // Blocks that several roots share are told of only where they are worth it.
-  std::vector<LargeHolder> holders =
-      largest_holders(analysis.image, analysis.heap, analysis.clusters, retained, Report::kHolders);
-  std::erase_if(holders,
-                [&](const LargeHolder& h) { return kHundred * h.bytes < retained.bytes(); });
   if (holders.empty()) return rows;
+  const Retained& retained = analysis.holding->retained;
   const HeldContainers containers = find_held_containers(analysis);
   const auto shares =
       largest_containers(analysis.image, analysis.heap, retained, containers, holders);
@@ -342,6 +337,17 @@ std::vector<HolderRow> describe_holders(const Analysis& analysis) {
                              shares[i]->bytes, row.containers, row.entries};
   }
   return rows;
+}
+
+std::vector<HolderRow> describe_holders(const Analysis& analysis) {
+  if (!analysis.holding) return {};
+  const Retained& retained = analysis.holding->retained;
+  // Blocks that several roots share are told of only where they are worth it.
+  std::vector<LargeHolder> holders =
+      largest_holders(analysis.image, analysis.heap, analysis.clusters, retained, Report::kHolders);
+  std::erase_if(holders,
+                [&](const LargeHolder& h) { return kHundred * h.bytes < retained.bytes(); });
+  return rows_of_holders(analysis, holders);
 }
 
 std::string name_of_holder(const Analysis& analysis, RetainedRow row) {
