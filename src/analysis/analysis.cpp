@@ -189,17 +189,18 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
       return find_holding_or_note(a, options.holding == HoldingWanted::Always);
     });
   }
+  if (a.holding) {
+    a.holding->containers = stages.run("find containers", [&] {
+      return find_held_containers(a.image, a.symbols, a.heap, a.types, a.clusters, a.identities,
+                                  a.holding->roots, a.holding->graph, a.holding->retained);
+    });
+  }
 
   append(a.holding_notes, find_interpreters(a.image, a.symbols));
 
   // Only words are left out now; whatever went by them is done.
   if (!options.heap_names) a.identities = without_heap_names(std::move(a.identities));
   return a;
-}
-
-HeldContainers find_held_containers(const Analysis& a) {
-  return find_held_containers(a.image, a.symbols, a.heap, a.types, a.clusters, a.identities,
-                              a.holding->roots, a.holding->graph, a.holding->retained);
 }
 
 }  // namespace heapscan

@@ -28,13 +28,11 @@ Answer answer_holds(const HoldsWords& words, const Asked& asked) {
     options.fold.by = find_holder(a, words.holder);
     options.command += " " + shell_word(words.holder);
   }
-  const HeldContainers containers =
-      asked.stage("find containers", [&] { return find_held_containers(a); });
   const bool fills_page = asked.options.format == Format::Html && !words.depth && !words.top;
   return asked.stage("report", [&] {
     const CaptureFacts& target = asked.look.captured.facts;
-    return fills_page ? describe_holds_for_page(target, a, containers, options)
-                      : describe_holds(target, a, containers, options);
+    return fills_page ? describe_holds_for_page(target, a, options)
+                      : describe_holds(target, a, options);
   });
 }
 

@@ -141,7 +141,7 @@ HoldsReport describe_holds_of(const Look& look, const ReportOptions& options) {
   holds.content = options.content;
   holds.verbose = options.verbose;
   holds.command = options.holds_command;
-  return describe_holds_for_page(look.captured.facts, a, find_held_containers(a), holds);
+  return describe_holds_for_page(look.captured.facts, a, holds);
 }
 
 MoreOfLook describe_more(const SharedOptions& options, const Look& look, const Report& report) {

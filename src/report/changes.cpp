@@ -4,6 +4,7 @@
 #include <map>
 
 #include "heapscan/base/error.h"
+#include "heapscan/heap/block_bitmap.h"
 #include "heapscan/report/holds.h"
 #include "heapscan/report/names.h"
 #include "report/describe_parts.h"
@@ -110,16 +111,12 @@ const char* name_of(Cause cause) {
   return kNames[static_cast<size_t>(cause)];
 }
 
-// "shop: queue, mostly std::deque<Job> in shop.jobs: 300 entries"; of a block the container says more
-// than its address.
-static std::string spelled_holder(const HolderRow& row, bool is_block) {
-  if (!row.container) return row.name;
-  return is_block ? row.container->name : row.name + ", mostly " + row.container->name;
-}
+namespace {
 
-HoldersOfBorn find_holders_of_born(const Analysis& after, const Imprint& imprint,
-                                   const Delta& delta) {
-  HS_CHECK(after.holding.has_value());
+using HolderOfCluster = std::map<ClusterId, RetainedRow>;
+
+// Through which row alone most of each cluster's new bytes are reachable.
+HolderOfCluster main_holders(const Analysis& after, const Imprint& imprint, const Delta& delta) {
   const std::vector<RetainedRow> holder_of = holders_by_block(after);
   std::map<std::pair<ClusterId, RetainedRow>, uint64_t> bytes;
   for (size_t i = 0; i < imprint.rows.size(); ++i) {
@@ -129,26 +126,69 @@ HoldersOfBorn find_holders_of_born(const Analysis& after, const Imprint& imprint
     if (holder != Retained::kWhole && after.holding->retained.block(holder) != row.block)
       bytes[{row.cluster, holder}] += row.size;
   }
-  std::map<ClusterId, std::pair<uint64_t, RetainedRow>> best;
+  std::map<ClusterId, uint64_t> most;
+  HolderOfCluster best;
   for (const auto& [key, sum] : bytes) {
-    auto& [most, holder] = best[key.first];
-    if (sum > most) std::tie(most, holder) = std::pair(sum, key.second);
+    if (sum <= most[key.first]) continue;
+    most[key.first] = sum;
+    best[key.first] = key.second;
   }
-  // Each once: most groups grow by one variable.
-  std::map<RetainedRow, std::string> name_of;
-  for (const auto& [cluster, winner] : best) name_of[winner.second] = "";
-  std::vector<LargeHolder> holders;
-  for (const auto& [row, name] : name_of) {
-    holders.push_back({row, 1, after.holding->retained.blocks(row),
-                       after.holding->retained.bytes(row, after.image, after.heap)});
+  return best;
+}
+
+// In which containers of its holder a cluster's new bytes lie.
+struct BornBelow {
+  uint64_t bytes = 0;
+  std::map<uint32_t, uint64_t> in_place;
+};
+
+// "shop: state, in std::deque<Job> state.jobs: 300 entries"; of a block its container says more than its
+// address.
+std::string spelled_holder(const Analysis& after, RetainedRow holder, const BornBelow& born,
+                           const std::vector<HeldShare>& shares) {
+  const std::string name = name_of_holder(after, holder);
+  for (const HeldShare& share : shares) {
+    const auto in = born.in_place.find(share.place);
+    if (in == born.in_place.end() || 2 * in->second < born.bytes) continue;
+    const std::string container = describe_container(after, holder, share).name;
+    return after.holding->retained.block(holder).valid() ? container : name + ", in " + container;
   }
-  std::vector<HolderRow> rows = rows_of_holders(after, holders);
-  for (size_t i = 0; i < holders.size(); ++i) {
-    name_of[holders[i].row] =
-        spelled_holder(rows[i], after.holding->retained.block(holders[i].row).valid());
+  return name;
+}
+
+}  // namespace
+
+HoldersOfBorn find_holders_of_born(const Analysis& after, const Imprint& imprint,
+                                   const Delta& delta) {
+  HS_CHECK(after.holding.has_value());
+  const HolderOfCluster best = main_holders(after, imprint, delta);
+  std::vector<RetainedRow> holders;
+  for (const auto& [cluster, holder] : best) holders.push_back(holder);
+  std::sort(holders.begin(), holders.end());
+  holders.erase(std::unique(holders.begin(), holders.end()), holders.end());
+
+  BlockBitmap born(after.heap.blocks.size());
+  for (size_t i = 0; i < imprint.rows.size(); ++i) {
+    if (delta.fate_after[i] == Fate::Born) born.set(imprint.rows[i].block);
   }
+  std::map<ClusterId, BornBelow> below;
+  const auto shares =
+      container_shares(after.image, after.heap, after.holding->retained, after.holding->containers,
+                       holders, [&](BlockId block, size_t holder, uint32_t place) {
+                         if (!born.test(block)) return;
+                         const auto main = best.find(after.clusters.of(block));
+                         if (main == best.end() || main->second != holders[holder]) return;
+                         BornBelow& row = below[main->first];
+                         const uint64_t bytes = after.heap.block(block).size();
+                         row.bytes += bytes;
+                         if (place != RetainedNode::kNoPlace) row.in_place[place] += bytes;
+                       });
   HoldersOfBorn names;
-  for (const auto& [cluster, winner] : best) names[cluster] = name_of[winner.second];
+  for (const auto& [cluster, holder] : best) {
+    const auto at = std::lower_bound(holders.begin(), holders.end(), holder);
+    names[cluster] = spelled_holder(after, holder, below[cluster],
+                                    shares[static_cast<size_t>(at - holders.begin())]);
+  }
   return names;
 }
 

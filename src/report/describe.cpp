@@ -19,7 +19,6 @@ namespace heapscan {
 
 namespace {
 
-
 // ---- groups ------------------------------------------------------------------------------------
 
 constexpr size_t kParentsNamed = 3;

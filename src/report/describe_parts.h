@@ -141,12 +141,12 @@ void describe_below(const Analysis& analysis, const BlockGroup& from, LeakGroup&
 
 // ---- who holds what is not lost -----------------------------------------------------------------
 
-// Largest first. Nothing where nobody asked for it.
+// Largest first, each with the container in which at least half of it lies, if there is one. Nothing where
+// nobody asked for it.
 [[nodiscard]] std::vector<HolderRow> describe_holders(const Analysis& analysis);
 
-// In their order, each with the container that has most of it.
-[[nodiscard]] std::vector<HolderRow> rows_of_holders(const Analysis& analysis,
-                                                     std::span<const LargeHolder> holders);
+[[nodiscard]] HolderRow::Container describe_container(const Analysis& analysis, RetainedRow holder,
+                                                      const HeldShare& share);
 
 // ---- why a block is lost or possible, in sentences ----------------------------------------------
 

@@ -104,8 +104,8 @@ uint64_t possible_bytes(const Analysis& analysis) {
 
 class HoldsDescriber {
  public:
-  HoldsDescriber(const Analysis& analysis, const HeldContainers& containers)
-      : analysis_(analysis), holding_(*analysis.holding), containers_(containers) {}
+  explicit HoldsDescriber(const Analysis& analysis)
+      : analysis_(analysis), holding_(*analysis.holding), containers_(holding_.containers) {}
 
   [[nodiscard]] HoldsRow row_of(const RetainedNode& node) const {
     HoldsRow row;
@@ -136,9 +136,8 @@ class HoldsDescriber {
     row.containers = share.containers;
     row.entries = share.entries;
     const HeldContainers::Place& place = containers_.places[share.place];
-    if (above.kind == RetainedNode::Kind::Group && !place.is_its_blocks() &&
-        place.container.member.empty()) {
-      row.type = escaped(analysis_.types.spelled(place.container.type));  // the variable itself
+    if (!place.is_its_blocks() && place.container.member.empty()) {
+      row.type = escaped(analysis_.types.spelled(place.container.type));  // what holds it, itself
     } else {
       RetainedNode node;
       node.place = share.place;
@@ -319,35 +318,33 @@ const char* name_of_kind(RetainedNode::Kind kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 
-std::vector<HolderRow> rows_of_holders(const Analysis& analysis,
-                                       std::span<const LargeHolder> holders) {
-  std::vector<HolderRow> rows;
-  if (holders.empty()) return rows;
-  const Retained& retained = analysis.holding->retained;
-  const HeldContainers containers = find_held_containers(analysis);
-  const auto shares =
-      largest_containers(analysis.image, analysis.heap, retained, containers, holders);
-  const HoldsDescriber describer(analysis, containers);
-  for (size_t i = 0; i < holders.size(); ++i) {
-    const LargeHolder& holder = holders[i];
-    rows.push_back({name_of_holder(analysis, holder), {holder.blocks, holder.bytes}});
-    if (!shares[i] || 2 * shares[i]->bytes < holder.bytes) continue;
-    const HoldsRow row = describer.row_of(*shares[i], holder.row);
-    rows.back().container = {name_of_container(row) + spelled_entries(row.entries),
-                             shares[i]->bytes, row.containers, row.entries};
-  }
-  return rows;
+HolderRow::Container describe_container(const Analysis& analysis, RetainedRow holder,
+                                        const HeldShare& share) {
+  const HoldsRow row = HoldsDescriber(analysis).row_of(share, holder);
+  return {name_of_container(row) + spelled_entries(row.entries), share.bytes, row.containers,
+          row.entries};
 }
 
 std::vector<HolderRow> describe_holders(const Analysis& analysis) {
   if (!analysis.holding) return {};
-  const Retained& retained = analysis.holding->retained;
+  const Holding& holding = *analysis.holding;
   // Blocks that several roots share are told of only where they are worth it.
-  std::vector<LargeHolder> holders =
-      largest_holders(analysis.image, analysis.heap, analysis.clusters, retained, Report::kHolders);
-  std::erase_if(holders,
-                [&](const LargeHolder& h) { return kHundred * h.bytes < retained.bytes(); });
-  return rows_of_holders(analysis, holders);
+  std::vector<LargeHolder> holders = largest_holders(
+      analysis.image, analysis.heap, analysis.clusters, holding.retained, Report::kHolders);
+  std::erase_if(
+      holders, [&](const LargeHolder& h) { return kHundred * h.bytes < holding.retained.bytes(); });
+  std::vector<RetainedRow> rows_held;
+  for (const LargeHolder& holder : holders) rows_held.push_back(holder.row);
+  const auto shares = container_shares(analysis.image, analysis.heap, holding.retained,
+                                       holding.containers, rows_held);
+  std::vector<HolderRow> rows;
+  for (size_t i = 0; i < holders.size(); ++i) {
+    const LargeHolder& holder = holders[i];
+    rows.push_back({name_of_holder(analysis, holder), {holder.blocks, holder.bytes}});
+    if (!shares[i].empty() && 2 * shares[i].front().bytes >= holder.bytes)
+      rows.back().container = describe_container(analysis, holder.row, shares[i].front());
+  }
+  return rows;
 }
 
 std::string name_of_holder(const Analysis& analysis, RetainedRow row) {
@@ -414,14 +411,15 @@ RetainedBy find_holder(const Analysis& analysis, std::string_view words) {
 }
 
 HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
-                           const HeldContainers& containers, const HoldsOptions& options) {
+                           const HoldsOptions& options) {
   HS_CHECK(analysis.holding.has_value());
   const Retained& retained = analysis.holding->retained;
   HoldsReport report{make_frame(target, analysis, options), {}, {}, 0};
   report.live = {retained.blocks(), retained.bytes()};
-  const HoldsDescriber describer(analysis, containers);
-  for (const RetainedNode& node : fold_retained(analysis.image, analysis.heap, analysis.clusters,
-                                                retained, options.fold, containers)) {
+  const HoldsDescriber describer(analysis);
+  for (const RetainedNode& node :
+       fold_retained(analysis.image, analysis.heap, analysis.clusters, retained, options.fold,
+                     analysis.holding->containers)) {
     HoldsRow row = describer.row_of(node);
     if (node.kind == RetainedNode::Kind::Container)
       describer.name_container(node, report.rows[row.parent], row);

@@ -29,6 +29,12 @@ uint64_t used_bytes(const ClusterQuestion& question) {
   return used;
 }
 
+// A pointer may be all letters.
+bool may_be_text(const ClusterQuestion& question) {
+  const bool begins_with_name = !question.names.empty() && question.names.front().first == 0;
+  return question.cluster.shape != Shape::Pointers && question.type_bytes == 0 && !begins_with_name;
+}
+
 }  // namespace
 
 ClusterQuestions::ClusterQuestions(const MatchInputs& in, size_t count) : in_(in) {
@@ -54,7 +60,8 @@ ClusterQuestion ClusterQuestions::of(ClusterId id) const {
   }
   find_names(question);
   question.texts = texts_in(question.samples);
-  question.is_text = question.cluster.shape == Shape::Text || question.texts.are_all();
+  question.is_text =
+      question.cluster.shape == Shape::Text || (may_be_text(question) && question.texts.are_all());
   add_elements(question);
   question.used_bytes = used_bytes(question);
   return question;

@@ -66,11 +66,13 @@ void ContentFacts::add_length(const CallSite& site, SiteMatch& match) const {
 
 double weight_of_text_sizes(const Sizes& sizes) {
   constexpr size_t kMostSizes = 3;  // as of other sites
-  constexpr double kStep = 16;      // bytes between sizes of blocks
+  constexpr double kSmallest = 24;  // bytes
+  constexpr double kStep = 16;      // bytes, to the next size
   double weight = 0;
   for (size_t i = 0; i < std::min(sizes.size(), kMostSizes); ++i) {
-    const double longer = static_cast<double>(sizes[i].first) / kStep;
-    weight += std::max(std::log(kShortText) + longer * std::log(1 - kShortText), std::log(kAnySize));
+    const double longer = std::max(0.0, (static_cast<double>(sizes[i].first) - kSmallest) / kStep);
+    weight +=
+        std::max(std::log(kShortText) + longer * std::log(1 - kShortText), std::log(kAnySize));
   }
   return weight;
 }

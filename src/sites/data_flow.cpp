@@ -387,7 +387,7 @@ class Flow {
     if (callee.kind != Callee::Kind::Allocator) return {};
     const auto parameter = static_cast<size_t>(callee.size_parameter);
     const Value& size = state.general[kParameterRegisters[parameter]];
-    return may_be_asked_of_handed(size, parameter != 0) ? callee : Callee();
+    return may_be_asked_of_handed(size, callee.has_context) ? callee : Callee();
   }
 
   [[nodiscard]] static std::array<Value, kParameters> arguments_in(const MachineState& state) {

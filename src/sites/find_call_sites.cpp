@@ -5,8 +5,8 @@
 // the global offset table, or a variable such as `xmlMalloc`. A slot that the loader has not bound
 // yet refers to nothing: what it names was never called from there, and code that leads to such a
 // call has not run. Allocators are also called through members of structs: those in a module's data
-// are read there, and those that a library was handed are looked for in functions that pass a
-// parameter on through a member at the same offset.
+// are read there, and calls of those that code was handed in an object are told by the offset of the
+// member and by what they are given, which must be a size (handed_allocators.h).
 
 #include <algorithm>
 #include <map>
@@ -195,7 +195,10 @@ class Finder {
 
   // Functions that call an allocator which they were handed.
   void find_handed() {
-    handed_ = find_handed_allocators(image_, found_.allocators);
+    handed_ = find_handed_allocators(image_, found_.allocators, [this](Addr at) {
+      const ModuleCode* const code = code_at(at);
+      return code != nullptr && is_slot(static_cast<size_t>(code - code_.data()), at);
+    });
     if (handed_.empty()) return;
     std::vector<AddrRange> functions;
     for (const ModuleCode& code : code_) {

@@ -24,6 +24,7 @@ struct Callee {
   };
   Kind kind = Kind::Plain;
   bool writes_text = false;  // where its first parameter points, as strcpy and sprintf do
+  bool has_context = false;  // of Allocator: a parameter in front of those that decide the size
   Addr function;
   uint32_t allocator = 0;        // of Allocator
   int8_t size_parameter = -1;    // likewise, as in AllocatorFunction

@@ -10,8 +10,14 @@ namespace {
 
 Callee allocator_called(const FlowContext& context, uint32_t id, Addr function) {
   const AllocatorFunction& allocator = context.allocators[id];
-  return {Callee::Kind::Allocator,   false, function, id, allocator.size_parameter,
-          allocator.result_parameter};
+  Callee callee;
+  callee.kind = Callee::Kind::Allocator;
+  callee.has_context = allocator.size_parameter > 0 && allocator.count_parameter != 0;
+  callee.function = function;
+  callee.allocator = id;
+  callee.size_parameter = allocator.size_parameter;
+  callee.result_parameter = allocator.result_parameter;
+  return callee;
 }
 
 }  // namespace
@@ -158,6 +164,7 @@ FlowQuestions::Answer FlowQuestions::ask(const Asked& asked, FlowQuestion& quest
     allocators_.push_back(callee.allocator);
   }
   question.answer = static_cast<uint8_t>(callee.kind);
+  if (callee.has_context) question.answer |= FlowQuestion::kHasContext;
   if (callee.writes_text) question.answer |= FlowQuestion::kWritesText;
   question.size_parameter = callee.size_parameter;
   question.result_parameter = callee.result_parameter;

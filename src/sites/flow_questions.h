@@ -37,12 +37,13 @@ struct FlowQuestion {
   uint8_t bytes = 0;
   uint64_t about = 0;
   uint8_t answer =
-      0;  // Callee, Handed: a Callee::Kind, and kWritesText; others: 1 for yes, or known
+      0;  // Callee, Handed: a Callee::Kind, kHasContext, kWritesText; others: 1 for yes, or known
   int8_t size_parameter = -1;
   int8_t result_parameter = -1;
   uint64_t value = 0;  // an address; of a constant itself
 
   bool operator==(const FlowQuestion&) const = default;
+  static constexpr uint8_t kHasContext = 0x08;
   static constexpr uint8_t kWritesText = 0x10;
 };
 

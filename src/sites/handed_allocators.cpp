@@ -33,8 +33,14 @@ class MayBe {
   std::unique_ptr<std::bitset<kBits>> bits_;
 };
 
-// Whether the loader or the program wrote there: also what was made read-only behind the loader.
-bool may_hold_pointers(const MemoryImage& image, const Region& region) {
+// Whether the loader or the program wrote there, also what was made read-only behind the loader; but for
+// stacks, where words are left over that no struct has.
+bool may_hold_structs(const MemoryImage& image, const Region& region) {
+  const bool is_stack =
+      std::any_of(image.threads().begin(), image.threads().end(), [&](const Thread& thread) {
+        return thread.has_registers && region.range.contains(Addr(thread.reg(Register::Rsp)));
+      });
+  if (is_stack) return false;
   if (region.perms.write) return true;
   if (region.perms.execute || !region.module.valid()) return false;
   const std::vector<ModuleSegment>& segments = image.modules()[region.module].segments;
@@ -47,7 +53,7 @@ template <typename F>
 void for_each_word(const MemoryImage& image, F&& f) {
   uint64_t left = kMostBytesRead;
   for (const Region& region : image.regions()) {
-    if (!may_hold_pointers(image, region)) continue;
+    if (!may_hold_structs(image, region)) continue;
     image.for_each_span(region.range, [&](Addr begin, Bytes bytes) {
       const uint64_t skipped = -begin.value % 8;
       for (uint64_t at = skipped; at + 8 <= bytes.size() && left >= 8; at += 8, left -= 8) {
@@ -58,38 +64,43 @@ void for_each_word(const MemoryImage& image, F&& f) {
 }
 
 // A pointer to an allocator.
-struct Place {
+struct AllocatorPointer {
   uint64_t at = 0;
   uint32_t allocator = 0;
   Addr module;  // where that begins in whose data it lies; null: in none
-  bool operator<(const Place& other) const { return at < other.at; }
+  bool operator<(const AllocatorPointer& other) const { return at < other.at; }
 };
 
 bool may_be_handed(const AllocatorFunction& a) {
   if (a.is_maker || a.size_parameter < 0 || a.result_parameter >= 0) return false;
-  return !a.inner.is_null() || a.name == "malloc" || a.name == "calloc";
+  return !a.inner.is_null() || a.name == "malloc";
 }
 
-std::vector<Place> find_places(const MemoryImage& image,
-                               const std::vector<AllocatorFunction>& allocators) {
+std::vector<AllocatorPointer> find_pointers(const MemoryImage& image,
+                                            const std::vector<AllocatorFunction>& allocators,
+                                            const std::function<bool(Addr)>& is_slot) {
   std::unordered_map<uint64_t, uint32_t> wanted;
   MayBe may_be_wanted;
+  uint64_t lowest = ~uint64_t{0};
+  uint64_t highest = 0;
   for (uint32_t i = 0; i < allocators.size(); ++i) {
     if (!may_be_handed(allocators[i])) continue;
     wanted.emplace(allocators[i].function.value, i);
     may_be_wanted.add(allocators[i].function.value);
+    lowest = std::min(lowest, allocators[i].function.value);
+    highest = std::max(highest, allocators[i].function.value);
   }
-  std::vector<Place> places;
+  std::vector<AllocatorPointer> places;
   if (wanted.empty()) return places;
   std::array<size_t, 3> counts{};  // of the C library's, of wrappers, of those in a module's data
   for_each_word(image, [&](Addr at, uint64_t word) {
-    if (!may_be_wanted.has(word)) return;
+    if (word < lowest || word > highest || !may_be_wanted.has(word)) return;
     const auto allocator = wanted.find(word);
     if (allocator == wanted.end()) return;
     const Module* const in = image.module_at(at);
     const bool is_wrapper = !allocators[allocator->second].inner.is_null();
-    // What a module's own data hold of others are slots, which are known.
-    if (in != nullptr && (!is_wrapper || image.module_at(Addr(word)) != in)) return;
+    // What a module's data hold of others, and what instructions refer to, are slots.
+    if (in != nullptr && (!is_wrapper || image.module_at(Addr(word)) != in || is_slot(at))) return;
     if (++counts[in != nullptr ? 2 : is_wrapper ? 1 : 0] > kMostPlaces) return;
     places.push_back({at.value, allocator->second, in != nullptr ? in->range.begin() : Addr()});
   });
@@ -106,17 +117,19 @@ std::optional<uint32_t> HandedAllocators::at(Addr module, int64_t offset) const 
 }
 
 HandedAllocators find_handed_allocators(const MemoryImage& image,
-                                        const std::vector<AllocatorFunction>& allocators) {
+                                        const std::vector<AllocatorFunction>& allocators,
+                                        const std::function<bool(Addr)>& is_slot) {
   HandedAllocators handed;
-  const std::vector<Place> places = find_places(image, allocators);
+  const std::vector<AllocatorPointer> places = find_pointers(image, allocators, is_slot);
   if (places.empty()) return handed;
+  const uint64_t first = places.front().at - kFarthest;
   MayBe may_be_near;
-  for (const Place& place : places) {
+  for (const AllocatorPointer& place : places) {
     for (uint64_t at = 0; at <= kFarthest; at += 8) may_be_near.add(place.at - at);
   }
   for_each_word(image, [&](Addr, uint64_t word) {
-    if (!may_be_near.has(word)) return;
-    auto place = std::lower_bound(places.begin(), places.end(), Place{word, 0, Addr()});
+    if (word < first || word > places.back().at || !may_be_near.has(word)) return;
+    auto place = std::lower_bound(places.begin(), places.end(), AllocatorPointer{word, 0, Addr()});
     for (; place != places.end() && place->at - word <= kFarthest; ++place) {
       if ((place->at - word) % 8 != 0) continue;
       const auto offset = static_cast<int64_t>(place->at - word);
@@ -130,14 +143,14 @@ HandedAllocators find_handed_allocators(const MemoryImage& image,
   return handed;
 }
 
-bool may_be_asked_of_handed(const Value& value, bool is_behind_another) {
+bool may_be_asked_of_handed(const Value& value, bool has_context) {
   constexpr int64_t kSmallestStruct = 8;
-  constexpr int64_t kLargestStruct = int64_t{1} << 30;
+  constexpr int64_t kLargestStruct = 1 << 20;  // below where programs lie
   switch (value.of) {
     case Value::Of::Number:
       return value.offset >= kSmallestStruct && value.offset < kLargestStruct;
     case Value::Of::Parameter:
-      return is_behind_another || value.scale >= kSmallestStruct;
+      return has_context || value.scale >= kSmallestStruct;
     case Value::Of::Opaque:
       return value.scale >= kSmallestStruct;
     case Value::Of::Length:
@@ -168,7 +181,8 @@ std::vector<AddrRange> functions_that_call_through(const ModuleCode& code, Addr 
       }
       if (!handed.at(module, displacement)) continue;
       const AddrRange function = code.function_at(span.begin + i);
-      if (!function.empty()) functions.push_back(function);
+      const bool is_again = !functions.empty() && functions.back().begin() == function.begin();
+      if (!function.empty() && !is_again) functions.push_back(function);
     }
   }
   std::sort(functions.begin(), functions.end());

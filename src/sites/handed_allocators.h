@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -28,14 +29,16 @@ struct HandedAllocators {
   [[nodiscard]] std::optional<uint32_t> at(Addr module, int64_t offset) const;
 };
 
-// Of malloc, calloc and all wrappers.
+// Of malloc and of wrappers that return the block. `is_slot`: whether instructions refer to that very place,
+// so that it is no member of anything.
 [[nodiscard]] HandedAllocators find_handed_allocators(
-    const MemoryImage& image, const std::vector<AllocatorFunction>& allocators);
+    const MemoryImage& image, const std::vector<AllocatorFunction>& allocators,
+    const std::function<bool(Addr)>& is_slot);
 
 // Whether a call through such a member, with this as the size, may be one of the allocator: other members
-// at that offset may be any function. A parameter that is passed on counts only behind something else,
-// which is the allocator's own context.
-[[nodiscard]] bool may_be_asked_of_handed(const Value& size, bool is_behind_another);
+// at that offset may be any function. A parameter that is passed on counts only for an allocator that is given
+// a context of its own in front of the size.
+[[nodiscard]] bool may_be_asked_of_handed(const Value& size, bool has_context);
 
 // Functions of a module, which begins at `module`, that call through a pointer at one of the offsets from
 // a register.

@@ -64,8 +64,7 @@ bool returns_first_parameter(std::string_view name) {
 }
 
 bool returns_length(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"strlen", "strnlen", "wcslen", "snprintf",
-                                                "vsnprintf"};
+  static constexpr std::string_view kNames[] = {"strlen", "strnlen", "snprintf", "vsnprintf"};
   return is_one_of(kNames, name);
 }
 

@@ -196,13 +196,13 @@ class RowMaker {
       return bytes;
     }
     bytes.kind = RequestedBytes::Kind::Linear;
-    bytes.is_of_text = size.of == Value::Of::Length;  // or room for a zero behind it
     const auto scale = size.of == Value::Of::Loaded ? 1 : static_cast<uint64_t>(size.scale);
     const bool is_negative = static_cast<int64_t>(scale) < 0;
     bytes.step = std::max<uint64_t>(is_negative ? -scale : scale, 1);
     bytes.base = size.offset >= 0 ? static_cast<uint64_t>(size.offset)
                                   : static_cast<uint64_t>(size.offset) % bytes.step;
-    if (bytes.step == 1 && bytes.base == 1) bytes.is_of_text = true;
+    // A length, or anything with room for a zero behind it.
+    bytes.is_of_text = bytes.step == 1 && (size.of == Value::Of::Length || bytes.base == 1);
     return bytes;
   }
 

@@ -75,7 +75,7 @@ inline double weight_of(double observed, double expected, double usual, double m
 // that was not seen); and how much less likely a site is that does not name its size. From a fit by
 // likelihood on 255 lost groups of nine development programs (docs/accuracy.md), but for OnStack, Near
 // and "none of them": what the fit gave those it owed to sqlite3, all of whose blocks come through one
-// function, and they are set lower by hand.
+// function, and they are set lower by hand; and for Called, Elements and Length, which came later.
 constexpr double kNoneOfThem = 4;
 constexpr double kNonePerCandidate = 0.2;
 constexpr double kUnnamedSize = -0.47;

@@ -1,6 +1,8 @@
 #include "sites/texts.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 
 #include "heapscan/identify/requests.h"
 
@@ -12,10 +14,10 @@ constexpr uint64_t kSurelyText = 8;      // bytes; fewer only where they fill th
 constexpr uint64_t kSmallestBlock = 24;  // bytes, given out for what needs fewer
 
 bool may_be_of_text(std::byte byte) {
-  constexpr std::byte kFirstPrintable{0x20};
-  constexpr std::byte kDelete{0x7f};
-  return (byte >= kFirstPrintable && byte != kDelete) || byte == std::byte{'\t'} ||
-         byte == std::byte{'\n'} || byte == std::byte{'\r'};
+  const auto c = static_cast<unsigned char>(byte);
+  constexpr unsigned char kFirstPrintable = 0x20;
+  constexpr unsigned char kLastPrintable = 0x7e;
+  return (c >= kFirstPrintable && c <= kLastPrintable) || c == '\t' || c == '\n' || c == '\r';
 }
 
 bool is_filled_by(uint64_t usable, uint64_t bytes) {
@@ -26,6 +28,7 @@ bool is_filled_by(uint64_t usable, uint64_t bytes) {
 
 Texts texts_in(const std::vector<BlockBytes>& samples) {
   Texts texts;
+  std::set<std::string_view> different;
   for (const BlockBytes& sample : samples) {
     if (sample.bytes.empty()) continue;
     ++texts.asked;
@@ -37,8 +40,10 @@ Texts texts_in(const std::vector<BlockBytes>& samples) {
     const auto length = static_cast<uint64_t>(end - sample.bytes.begin());
     if (length < kSurelyText && !is_filled_by(sample.bytes.size(), length + 1)) continue;
     texts.lengths.push_back(length);
+    different.emplace(reinterpret_cast<const char*>(sample.bytes.data()), length);
     texts.sizes.push_back(sample.bytes.size());
   }
+  texts.different = different.size();
   return texts;
 }
 

@@ -174,8 +174,11 @@ class OtherContainers(GrowthTest):
                 self.assertIn(name, text)
 
     def test_growth_is_said_of_the_container(self):
-        script = ("import sys\ncache={}\n"
-                  "def more():\n for i in range(5000): cache['key %d'%len(cache)]=['value %d'%i]\n print('ready',flush=True)\n"
+        # Beside it the same object holds more that is old.
+        script = ("import sys\n"
+                  "class Server:\n def __init__(self): self.sessions={i:[i] for i in range(40000)}; self.log=[]\n"
+                  "server=Server()\n"
+                  "def more():\n for i in range(5000): server.log.append(['value %d'%i])\n print('ready',flush=True)\n"
                   "more()\nfor line in sys.stdin: more()\n")
         folder = self.folder()
         environment = {**os.environ, "PYTHONMALLOC": "malloc"}
@@ -191,8 +194,9 @@ class OtherContainers(GrowthTest):
             finally:
                 program.kill()
         text = self.heapscan("diff", before, after).out
-        holder = "Python dict in __main__.cache: 10,000 entries"
+        holder = "Python list in Server.log: 10,000 entries"
         self.assertIn(f"       new ones are held by {holder}\n", text)
+        self.assertNotIn("Server.sessions", text)
         holders = [group["holder"] for group in parse(self.heapscan("diff", before, after, "--format", "json").out)["groups"]]
         self.assertIn(holder, holders)
 

@@ -138,11 +138,10 @@ std::vector<Addr> addresses_to_ask_about(const Analysis& analysis) {
 }
 
 void ask_what_holds(const Capture& capture, const Analysis& a, const Input& input) {
-  const HeldContainers containers = find_held_containers(a);
   auto options = answer_options<HoldsOptions>(input, "holds");
   options.fold.depth = 8;
   options.fold.most_children = 20;
-  show(describe_holds(capture.facts, a, containers, options), input);
+  show(describe_holds(capture.facts, a, options), input);
 }
 
 void ask_where_things_are(const Capture& capture, const Analysis& analysis, const Input& input) {

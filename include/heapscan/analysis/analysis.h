@@ -12,7 +12,6 @@
 #include "heapscan/heap/free_memory.h"
 #include "heapscan/heap/heap_model.h"
 #include "heapscan/identify/clusters.h"
-#include "heapscan/identify/held_containers.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/merged_areas.h"
 #include "heapscan/reach/reachability.h"
@@ -90,8 +89,5 @@ struct AnalysisOptions {
 [[nodiscard]] Analysis analyze(MemoryImage image, Symbols symbols,
                                const DebugInfo& debug_info = DebugInfo(),
                                const AnalysisOptions& options = {});
-
-// Of an analysis that has worked out who holds the live memory.
-[[nodiscard]] HeldContainers find_held_containers(const Analysis& analysis);
 
 }  // namespace heapscan

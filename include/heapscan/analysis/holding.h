@@ -2,6 +2,7 @@
 #pragma once
 
 #include "heapscan/heap/heap_model.h"
+#include "heapscan/identify/held_containers.h"
 #include "heapscan/identify/root_groups.h"
 #include "heapscan/image/image.h"
 #include "heapscan/reach/live_graph.h"
@@ -17,6 +18,7 @@ struct Holding {
   LiveGraph graph;
   NamedRoots roots;
   Retained retained;
+  HeldContainers containers;  // what of that lies in which, once somebody has looked for them
 };
 
 // Takes one pass over the live blocks and a walk along their pointers, and at its height about 30

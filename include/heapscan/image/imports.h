@@ -12,8 +12,8 @@
 
 namespace heapscan {
 
-// Calls `f(slot, name)` for each such entry, `slot` being where it lies; names longer than
-// `longest_name` bytes are left out. Bounded. Nothing of a static program, or where the image lacks the
+// Calls `f(slot, name)` for each such entry, `slot` being where it lies; names are cut
+// after `longest_name` bytes. Bounded. Nothing of a static program, or where the image lacks the
 // tables.
 void for_each_import(const MemoryImage& image, const Module& module, size_t longest_name,
                      const std::function<void(Addr slot, const std::string& name)>& f);

@@ -57,9 +57,7 @@ struct HoldsOptions : AnswerOptions {
 // ("sessions", "nginx:sessions"). Throws Error (Usage) that lists what comes near.
 [[nodiscard]] RetainedBy find_holder(const Analysis& analysis, std::string_view words);
 
-// `containers`: of this analysis, as find_held_containers() finds them.
 [[nodiscard]] HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
-                                         const HeldContainers& containers,
                                          const HoldsOptions& options);
 
 // "nginx: sessions", "block 0x…, struct session": one row of the dominator tree for people.

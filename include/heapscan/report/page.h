@@ -36,9 +36,7 @@ struct PageParts {
 
 // The tree of who holds what, as deep and as wide as a page can show. The analysis must hold who holds what.
 [[nodiscard]] HoldsReport describe_holds_for_page(const CaptureFacts& target,
-                                                  const Analysis& analysis,
-                                                  const HeldContainers& containers,
-                                                  HoldsOptions options);
+                                                  const Analysis& analysis, HoldsOptions options);
 
 void render_html(const Report& report, const PageParts& parts, std::ostream& out);
 void render_html(const HoldsReport& report, std::ostream& out);

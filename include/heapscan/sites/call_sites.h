@@ -69,7 +69,7 @@ struct AllocatorFunction {
   int8_t result_parameter = -1;  // the block goes through this pointer; -1: it is returned
   bool is_maker = false;  // it decides itself how much it asks for: a function that makes an object
   Addr inner;             // the allocator that it calls; null for those of libraries
-  uint32_t callers = 0;   // places that call it, of one with an inner one
+  uint32_t callers = 0;   // calls of it, if it is a wrapper or a maker
 };
 
 struct CallSite {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -99,9 +100,13 @@ struct HeldShare {
   std::optional<uint64_t> entries = 0;      // in all of them; none: not known of each
 };
 
-// Of each holder the largest such share, where there is one.
-[[nodiscard]] std::vector<std::optional<HeldShare>> largest_containers(
+// Of each of the holders all such shares, largest first. What lies below a container in one of its entries
+// counts for it. Calls f(block, which holder, place) for each block below a holder; place is none outside
+// containers.
+using BlockHeld = std::function<void(BlockId block, size_t holder, uint32_t place)>;
+[[nodiscard]] std::vector<std::vector<HeldShare>> container_shares(
     const MemoryImage& image, const HeapModel& heap, const Retained& retained,
-    const HeldContainers& containers, std::span<const LargeHolder> holders);
+    const HeldContainers& containers, std::span<const RetainedRow> holders,
+    const BlockHeld& f = {});
 
 }  // namespace heapscan

@@ -81,18 +81,19 @@ void write_tree(const char* id, const std::string& label, const TreeRows& rows, 
 }
 
 HoldsReport describe_holds_for_page(const CaptureFacts& target, const Analysis& analysis,
-                                    const HeldContainers& containers, HoldsOptions options) {
+                                    HoldsOptions options) {
   // As deep as it goes while it is not too much for a page.
   constexpr std::array<std::pair<int, size_t>, 4> kFolds = {{{12, 16}, {8, 10}, {5, 8}, {3, 8}}};
   for (const auto& [depth, most_children] : kFolds) {
     options.fold.depth = depth;
     options.fold.most_children = most_children;
-    const size_t rows = fold_retained(analysis.image, analysis.heap, analysis.clusters,
-                                      analysis.holding->retained, options.fold, containers)
-                            .size();
+    const size_t rows =
+        fold_retained(analysis.image, analysis.heap, analysis.clusters, analysis.holding->retained,
+                      options.fold, analysis.holding->containers)
+            .size();
     if (rows <= kMostRows) break;
   }
-  return describe_holds(target, analysis, containers, options);
+  return describe_holds(target, analysis, options);
 }
 
 void render_html(const HoldsReport& report, std::ostream& out) {

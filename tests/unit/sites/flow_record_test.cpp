@@ -17,6 +17,8 @@ class FlowRecord : public testing::Test {
  public:
   static constexpr uint64_t kFunctionAt = 0x100;
   static constexpr uint64_t kMallocAt = 0x800;
+  static constexpr uint64_t kLengthAt = 0x840;  // strlen
+  static constexpr uint64_t kCopyAt = 0x880;    // strcpy
   static constexpr uint64_t kObjectAt = 0x900;
   static constexpr uint64_t kVariableAt = 0x1000;
   static constexpr uint64_t kHeapSize = 0x1000;
@@ -26,6 +28,7 @@ class FlowRecord : public testing::Test {
     uint64_t heap = 0x5555'8000'0000;
     uint64_t variable = 0x5555'8000'0010;
     bool allocates = true;
+    bool copies_text = true;
   };
 
   static void put(std::vector<uint8_t>& code, std::vector<uint8_t> bytes, uint64_t target) {
@@ -86,6 +89,10 @@ class FlowRecord : public testing::Test {
                                 callee.function = target;
                                 if (process.allocates && target == Addr(process.module + kMallocAt))
                                   callee.kind = Callee::Kind::Allocator;
+                                if (target == Addr(process.module + kLengthAt))
+                                  callee.kind = Callee::Kind::ReturnsLength;
+                                callee.writes_text =
+                                    process.copies_text && target == Addr(process.module + kCopyAt);
                                 return callee;
                               }};
     FlowQuestions questions(context, &image.modules()[id], false);
@@ -135,7 +142,8 @@ class FlowRecord : public testing::Test {
       text += fmt::format("write {} {:x} ", w.width, w.at.value) + spelled(w.to) + spelled(w.value);
     }
     for (const FillingCall& f : flow.fills) {
-      text += fmt::format("fill {:x} ", f.function.value) + spelled(f.first);
+      text += fmt::format("fill {:x}{} ", f.function.value, f.writes_text ? " text" : "") +
+              spelled(f.first);
     }
     for (const Value& result : flow.results) text += "result " + spelled(result);
     return text + (flow.never_ran ? "never" : "");
@@ -152,11 +160,28 @@ TEST_F(FlowRecord, SaysWhatFollowingTheFunctionWould) {
   EXPECT_EQ(recalled(recorded(process), process), flow);
 }
 
+TEST_F(FlowRecord, KeepsWhatIsSaidOfTexts) {
+  code_.clear();
+  put(code_, {0xe8}, kLengthAt);         // call strlen
+  add(code_, {0x48, 0x8d, 0x78, 0x01});  // lea rdi, [rax + 1]
+  put(code_, {0xe8}, kMallocAt);         // call malloc
+  add(code_, {0x48, 0x89, 0xc7});        // mov rdi, rax
+  put(code_, {0xe8}, kCopyAt);           // call strcpy
+  code_.push_back(0xc3);
+  const std::vector<std::byte> record = recorded({});
+  const std::string flow = followed({});
+  EXPECT_EQ(recalled(record, {}), flow);
+  EXPECT_THAT(flow, testing::HasSubstr(" text "));
+  const auto length = fmt::format(" {}/0/", static_cast<int>(Value::Of::Length));
+  EXPECT_THAT(flow, testing::HasSubstr(length));
+  EXPECT_EQ(recalled(record, {.copies_text = false}), "") << "strcpy is another function there";
+}
+
 TEST_F(FlowRecord, HoldsWhereverModuleAndBlocksLie) {
   const std::vector<std::byte> record = recorded({});
   for (const Process& elsewhere :
        {Process{.module = 0x7fff'1234'0000}, Process{.heap = 0x1000'0000, .variable = 0x1000'0800},
-        Process{0x7fff'1234'0000, 0x20'0000, 0x20'0fe0, true}}) {
+        Process{0x7fff'1234'0000, 0x20'0000, 0x20'0fe0, true, true}}) {
     EXPECT_EQ(recalled(record, elsewhere), followed(elsewhere));
   }
 }

@@ -375,6 +375,16 @@ TEST_F(MatchSites, TextIsMadeWhereAsMuchIsAskedForAsItHas) {
   EXPECT_TRUE(has_fact(found.best[0], SiteFact::Kind::Length));
 }
 
+// A small object whose first word is a pointer that could be letters.
+TEST_F(MatchSites, WhatBeginsWithAPointerIsNoText) {
+  const ClusterId blocks = cluster(20, 24, 0, FakeProgram::kCode + 0x20);
+  const CallSiteId maker = site(16);
+  const CallSiteId copied = text_site(1);
+  const ClusterSites found = match()[blocks];
+  EXPECT_GT(probability_of(found, maker), probability_of(found, copied));
+  for (const SiteMatch& each : found.best) EXPECT_FALSE(has_fact(each, SiteFact::Kind::Called));
+}
+
 TEST_F(MatchSites, WhatHasRoomToSpareWasNotMadeForItsText) {
   const ClusterId blocks = texts({"short words here, in much", "room, 100 bytes or so of it"}, 100);
   const CallSiteId copied = text_site(1);

@@ -238,15 +238,45 @@ TEST_F(RetainedTree, WhatAContainersEntriesHoldCountsForIt) {
   containers.of_row[row_of(inner)] = 2;
   const std::vector<LargeHolder> holders =
       largest_holders(world_.image, world_.heap, clusters_, retained_, 2);
+  size_t seen = 0;
   const auto shares =
-      largest_containers(world_.image, world_.heap, retained_, containers, holders);
+      container_shares(world_.image, world_.heap, retained_, containers,
+                       std::vector<RetainedRow>{holders[0].row, holders[1].row},
+                       [&](BlockId, size_t holder, uint32_t place) {
+                         ++seen;
+                         EXPECT_EQ(place, holder == 0 ? 0U : RetainedNode::kNoPlace);
+                       });
+  EXPECT_EQ(seen, 5U);
   ASSERT_EQ(shares.size(), 2U);
-  ASSERT_TRUE(shares[0]);
-  EXPECT_EQ(shares[0]->place, 0U);
-  EXPECT_EQ(shares[0]->bytes, holders[0].bytes);
-  EXPECT_EQ(std::pair(shares[0]->containers, shares[0]->entries),
+  ASSERT_EQ(shares[0].size(), 1U);
+  EXPECT_EQ(shares[0][0].place, 0U);
+  EXPECT_EQ(shares[0][0].bytes, holders[0].bytes);
+  EXPECT_EQ(std::pair(shares[0][0].containers, shares[0][0].entries),
             std::pair(uint64_t{1}, std::optional<uint64_t>(2)));
-  EXPECT_FALSE(shares[1]);
+  EXPECT_TRUE(shares[1].empty());
+}
+
+TEST_F(RetainedTree, EntriesOfContainersAreKnownWhereThoseOfEachAre) {
+  const Addr first = block(40, 0);
+  const Addr second = block(56, 0);
+  const Addr owner = block(104, 1);
+  program_.strong_root(owner);
+  program_.poke(owner, first);
+  program_.poke(owner + 8, second);
+  find();
+  HeldContainers containers;
+  containers.places.resize(1);
+  containers.instances = {{0, 2}, {0, std::nullopt}};
+  containers.of_row.resize(retained_.size());
+  const auto row_of = [&](Addr at) { return *retained_.row_of(world_.heap.block_at(at)); };
+  containers.of_row[row_of(first)] = 1;
+  containers.of_row[row_of(second)] = 2;
+  const auto shares = container_shares(world_.image, world_.heap, retained_, containers,
+                                       std::vector<RetainedRow>{row_of(owner)});
+  ASSERT_EQ(shares[0].size(), 1U);
+  EXPECT_EQ(shares[0][0].containers, 2U);
+  EXPECT_EQ(shares[0][0].bytes, 96U);
+  EXPECT_EQ(shares[0][0].entries, std::nullopt);
 }
 
 TEST_F(RetainedTree, TheLargestHoldersAreRootsAndWhatTheyShare) {

@@ -14,28 +14,32 @@ namespace {
 class ContainerShares {
  public:
   ContainerShares(const MemoryImage& image, const HeapModel& heap, const Retained& retained,
-                  const HeldContainers& containers, std::span<const LargeHolder> holders)
+                  const HeldContainers& containers, std::span<const RetainedRow> holders,
+                  const BlockHeld& f)
       : image_(image),
         heap_(heap),
         retained_(retained),
         containers_(containers),
+        f_(f),
         is_counted_(containers.instances.size()),
         of_row_(retained.first_leaf(), kNone) {
-    for (const LargeHolder& holder : holders) {
-      if (holder.row < of_row_.size()) of_row_[holder.row] = static_cast<uint32_t>(rows_.size());
+    for (const RetainedRow holder : holders) {
+      if (holder < of_row_.size()) of_row_[holder] = static_cast<uint32_t>(rows_.size());
       rows_.push_back({static_cast<uint32_t>(rows_.size()), {}});
     }
   }
 
-  [[nodiscard]] std::vector<std::optional<HeldShare>> find() {
+  [[nodiscard]] std::vector<std::vector<HeldShare>> find() {
     const size_t holders = rows_.size();
     retained_.for_each_row([&](RetainedRow row) { look_at(row); });
-    std::vector<std::optional<HeldShare>> largest(holders);
-    for (size_t i = holders; i < rows_.size(); ++i) {
-      std::optional<HeldShare>& best = largest[rows_[i].holder];
-      if (!best || rows_[i].share.bytes > best->bytes) best = rows_[i].share;
+    std::vector<std::vector<HeldShare>> shares(holders);
+    for (size_t i = holders; i < rows_.size(); ++i)
+      shares[rows_[i].holder].push_back(rows_[i].share);
+    for (std::vector<HeldShare>& some : shares) {
+      std::stable_sort(some.begin(), some.end(),
+                       [](const HeldShare& a, const HeldShare& b) { return a.bytes > b.bytes; });
     }
-    return largest;
+    return shares;
   }
 
  private:
@@ -56,10 +60,11 @@ class ContainerShares {
     }
     if (row < of_row_.size()) of_row_[row] = at;
     HeldShare& share = rows_[at].share;
+    const BlockId block = retained_.block(row);
+    if (block.valid() && f_) f_(block, rows_[at].holder, share.place);
     if (share.place == RetainedNode::kNoPlace) return;
     if (number != 0 && containers_.instances[number - 1].place == share.place)
       count_instance(number - 1, share);
-    const BlockId block = retained_.block(row);
     if (block.valid()) share.bytes += held_bytes(image_, heap_.block(block));
   }
 
@@ -86,6 +91,7 @@ class ContainerShares {
   const HeapModel& heap_;
   const Retained& retained_;
   const HeldContainers& containers_;
+  const BlockHeld& f_;
   std::vector<bool> is_counted_;  // of each instance
   std::vector<uint32_t> of_row_;  // of each row that is no leaf
   std::vector<Row> rows_;         // the holders, then containers below them
@@ -94,13 +100,11 @@ class ContainerShares {
 
 }  // namespace
 
-std::vector<std::optional<HeldShare>> largest_containers(const MemoryImage& image,
-                                                         const HeapModel& heap,
-                                                         const Retained& retained,
-                                                         const HeldContainers& containers,
-                                                         std::span<const LargeHolder> holders) {
-  if (containers.instances.empty()) return std::vector<std::optional<HeldShare>>(holders.size());
-  return ContainerShares(image, heap, retained, containers, holders).find();
+std::vector<std::vector<HeldShare>> container_shares(
+    const MemoryImage& image, const HeapModel& heap, const Retained& retained,
+    const HeldContainers& containers, std::span<const RetainedRow> holders, const BlockHeld& f) {
+  if (containers.instances.empty()) return std::vector<std::vector<HeldShare>>(holders.size());
+  return ContainerShares(image, heap, retained, containers, holders, f).find();
 }
 
 }  // namespace heapscan
