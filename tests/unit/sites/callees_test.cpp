@@ -118,9 +118,7 @@ class Importing : public SmallProgram {
 
 TEST_F(Importing, AVariantOfStrlenIsKnownByTheNameOfTheSlot) {
   constexpr uint64_t kCopy = kBase + 0x100;
-  put(kCopy, {0xff, 0x15});  // call [slot]
-  const auto offset = static_cast<uint32_t>(kSlot - (kCopy + 6));
-  for (unsigned i = 0; i < 4; ++i) put(kCopy + 2 + i, {static_cast<uint8_t>(offset >> (8 * i))});
+  put_relative(kCopy, {0xff, 0x15}, kSlot);  // call [slot]
   put(kCopy + 6, {0x48, 0x8d, 0x78, 0x02});  // lea rdi, [rax + 2]
   put(kCopy + 10, call(kCopy + 10, kMalloc));
   put(kCopy + 15, {0xc3});

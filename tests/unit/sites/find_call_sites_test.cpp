@@ -155,10 +155,8 @@ TEST_F(FindCallSites, AllocatorsAreCalledThroughMembersOfStructs) {
   put(kWrapper + 4, call(kWrapper + 4, kMalloc));
   put(kWrapper + 9, {0xc3});
   poke(kMethods + 0x20, kWrapper);
-  put(kUser, {0x48, 0x8d, 0x05});  // lea rax, [rip + …], the struct
-  const auto offset = static_cast<uint32_t>(kMethods - (kUser + 7));
-  for (unsigned i = 0; i < 4; ++i) put(kUser + 3 + i, {static_cast<uint8_t>(offset >> (8 * i))});
-  put(kUser + 7, {0xff, 0x60, 0x20});  // jmp [rax + 0x20]
+  put_relative(kUser, {0x48, 0x8d, 0x05}, kMethods);  // lea rax, [rip + …], the struct
+  put(kUser + 7, {0xff, 0x60, 0x20});                 // jmp [rax + 0x20]
   put_request(kMain, 0x18, kUser);
   put(kMain + 10, {0xc3});
   put(kBase + 0x100, call(kBase + 0x100, kMain));
@@ -270,9 +268,7 @@ TEST_F(KeptCallSites, ThatAreDamagedAreReadAnewAndReplaced) {
 
 TEST_F(FindCallSites, ASizeThatAVariableHoldsMayBeAny) {
   constexpr uint64_t kMaker = kBase + 0x100;
-  put(kMaker, {0x48, 0x8b, 0x3d});  // mov rdi, [variable]
-  const auto offset = static_cast<uint32_t>(kData + 0x80 - (kMaker + 7));
-  for (unsigned i = 0; i < 4; ++i) put(kMaker + 3 + i, {static_cast<uint8_t>(offset >> (8 * i))});
+  put_relative(kMaker, {0x48, 0x8b, 0x3d}, kData + 0x80);  // mov rdi, [variable]
   put(kMaker + 7, call(kMaker + 7, kMalloc));
   put(kMaker + 12, {0xc3});
   put(kBase + 0x200, call(kBase + 0x200, kMaker));

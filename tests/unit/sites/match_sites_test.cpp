@@ -375,9 +375,9 @@ TEST_F(MatchSites, TextIsMadeWhereAsMuchIsAskedForAsItHas) {
   EXPECT_TRUE(has_fact(found.best[0], SiteFact::Kind::Length));
 }
 
-// A small object whose first word is a pointer that could be letters.
+// A few small objects whose first word is a pointer that could be letters: "A\nUUUU".
 TEST_F(MatchSites, WhatBeginsWithAPointerIsNoText) {
-  const ClusterId blocks = cluster(20, 24, 0, FakeProgram::kCode + 0x20);
+  const ClusterId blocks = cluster(3, 24, 0, FakeProgram::kCode + 0xa41);
   const CallSiteId maker = site(16);
   const CallSiteId copied = text_site(1);
   const ClusterSites found = match()[blocks];

@@ -37,6 +37,12 @@ class SmallProgram : public testing::Test {
   void put(uint64_t at, std::vector<uint8_t> bytes) {
     std::copy(bytes.begin(), bytes.end(), code_.begin() + static_cast<ptrdiff_t>(at - kBase));
   }
+  // An instruction that ends in the offset of `target` from what is behind it.
+  void put_relative(uint64_t at, std::vector<uint8_t> bytes, uint64_t target) {
+    const auto offset = static_cast<uint32_t>(target - (at + bytes.size() + 4));
+    for (unsigned i = 0; i < 4; ++i) bytes.push_back(static_cast<uint8_t>(offset >> (8 * i)));
+    put(at, bytes);
+  }
   // The bytes of a call at `at`.
   static std::vector<uint8_t> call(uint64_t at, uint64_t target, uint8_t opcode = 0xe8) {
     const auto offset = static_cast<uint32_t>(target - (at + 5));
