@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "heapscan/base/hash.h"
 #include "heapscan/triage/retained_tree.h"
 
 namespace heapscan {
@@ -69,7 +68,7 @@ class ContainerShares {
   }
 
   uint32_t row_of(uint32_t holder, uint32_t place) {
-    const auto [at, is_new] = row_by_key_.try_emplace(mix(holder, place), 0);
+    const auto [at, is_new] = row_by_key_.try_emplace(uint64_t{holder} << 32 | place, 0);
     if (is_new) {
       at->second = static_cast<uint32_t>(rows_.size());
       rows_.push_back({holder, {}});
