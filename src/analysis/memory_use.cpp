@@ -1,17 +1,23 @@
 // Known intervals (heaps, stacks, lost mappings, the loader's memory) are cut out of the mappings;
-// what is left of each mapping is judged by its own attributes. Of heap memory the resident bytes of
-// free chunks are counted page by page, as far as whole pages are free; what else is resident there
-// is divided among the other rows by their share of the bytes, since a page may hold blocks of all
-// kinds.
+// what is left of each mapping is judged by its own attributes. Of heap memory each block has the bytes
+// of it that are resident, also where it shares a page with others; what is left there is overhead.
 #include "heapscan/analysis/memory_use.h"
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <optional>
+#include <span>
 #include <string_view>
+
+#include "heapscan/identify/glib_slices.h"
 
 namespace heapscan {
 
 namespace {
+
+constexpr const char* kNamelessShared = "shared anonymous memory";
+constexpr size_t kMostNamedRegions = 8;  // names of shared memory
 
 struct KnownInterval {
   AddrRange range;
@@ -57,15 +63,29 @@ MemoryUse use_of(const Region& region) {
   return region.perms.shared ? MemoryUse::Shared : MemoryUse::OtherAnonymous;
 }
 
-// Bytes of `range` that are resident.
-uint64_t resident_in(const Residency& residency, AddrRange range) {
-  uint64_t bytes = 0;
-  auto at = std::upper_bound(residency.resident.begin(), residency.resident.end(), range.begin(),
+// How much of a range is resident. Costs next to nothing for ranges in ascending order.
+class ResidentBytes {
+ public:
+  explicit ResidentBytes(const Residency& residency)
+      : ranges_(residency.resident), at_(ranges_.begin()) {}
+
+  [[nodiscard]] uint64_t in(AddrRange range) {
+    if (range.begin() < last_) at_ = ranges_.begin();
+    last_ = range.begin();
+    if (at_ != ranges_.end() && at_->end() <= range.begin())
+      at_ = std::upper_bound(at_, ranges_.end(), range.begin(),
                              [](Addr a, const AddrRange& r) { return a < r.end(); });
-  for (; at != residency.resident.end() && at->begin() < range.end(); ++at)
-    bytes += at->intersect(range).size();
-  return bytes;
-}
+    uint64_t bytes = 0;
+    for (auto at = at_; at != ranges_.end() && at->begin() < range.end(); ++at)
+      bytes += at->intersect(range).size();
+    return bytes;
+  }
+
+ private:
+  std::span<const AddrRange> ranges_;
+  std::span<const AddrRange>::iterator at_;
+  Addr last_;
+};
 
 // A symbol that only programs with the manager define, or the begin of a module's name.
 struct KnownManager {
@@ -105,12 +125,21 @@ std::vector<MemoryManager> find_managers(const MemoryImage& image, const Symbols
   return found;
 }
 
+// Of memory that several processes may map, and of the kernel's rings, what has a name.
+std::string name_of_region(const Region& region) {
+  if (region.label.starts_with("anon_inode:[io_uring]")) return "rings of io_uring";
+  if (!region.perms.shared || use_of(region) != MemoryUse::Shared) return "";
+  const std::string name = name_of_shared(region.label);
+  return name == kNamelessShared ? "" : name;
+}
+
 class Accounting {
  public:
   explicit Accounting(const Analysis& analysis) : analysis_(analysis) {
+    if (analysis.image.residency()) resident_.emplace(*analysis.image.residency());
     for (size_t i = 0; i < kMemoryUses; ++i) {
       account_.rows.push_back({static_cast<MemoryUse>(i), 0, std::nullopt});
-      if (analysis.image.residency()) account_.rows.back().resident_bytes = 0;
+      if (resident_) account_.rows.back().resident_bytes = 0;
     }
   }
 
@@ -119,6 +148,8 @@ class Accounting {
     divide_heaps();
     add_up();
     account_.managers = find_managers(analysis_.image, analysis_.symbols);
+    add_slices();
+    add_named_regions();
     return std::move(account_);
   }
 
@@ -129,7 +160,7 @@ class Accounting {
     if (range.empty()) return;
     MemoryUseRow& to = row(use);
     to.mapped_bytes += range.size();
-    if (to.resident_bytes) *to.resident_bytes += resident_in(*analysis_.image.residency(), range);
+    if (to.resident_bytes) *to.resident_bytes += resident_->in(range);
   }
 
   void cut_regions() {
@@ -149,52 +180,60 @@ class Accounting {
     }
   }
 
-  // So far all heap memory is in HeapInUse.
+  // So far all heap memory is in HeapInUse. What no block has is overhead.
   void divide_heaps() {
-    const MemoryUseRow heaps = row(MemoryUse::HeapInUse);
-    std::array<uint64_t, 4> bytes{};  // in use, lost, free, overhead
-    uint64_t free_resident = 0;
-    for (size_t i = 0; i < analysis_.heap.blocks.size(); ++i)
-      count_block(analysis_.heap.blocks[i], analysis_.reach.verdicts[i], bytes, free_resident);
-    const uint64_t counted = bytes[0] + bytes[1] + bytes[2];
-    bytes[3] = heaps.mapped_bytes > counted ? heaps.mapped_bytes - counted : 0;
-    const uint64_t resident = heaps.resident_bytes.value_or(0);
-    free_resident = std::min(free_resident, resident);
-    const std::array<uint64_t, 4> shares =
-        divided(resident - free_resident, {bytes[0], bytes[1], 0, bytes[3]});
-    for (size_t i = 0; i < bytes.size(); ++i) {
-      MemoryUseRow& to = account_.rows[i];
-      to.mapped_bytes = bytes[i];
-      if (to.resident_bytes) *to.resident_bytes = shares[i] + (i == 2 ? free_resident : 0);
+    MemoryUseRow& in_use = row(MemoryUse::HeapInUse);
+    MemoryUseRow& overhead = row(MemoryUse::HeapOverhead);
+    std::swap(overhead.mapped_bytes, in_use.mapped_bytes);
+    std::swap(overhead.resident_bytes, in_use.resident_bytes);
+    for (size_t i = 0; i < analysis_.heap.blocks.size(); ++i) {
+      const Block& block = analysis_.heap.blocks[i];
+      if (block.state() == BlockState::Mapping || block.state() == BlockState::Bookkeeping)
+        continue;
+      const MemoryUse use = block.state() != BlockState::Used      ? MemoryUse::HeapFree
+                            : is_lost(analysis_.reach.verdicts[i]) ? MemoryUse::HeapLost
+                                                                   : MemoryUse::HeapInUse;
+      add(use, block.range());
     }
+    uint64_t mapped = 0;
+    uint64_t resident = 0;
+    for (const MemoryUse use : {MemoryUse::HeapInUse, MemoryUse::HeapLost, MemoryUse::HeapFree}) {
+      mapped += row(use).mapped_bytes;
+      resident += row(use).resident_bytes.value_or(0);
+    }
+    overhead.mapped_bytes -= std::min(overhead.mapped_bytes, mapped);
+    if (resident_) *overhead.resident_bytes -= std::min(*overhead.resident_bytes, resident);
   }
 
-  void count_block(const Block& block, Verdict verdict, std::array<uint64_t, 4>& bytes,
-                   uint64_t& free_resident) const {
-    if (block.state() == BlockState::Mapping || block.state() == BlockState::Bookkeeping) return;
-    if (block.state() == BlockState::Used) {
-      bytes[is_lost(verdict) ? 1 : 0] += block.size();
-      return;
-    }
-    bytes[2] += block.size();
-    const AddrRange pages(block.begin().align_up(kPage), block.range().end().align_down(kPage));
-    if (analysis_.image.residency() && pages.begin() < pages.end())
-      free_resident += resident_in(*analysis_.image.residency(), pages);
+  [[nodiscard]] uint64_t bytes_of(AddrRange range) {
+    return resident_ ? resident_->in(range) : range.size();
   }
 
-  // `whole` in parts that are to one another as `weights` are; they add up to it.
-  static std::array<uint64_t, 4> divided(uint64_t whole, const std::array<uint64_t, 4>& weights) {
-    std::array<uint64_t, 4> parts{};
-    uint64_t all = 0;
-    for (const uint64_t weight : weights) all += weight;
-    uint64_t left = whole;
-    for (size_t i = 0; i < parts.size() && all > 0; ++i) {
-      const double share = static_cast<double>(weights[i]) / static_cast<double>(all);
-      parts[i] = std::min(left, static_cast<uint64_t>(static_cast<double>(whole) * share));
-      left -= parts[i];
+  void add_slices() {
+    uint64_t bytes = 0;
+    for (const BlockId id : find_slice_pages(analysis_.image, analysis_.symbols, analysis_.heap))
+      bytes += bytes_of(analysis_.heap.block(id).range());
+    if (bytes == 0) return;
+    account_.managers.push_back({"GLib's slices", "G_SLICE=always-malloc shows what is in them",
+                                 MemoryUse::HeapInUse, bytes});
+  }
+
+  void add_named_regions() {
+    std::map<std::string, MemoryManager> by_name;
+    for (const Region& region : analysis_.image.regions()) {
+      const std::string name = name_of_region(region);
+      if (name.empty()) continue;
+      MemoryManager& row =
+          by_name.try_emplace(name, MemoryManager{name, "", use_of(region), 0}).first->second;
+      *row.bytes += bytes_of(region.range);
     }
-    parts[0] += left;
-    return parts;
+    std::vector<MemoryManager> rows;
+    for (auto& [name, row] : by_name) rows.push_back(std::move(row));
+    std::stable_sort(rows.begin(), rows.end(), [](const MemoryManager& a, const MemoryManager& b) {
+      return *a.bytes > *b.bytes;
+    });
+    rows.resize(std::min(rows.size(), kMostNamedRegions));
+    account_.managers.insert(account_.managers.end(), rows.begin(), rows.end());
   }
 
   void add_up() {
@@ -209,6 +248,7 @@ class Accounting {
   }
 
   const Analysis& analysis_;
+  std::optional<ResidentBytes> resident_;
   MemoryAccount account_;
 };
 
@@ -220,6 +260,22 @@ const char* name_of(MemoryUse use) {
       "lost mappings", "other anonymous", "stacks",       "module data",
       "code",          "shared memory",   "mapped files", "reserved"};
   return kNames[static_cast<size_t>(use)];
+}
+
+std::string name_of_shared(std::string_view label) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (label.ends_with(kDeleted)) label.remove_suffix(kDeleted.size());
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kKinds = {{
+      {"/memfd:", "memfd "},
+      {"/SYSV", "SysV shared memory 0x"},
+      {"/dev/shm/", "POSIX shared memory "},
+      {"/dmabuf:", "dma-buf "},
+  }};
+  for (const auto& [begin, kind] : kKinds) {
+    if (label.starts_with(begin))
+      return std::string(kind) + std::string(label.substr(begin.size()));
+  }
+  return kNamelessShared;
 }
 
 MemoryAccount account_memory(const Analysis& analysis) { return Accounting(analysis).run(); }

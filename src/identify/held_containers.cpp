@@ -211,7 +211,7 @@ class ContainerFinder {
       held_.of_row[row] = number;
       is_any = true;
     }
-    if (is_any) held_.instances.push_back({place_of(container), container.entries});
+    if (is_any) held_.instances.push_back({place_of(container), container.entries, 0});
   }
 
   // The member of the row above that points to it, where that has a type.
@@ -283,8 +283,13 @@ class ContainerFinder {
     const uint64_t count = std::min(objects.size() / size, kMostElements);
     const std::vector<uint32_t> places = places_of(type);
     for (uint64_t i = 0; i < count; ++i) {
-      for (const uint32_t place : places)
-        look_at(parent, place, objects.begin() + i * size + held_.places[place].container.offset);
+      for (const uint32_t place : places) {
+        const TypedContainer& container = held_.places[place].container;
+        const Addr first = objects.begin() + i * size + container.offset;
+        const uint64_t stride = container.stride;
+        const uint64_t elements = std::min(container.count, kMostElements / count);
+        for (uint64_t k = 0; k < elements; ++k) look_at(parent, place, first + k * stride, k);
+      }
     }
     for (const Child& child : children) {
       uint32_t& of = held_.of_row[child.second];
@@ -292,7 +297,7 @@ class ContainerFinder {
     }
   }
 
-  void look_at(RetainedRow parent, uint32_t place, Addr at) {
+  void look_at(RetainedRow parent, uint32_t place, Addr at, uint64_t element) {
     const TypeId type = held_.places[place].container.type;
     const auto number = static_cast<uint32_t>(held_.instances.size() + 1);
     std::vector<RetainedRow> open;
@@ -301,7 +306,7 @@ class ContainerFinder {
       if (word) take(parent, heap_.block_at(*word), number, open);
     }
     if (open.empty()) return;
-    held_.instances.push_back({place, entries_of(image_, heap_, types_, type, at)});
+    held_.instances.push_back({place, entries_of(image_, heap_, types_, type, at), element});
     while (!open.empty()) {
       const BlockId block = retained_.block(open.back());
       open.pop_back();

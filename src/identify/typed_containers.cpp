@@ -108,6 +108,10 @@ std::optional<uint64_t> length_of_forward_list(const MemoryImage& image, const H
   return entries;
 }
 
+void add_containers_of_elements(const Types& types, TypeId array, uint64_t offset,
+                                const std::string& name, int depth,
+                                std::vector<TypedContainer>& found);
+
 void add_containers(const Types& types, TypeId id, uint64_t offset, const std::string& name,
                     int depth, std::vector<TypedContainer>& found) {
   if (!id.valid() || depth > kDeepestContainer || found.size() >= kMostContainers) return;
@@ -116,11 +120,34 @@ void add_containers(const Types& types, TypeId id, uint64_t offset, const std::s
     return;
   }
   const TypeKind kind = types.type(id).kind;
+  if (kind == TypeKind::Array) add_containers_of_elements(types, id, offset, name, depth, found);
   if (kind != TypeKind::Struct && kind != TypeKind::Union) return;
   for (const Member& member : types.members(id)) {
     std::string inner = name;
     if (!member.name.empty()) inner += (name.empty() ? "" : ".") + member.name;
     add_containers(types, member.type, offset + member.offset, inner, depth + 1, found);
+  }
+}
+
+// Of an array in an array only one whose elements lie at one distance throughout.
+void add_containers_of_elements(const Types& types, TypeId array, uint64_t offset,
+                                const std::string& name, int depth,
+                                std::vector<TypedContainer>& found) {
+  const TypeId element = types.type(array).target;
+  if (!element.valid()) return;
+  const uint64_t count = types.type(array).count;
+  const uint64_t size = types.type(element).size;
+  std::vector<TypedContainer> inner;
+  add_containers(types, element, 0, "", depth + 1, inner);
+  for (TypedContainer& one : inner) {
+    if (count == 0 || found.size() >= kMostContainers) return;
+    if (one.count > 1 && one.count * one.stride != size) continue;
+    const bool has_name = !one.member.empty() && one.member.front() != '[';
+    one.member = name + "[]" + (has_name ? "." : "") + one.member;
+    one.offset += offset;
+    if (one.count == 1) one.stride = size;
+    one.count *= count;
+    found.push_back(std::move(one));
   }
 }
 
@@ -217,6 +244,7 @@ std::optional<uint64_t> entries_of(const MemoryImage& image, const HeapModel& he
       entries = word[3];
       break;
   }
+  if (entries == 0 && image.lacks_numbers()) return std::nullopt;
   // Each has a block of its own.
   return entries && *entries <= heap.blocks.size() ? entries : std::nullopt;
 }

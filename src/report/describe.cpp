@@ -235,23 +235,6 @@ std::vector<BlockId> mappings_to_list(const Analysis& analysis, const ReportOpti
   return mappings;
 }
 
-// "memfd frames" of "/memfd:frames (deleted)".
-std::string kind_of_shared(std::string_view label) {
-  constexpr std::string_view kDeleted = " (deleted)";
-  if (label.ends_with(kDeleted)) label.remove_suffix(kDeleted.size());
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kKinds = {{
-      {"/memfd:", "memfd "},
-      {"/SYSV", "SysV shared memory 0x"},
-      {"/dev/shm/", "POSIX shared memory "},
-      {"/dmabuf:", "dma-buf "},
-  }};
-  for (const auto& [begin, kind] : kKinds) {
-    if (label.starts_with(begin))
-      return std::string(kind) + escaped(std::string(label.substr(begin.size())));
-  }
-  return "shared anonymous memory";
-}
-
 MappingRow describe_mapping(const Analysis& analysis, BlockId id, const HolderTable& holders,
                             bool content) {
   const Block& block = analysis.heap.block(id);
@@ -262,8 +245,7 @@ MappingRow describe_mapping(const Analysis& analysis, BlockId id, const HolderTa
   row.resident_bytes = resident_bytes(analysis.image, block.range());
   row.reason =
       row.verdict == Verdict::Reachable ? std::string() : explain_mapping(analysis, id, holders);
-  const Region* const region = analysis.image.region_at(block.begin());
-  if (region != nullptr && region->perms.shared) row.kind = kind_of_shared(region->label);
+  row.kind = kind_of_mapping(analysis.image, block.begin());
   if (!content) return row;
   ContentPreview preview = preview_content(analysis.image, block.range());
   row.content_hex = std::move(preview.hex);

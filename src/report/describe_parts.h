@@ -163,7 +163,17 @@ constexpr size_t kMembersExplained = 5;
 // Of one block that is not reachable: what refers to it, and how it was judged.
 [[nodiscard]] std::vector<std::string> explain_single(const Analysis& analysis, BlockId block);
 
+// "memfd frames", "shared anonymous memory"; empty: it is private. Safe to print.
+[[nodiscard]] std::string kind_of_mapping(const MemoryImage& image, Addr at);
+
 [[nodiscard]] std::string explain_mapping(const Analysis& analysis, BlockId mapping,
                                           const HolderTable& holders);
+
+// ---- what holders are called --------------------------------------------------------------------
+
+[[nodiscard]] std::string name_of_group(const NamedRoots& roots, RootGroupId group);
+[[nodiscard]] std::string name_of_owner(const NamedRoots& roots, RootOwnerId owner);
+// "nginx: sessions"
+[[nodiscard]] std::string qualified_name(const NamedRoots& roots, RootGroupId group);
 
 }  // namespace heapscan

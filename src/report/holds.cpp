@@ -7,6 +7,7 @@
 
 #include "heapscan/base/error.h"
 #include "heapscan/base/text.h"
+#include "heapscan/identify/glib_slices.h"
 #include "heapscan/identify/held_containers.h"
 #include "heapscan/identify/row_links.h"
 #include "heapscan/report/names.h"
@@ -20,23 +21,7 @@ namespace {
 
 constexpr uint64_t kHundred = 100;  // a holder of less than one part of it is not told of
 constexpr size_t kLongestHolderName = 60;
-constexpr size_t kHoldersNamed = 5;    // in an error
-constexpr size_t kShortestId = 4;      // of a group, as with --cluster
 constexpr uint64_t kShortestList = 8;  // blocks
-
-// ---- names ------------------------------------------------------------------------------------
-
-std::string name_of_group(const NamedRoots& roots, RootGroupId group) {
-  return escaped(roots.rows[group].name);
-}
-
-std::string name_of_owner(const NamedRoots& roots, RootOwnerId owner) {
-  return escaped(roots.owners[owner].name);
-}
-
-std::string qualified_name(const NamedRoots& roots, RootGroupId group) {
-  return name_of_owner(roots, roots.groups.owner_of[group]) + ": " + name_of_group(roots, group);
-}
 
 bool is_mapping(const Analysis& analysis, BlockId block) {
   return analysis.heap.block(block).state() == BlockState::Mapping;
@@ -53,46 +38,6 @@ std::string name_of_shared(const Analysis& analysis, BlockId block, uint64_t ali
 std::string type_of_group(const Analysis& analysis, const NamedRoots& roots, RootGroupId group) {
   const TypeId type = roots.rows[group].type;
   return type.valid() ? escaped(analysis.types.spelled(type)) : "";
-}
-
-// ---- what was asked for -------------------------------------------------------------------------
-
-std::string list_of_holders(const Analysis& analysis) {
-  const Retained& retained = analysis.holding->retained;
-  std::string list;
-  for (const LargeHolder& holder :
-       largest_holders(analysis.image, analysis.heap, analysis.clusters, retained, kHoldersNamed)) {
-    if (!retained.group(holder.row).valid()) continue;
-    list += (list.empty() ? "" : ", ") + name_of_holder(analysis, holder);
-  }
-  return list;
-}
-
-bool is_id(std::string_view words) {
-  return words.size() >= kShortestId && words.size() <= 16 &&
-         words.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-// "nginx:sessions" and "nginx: sessions" are the same.
-std::string without_blanks_after_colons(std::string_view words) {
-  std::string text;
-  for (const char c : words) {
-    if (c == ' ' && text.ends_with(':')) continue;
-    text += c;
-  }
-  return text;
-}
-
-std::vector<RootGroupId> groups_named(const NamedRoots& roots, std::string_view words) {
-  const std::string wanted = without_blanks_after_colons(words);
-  std::vector<RootGroupId> found;
-  for (size_t i = 0; i < roots.rows.size(); ++i) {
-    const RootGroupId id(i);
-    if (name_of_group(roots, id) == words || hex(roots.rows[id].begin) == words ||
-        without_blanks_after_colons(qualified_name(roots, id)) == wanted)
-      found.push_back(id);
-  }
-  return found;
 }
 
 uint64_t possible_bytes(const Analysis& analysis) {
@@ -119,6 +64,7 @@ class HoldsDescriber {
     if (node.place != RetainedNode::kNoPlace) {
       row.containers = node.containers;
       if (node.knows_entries) row.entries = node.entries;
+      row.largest = largest_of(node.place, node.largest, row.entries);
     }
     name(node, row);
     return row;
@@ -135,6 +81,7 @@ class HoldsDescriber {
     row.kind = RetainedNode::Kind::Container;
     row.containers = share.containers;
     row.entries = share.entries;
+    row.largest = largest_of(share.place, share.largest, share.entries);
     const HeldContainers::Place& place = containers_.places[share.place];
     if (!place.is_its_blocks() && place.container.member.empty()) {
       row.type = escaped(analysis_.types.spelled(place.container.type));  // what holds it, itself
@@ -163,7 +110,7 @@ class HoldsDescriber {
     }
     const std::string owner =
         above.kind == RetainedNode::Kind::Group
-            ? above.name + "."
+            ? above.name + (member.starts_with('[') ? "" : ".")
             : without_keyword(escaped(analysis_.types.spelled(place.owner))) + "::";
     row.type = escaped(analysis_.types.spelled(place.container.type));
     row.name = owner + member;
@@ -176,6 +123,7 @@ class HoldsDescriber {
       return;
     const std::string& label = analysis_.identities.rows[node.cluster].label;
     if (label.starts_with("node of std::")) return;  // its container says so
+    if (label == kSlicePage) return;                 // its pieces have pointers, not it
     const RowLinks links = find_row_links(analysis_.image, analysis_.heap, analysis_.reach,
                                           analysis_.clusters, node.cluster);
     if (!node.repeats && !links.leads_back) return;
@@ -192,6 +140,15 @@ class HoldsDescriber {
   }
 
  private:
+  [[nodiscard]] std::optional<LargestContainer> largest_of(
+      uint32_t place, const LargestContainer& largest,
+      const std::optional<uint64_t>& entries) const {
+    const bool is_array = containers_.places[place].container.count > 1;
+    if (!is_array || largest.entries == 0 || 2 * largest.entries < entries.value_or(0))
+      return std::nullopt;
+    return largest;
+  }
+
   // Where the pointer to it lies, if that has a name: "server::seen".
   [[nodiscard]] std::string name_of_pointer(const HeldContainers::Place& place) const {
     if (!place.owner.valid()) return "";
@@ -235,7 +192,7 @@ class HoldsDescriber {
         break;
       case RetainedNode::Kind::Blocks:
         row.name = node.cluster.valid()                  ? label_of(analysis_, node.cluster)
-                   : is_mapping(analysis_, node.example) ? "anonymous mapping"
+                   : is_mapping(analysis_, node.example) ? name_of_mappings(node)
                                                          : "block without a group";
         if (node.cluster.valid()) row.cluster = id_of(analysis_, node.cluster);
         row.address = analysis_.heap.block(node.example).begin();
@@ -249,6 +206,14 @@ class HoldsDescriber {
       case RetainedNode::Kind::Container:
         break;  // name_container()
     }
+  }
+
+  // The example is the one that retains most.
+  [[nodiscard]] std::string name_of_mappings(const RetainedNode& node) const {
+    const std::string kind =
+        kind_of_mapping(analysis_.image, analysis_.heap.block(node.example).begin());
+    if (kind.empty()) return "anonymous mapping";
+    return node.blocks == 1 ? kind : "mapping, such as " + kind;
   }
 
   static std::string without_keyword(std::string type) {
@@ -284,23 +249,36 @@ std::string name_of_blocks(const HoldsRow& row, const std::string& label) {
   return name + (row.repeats ? ", below each other" : "");
 }
 
-// "std::map<int, Session> in server.sessions: 1,000 entries".
+// "std::map<int, Session> in server.sessions".
 std::string name_of_container(const HoldsRow& row) {
   const std::string name = shortened(row.name, kLongestHolderName);
-  return fmt::format("{}{}{}{}", row.containers > 1 ? grouped(row.containers) + " × " : "",
-                     shortened(row.type, kLongestHolderName), name.empty() ? "" : " in ", name);
+  return shortened(row.type, kLongestHolderName) + (name.empty() ? "" : " in " + name);
 }
 
-std::string spelled_entries(const std::optional<uint64_t>& entries) {
-  if (!entries) return "";
-  return fmt::format(": {} {}", grouped(*entries), *entries == 1 ? "entry" : "entries");
+// "4 × " of several containers.
+std::string count_of_containers(const HoldsRow& row) {
+  return row.containers > 1 ? grouped(row.containers) + " × " : "";
+}
+
+// ": 30,000 entries, 29,990 of them in [2]".
+std::string spelled_entries(const HoldsRow& row) {
+  if (!row.entries) return "";
+  std::string text =
+      fmt::format(": {} {}", grouped(*row.entries), *row.entries == 1 ? "entry" : "entries");
+  if (row.largest) {
+    const bool is_all = row.largest->entries == *row.entries;
+    text += fmt::format(", {} in [{}]", is_all ? "all" : grouped(row.largest->entries) + " of them",
+                        row.largest->element);
+  }
+  return text;
 }
 
 void write_row(const HoldsReport& report, const HoldsRow& row, std::ostream& out) {
   std::string name = shortened(row.name, kLongestHolderName);
   if (row.kind == RetainedNode::Kind::Blocks) name = name_of_blocks(row, name);
-  if (row.kind == RetainedNode::Kind::Container) name = name_of_container(row);
-  name += spelled_entries(row.entries);
+  if (row.kind == RetainedNode::Kind::Container)
+    name = count_of_containers(row) + name_of_container(row);
+  name += spelled_entries(row);
   if (!row.type.empty() && row.kind != RetainedNode::Kind::Container)
     name += "  " + shortened(row.type, kLongestHolderName);
   if (!row.cluster.empty()) name += "  [" + row.cluster.substr(0, 8) + "]";
@@ -312,6 +290,18 @@ void write_row(const HoldsReport& report, const HoldsRow& row, std::ostream& out
 
 }  // namespace
 
+std::string name_of_group(const NamedRoots& roots, RootGroupId group) {
+  return escaped(roots.rows[group].name);
+}
+
+std::string name_of_owner(const NamedRoots& roots, RootOwnerId owner) {
+  return escaped(roots.owners[owner].name);
+}
+
+std::string qualified_name(const NamedRoots& roots, RootGroupId group) {
+  return name_of_owner(roots, roots.groups.owner_of[group]) + ": " + name_of_group(roots, group);
+}
+
 const char* name_of_kind(RetainedNode::Kind kind) {
   static constexpr std::array<const char*, 8> kNames = {
       "whole", "owner", "root", "shared", "blocks", "unexplained", "rest", "container"};
@@ -321,8 +311,8 @@ const char* name_of_kind(RetainedNode::Kind kind) {
 HolderRow::Container describe_container(const Analysis& analysis, RetainedRow holder,
                                         const HeldShare& share) {
   const HoldsRow row = HoldsDescriber(analysis).row_of(share, holder);
-  return {name_of_container(row) + spelled_entries(row.entries), share.bytes, row.containers,
-          row.entries};
+  const std::string name = name_of_container(row) + spelled_entries(row);
+  return {name, count_of_containers(row) + name, share.bytes, row.containers, row.entries};
 }
 
 std::vector<HolderRow> describe_holders(const Analysis& analysis) {
@@ -357,7 +347,10 @@ std::string name_of_holder(const Analysis& analysis, RetainedRow row) {
   if (!block.valid()) return row == Retained::kWhole ? "several roots" : "unknown";
   const std::string address = hex(analysis.heap.block(block).begin());
   const std::string size = human_bytes(analysis.heap.block(block).size());
-  if (is_mapping(analysis, block)) return fmt::format("mapping {} of {}", address, size);
+  if (is_mapping(analysis, block)) {
+    const std::string kind = kind_of_mapping(analysis.image, analysis.heap.block(block).begin());
+    return fmt::format("{} {} of {}", kind.empty() ? "mapping" : kind, address, size);
+  }
   const ClusterId cluster = analysis.clusters.of(block);
   return fmt::format("{} block {}{}", size, address,
                      cluster.valid() ? ", " + label_of(analysis, cluster) : "");
@@ -371,43 +364,6 @@ std::string name_of_holder(const Analysis& analysis, const LargeHolder& holder) 
   return fmt::format(
       "{}, shared by several {}", name_of_shared(analysis, block, holder.alike),
       owner.valid() ? "roots of " + name_of_owner(holding.roots, owner) : "modules or threads");
-}
-
-RetainedBy find_holder(const Analysis& analysis, std::string_view words) {
-  HS_CHECK(analysis.holding.has_value());
-  const Holding& holding = *analysis.holding;
-  RetainedBy by;
-  for (size_t i = 0; i < holding.roots.owners.size(); ++i) {
-    if (name_of_owner(holding.roots, RootOwnerId(i)) == words) by.owner = RootOwnerId(i);
-  }
-  if (by.owner.valid()) return by;
-  const std::vector<RootGroupId> groups = groups_named(holding.roots, words);
-  if (groups.size() == 1) {
-    by.group = groups.front();
-    return by;
-  }
-  if (groups.size() > 1) {
-    std::string list;
-    for (size_t i = 0; i < std::min(groups.size(), kHoldersNamed); ++i) {
-      list += fmt::format("{}{} at {}", list.empty() ? "" : ", ",
-                          qualified_name(holding.roots, groups[i]),
-                          hex(holding.roots.rows[groups[i]].begin));
-    }
-    throw Error(ErrorKind::Usage, fmt::format("several roots are called {}: {}; name one by its "
-                                              "address",
-                                              escaped(words), list));
-  }
-  if (is_id(words)) {
-    const ClusterChoice choice = find_cluster(analysis, words);
-    if (choice.found.size() == 1) {
-      by.cluster = choice.found.front();
-      return by;
-    }
-  }
-  throw Error(
-      ErrorKind::Usage,
-      fmt::format("there is no root or group {} that holds anything; the largest roots are {}",
-                  escaped(words), list_of_holders(analysis)));
 }
 
 HoldsReport describe_holds(const CaptureFacts& target, const Analysis& analysis,
@@ -460,7 +416,10 @@ void render_json(const HoldsReport& report, std::ostream& out) {
          {"links", row.links},
          {"shape", row.links.empty() ? Json(nullptr) : Json(row.is_tree ? "tree" : "list")},
          {"containers", row.containers == 0 ? Json(nullptr) : Json(row.containers)},
-         {"entries", or_null(row.entries)}});
+         {"entries", or_null(row.entries)},
+         {"largest",
+          row.largest ? Json{{"element", row.largest->element}, {"entries", row.largest->entries}}
+                      : Json(nullptr)}});
   }
   write_document("heapscan.holds/1", report,
                  {{"live", json_of(report.live)}, {"tree", std::move(tree)}}, out);

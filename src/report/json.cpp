@@ -53,7 +53,10 @@ Json memory_json(const MemoryAccount& memory) {
   }
   Json managers = Json::array();
   for (const MemoryManager& manager : memory.managers)
-    managers.push_back({{"name", manager.name}, {"hint", or_null(manager.hint)}});
+    managers.push_back({{"name", escaped(manager.name)},
+                        {"hint", or_null(manager.hint)},
+                        {"use", name_of(manager.use)},
+                        {"bytes", or_null(manager.bytes)}});
   return {{"mapped_bytes", memory.total.mapped_bytes},
           {"resident_bytes", or_null(memory.total.resident_bytes)},
           {"swapped_bytes", memory.swapped_bytes},

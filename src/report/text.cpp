@@ -153,10 +153,10 @@ class TextReport {
       separator = ", ";
     }
     heading("memory", text);
-    const MemoryUseRow& other = memory.of(MemoryUse::OtherAnonymous);
-    if (kManagedShare * bytes_of(other) < total) return;
     for (const MemoryManager& manager : memory.managers) {
-      out_ << fmt::format("            the other anonymous memory may be {}{}{}\n", manager.name,
+      if (kManagedShare * manager.bytes.value_or(bytes_of(memory.of(manager.use))) < total)
+        continue;
+      out_ << fmt::format("            {}{}{}\n", part_of_manager(manager),
                           manager.hint.empty() ? "" : "; ", manager.hint);
     }
   }
@@ -173,7 +173,7 @@ class TextReport {
       out_ << fmt::format("  {:>10}  {:>3} %  {}\n", human_bytes(row.retained.bytes),
                           row.retained.bytes * 100 / std::max<uint64_t>(live.bytes, 1),
                           shortened(row.name, kLongestHolder));
-      if (row.container) out_ << fmt::format("{:22}mostly {}\n", "", row.container->name);
+      if (row.container) out_ << fmt::format("{:22}mostly {}\n", "", row.container->words);
     }
     if (!options_.holds_command.empty())
       out_ << fmt::format("  what they hold: {}\n", options_.holds_command);
@@ -316,6 +316,14 @@ class TextReport {
 
 void render_text(const Report& report, bool color, std::ostream& out) {
   TextReport(report, color, out).write();
+}
+
+std::string part_of_manager(const MemoryManager& manager) {
+  const bool is_other = manager.use == MemoryUse::OtherAnonymous;
+  const std::string use = is_other ? "the other anonymous memory" : name_of(manager.use);
+  return manager.bytes ? fmt::format("{} of {} are {}", human_bytes(*manager.bytes), use,
+                                     escaped(manager.name))
+                       : fmt::format("{} may be {}", use, manager.name);
 }
 
 }  // namespace heapscan

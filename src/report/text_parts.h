@@ -60,6 +60,9 @@ void write_checks(const Report& report, std::ostream& out);
 void write_funnel(const Report& report, std::ostream& out);
 void write_blocks(const Report& report, std::ostream& out);
 
+// "the other anonymous memory may be CPython's arenas", "10.3 MiB of malloc in use are GLib's slices".
+[[nodiscard]] std::string part_of_manager(const MemoryManager& manager);
+
 // ---- groups -------------------------------------------------------------------------------------
 
 // Groups in the text report: a headline each, and for the first ones what is known of them.

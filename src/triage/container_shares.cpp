@@ -82,6 +82,7 @@ class ContainerShares {
     is_counted_[instance] = true;
     const std::optional<uint64_t>& entries = containers_.instances[instance].entries;
     ++share.containers;
+    share.largest.see(containers_.instances[instance]);
     share.entries =
         share.entries && entries ? std::optional(*share.entries + *entries) : std::nullopt;
   }

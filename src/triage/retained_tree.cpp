@@ -195,6 +195,7 @@ class Folding {
     is_counted_[number] = true;
     ++nodes_[at].containers;
     nodes_[at].entries += entries.value_or(0);
+    nodes_[at].largest.see(containers_.instances[number]);
   }
 
   [[nodiscard]] uint64_t bytes_of(RetainedRow row) const {

@@ -24,6 +24,7 @@ class Containers(GrowthTest):
 
     SESSIONS, HEADERS, QUEUED, LINES, SAMPLES = 1000, 4, 300, 50, 500
     TAGS, TAGGED, ROWS, CELLS, USERS, RIGHTS = 60, 7, 40, 9, 80, 5
+    WAITING, STALLED, SHARDS, SHARD = 20, 1500, 5, 90
 
     @needs_ptrace
     def test_containers_are_one_thing_with_entries(self):
@@ -41,7 +42,8 @@ class Containers(GrowthTest):
             "Session::headers": self.SESSIONS * self.HEADERS,
             "tags.value": self.TAGS, "values": self.TAGS * self.TAGGED,
             "table": self.ROWS, "elements": self.ROWS * self.CELLS,
-            "users.value": self.USERS, "values.rights": self.USERS * self.RIGHTS})
+            "users.value": self.USERS, "values.rights": self.USERS * self.RIGHTS,
+            "subscribers.value[].waiting": 2 * self.WAITING + self.STALLED, "shards[]": self.SHARDS * self.SHARD})
         for name, containers in (("values", self.TAGS), ("elements", self.ROWS), ("values.rights", self.USERS)):
             self.assertEqual((rows[name]["containers"], rows[name]["own"]["blocks"]), (containers, containers))
         # One session may hang below a node of another group, which points at the container itself.
@@ -54,7 +56,25 @@ class Containers(GrowthTest):
                          self.SESSIONS * (self.HEADERS + 2) + 1)
         self.assertEqual(rows["server.value.log"]["retained"]["blocks"], 2 * self.LINES)
         self.assertRegex(text, r"(?m) std::unordered_map<int, Session ?\*> in server\.value\.sessions: 1,000 entries$")
+        # Of an array all together, and which element has most of it.
+        self.assertEqual([rows[name]["containers"] for name in ("subscribers.value[].waiting", "shards[]")], [4, self.SHARDS])
+        self.assertEqual(rows["subscribers.value[].waiting"]["largest"], {"element": 2, "entries": self.STALLED})
+        self.assertIsNone(rows["shards[]"]["largest"])
+        self.assertIsNone(rows["server.value.queue"]["largest"])
+        self.assertRegex(text, r"(?m) 4 × std::deque<long(?: int)?> in subscribers\.value\[\]\.waiting: "
+                               r"1,540 entries, 1,500 of them in \[2\]$")
         self.assertRegex(text, r"(?m) (999|1,000) × std::map<int, long( int)?> in Session::headers: [34],\d+ entries$")
+
+    @needs_ptrace
+    def test_counts_that_were_left_out_are_not_known(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_server_containers")) as program:
+            snapshot = self.folder() / "snapshot"
+            self.heapscan("snapshot", program.pid, "-o", snapshot, "--content", "none")
+            tree = self.json_of("holds", "holds", snapshot, "--depth", 8, "-n", 20)["tree"]
+        entries = {row["name"]: row["entries"] for row in tree if row["containers"]}
+        self.assertIsNone(entries["server.value.sessions"])
+        self.assertIsNone(entries["server.value.log"])
+        self.assertEqual(entries["samples"], self.SAMPLES)  # this is worked out from pointers
 
     @needs_ptrace
     def test_a_report_names_the_container_that_has_most_of_what_is_held(self):
@@ -112,12 +132,30 @@ class OtherContainers(GrowthTest):
         self.assertEqual([(row["own"]["blocks"], row["retained"]["blocks"]) for row in table], [(4, 3004)])
 
     def test_glib_with_slices(self):
-        with unittest.mock.patch.dict(os.environ, G_SLICE="all"), self.program("glib_containers") as program:
+        with unittest.mock.patch.dict(os.environ, G_SLICE=""), self.program("glib_containers") as program:
             rows = self.rows_of(program.pid)
         # Both may lie in one block of GLib's, and are one row then. GLib has some of its own.
         entries = sum(row["entries"] for row in rows if row["type"] == "GHashTable")
         self.assertGreaterEqual(entries, 3000 + 500)
         self.assertLess(entries, 3000 + 500 + 100)
+
+    def test_slices_of_glib_are_said_to_be_that(self):
+        library = ctypes.util.find_library("glib-2.0")
+        if library and ctypes.c_uint.in_dll(ctypes.CDLL(library), "glib_minor_version").value >= 76:
+            self.skipTest("this GLib has no slices any more")
+        with unittest.mock.patch.dict(os.environ, G_SLICE=""), self.program("glib_containers") as program:
+            report = self.json_of("report", "attach", program.pid)
+            rows = self.rows_of(program.pid)
+        slices = [row for row in report["memory"]["managers"] if row["name"] == "GLib's slices"]
+        self.assertEqual([row["use"] for row in slices], ["malloc in use"])
+        self.assertEqual(slices[0]["hint"], "G_SLICE=always-malloc shows what is in them")
+        # Of GList's 400 nodes, 350 of GSList and 600 of GTree.
+        self.assertGreater(slices[0]["bytes"], 400 * 24 + 350 * 16 + 600 * 40)
+        self.assertLess(slices[0]["bytes"], 128 * 1024)
+        self.assertIn("page of GLib's slices", {row["name"] for row in rows})
+        with unittest.mock.patch.dict(os.environ, G_SLICE="always-malloc"), self.program("glib_containers") as program:
+            report = self.json_of("report", "attach", program.pid)
+        self.assertEqual([row for row in report["memory"]["managers"] if row["name"] == "GLib's slices"], [])
 
     def test_lists_and_trees(self):
         text = "\n".join(self.texts_of("intrusive_lists"))

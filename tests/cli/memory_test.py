@@ -93,6 +93,21 @@ class Hoarding(GrowthTest):
                                rf"{pin}, 56 B, struct listener, held by")
 
     @needs_ptrace
+    def test_free_memory_that_shares_its_pages_is_free(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_pinned_pages")) as program:
+            report = self.json_of("report", "attach", program.pid)
+            text = self.heapscan("attach", program.pid).out
+        pinned, freed = (int(words[1]) for words in program.truth if words[0] in ("pinned", "freed"))
+        resident = {row["use"]: row["resident_bytes"] for row in report["memory"]["uses"]}
+        # A page of the heap may not be resident: one that nothing was written to yet.
+        self.assertGreater(resident["malloc free"], freed - 4096)
+        self.assertGreaterEqual(resident["malloc in use"], pinned)
+        self.assertLess(resident["malloc in use"], pinned + 64 * 1024)
+        self.assertEqual(sum(resident.values()), report["memory"]["resident_bytes"])
+        self.assertRegex(text, r"(?m)^memory +[\d.]+ MiB resident: [\d.]+ MiB malloc free, ")
+        self.assertRegex(text, r"(?m)^free +[\d.]+ MiB kept by malloc; malloc_trim\(0\) would give back ")
+
+    @needs_ptrace
     def test_little_free_memory_is_told_of_with_v_only(self):
         with self.growing() as program:
             self.assertNotRegex(self.heapscan("attach", program.pid).out, r"(?m)^free ")
@@ -160,6 +175,22 @@ class Shared(GrowthTest):
         self.assertEqual(len([kind for kind in kinds if kind.startswith(("SysV shared memory 0x", "POSIX shared "))]), 2)
         self.assertRegex(text, r"definite  memfd frames: no pointer to 0x[0-9a-f]+ found anywhere in the process; "
                                r"other processes may still use the memory")
+
+    @needs_ptrace
+    def test_what_holds_shared_memory_says_which(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_shared_memory")) as program:
+            tree = self.json_of("holds", "holds", program.pid, "fixture_shared_memory")["tree"]
+            memory = self.json_of("report", "attach", program.pid, code=1)["memory"]
+            text = self.heapscan("attach", program.pid).out
+        # All four are in one array, so they are one row.
+        self.assertRegex(tree[-1]["name"], "^mapping, such as (shared anonymous|memfd frames|SysV|POSIX)")
+        named = {row["name"]: row for row in memory["managers"] if row["use"] == "shared memory"}
+        self.assertEqual(named["memfd frames"]["bytes"], 2 * self.HALF)
+        posix = [row["bytes"] for name, row in named.items() if name.startswith("POSIX shared memory heapscan-")]
+        self.assertEqual(posix, [2 * self.HALF])
+        # It is told of where a tenth of all memory is its.
+        self.assertEqual("128.0 KiB of shared memory are memfd frames" in text,
+                         10 * 2 * self.HALF >= memory["resident_bytes"])
 
     @needs_ptrace
     def test_shared_objects_that_touch_and_such_with_holes(self):

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "heapscan/analysis/analysis.h"
@@ -38,23 +39,30 @@ struct MemoryUseRow {
   std::optional<uint64_t> resident_bytes;
 };
 
-// Who parcels out memory that malloc knows nothing of, and how to look into it.
+// Who parcels out memory in pieces that malloc knows nothing of, and how to look into it.
 struct MemoryManager {
   std::string name;  // "CPython's arenas"
   std::string hint;  // "PYTHONMALLOC=malloc shows what is in them"; may be empty
+  MemoryUse use = MemoryUse::OtherAnonymous;  // of which part may be its own
+  std::optional<uint64_t> bytes = {};         // where they can be told; resident, else mapped
 };
 
 struct MemoryAccount {
   std::vector<MemoryUseRow> rows;  // one per use, in their order
   MemoryUseRow total;              // `use` means nothing
   uint64_t swapped_bytes = 0;      // live only
-  // Those that the process has, by its symbols and modules: OtherAnonymous may be theirs.
+  // Those that the process has, by its symbols, its modules and what is in its blocks; and what shared
+  // memory and rings there are, by name.
   std::vector<MemoryManager> managers;
 
   [[nodiscard]] const MemoryUseRow& of(MemoryUse use) const {
     return rows[static_cast<size_t>(use)];
   }
 };
+
+// "memfd frames" of "/memfd:frames (deleted)", as the kernel labels a shared mapping; of what has no
+// name "shared anonymous memory". For people; not escaped.
+[[nodiscard]] std::string name_of_shared(std::string_view label);
 
 [[nodiscard]] MemoryAccount account_memory(const Analysis& analysis);
 

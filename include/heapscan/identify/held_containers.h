@@ -28,13 +28,18 @@ namespace heapscan {
 struct TypedContainer {
   uint64_t offset = 0;  // in the object
   TypeId type;          // "std::map<int, Session>"
-  std::string member;   // "sessions", "table.slots"; empty: the object is the container
+  std::string
+      member;  // "sessions", "table.slots", "shards[].free"; empty: the object is the container
+  // Of a member of an array's elements: one in each of them, so many bytes apart.
+  uint64_t count = 1;
+  uint64_t stride = 0;
 };
 
 struct HeldContainers {
   struct Instance {
     uint32_t place = 0;  // index into `places`
     std::optional<uint64_t> entries;
+    uint64_t element = 0;  // of the array in which the place lies
   };
   struct Place {
     TypeId owner;  // whose member it is; none: unknown

@@ -39,6 +39,8 @@ struct HoldsRow {
   bool is_one_list = false;
   uint64_t containers = 0;          // of a row of containers: how many they are
   std::optional<uint64_t> entries;  // of them; also of a variable that is a container
+  // Of containers in an array's elements the one that has at least half of the entries.
+  std::optional<LargestContainer> largest;
 };
 
 struct HoldsReport : AnswerFrame {

@@ -215,7 +215,8 @@ struct AreaRow {
 struct HolderRow {
   // A container, or several at one place, in which most of it lies.
   struct Container {
-    std::string name;  // "std::map<int, Session> in server.sessions: 1,000 entries"
+    std::string name;   // "std::map<int, Session> in server.sessions: 1,000 entries"
+    std::string words;  // the same for people, with how many they are: "4 × GHashTable: 9 entries"
     uint64_t bytes = 0;
     uint64_t containers = 0;
     std::optional<uint64_t> entries;

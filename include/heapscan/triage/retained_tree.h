@@ -20,6 +20,17 @@
 
 namespace heapscan {
 
+// Of the containers in the elements of an array the one with the most entries.
+struct LargestContainer {
+  uint64_t element = 0;
+  uint64_t entries = 0;
+
+  void see(const HeldContainers::Instance& instance) {
+    const uint64_t seen = instance.entries.value_or(0);
+    if (seen > entries) *this = {instance.element, seen};
+  }
+};
+
 struct RetainedNode {
   static constexpr uint32_t kNoParent = ~uint32_t{0};
   enum class Kind : uint8_t {
@@ -52,6 +63,7 @@ struct RetainedNode {
   uint64_t containers = 0;    // so many that have blocks
   uint64_t entries = 0;       // in all of them
   bool knows_entries = true;  // of each of them
+  LargestContainer largest;
   // Of Kind::Blocks: of those below nothing of the row, what retains most; of equals the lowest.
   BlockId example;
 };
@@ -98,6 +110,7 @@ struct HeldShare {
   uint64_t bytes = 0;                       // with all that its entries hold alone
   uint64_t containers = 0;                  // so many that have blocks
   std::optional<uint64_t> entries = 0;      // in all of them; none: not known of each
+  LargestContainer largest;
 };
 
 // Of each of the holders all such shares, largest first. What lies below a container in one of its entries

@@ -13,6 +13,7 @@
 #include <bit>
 #include <string_view>
 
+#include "heapscan/identify/glib_slices.h"
 #include "heapscan/identify/row_links.h"
 #include "identify/glib_layouts.h"
 
@@ -230,7 +231,12 @@ bool is_variant(const FamilyInputs& inputs, const Sample& sample) {
   return (state & kSerialised) != 0 ? is_serialised(inputs, sample) : is_tree(inputs, sample);
 }
 
+bool is_page_of_slices(const FamilyInputs& inputs, const Sample& sample) {
+  return is_slice_page(inputs.image, AddrRange::sized(sample.begin, sample.size));
+}
+
 constexpr KnownStruct kGlibStructs[] = {
+    {kSlicePage, "its place, and a ring of such pages", 120, kAnySize, is_page_of_slices},
     {"GVariant", "its type's description, and the bytes or children it holds", 64,
      64 + 64 + kBlockSlack, is_variant<48>},
     {"GVariant", "its type's description, and the bytes or children it holds", 48, 48 + kBlockSlack,

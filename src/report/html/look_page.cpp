@@ -153,7 +153,7 @@ class LookPage {
         out_);
     write_stacked_bar(parts, out_);
     for (const MemoryManager& manager : memory.managers)
-      out_ << "<p class=\"more\">" << html("The other anonymous memory may be " + manager.name)
+      out_ << "<p class=\"more\">" << html(part_of_manager(manager))
            << (manager.hint.empty() ? "" : "; " + html(manager.hint)) << "</p>\n";
     end_section(out_);
   }

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "heapscan/identify/glib_slices.h"
 #include "heapscan/symbols/symbols.h"
 #include "support/fake_program.h"
 
@@ -126,6 +127,54 @@ TEST_F(KnownContainersTest, OpenFilesOfALoopedList) {
   EXPECT_EQ(found[0].blocks, std::vector{world_.heap.block_at(first)});
   EXPECT_EQ(found[1].blocks,
             (std::vector{world_.heap.block_at(second), world_.heap.block_at(buffer)}));
+}
+
+// ---- pages of GLib's slices ---------------------------------------------------------------------
+
+class SlicePagesTest : public testing::Test {
+ protected:
+  static constexpr uint64_t kPage = 512;
+
+  // The information at the end of the page that begins at `at`.
+  void page(Addr at, Addr free_piece, uint32_t in_use, Addr next, Addr previous) {
+    const Addr info = at + (kPage - 48);
+    program_.poke(info, free_piece);
+    program_.poke(info + 8, in_use);
+    program_.poke(info + 16, next + (kPage - 48));
+    program_.poke(info + 24, previous + (kPage - 48));
+  }
+  [[nodiscard]] bool is_page(Addr at, uint64_t size = kPage - 8) {
+    return is_slice_page(world_.image, AddrRange::sized(at, size));
+  }
+
+  FakeProgram program_;
+  Addr first_ = Addr(program_.block(16 * kPage + 8).value).align_up(kPage);
+  Addr second_ = first_ + kPage;
+  FakeProgram::World world_;
+};
+
+TEST_F(SlicePagesTest, ARingOfPagesIsTold) {
+  page(first_, first_ + 48, 9, second_, second_);
+  page(second_, Addr(), 29, first_, first_);
+  world_ = program_.build();
+  EXPECT_TRUE(is_page(first_));
+  EXPECT_TRUE(is_page(second_));
+  EXPECT_TRUE(is_page(second_, kPage + 8));  // malloc left 16 bytes with it
+  EXPECT_FALSE(is_page(second_, kPage + 24));
+  EXPECT_FALSE(is_page(second_, kPage / 2 - 8));
+  EXPECT_FALSE(is_page(second_ + kPage));
+}
+
+TEST_F(SlicePagesTest, WhatContradictsItselfIsNone) {
+  const Addr third = second_ + kPage;
+  page(first_, first_ + 8, 9, first_, first_);           // no place of a piece
+  page(second_, Addr(), 33, second_, second_);           // more pieces than fit
+  page(third, Addr(), 9, third + kPage, third + kPage);  // its neighbour leads elsewhere
+  page(third + kPage, Addr(), 9, third, first_);
+  page(third + 2 * kPage, Addr(), 9, third + 2 * kPage + 8, third);
+  world_ = program_.build();
+  for (const Addr at : {first_, second_, third, third + 2 * kPage})
+    EXPECT_FALSE(is_page(at)) << at.value;
 }
 
 }  // namespace
