@@ -16,6 +16,7 @@ constexpr uint64_t kSearchedAtOnce = uint64_t{1} << 20;
 // Zeros of one region that are no hole in the file but absent from it: a reservation of terabytes
 // must not make a file of that size.
 constexpr uint64_t kLongestHole = uint64_t{64} << 20;
+constexpr uint64_t kSmallRegion = uint64_t{1} << 20;  // bytes: one of them delays no other much
 constexpr uint64_t kNoteAlignment = 4;
 constexpr uint64_t kLongestNote = uint64_t{0xffffffff};
 
@@ -97,14 +98,22 @@ struct Load {
   AddrRange range;
   uint32_t flags = 0;
   bool in_file = false;
+  bool comes_first = false;  // in the file
 };
+
+// Without the variables of the C library no heap is found. So what is small comes before the heaps:
+// of a file that was cut off the end is missing.
+bool comes_first(const Region& region) {
+  return region.perms.write && region.range.size() <= kSmallRegion;
+}
 
 // Cuts a Saved region where it is zero for long. `next` is the first stretch that may lie in it.
 void add_loads(const Region& region, const std::vector<AddrRange>& written, size_t& next,
                std::vector<Load>& loads) {
   const uint32_t flags = flags_of(region.perms);
+  const bool is_first = comes_first(region);
   if (region.contents != Contents::Saved) {
-    loads.push_back({region.range, flags, false});
+    loads.push_back({region.range, flags, false, is_first});
     return;
   }
   Addr begin = region.range.begin();  // of what is not in `loads` yet
@@ -112,8 +121,8 @@ void add_loads(const Region& region, const std::vector<AddrRange>& written, size
   const auto leave_out = [&](Addr end) {
     if (end - last < kLongestHole) return;
     const Addr from = last.align_up(kPage);
-    if (begin < from) loads.push_back({{begin, from}, flags, true});
-    loads.push_back({{from, end.align_down(kPage)}, flags, false});
+    if (begin < from) loads.push_back({{begin, from}, flags, true, is_first});
+    loads.push_back({{from, end.align_down(kPage)}, flags, false, is_first});
     begin = end.align_down(kPage);
   };
   for (; next < written.size() && written[next].begin() < region.range.end(); ++next) {
@@ -121,31 +130,35 @@ void add_loads(const Region& region, const std::vector<AddrRange>& written, size
     last = written[next].end();
   }
   leave_out(region.range.end());
-  if (begin < region.range.end()) loads.push_back({{begin, region.range.end()}, flags, true});
+  if (begin < region.range.end())
+    loads.push_back({{begin, region.range.end()}, flags, true, is_first});
 }
 
-// Gives every load its place, those that touch side by side.
+// Gives every load its place, those that touch side by side. One row per load, in their order.
 std::vector<Elf64_Phdr> place(const std::vector<Load>& loads, uint64_t at) {
-  std::vector<Elf64_Phdr> rows;
-  Addr touching(0);
+  std::vector<Elf64_Phdr> rows(loads.size());
   at = Addr(at).align_up(kPage).value;
-  for (const Load& load : loads) {
-    if (load.in_file && load.range.begin() != touching) {
-      at = Addr(at).align_up(kPage).value + load.range.begin().value % kPage;
+  for (const bool first : {true, false}) {
+    Addr touching(0);
+    for (size_t i = 0; i < loads.size(); ++i) {
+      const Load& load = loads[i];
+      if (load.comes_first != first) continue;
+      if (load.in_file && load.range.begin() != touching) {
+        at = Addr(at).align_up(kPage).value + load.range.begin().value % kPage;
+      }
+      Elf64_Phdr& row = rows[i];
+      row.p_type = PT_LOAD;
+      row.p_flags = load.flags;
+      row.p_offset = at;
+      row.p_vaddr = load.range.begin().value;
+      row.p_memsz = load.range.size();
+      row.p_align = kPage;
+      if (load.in_file) {
+        row.p_filesz = load.range.size();
+        at += row.p_filesz;
+        touching = load.range.end();
+      }
     }
-    Elf64_Phdr row{};
-    row.p_type = PT_LOAD;
-    row.p_flags = load.flags;
-    row.p_offset = at;
-    row.p_vaddr = load.range.begin().value;
-    row.p_memsz = load.range.size();
-    row.p_align = kPage;
-    if (load.in_file) {
-      row.p_filesz = load.range.size();
-      at += row.p_filesz;
-      touching = load.range.end();
-    }
-    rows.push_back(row);
   }
   return rows;
 }
@@ -228,6 +241,8 @@ std::vector<SnapshotPiece> pieces_of(const MemoryImage& image,
     }
   }
   HS_CHECK(next == written.size());
+  std::sort(pieces.begin(), pieces.end(),
+            [](const SnapshotPiece& a, const SnapshotPiece& b) { return a.offset < b.offset; });
   return pieces;
 }
 

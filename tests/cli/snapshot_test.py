@@ -172,7 +172,9 @@ class Written(CliTest):
             shutil.copyfile(whole, cut)
             os.truncate(cut, int(size * share))
             result = self.heapscan("core", cut)
-            self.assertIn(result.code, (0, 3, 4), f"lost is what is not known: {result.out}")
+            # The variables of the C library, without which there is no heap, are at the begin.
+            codes = (0,) if share >= 0.2 else (0, 3, 4)
+            self.assertIn(result.code, codes, f"lost is what is not known: {result.out} {result.err}")
             self.assertTrue(result.err.startswith("heapscan: ") or "cut off" in result.out, result.out)
 
 

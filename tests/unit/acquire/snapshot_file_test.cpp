@@ -130,6 +130,33 @@ void for_each_note(Bytes file, F&& f) {
                                 }));
 }
 
+// What finds the heap must be there when the end of the file is not.
+TEST(Snapshot, SmallRegionsComeFirstInTheFile) {
+  constexpr uint64_t kLarge = uint64_t{2} << 20;
+  std::vector<std::byte> large(kLarge, std::byte{1});
+  std::vector<std::byte> small(kPage, std::byte{2});
+  ImageBuilder builder;
+  const auto add = [&](uint64_t at, const std::vector<std::byte>& bytes) {
+    Region region;
+    region.range = AddrRange::sized(Addr(at), bytes.size());
+    region.perms = {true, true, false, false};
+    region.contents = Contents::Saved;
+    region.bytes = bytes.data();
+    builder.add_region(region);
+  };
+  add(0x10000000, large);
+  add(0x20000000, small);
+  Capture capture;
+  capture.image = builder.freeze();
+  const std::vector<std::byte> file = snapshot_of(capture);
+  const auto first = load<Elf64_Phdr>(file.data() + sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr));
+  const auto second = load<Elf64_Phdr>(file.data() + sizeof(Elf64_Ehdr) + 2 * sizeof(Elf64_Phdr));
+  EXPECT_EQ(first.p_vaddr, 0x10000000U) << "headers are in the order of addresses";
+  EXPECT_GT(first.p_offset, second.p_offset);
+  EXPECT_EQ(file[first.p_offset + kLarge - 1], std::byte{1});
+  EXPECT_EQ(file[second.p_offset], std::byte{2});
+}
+
 TEST(Snapshot, IsTheSameImageAgain) {
   SmallProcess process;
   const Capture before = process.capture();
@@ -222,7 +249,8 @@ TEST(Snapshot, CutOffInItsMemoryIsStillJudged) {
   EXPECT_TRUE(after.facts.is_snapshot);
   EXPECT_EQ(after.image.read<uint64_t>(kHeap + 16), 0x1111U);
   EXPECT_EQ(after.image.region_at(kStack)->contents, Contents::Absent);
-  EXPECT_EQ(after.image.missing_bytes(), 5 + 2 * kPage);
+  // The page of the reservation comes behind what is small.
+  EXPECT_EQ(after.image.missing_bytes(), 5 + 3 * kPage);
   EXPECT_EQ(after.image.threads().size(), 2U);
 }
 
