@@ -70,6 +70,20 @@ class Sites(SitesTest):
                     self.assertEqual(sites[maker]["function"], maker)
                     self.assertGreaterEqual(sites[maker]["probability"], 0.5)
 
+    def test_are_found_in_the_code_of_another_compiler(self):
+        if not os.path.exists(os.path.join(OPTIONS.fixtures, "fixture_call_sites_clang_o2")):
+            self.assertNotIn("CI", os.environ, "clang is not installed")
+            self.skipTest("clang is not installed")
+        makers = {"call_sites": CALLEES, "text_makers": ("copy_text",),
+                  "assigned_results": ("make_task", "make_reply", "make_timer", "make_lease")}
+        for program, wanted in makers.items():
+            for level in ("o0", "o2", "o3"):
+                sites = self.sites_of(f"{program}_clang_{level}", "--kinds", "definite,possible,reachable,indirect")
+                for maker in wanted:
+                    with self.subTest(program=program, level=level, maker=maker):
+                        self.assertEqual(sites[maker]["function"], maker)
+                        self.assertGreaterEqual(sites[maker]["probability"], 0.5)
+
     def test_of_blocks_that_a_tag_tells_apart_are_several(self):
         with self.program("call_sites") as waiting:
             words = ("attach", waiting.pid, "--sites", "-n", 100)
