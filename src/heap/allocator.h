@@ -22,7 +22,7 @@
 //   totals           add_up()
 //   checks           the allocator's own figures against what was found
 //
-// Rows are 16 bytes and there may be tens of millions: reserve the table once and fill it in place.
+// Rows are 12 bytes and there may be tens of millions: reserve the table once and fill it in place.
 #pragma once
 
 #include <optional>

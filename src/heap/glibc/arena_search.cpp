@@ -18,7 +18,7 @@ namespace heapscan::glibc {
 
 namespace {
 
-constexpr size_t kMostArenas = 0xfff0;  // what an ArenaId within a Block can tell apart
+constexpr size_t kMostArenas = Block::kArenas;
 constexpr size_t kMostPlaces = 64;      // in one module
 constexpr size_t kMostFalseStarts =
     1000;  // likewise: empty list heads that turn out to be something else

@@ -82,6 +82,8 @@ struct Part {
   static constexpr size_t kSingle = ~size_t{0};
 };
 
+bool has_places(AddrRange range) { return range.end() <= Block::kEndOfPlaces; }
+
 std::vector<Part> parts_of(const MemoryImage& image, const GlibcHeap& found,
                            const std::vector<AddrRange>& mappings, size_t& capacity) {
   std::vector<Part> parts;
@@ -98,7 +100,7 @@ std::vector<Part> parts_of(const MemoryImage& image, const GlibcHeap& found,
     part.rows = 1;
     part.area = Part::kSingle;
     part.single = Block(block.begin(), block.size(), state, ArenaId::none());
-    parts.push_back(part);
+    if (has_places(block) && part.single.size() > 0) parts.push_back(part);
   };
   for (const MmappedChunk& chunk : found.mmapped.chunks) add_single(chunk.block, BlockState::Used);
   for (const AddrRange& mapping : mappings) add_single(mapping, BlockState::Mapping);
@@ -156,6 +158,12 @@ void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<Ad
       return;
     }
     const HeapArea& area = found.areas[part.area];
+    if (!has_places(area.range)) {
+      walks[part.area].damaged.push_back(area.range);
+      walks[part.area].damage.add(area.range.begin(), "a heap beyond what user space can have");
+      part.rows = 0;
+      return;
+    }
     walks[part.area] = walk_chunks(image, area, found.arenas[area.arena].in_flux, rows);
     part.rows = walks[part.area].rows;
   });

@@ -334,6 +334,25 @@ TEST(WalkHeap, BreaksTheRingWithoutLosingArenas) {
   EXPECT_THAT(notes_of(heap, NoteKind::Allocator), testing::HasSubstr("does not lead back"));
 }
 
+// A damaged core may have memory anywhere.
+TEST(WalkHeap, MemoryBeyondUserSpaceIsNoBlock) {
+  FakeHeap fake(glibc::families().back());
+  const Addr kept = fake.main().used(100);
+  const Addr inside(0x7ffffff00000);
+  const Addr beyond(0x900000000000);
+  for (const Addr at : {inside, beyond}) {
+    fake.process.map(at, 4 * kPage);
+    fake.process.poke(at + 8, 1);
+  }
+  fake.seal();
+  const HeapModel heap = fake.walk();
+  EXPECT_EQ(state_at(heap, kept), "used");
+  EXPECT_TRUE(heap.block_at(inside).valid());
+  EXPECT_FALSE(heap.block_at(beyond).valid());
+  for (size_t i = 1; i < heap.blocks.size(); ++i)
+    EXPECT_LE(heap.blocks[i - 1].range().end(), heap.blocks[i].begin());
+}
+
 TEST(WalkHeap, SaysWhenThereIsNoArena) {
   FakeProcess process;
   process.add_module("/lib/libc.so.6", FakeHeap::kLibrary, 0x4000);
