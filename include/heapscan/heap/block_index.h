@@ -32,11 +32,11 @@ class BlockIndex {
   };
   static constexpr uint64_t kNoGrid = ~uint64_t{0};
   static constexpr uint64_t kBytesPerWord = 1024;
-  struct Word {
+  struct __attribute__((packed, aligned(4))) Word {
     uint64_t starts = 0;  // bit i: a block begins at the word's address + 16 * i
     uint32_t before = 0;  // blocks of the table that begin below the word's address
-    uint32_t unused = 0;
   };
+  static_assert(sizeof(Word) == 12);
 
   // The least stretches of address space that hold every range, largest gaps left out: a word that
   // lies in none of them points at no block. At most kStretches of them.
