@@ -16,7 +16,7 @@ constexpr uint64_t kSearchedAtOnce = uint64_t{1} << 20;
 // Zeros of one region that are no hole in the file but absent from it: a reservation of terabytes
 // must not make a file of that size.
 constexpr uint64_t kLongestHole = uint64_t{64} << 20;
-constexpr uint64_t kSmallRegion = uint64_t{1} << 20;  // bytes: one of them delays no other much
+constexpr uint64_t kSmallRegion = uint64_t{1} << 20;  // bytes
 constexpr uint64_t kNoteAlignment = 4;
 constexpr uint64_t kLongestNote = uint64_t{0xffffffff};
 
@@ -102,16 +102,29 @@ struct Load {
 };
 
 // Without the variables of the C library no heap is found. So what is small comes before the heaps:
-// of a file that was cut off the end is missing.
-bool comes_first(const Region& region) {
-  return region.perms.write && region.range.size() <= kSmallRegion;
+// of a file that was cut off the end is missing. By region. Regions of the heap that touch, as where pages
+// of it are protected, stay together, for blocks lie across their borders.
+std::vector<bool> find_first_ones(std::span<const Region> regions) {
+  std::vector<bool> first(regions.size());
+  for (size_t begin = 0; begin < regions.size();) {
+    size_t end = begin + 1;
+    bool is_writable = regions[begin].perms.write;
+    while (end < regions.size() && !regions[begin].module.valid() && !regions[end].module.valid() &&
+           regions[end - 1].range.end() == regions[end].range.begin()) {
+      is_writable |= regions[end].perms.write;
+      ++end;
+    }
+    const uint64_t bytes = regions[end - 1].range.end() - regions[begin].range.begin();
+    for (size_t i = begin; i < end; ++i) first[i] = is_writable && bytes <= kSmallRegion;
+    begin = end;
+  }
+  return first;
 }
 
 // Cuts a Saved region where it is zero for long. `next` is the first stretch that may lie in it.
-void add_loads(const Region& region, const std::vector<AddrRange>& written, size_t& next,
-               std::vector<Load>& loads) {
+void add_loads(const Region& region, bool is_first, const std::vector<AddrRange>& written,
+               size_t& next, std::vector<Load>& loads) {
   const uint32_t flags = flags_of(region.perms);
-  const bool is_first = comes_first(region);
   if (region.contents != Contents::Saved) {
     loads.push_back({region.range, flags, false, is_first});
     return;
@@ -286,7 +299,9 @@ SnapshotLayout lay_out_snapshot(const Capture& capture, const ContentRules& cont
   const std::vector<AddrRange> written = written_stretches(image, content);
   std::vector<Load> loads;
   size_t next = 0;
-  for (const Region& region : image.regions()) add_loads(region, written, next, loads);
+  const std::vector<bool> comes_first = find_first_ones(image.regions());
+  for (size_t i = 0; i < image.regions().size(); ++i)
+    add_loads(image.regions()[i], comes_first[i], written, next, loads);
 
   SnapshotFacts facts = snapshot_facts(image, capture.facts);
   facts.capture.content = content.level;

@@ -16,6 +16,7 @@ namespace {
 // Than lost: then what is held is worth more of somebody's time.
 constexpr uint64_t kTimesMoreHeld = 10;
 constexpr uint64_t kMuchHeld = 1 << 20;  // bytes
+constexpr uint64_t kFewLive = 300000;    // blocks: to group them as well takes little time
 
 // Runs one stage and books its time.
 class Stages {
@@ -70,11 +71,25 @@ bool wants_holding(const Analysis& a, HoldingWanted wanted) {
   return kTimesMoreHeld * lost <= bytes(Verdict::Reachable);
 }
 
+bool holds_much(const Analysis& a) {
+  return a.reach.totals[static_cast<size_t>(Verdict::Reachable)].bytes >= kMuchHeld;
+}
+
+// Live blocks as well where what they are is part of the answer, and they are not too many. Not with call
+// sites, which then had to be asked of all of them.
+VerdictSet to_be_clustered(const Analysis& a, const AnalysisOptions& options) {
+  VerdictSet verdicts = options.clustered;
+  const bool are_few = a.reach.totals[static_cast<size_t>(Verdict::Reachable)].blocks <= kFewLive;
+  if (options.holding == HoldingWanted::WhenLittleIsLost && !options.sites && are_few &&
+      holds_much(a) && wants_holding(a, options.holding))
+    verdicts.add(Verdict::Reachable);
+  return verdicts;
+}
+
 // Without blocks to name, types tell of containers in variables: worth it where these hold much.
 Types read_types(const Analysis& a, const Families& families, const DebugInfo& debug_info,
                  HoldingWanted holding) {
-  const uint64_t live = a.reach.totals[static_cast<size_t>(Verdict::Reachable)].bytes;
-  if (families.blocks.empty() && (live < kMuchHeld || !wants_holding(a, holding))) return {};
+  if (families.blocks.empty() && (!holds_much(a) || !wants_holding(a, holding))) return {};
   const std::vector<ModuleId> modules =
       modules_worth_reading(a.image, a.runtime, a.heap, families, debug_info);
   return modules.empty() ? Types() : debug_info.read_types(a.image, modules);
@@ -142,9 +157,10 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
 
   // Which blocks look alike is settled, and with that whose debug information is worth reading.
   Families families = stages.run("find families", [&] {
-    return find_families(a.image, a.symbols, a.runtime, a.heap, a.roots, a.reach,
-                         {options.clustered, a.free_memory.is_large() ? a.free_memory.pins()
-                                                                      : std::vector<BlockId>()});
+    return find_families(
+        a.image, a.symbols, a.runtime, a.heap, a.roots, a.reach,
+        {to_be_clustered(a, options),
+         a.free_memory.is_large() ? a.free_memory.pins() : std::vector<BlockId>()});
   });
   a.types = stages.run("read types",
                        [&] { return read_types(a, families, debug_info, options.holding); });

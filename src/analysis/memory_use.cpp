@@ -163,6 +163,12 @@ class Accounting {
     if (to.resident_bytes) *to.resident_bytes += resident_->in(range);
   }
 
+  // A piece of the region that is nothing but that.
+  void add_rest(const Region& region, AddrRange piece) {
+    add(use_of(region), piece);
+    add_named(region, piece);
+  }
+
   void cut_regions() {
     const std::vector<KnownInterval> known = known_intervals(analysis_);
     size_t first = 0;
@@ -172,11 +178,11 @@ class Accounting {
       for (size_t i = first; i < known.size() && known[i].range.begin() < region.range.end(); ++i) {
         const AddrRange part = known[i].range.intersect(region.range);
         if (part.empty()) continue;
-        add(use_of(region), AddrRange(at, part.begin()));
+        add_rest(region, AddrRange(at, part.begin()));
         add(known[i].use, part);
         at = part.end();
       }
-      if (at < region.range.end()) add(use_of(region), AddrRange(at, region.range.end()));
+      if (at < region.range.end()) add_rest(region, AddrRange(at, region.range.end()));
     }
   }
 
@@ -211,24 +217,28 @@ class Accounting {
 
   void add_slices() {
     uint64_t bytes = 0;
-    for (const BlockId id : find_slice_pages(analysis_.image, analysis_.symbols, analysis_.heap))
-      bytes += bytes_of(analysis_.heap.block(id).range());
+    for (const BlockId id : find_slice_pages(analysis_.image, analysis_.symbols, analysis_.heap)) {
+      if (!is_lost(analysis_.reach.verdict(id)))
+        bytes += bytes_of(analysis_.heap.block(id).range());
+    }
     if (bytes == 0) return;
     account_.managers.push_back({"GLib's slices", "G_SLICE=always-malloc shows what is in them",
                                  MemoryUse::HeapInUse, bytes});
   }
 
+  // Of a piece of `region` that is used as the region itself is, and not a mapping that was lost.
+  void add_named(const Region& region, AddrRange piece) {
+    const std::string name = name_of_region(region);
+    const uint64_t bytes = bytes_of(piece);
+    if (name.empty() || bytes == 0) return;
+    MemoryManager& row =
+        named_.try_emplace(name, MemoryManager{name, "", use_of(region), 0}).first->second;
+    *row.bytes += bytes;
+  }
+
   void add_named_regions() {
-    std::map<std::string, MemoryManager> by_name;
-    for (const Region& region : analysis_.image.regions()) {
-      const std::string name = name_of_region(region);
-      if (name.empty()) continue;
-      MemoryManager& row =
-          by_name.try_emplace(name, MemoryManager{name, "", use_of(region), 0}).first->second;
-      *row.bytes += bytes_of(region.range);
-    }
     std::vector<MemoryManager> rows;
-    for (auto& [name, row] : by_name) rows.push_back(std::move(row));
+    for (auto& [name, row] : named_) rows.push_back(std::move(row));
     std::stable_sort(rows.begin(), rows.end(), [](const MemoryManager& a, const MemoryManager& b) {
       return *a.bytes > *b.bytes;
     });
@@ -249,6 +259,7 @@ class Accounting {
 
   const Analysis& analysis_;
   std::optional<ResidentBytes> resident_;
+  std::map<std::string, MemoryManager> named_;
   MemoryAccount account_;
 };
 

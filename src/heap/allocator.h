@@ -15,7 +15,7 @@
 //   index            BlockIndex(blocks, grids): a grid is a stretch of memory in which blocks begin
 //                    at multiples of 16 with at least 16 bytes from one to the next
 //   arenas, ranges   stretches of memory that blocks come from, and whose they are; a block's arena
-//                    is an index into `arenas`, of at most 65,535
+//                    is an index into `arenas`, of at most Block::kArenas
 //   allocator_state  the allocator's own memory: nothing in it keeps a block alive
 //   allocator_code   find_allocator_code()
 //   damaged          what of `ranges` could not be parsed: its words may keep blocks alive

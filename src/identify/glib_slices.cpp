@@ -14,6 +14,7 @@ namespace heapscan {
 namespace {
 
 constexpr uint64_t kSmallestPage = 128;  // bytes
+constexpr uint64_t kLargestPage = 8192;
 constexpr uint64_t kSmallestPiece = 16;
 constexpr uint64_t kMallocsRoom = 8;  // of a page, behind the usable bytes of its block
 constexpr uint64_t kInfoFromEnd = 48;
@@ -25,7 +26,9 @@ constexpr uint64_t kInfoBytes = 32;
 uint64_t page_of(AddrRange block) {
   const uint64_t page = std::bit_floor(block.size() + kMallocsRoom);
   const bool fits = block.size() + kMallocsRoom - page <= kLeftOver;
-  return fits && page >= kSmallestPage && block.begin().value % page == 0 ? page : 0;
+  return fits && page >= kSmallestPage && page <= kLargestPage && block.begin().value % page == 0
+             ? page
+             : 0;
 }
 
 }  // namespace
@@ -43,8 +46,8 @@ bool is_slice_page(const MemoryImage& image, AddrRange block) {
   const bool is_piece = piece >= block.begin().value && piece < info.value &&
                         (piece - block.begin().value) % kSmallestPiece == 0;
   const auto is_info = [&](Addr at) { return at.value % page == page - kInfoFromEnd; };
-  return (piece == 0 || is_piece) && in_use <= page / kSmallestPiece && is_info(next) &&
-         is_info(previous) && image.read_addr(next + kPrevious) == info &&
+  return (piece == 0 || is_piece) && in_use >= 1 && in_use <= page / kSmallestPiece &&
+         is_info(next) && is_info(previous) && image.read_addr(next + kPrevious) == info &&
          image.read_addr(previous + kNext) == info;
 }
 

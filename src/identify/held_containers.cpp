@@ -22,10 +22,11 @@ namespace heapscan {
 
 namespace {
 
-constexpr uint64_t kMostElements = 1 << 16;  // of one block that are looked at
-constexpr uint64_t kMostOwnerBytes = 4096;   // in which the pointer to a container is looked for
-constexpr int kMostNested = 4;               // containers in containers
-constexpr uint64_t kNodeSlack = 24;          // bytes that malloc gives beyond what was asked for
+// Of one place in one block or variable that are looked at.
+constexpr uint64_t kMostElements = 1 << 20;
+constexpr uint64_t kMostOwnerBytes = 4096;  // in which the pointer to a container is looked for
+constexpr int kMostNested = 4;              // containers in containers
+constexpr uint64_t kNodeSlack = 24;         // bytes that malloc gives beyond what was asked for
 
 class ContainerFinder {
  public:
@@ -211,7 +212,7 @@ class ContainerFinder {
       held_.of_row[row] = number;
       is_any = true;
     }
-    if (is_any) held_.instances.push_back({place_of(container), container.entries, 0});
+    if (is_any) held_.instances.push_back({place_of(container), container.entries, std::nullopt});
   }
 
   // The member of the row above that points to it, where that has a type.
@@ -280,16 +281,16 @@ class ContainerFinder {
     AddrRange objects = objects_of(parent, size);
     if (content != 0 && !contents_[content - 1].is_array)
       objects = AddrRange::sized(objects.begin() + contents_[content - 1].offset, size);
-    const uint64_t count = std::min(objects.size() / size, kMostElements);
+    const uint64_t count = objects.size() / size;
     const std::vector<uint32_t> places = places_of(type);
-    for (uint64_t i = 0; i < count; ++i) {
-      for (const uint32_t place : places) {
-        const TypedContainer& container = held_.places[place].container;
-        const Addr first = objects.begin() + i * size + container.offset;
-        const uint64_t stride = container.stride;
-        const uint64_t elements = std::min(container.count, kMostElements / count);
-        for (uint64_t k = 0; k < elements; ++k) look_at(parent, place, first + k * stride, k);
-      }
+    const auto first_instance = static_cast<std::ptrdiff_t>(held_.instances.size());
+    bool are_all = true;
+    for (const uint32_t place : places)
+      are_all &= look_at_all(parent, place, objects.begin(), size, count);
+    // Of which some are not counted.
+    if (!are_all) {
+      for (auto at = held_.instances.begin() + first_instance; at != held_.instances.end(); ++at)
+        at->entries = std::nullopt;
     }
     for (const Child& child : children) {
       uint32_t& of = held_.of_row[child.second];
@@ -297,7 +298,25 @@ class ContainerFinder {
     }
   }
 
-  void look_at(RetainedRow parent, uint32_t place, Addr at, uint64_t element) {
+  // The containers at one place of `count` objects of `size` bytes side by side. False: there are too many,
+  // or their memory ends.
+  bool look_at_all(RetainedRow parent, uint32_t place, Addr objects, uint64_t size,
+                   uint64_t count) {
+    const TypedContainer container = held_.places[place].container;
+    const bool is_one_array = retained_.group(parent).valid() && count == 1 &&
+                              container.count > 1 && !container.is_nested;
+    uint64_t left = kMostElements;
+    for (uint64_t i = 0; i < count; ++i) {
+      for (uint64_t k = 0; k < container.count; ++k) {
+        const Addr at = objects + i * size + container.offset + k * container.stride;
+        if (left-- == 0 || !image_.read_addr(at)) return false;
+        look_at(parent, place, at, is_one_array ? std::optional(k) : std::nullopt);
+      }
+    }
+    return true;
+  }
+
+  void look_at(RetainedRow parent, uint32_t place, Addr at, std::optional<uint64_t> element) {
     const TypeId type = held_.places[place].container.type;
     const auto number = static_cast<uint32_t>(held_.instances.size() + 1);
     std::vector<RetainedRow> open;

@@ -124,7 +124,8 @@ void add_containers(const Types& types, TypeId id, uint64_t offset, const std::s
   if (kind != TypeKind::Struct && kind != TypeKind::Union) return;
   for (const Member& member : types.members(id)) {
     std::string inner = name;
-    if (!member.name.empty()) inner += (name.empty() ? "" : ".") + member.name;
+    const bool is_elements = member.name == "_M_elems";  // of std::array
+    if (!member.name.empty() && !is_elements) inner += (name.empty() ? "" : ".") + member.name;
     add_containers(types, member.type, offset + member.offset, inner, depth + 1, found);
   }
 }
@@ -145,6 +146,7 @@ void add_containers_of_elements(const Types& types, TypeId array, uint64_t offse
     const bool has_name = !one.member.empty() && one.member.front() != '[';
     one.member = name + "[]" + (has_name ? "." : "") + one.member;
     one.offset += offset;
+    one.is_nested = one.count > 1;
     if (one.count == 1) one.stride = size;
     one.count *= count;
     found.push_back(std::move(one));

@@ -150,7 +150,7 @@ std::string spelled_holder(const Analysis& after, RetainedRow holder, const Born
   for (const HeldShare& share : shares) {
     const auto in = born.in_place.find(share.place);
     if (in == born.in_place.end() || 2 * in->second < born.bytes) continue;
-    const std::string container = describe_container(after, holder, share).words;
+    const std::string container = describe_container(after, holder, share).name;
     return after.holding->retained.block(holder).valid() ? container : name + ", in " + container;
   }
   return name;

@@ -144,7 +144,7 @@ class HoldsDescriber {
       uint32_t place, const LargestContainer& largest,
       const std::optional<uint64_t>& entries) const {
     const bool is_array = containers_.places[place].container.count > 1;
-    if (!is_array || largest.entries == 0 || 2 * largest.entries < entries.value_or(0))
+    if (!is_array || !entries || largest.entries == 0 || 2 * largest.entries < *entries)
       return std::nullopt;
     return largest;
   }
@@ -315,6 +315,40 @@ HolderRow::Container describe_container(const Analysis& analysis, RetainedRow ho
   return {name, count_of_containers(row) + name, share.bytes, row.containers, row.entries};
 }
 
+// What most of the memory below a variable, or below a block that is the only one of its group, consists of:
+// the first blocks on the way down that are several, past those that only lead to them.
+std::optional<HolderRow::Kind> largest_kind_below(const Analysis& analysis,
+                                                  const LargeHolder& holder) {
+  constexpr int kDeepestKind = 8;
+  const Holding& holding = *analysis.holding;
+  FoldOptions options;
+  options.depth = kDeepestKind;
+  options.most_children = 1;
+  options.by.group = holding.retained.group(holder.row);
+  if (!options.by.group.valid()) {
+    const BlockId block = holding.retained.block(holder.row);
+    const ClusterId cluster = block.valid() ? analysis.clusters.of(block) : ClusterId::none();
+    if (!cluster.valid() || analysis.clusters.rows[cluster].blocks != 1) return std::nullopt;
+    options.by.cluster = cluster;
+  }
+  const std::vector<RetainedNode> nodes =
+      fold_retained(analysis.image, analysis.heap, analysis.clusters, holding.retained, options);
+  size_t at = 1;
+  while (at < nodes.size() && nodes[at].kind == RetainedNode::Kind::Blocks &&
+         nodes[at].parent == at - 1 && nodes[at].blocks == 1)
+    ++at;
+  if (at >= nodes.size() || nodes[at].kind != RetainedNode::Kind::Blocks ||
+      nodes[at].parent != at - 1 || !nodes[at].cluster.valid() ||
+      2 * nodes[at].retained_bytes < holder.bytes)
+    return std::nullopt;
+  const HoldsDescriber describer(analysis);
+  HoldsRow row = describer.row_of(nodes[at]);
+  describer.name_links(nodes[at], describer.row_of(nodes[at - 1]), row);
+  return HolderRow::Kind{row.name, row.cluster,
+                         name_of_blocks(row, shortened(row.name, kLongestHolderName)), row.own,
+                         row.retained};
+}
+
 std::vector<HolderRow> describe_holders(const Analysis& analysis) {
   if (!analysis.holding) return {};
   const Holding& holding = *analysis.holding;
@@ -333,6 +367,8 @@ std::vector<HolderRow> describe_holders(const Analysis& analysis) {
     rows.push_back({name_of_holder(analysis, holder), {holder.blocks, holder.bytes}});
     if (!shares[i].empty() && 2 * shares[i].front().bytes >= holder.bytes)
       rows.back().container = describe_container(analysis, holder.row, shares[i].front());
+    if (!rows.back().container && holder.alike == 1)
+      rows.back().kind = largest_kind_below(analysis, holder);
   }
   return rows;
 }

@@ -72,7 +72,17 @@ Json holder_json(const HolderRow& row) {
                  {"containers", row.container->containers},
                  {"entries", row.container->entries ? Json(*row.container->entries) : Json()}};
   }
-  return {{"name", row.name}, {"retained", json_of(row.retained)}, {"container", container}};
+  Json kind;
+  if (row.kind) {
+    kind = {{"label", row.kind->label},
+            {"id", or_null(row.kind->id)},
+            {"own", json_of(row.kind->own)},
+            {"retained", json_of(row.kind->retained)}};
+  }
+  return {{"name", row.name},
+          {"retained", json_of(row.retained)},
+          {"container", container},
+          {"kind", kind}};
 }
 
 Json mapping_json(const MappingRow& row) {

@@ -174,6 +174,7 @@ class TextReport {
                           row.retained.bytes * 100 / std::max<uint64_t>(live.bytes, 1),
                           shortened(row.name, kLongestHolder));
       if (row.container) out_ << fmt::format("{:22}mostly {}\n", "", row.container->words);
+      if (row.kind) out_ << fmt::format("{:22}mostly {}\n", "", row.kind->words);
     }
     if (!options_.holds_command.empty())
       out_ << fmt::format("  what they hold: {}\n", options_.holds_command);
@@ -318,12 +319,26 @@ void render_text(const Report& report, bool color, std::ostream& out) {
   TextReport(report, color, out).write();
 }
 
+std::vector<MemoryManager> managers_told_of(const MemoryAccount& memory) {
+  const auto bytes_of = [](const MemoryUseRow& row) {
+    return row.resident_bytes.value_or(row.mapped_bytes);
+  };
+  std::vector<MemoryManager> told;
+  for (const MemoryManager& manager : memory.managers) {
+    const uint64_t bytes = manager.bytes.value_or(bytes_of(memory.of(manager.use)));
+    if (kManagedShare * bytes >= bytes_of(memory.total)) told.push_back(manager);
+  }
+  return told;
+}
+
 std::string part_of_manager(const MemoryManager& manager) {
-  const bool is_other = manager.use == MemoryUse::OtherAnonymous;
-  const std::string use = is_other ? "the other anonymous memory" : name_of(manager.use);
-  return manager.bytes ? fmt::format("{} of {} are {}", human_bytes(*manager.bytes), use,
-                                     escaped(manager.name))
-                       : fmt::format("{} may be {}", use, manager.name);
+  const std::string use = manager.use == MemoryUse::OtherAnonymous ? "the other anonymous memory"
+                          : manager.use == MemoryUse::HeapInUse    ? "what malloc has in use"
+                                                                   : name_of(manager.use);
+  const std::string part = manager.bytes ? fmt::format("{} of {}: {}", human_bytes(*manager.bytes),
+                                                       use, escaped(manager.name))
+                                         : fmt::format("{} may be {}", use, escaped(manager.name));
+  return part + (manager.hint.empty() ? "" : "; ") + manager.hint;
 }
 
 }  // namespace heapscan

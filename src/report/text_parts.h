@@ -60,7 +60,11 @@ void write_checks(const Report& report, std::ostream& out);
 void write_funnel(const Report& report, std::ostream& out);
 void write_blocks(const Report& report, std::ostream& out);
 
-// "the other anonymous memory may be CPython's arenas", "10.3 MiB of malloc in use are GLib's slices".
+// Those whose memory is a tenth of all or more, or may be.
+[[nodiscard]] std::vector<MemoryManager> managers_told_of(const MemoryAccount& memory);
+
+// "the other anonymous memory may be CPython's arenas", "10.3 MiB of what malloc has in use: GLib's
+// slices", with what shows what is in it.
 [[nodiscard]] std::string part_of_manager(const MemoryManager& manager);
 
 // ---- groups -------------------------------------------------------------------------------------

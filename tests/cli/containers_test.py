@@ -66,6 +66,18 @@ class Containers(GrowthTest):
         self.assertRegex(text, r"(?m) (999|1,000) × std::map<int, long( int)?> in Session::headers: [34],\d+ entries$")
 
     @needs_ptrace
+    def test_growth_in_several_containers(self):
+        folder = self.folder()
+        program = os.path.join(OPTIONS.fixtures, "fixture_server_containers")
+        looks = []
+        for sessions in ("1000", "4000"):
+            with fixture(program, sessions) as waiting:
+                looks.append(self.snapshot_of(waiting, folder / sessions))
+        groups = self.json_of("diff", "diff", *looks)["groups"]
+        holders = [group["holder"] for group in groups if group["growth_bytes"] > 0 and group["holder"]]
+        self.assertTrue([words for words in holders if words.endswith("in server.value.sessions: 4,000 entries")], holders)
+
+    @needs_ptrace
     def test_counts_that_were_left_out_are_not_known(self):
         with fixture(os.path.join(OPTIONS.fixtures, "fixture_server_containers")) as program:
             snapshot = self.folder() / "snapshot"

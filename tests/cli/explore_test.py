@@ -199,7 +199,7 @@ class Session(LookedAt):
             self.assertIn(line + "\n", out)
         self.assertIn(f"{jobs[0]}  40 B, struct job, reachable; holds", out)
         self.assertIn("queue  struct job_queue", out)
-        self.assertNotIn("struct entry", out)  # behind quit
+        self.assertNotIn('"entry"', out)  # behind quit
 
     def test_answers_are_those_of_the_commands(self):
         job = self.jobs()[2]["address"]

@@ -108,6 +108,21 @@ class Hoarding(GrowthTest):
         self.assertRegex(text, r"(?m)^free +[\d.]+ MiB kept by malloc; malloc_trim\(0\) would give back ")
 
     @needs_ptrace
+    def test_what_a_variable_mostly_holds_has_a_name(self):
+        with fixture(os.path.join(OPTIONS.fixtures, "fixture_pinned_pages")) as program:
+            holder = self.json_of("report", "attach", program.pid, code=0)["holders"][0]
+            with_sites = self.json_of("report", "attach", program.pid, "--sites", code=0)["holders"][0]
+            text = self.heapscan("attach", program.pid).out
+        blocks = next(int(words[2]) for words in program.truth if words[0] == "pinned")
+        self.assertEqual(holder["name"], "fixture_pinned_pages: index_head")
+        self.assertEqual((holder["kind"]["label"], holder["kind"]["own"]["blocks"]), ("struct entry", blocks))
+        self.assertEqual(holder["kind"]["retained"], holder["retained"])
+        self.assertIsNone(holder["container"])
+        self.assertIsNone(with_sites["kind"], "live blocks are not grouped then")
+        self.assertRegex(text, r"(?m)^ +[\d.]+ MiB +\d+ %  fixture_pinned_pages: index_head\n"
+                               rf" +mostly list of struct entry through next: {blocks:,} entries$")
+
+    @needs_ptrace
     def test_little_free_memory_is_told_of_with_v_only(self):
         with self.growing() as program:
             self.assertNotRegex(self.heapscan("attach", program.pid).out, r"(?m)^free ")
@@ -181,16 +196,30 @@ class Shared(GrowthTest):
         with fixture(os.path.join(OPTIONS.fixtures, "fixture_shared_memory")) as program:
             tree = self.json_of("holds", "holds", program.pid, "fixture_shared_memory")["tree"]
             memory = self.json_of("report", "attach", program.pid, code=1)["memory"]
-            text = self.heapscan("attach", program.pid).out
         # All four are in one array, so they are one row.
         self.assertRegex(tree[-1]["name"], "^mapping, such as (shared anonymous|memfd frames|SysV|POSIX)")
-        named = {row["name"]: row for row in memory["managers"] if row["use"] == "shared memory"}
-        self.assertEqual(named["memfd frames"]["bytes"], 2 * self.HALF)
-        posix = [row["bytes"] for name, row in named.items() if name.startswith("POSIX shared memory heapscan-")]
-        self.assertEqual(posix, [2 * self.HALF])
-        # It is told of where a tenth of all memory is its.
-        self.assertEqual("128.0 KiB of shared memory are memfd frames" in text,
-                         10 * 2 * self.HALF >= memory["resident_bytes"])
+        # What was lost of each object counts as that.
+        named = {row["name"]: row["bytes"] for row in memory["managers"] if row["use"] == "shared memory"}
+        self.assertEqual(named["memfd frames"], self.HALF)
+        self.assertEqual([size for name, size in named.items() if name.startswith("POSIX shared memory heapscan-")],
+                         [self.HALF])
+        shared = next(row["resident_bytes"] for row in memory["uses"] if row["use"] == "shared memory")
+        self.assertLessEqual(sum(named.values()), shared)
+
+    @needs_ptrace
+    def test_much_shared_memory_is_told_of_by_name(self):
+        size = 64 << 20
+        script = (f"import mmap,os,sys\nfile=os.memfd_create('frames'); os.ftruncate(file,{size})\n"
+                  f"memory=mmap.mmap(file,{size}); memory.write(b'x'*{size}); print('ready',flush=True); sys.stdin.read()\n")
+        with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+            try:
+                self.assertEqual(program.stdout.readline(), b"ready\n")
+                text = self.heapscan("attach", program.pid).out
+                page = self.heapscan("attach", program.pid, "--format", "html").out
+            finally:
+                program.kill()
+        self.assertRegex(text, r"(?m)^            64\.0 MiB of shared memory: memfd frames$")
+        self.assertIn('<p class="more">64.0 MiB of shared memory: memfd frames</p>', page)
 
     @needs_ptrace
     def test_shared_objects_that_touch_and_such_with_holes(self):

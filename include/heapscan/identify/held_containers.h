@@ -33,13 +33,14 @@ struct TypedContainer {
   // Of a member of an array's elements: one in each of them, so many bytes apart.
   uint64_t count = 1;
   uint64_t stride = 0;
+  bool is_nested = false;  // an array of arrays
 };
 
 struct HeldContainers {
   struct Instance {
     uint32_t place = 0;  // index into `places`
     std::optional<uint64_t> entries;
-    uint64_t element = 0;  // of the array in which the place lies
+    std::optional<uint64_t> element = {};  // of the one array in which the place lies, if it is one
   };
   struct Place {
     TypeId owner;  // whose member it is; none: unknown

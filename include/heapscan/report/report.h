@@ -221,9 +221,19 @@ struct HolderRow {
     uint64_t containers = 0;
     std::optional<uint64_t> entries;
   };
+  // Blocks of one kind through which most of that is reachable, right below it or below single blocks that
+  // lead to them; where live blocks were clustered and no container is known.
+  struct Kind {
+    std::string label;  // "struct entry"
+    std::string id;     // of the group; empty: mappings, which have none
+    std::string words;  // "list of struct entry through next: 25,000 entries"
+    VerdictTotal own;
+    VerdictTotal retained;
+  };
   std::string name;  // "nginx: sessions"
   VerdictTotal retained;
   std::optional<Container> container = {};
+  std::optional<Kind> kind = {};
 };
 
 // Groups beyond `top`, by section.

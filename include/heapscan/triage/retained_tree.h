@@ -27,7 +27,7 @@ struct LargestContainer {
 
   void see(const HeldContainers::Instance& instance) {
     const uint64_t seen = instance.entries.value_or(0);
-    if (seen > entries) *this = {instance.element, seen};
+    if (instance.element && seen > entries) *this = {*instance.element, seen};
   }
 };
 

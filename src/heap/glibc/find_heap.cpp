@@ -108,7 +108,7 @@ GlibcHeap find_heap(const MemoryImage& image, const Symbols& symbols, ModuleId i
     main_fields.emplace_back();
     library.ring = std::move(ring);
     for (const Addr state : library.ring.states) {
-      if (found.arenas.size() >= 0xfff0) break;
+      if (found.arenas.size() >= Block::kArenas) break;
       const auto fields = read_arena(reader, state, library.ring.layout);
       FoundArena arena;
       arena.library = id;

@@ -82,7 +82,7 @@ struct Part {
   static constexpr size_t kSingle = ~size_t{0};
 };
 
-bool has_places(AddrRange range) { return range.end() <= Block::kEndOfPlaces; }
+bool has_places(AddrRange range) { return range.end() < Block::kEndOfPlaces; }
 
 std::vector<Part> parts_of(const MemoryImage& image, const GlibcHeap& found,
                            const std::vector<AddrRange>& mappings, size_t& capacity) {
@@ -181,8 +181,10 @@ void walk_areas(const MemoryImage& image, GlibcHeap& found, const std::vector<Ad
     found.damage.append(walks[i].damage);
     unreadable += walks[i].unreadable_bytes;
   }
-  for (const MmappedChunk& chunk : found.mmapped.chunks)
+  for (const MmappedChunk& chunk : found.mmapped.chunks) {
     heap.ranges.push_back({chunk.mapping, ArenaId::none()});
+    if (!has_places(chunk.block)) heap.damaged.push_back(chunk.mapping);
+  }
   std::sort(heap.ranges.begin(), heap.ranges.end(), [](const HeapRange& a, const HeapRange& b) {
     return a.range.begin() < b.range.begin();
   });

@@ -15,6 +15,12 @@ namespace heapscan {
 
 namespace {
 
+std::string capitalised(std::string words) {
+  if (!words.empty() && words[0] >= 'a' && words[0] <= 'z')
+    words[0] = static_cast<char>(words[0] - 'a' + 'A');
+  return words;
+}
+
 constexpr size_t kGroupsOpen = 1;
 
 // What became of a group since the baseline.
@@ -152,9 +158,8 @@ class LookPage {
                         : ""),
         out_);
     write_stacked_bar(parts, out_);
-    for (const MemoryManager& manager : memory.managers)
-      out_ << "<p class=\"more\">" << html(part_of_manager(manager))
-           << (manager.hint.empty() ? "" : "; " + html(manager.hint)) << "</p>\n";
+    for (const MemoryManager& manager : managers_told_of(memory))
+      out_ << "<p class=\"more\">" << html(capitalised(part_of_manager(manager))) << "</p>\n";
     end_section(out_);
   }
 
