@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "heapscan/symbols/symbols.h"
 #include "heapscan/symbols/types.h"
 #include "identify/typed_containers.h"
@@ -112,6 +114,60 @@ TEST_F(HeldContainersTest, WhatTwoContainersGetAtBelongsToNone) {
   EXPECT_EQ(member_of(held, top), "sessions");
   EXPECT_EQ(member_of(held, first), "log");
   EXPECT_EQ(member_of(held, shared), "");
+}
+
+// ---- in the elements of arrays ------------------------------------------------------------------
+
+TEST_F(HeldContainersTest, ArraysOfArraysAreToldAsOne) {
+  const TypeId row =
+      builder_.add({.kind = TypeKind::Array, .size = 72, .target = list_, .count = 3});
+  const TypeId rows =
+      builder_.add({.kind = TypeKind::Array, .size = 144, .target = row, .count = 2});
+  const TypeId servers =
+      builder_.add({.kind = TypeKind::Array, .size = 160, .target = server_, .count = 2});
+  const Types types = builder_.freeze();
+  const auto nested = containers_in(types, rows);
+  ASSERT_EQ(nested.size(), 1U);
+  EXPECT_EQ(nested[0].member, "[][]");
+  EXPECT_EQ(nested[0].count, 6U);
+  EXPECT_EQ(nested[0].stride, 24U);
+  EXPECT_TRUE(nested[0].is_nested);
+  const auto members = containers_in(types, servers);
+  ASSERT_EQ(members.size(), 2U);
+  EXPECT_EQ(members[1].member, "[].log");
+  EXPECT_EQ(members[1].offset, 56U);
+  EXPECT_EQ(members[1].count, 2U);
+  EXPECT_EQ(members[1].stride, 80U);
+  EXPECT_FALSE(members[1].is_nested);
+}
+
+TEST_F(HeldContainersTest, EachElementHasItsOwnEntries) {
+  server_ = builder_.add({.kind = TypeKind::Array, .size = 72, .target = list_, .count = 3});
+  const std::array<Addr, 3> nodes{node({}), node({}), node({})};
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    for (const uint64_t word : {nodes[i].value, nodes[i].value, 1 + uint64_t{i}})
+      program_.strong_root(word);
+  }
+  const HeldContainers held = find(builder_.freeze());
+  ASSERT_EQ(held.instances.size(), 3U);
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    EXPECT_EQ(member_of(held, nodes[i]), "[]");
+    EXPECT_EQ(held.instances[i].element, i);
+    EXPECT_EQ(held.instances[i].entries, 1 + i);
+  }
+}
+
+// As debug information may claim of any variable.
+TEST_F(HeldContainersTest, AnArrayThatIsLongerThanItsMemoryHasUnknownEntries) {
+  constexpr uint64_t kCount = uint64_t{1} << 30;
+  server_ = builder_.add(
+      {.kind = TypeKind::Array, .size = 24 * kCount, .target = list_, .count = kCount});
+  const Addr first = node({});
+  for (const uint64_t word : {first.value, first.value, uint64_t{5}}) program_.strong_root(word);
+  const HeldContainers held = find(builder_.freeze());
+  EXPECT_EQ(member_of(held, first), "[]");
+  ASSERT_EQ(held.instances.size(), 1U);
+  EXPECT_FALSE(held.instances[0].entries);
 }
 
 // Of a list of sessions each has a list of its own: {next, previous, {id, log}}.
