@@ -156,11 +156,12 @@ Analysis analyze(MemoryImage image, Symbols symbols, const DebugInfo& debug_info
                               [&] { return find_merged_areas(a.image, a.heap, a.roots, a.reach); });
 
   // Which blocks look alike is settled, and with that whose debug information is worth reading.
+  const VerdictSet clustered = to_be_clustered(a, options);
+  a.live_are_clustered = clustered.has(Verdict::Reachable);
   Families families = stages.run("find families", [&] {
     return find_families(
         a.image, a.symbols, a.runtime, a.heap, a.roots, a.reach,
-        {to_be_clustered(a, options),
-         a.free_memory.is_large() ? a.free_memory.pins() : std::vector<BlockId>()});
+        {clustered, a.free_memory.is_large() ? a.free_memory.pins() : std::vector<BlockId>()});
   });
   a.types = stages.run("read types",
                        [&] { return read_types(a, families, debug_info, options.holding); });

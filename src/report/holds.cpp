@@ -367,7 +367,7 @@ std::vector<HolderRow> describe_holders(const Analysis& analysis) {
     rows.push_back({name_of_holder(analysis, holder), {holder.blocks, holder.bytes}});
     if (!shares[i].empty() && 2 * shares[i].front().bytes >= holder.bytes)
       rows.back().container = describe_container(analysis, holder.row, shares[i].front());
-    if (!rows.back().container && holder.alike == 1)
+    if (analysis.live_are_clustered && !rows.back().container && holder.alike == 1)
       rows.back().kind = largest_kind_below(analysis, holder);
   }
   return rows;

@@ -52,9 +52,10 @@ struct Analysis {
   std::vector<CodeLine> lines;
   LeakForest forest;
   Suppressed suppressed;
-  CallSites call_sites;            // empty when nothing was clustered, or nobody asked
-  SiteMatches site_matches;        // of the clusters; likewise
-  std::optional<Holding> holding;  // as AnalysisOptions say
+  CallSites call_sites;             // empty when nothing was clustered, or nobody asked
+  SiteMatches site_matches;         // of the clusters; likewise
+  bool live_are_clustered = false;  // so that what holds them has a kind
+  std::optional<Holding> holding;   // as AnalysisOptions say
   Notes holding_notes;
   std::vector<std::pair<std::string, double>> timing;  // phase, seconds; in order
 
