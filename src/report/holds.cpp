@@ -21,7 +21,8 @@ namespace {
 
 constexpr uint64_t kHundred = 100;  // a holder of less than one part of it is not told of
 constexpr size_t kLongestHolderName = 60;
-constexpr uint64_t kShortestList = 8;  // blocks
+constexpr size_t kLongestSharedLabel = 40;  // behind it stands who shares them
+constexpr uint64_t kShortestList = 8;       // blocks
 
 bool is_mapping(const Analysis& analysis, BlockId block) {
   return analysis.heap.block(block).state() == BlockState::Mapping;
@@ -31,7 +32,7 @@ std::string name_of_shared(const Analysis& analysis, BlockId block, uint64_t ali
   if (is_mapping(analysis, block)) return counted(alike, "anonymous mapping");
   const ClusterId cluster = analysis.clusters.of(block);
   return fmt::format("{}{}{}", counted(alike, "block"), cluster.valid() ? ", " : " of ",
-                     cluster.valid() ? label_of(analysis, cluster)
+                     cluster.valid() ? shortened(label_of(analysis, cluster), kLongestSharedLabel)
                                      : human_bytes(analysis.heap.block(block).size()));
 }
 

@@ -21,7 +21,7 @@ constexpr size_t kDetailedGroups = 5;
 constexpr size_t kBriefPossible = 3;
 constexpr uint64_t kUsesShown = 100;    // uses of less than one part of it are left out
 constexpr uint64_t kManagedShare = 10;  // one part of it is worth saying whose it may be
-constexpr size_t kLongestHolder = 70;   // characters
+constexpr size_t kLongestHolder = 110;  // characters
 
 // "31.0 MiB in 126,976 blocks".
 std::string amount(const VerdictTotal& total) {
