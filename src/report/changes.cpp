@@ -26,10 +26,10 @@ uint64_t bytes_for(const MemoryAccount& account, Cause cause, bool is_resident) 
   switch (cause) {
     case Cause::Leak:
       return bytes(MemoryUse::HeapLost) + bytes(MemoryUse::LostMappings);
-    case Cause::HeldGrowth:
-      return bytes(MemoryUse::HeapInUse);
+    case Cause::HeldGrowth:  // with the headers of its blocks
+      return bytes(MemoryUse::HeapInUse) + bytes(MemoryUse::HeapOverhead);
     case Cause::Hoarding:
-      return bytes(MemoryUse::HeapFree) + bytes(MemoryUse::HeapOverhead);
+      return bytes(MemoryUse::HeapFree);
     case Cause::Mappings:
       return bytes(MemoryUse::OtherAnonymous);
     case Cause::Shared:
