@@ -283,14 +283,12 @@ class ContainerFinder {
       objects = AddrRange::sized(objects.begin() + contents_[content - 1].offset, size);
     const uint64_t count = objects.size() / size;
     const std::vector<uint32_t> places = places_of(type);
-    const auto first_instance = static_cast<std::ptrdiff_t>(held_.instances.size());
-    bool are_all = true;
-    for (const uint32_t place : places)
-      are_all &= look_at_all(parent, place, objects.begin(), size, count);
-    // Of which some are not counted.
-    if (!are_all) {
-      for (auto at = held_.instances.begin() + first_instance; at != held_.instances.end(); ++at)
-        at->entries = std::nullopt;
+    for (const uint32_t place : places) {
+      const size_t first = held_.instances.size();
+      if (look_at_all(parent, place, objects.begin(), size, count)) continue;
+      // Of which some are not counted.
+      for (size_t i = first; i < held_.instances.size(); ++i)
+        held_.instances[i].entries = std::nullopt;
     }
     for (const Child& child : children) {
       uint32_t& of = held_.of_row[child.second];

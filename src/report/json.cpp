@@ -75,7 +75,7 @@ Json holder_json(const HolderRow& row) {
   Json kind;
   if (row.kind) {
     kind = {{"label", row.kind->label},
-            {"id", or_null(row.kind->id)},
+            {"id", row.kind->id},
             {"own", json_of(row.kind->own)},
             {"retained", json_of(row.kind->retained)}};
   }

@@ -225,7 +225,7 @@ struct HolderRow {
   // lead to them; where live blocks were clustered and no container is known.
   struct Kind {
     std::string label;  // "struct entry"
-    std::string id;     // of the group; empty: mappings, which have none
+    std::string id;     // of the group
     std::string words;  // "list of struct entry through next: 25,000 entries"
     VerdictTotal own;
     VerdictTotal retained;

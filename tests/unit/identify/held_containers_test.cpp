@@ -157,6 +157,20 @@ TEST_F(HeldContainersTest, EachElementHasItsOwnEntries) {
   }
 }
 
+TEST_F(HeldContainersTest, ElementsOfStdArrayHaveNoNameOfTheirOwn) {
+  const TypeId elements =
+      builder_.add({.kind = TypeKind::Array, .size = 48, .target = list_, .count = 2});
+  const TypeId array = builder_.add(
+      {.kind = TypeKind::Struct, .size = 48, .name = "std::array<std::list<long>, 2>"});
+  builder_.set_members(array, {{.offset = 0, .type = elements, .name = "_M_elems"}});
+  const TypeId site = builder_.add({.kind = TypeKind::Struct, .size = 56, .name = "Site"});
+  builder_.set_members(site, {{.offset = 8, .type = array, .name = "logs"}});
+  const auto found = containers_in(builder_.freeze(), site);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].member, "logs[]");
+  EXPECT_EQ(found[0].offset, 8U);
+}
+
 // As debug information may claim of any variable.
 TEST_F(HeldContainersTest, AnArrayThatIsLongerThanItsMemoryHasUnknownEntries) {
   constexpr uint64_t kCount = uint64_t{1} << 30;
@@ -168,6 +182,26 @@ TEST_F(HeldContainersTest, AnArrayThatIsLongerThanItsMemoryHasUnknownEntries) {
   EXPECT_EQ(member_of(held, first), "[]");
   ASSERT_EQ(held.instances.size(), 1U);
   EXPECT_FALSE(held.instances[0].entries);
+}
+
+TEST_F(HeldContainersTest, WhatIsWholeBesideSuchAnArrayIsKnown) {
+  constexpr uint64_t kCount = uint64_t{1} << 20;
+  const TypeId logs = builder_.add(
+      {.kind = TypeKind::Array, .size = 24 * kCount, .target = list_, .count = kCount});
+  server_ = builder_.add({.kind = TypeKind::Struct, .size = 24 + 24 * kCount, .name = "Site"});
+  builder_.set_members(server_, {{.offset = 0, .type = list_, .name = "jobs"},
+                                 {.offset = 24, .type = logs, .name = "logs"}});
+  const Addr job = node({});
+  const Addr line = node({});
+  for (const Addr at : {job, line}) {
+    for (const uint64_t word : {at.value, at.value, uint64_t{1}}) program_.strong_root(word);
+  }
+  const HeldContainers held = find(builder_.freeze());
+  ASSERT_EQ(held.instances.size(), 2U);
+  EXPECT_EQ(member_of(held, job), "jobs");
+  EXPECT_EQ(held.instances[0].entries, 1U);
+  EXPECT_EQ(member_of(held, line), "logs[]");
+  EXPECT_FALSE(held.instances[1].entries);
 }
 
 // Of a list of sessions each has a list of its own: {next, previous, {id, log}}.
