@@ -163,13 +163,13 @@ constexpr size_t kMembersExplained = 5;
 // Of one block that is not reachable: what refers to it, and how it was judged.
 [[nodiscard]] std::vector<std::string> explain_single(const Analysis& analysis, BlockId block);
 
-// "memfd frames", "shared anonymous memory"; empty: it is private. Safe to print.
-[[nodiscard]] std::string kind_of_mapping(const MemoryImage& image, Addr at);
-
 [[nodiscard]] std::string explain_mapping(const Analysis& analysis, BlockId mapping,
                                           const HolderTable& holders);
 
-// ---- what holders are called --------------------------------------------------------------------
+// ---- what mappings and holders are called -------------------------------------------------------
+
+// "memfd frames", "shared anonymous memory"; empty: it is private. Safe to print.
+[[nodiscard]] std::string kind_of_mapping(const MemoryImage& image, Addr at);
 
 [[nodiscard]] std::string name_of_group(const NamedRoots& roots, RootGroupId group);
 [[nodiscard]] std::string name_of_owner(const NamedRoots& roots, RootOwnerId owner);

@@ -6,8 +6,10 @@
 #include <array>
 #include <tuple>
 
+#include "heapscan/analysis/memory_use.h"
 #include "heapscan/base/text.h"
 #include "heapscan/symbols/symbols.h"
+#include "report/describe_parts.h"
 
 namespace heapscan {
 
@@ -242,6 +244,11 @@ ClusterChoice find_cluster(const Analysis& analysis, std::string_view id) {
                     by_distance.end());
   for (size_t i = 0; i < count; ++i) choice.near.push_back(std::get<ClusterId>(by_distance[i]));
   return choice;
+}
+
+std::string kind_of_mapping(const MemoryImage& image, Addr at) {
+  const Region* const region = image.region_at(at);
+  return region == nullptr || !region->perms.shared ? "" : escaped(name_of_shared(region->label));
 }
 
 }  // namespace heapscan

@@ -163,11 +163,6 @@ std::vector<std::string> explain_single(const Analysis& analysis, BlockId block)
   return reasons;
 }
 
-std::string kind_of_mapping(const MemoryImage& image, Addr at) {
-  const Region* const region = image.region_at(at);
-  return region == nullptr || !region->perms.shared ? "" : escaped(name_of_shared(region->label));
-}
-
 std::string explain_mapping(const Analysis& analysis, BlockId mapping, const HolderTable& holders) {
   return explain_block(analysis, analysis.heap.block(mapping).begin(), holders.of(mapping));
 }
